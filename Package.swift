@@ -1,0 +1,84 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+let swiftSettings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+let package = Package(
+    name: "shelly-collector",
+    products: [
+        .executable(name: "shelly-receiver", targets: ["Receiver"]),
+        .executable(name: "shelly-loader", targets: ["Loader"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.1"),
+        .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto.git", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-system.git", from: "1.8.1"),
+    ],
+    targets: [
+        .executableTarget(
+            name: "Receiver",
+            dependencies: [
+                "Readings", "Spool", "Postgres", "Settings",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            swiftSettings: swiftSettings
+        ),
+        .executableTarget(
+            name: "Loader",
+            dependencies: [
+                "Readings", "Spool", "Postgres", "Settings",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: swiftSettings
+        ),
+        .target(
+            name: "Readings",
+            dependencies: ["CSimdjson"],
+            path: "Sources/Shared/Readings",
+            swiftSettings: swiftSettings
+        ),
+        .target(
+            name: "Spool",
+            dependencies: ["CCrc32c", .product(name: "SystemPackage", package: "swift-system")],
+            path: "Sources/Shared/Spool",
+            swiftSettings: swiftSettings
+        ),
+        .target(
+            name: "Postgres",
+            dependencies: ["CLibpq"],
+            path: "Sources/Shared/Postgres",
+            swiftSettings: swiftSettings
+        ),
+        .target(
+            name: "Settings",
+            dependencies: [.product(name: "Logging", package: "swift-log")],
+            path: "Sources/Shared/Settings",
+            swiftSettings: swiftSettings
+        ),
+        .systemLibrary(
+            name: "CLibpq",
+            path: "Sources/Shared/CLibpq",
+            pkgConfig: "libpq",
+            providers: [.apt(["libpq-dev"])]
+        ),
+        .target(
+            name: "CSimdjson",
+            path: "Sources/Shared/CSimdjson",
+            linkerSettings: [.linkedLibrary("simdjson")]
+        ),
+        .target(name: "CCrc32c", path: "Sources/Shared/CCrc32c"),
+    ],
+    cxxLanguageStandard: .cxx17
+)

@@ -1,0 +1,69 @@
+/// A decoded and validated batch.
+public struct Batch: Sendable {
+    /// How many messages there were, valid or not.
+    public internal(set) var messageCount = 0
+    /// The distinct devices of the valid messages, in the order of their first message.
+    public internal(set) var devices: [DeviceID] = []
+    /// The readings of the valid messages, in the order of messages and channels.
+    public internal(set) var readings: [Reading] = []
+    /// The readings that cannot be stored.
+    public internal(set) var faults: [ReadingFault] = []
+    /// The messages that break the contract, in order.
+    public internal(set) var invalid: [InvalidMessage] = []
+}
+
+/// A message that breaks the contract, with everything that is wrong with it.
+public struct InvalidMessage: Sendable, Equatable {
+    /// Index in the batch, from 0.
+    public let index: Int
+    public let problems: [Problem]
+
+    /// One line for people: all its problems.
+    public var reason: String { problems.map(\.message).joined(separator: "; ") }
+}
+
+/// One thing that is wrong with a body, in the shape that FastAPI reports: kind, place and sentence.
+///
+/// Nothing of what the client sent is in it, so it can be answered and logged as it is.
+public struct Problem: Error, Sendable, Equatable {
+    /// A step on the way to the place: a member's name or an index.
+    public enum Step: Sendable, Equatable {
+        case member(String)
+        case index(Int)
+    }
+
+    /// Machine-readable kind, pydantic's where it has one: `missing`, `string_type`, `value_error`, `json_invalid`, …
+    public let type: String
+    public let location: [Step]
+    public let message: String
+
+    init(_ type: String, at location: [Step], _ message: String) {
+        self.type = type
+        self.location = location
+        self.message = message
+    }
+}
+
+/// The idempotency key, one a device, channel and minute: `{src}_{channel}_{timestamp / 60}`.
+public struct IdempotencyKey {
+    /// Appends the key's bytes to `bytes`.
+    public static func append(device: DeviceID, channel: Int, minute: Int64, to bytes: inout [UInt8]) {
+        bytes.append(contentsOf: device.utf8)
+        bytes.append(UInt8(ascii: "_"))
+        bytes.append(UInt8(ascii: "0") + UInt8(channel))
+        bytes.append(UInt8(ascii: "_"))
+        var divisor: Int64 = 1
+        while minute / divisor >= 10 { divisor *= 10 }
+        while divisor > 0 {
+            bytes.append(UInt8(ascii: "0") + UInt8(minute / divisor % 10))
+            divisor /= 10
+        }
+    }
+
+    /// The key as text, for messages and tests.
+    public static func text(device: DeviceID, channel: Int, minute: Int64) -> String {
+        var bytes: [UInt8] = []
+        append(device: device, channel: channel, minute: minute, to: &bytes)
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}

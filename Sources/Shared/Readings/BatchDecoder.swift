@@ -1,0 +1,250 @@
+/// Turns a body into a batch: decoding and validation, a pure function of the body and the time of receipt.
+///
+/// The receiver, the loader and a replay years later judge a body alike, because nothing else goes in: no clock, no
+/// locale, no configuration. A decoder is used by one owner at a time, and again, as its buffers are worth keeping.
+public final class BatchDecoder {
+    /// How many bytes must be readable behind a body; their value does not matter.
+    public static let padding = JSONParser.padding
+    /// The most messages that a batch may have.
+    public static let maximumMessages = 1000
+    /// The deepest nesting of objects and arrays that a body may have.
+    public static let maximumDepth = 64
+
+    /// Buffers above this are given back after the body that needed them; an ordinary batch is 10 to 200 kB.
+    private static let keptCapacityBytes = 1 << 20
+    private static let secondsAhead: Int64 = 86_400
+    /// Seconds that large lie in the year 5138; as milliseconds they are 1973 and later.
+    private static let looksLikeMilliseconds = 1e11
+
+    private let parser = JSONParser(maximumDepth: maximumDepth)
+    private var messages: JSONValue?
+
+    public init() {}
+
+    /// Decodes and validates `body`, behind which `padding` more bytes must be readable.
+    ///
+    /// - Parameters:
+    ///   - body: JSON text in UTF-8.
+    ///   - receivedAt: time of receipt, Unix milliseconds; a message may be dated at most a day later.
+    /// - Returns: the batch with its valid readings, and what is wrong with single messages and readings.
+    /// - Throws: the `Problem` for which the body as a whole is refused.
+    public func decode(_ body: UnsafeRawBufferPointer, receivedAt: Int64) throws(Problem) -> Batch {
+        messages = nil
+        parser.shrink(to: max(Self.keptCapacityBytes, body.count))
+        let root: JSONValue
+        do throws(JSONParser.Failure) {
+            root = try parser.parse(body)
+        } catch {
+            throw Self.problem(of: error, in: body)
+        }
+        guard root.isObject else { throw Problem("dict_type", at: [.member("body")], "Input should be a valid object") }
+        var found: JSONValue?
+        root.forEachMember { name, value in if name.equals("messages") { found = value } }
+        let location: [Problem.Step] = [.member("body"), .member("messages")]
+        guard let found else { throw Problem("missing", at: location, "Field required") }
+        guard found.isArray else { throw Problem("list_type", at: location, "Input should be a valid array") }
+        let count = found.elementCount(upTo: Self.maximumMessages + 1)
+        guard count > 0 else { throw Problem("value_error", at: location, "Batch cannot be empty") }
+        guard count <= Self.maximumMessages else {
+            throw Problem("value_error", at: location, "Batch too large (max \(Self.maximumMessages))")
+        }
+        messages = found
+
+        var assembly = Assembly(latest: receivedAt / 1000 + Self.secondsAhead, messageCount: count)
+        found.forEachElement { assembly.add($0) }
+        return assembly.batch
+    }
+
+    /// As `decode(_:receivedAt:)`, for bytes without padding; copies them.
+    public func decode(_ body: [UInt8], receivedAt: Int64) throws(Problem) -> Batch {
+        let padded = body + [UInt8](repeating: 0, count: Self.padding)
+        let result = padded.withUnsafeBytes { bytes in
+            Result { () throws(Problem) in
+                try decode(UnsafeRawBufferPointer(rebasing: bytes[..<body.count]), receivedAt: receivedAt)
+            }
+        }
+        return try result.get()
+    }
+
+    /// The JSON text of a message of the last decoded batch, written anew; nil when there is none at `index`.
+    ///
+    /// Only valid until the next call to `decode`, as long as the decoder lives.
+    public func text(ofMessage index: Int) -> String? {
+        var text: String?
+        var position = 0
+        messages?.forEachElement { message in
+            if position == index {
+                var out = ""
+                message.appendText(to: &out)
+                text = out
+            }
+            position += 1
+        }
+        return text
+    }
+
+    private static func problem(of failure: JSONParser.Failure, in body: UnsafeRawBufferPointer) -> Problem {
+        if failure == .memory { return Problem("json_invalid", at: [.member("body")], "Body too large to decode") }
+        if let fault = JSONSyntax.firstFault(in: body, maximumDepth: maximumDepth) {
+            let message = "JSON decode error at byte \(fault.offset): expected \(fault.expected)"
+            return Problem("json_invalid", at: [.member("body"), .index(fault.offset)], message)
+        }
+        return Problem("json_invalid", at: [.member("body")], "JSON decode error: \(failure)")
+    }
+}
+
+extension BatchDecoder {
+    /// The batch as it grows, message by message.
+    private struct Assembly {
+        let latest: Int64
+        var batch = Batch()
+        private var known: [DeviceID: Int] = [:]
+        private var index = 0
+
+        init(latest: Int64, messageCount: Int) {
+            self.latest = latest
+            batch.messageCount = messageCount
+            batch.readings.reserveCapacity(messageCount)
+        }
+
+        mutating func add(_ message: JSONValue) {
+            defer { index += 1 }
+            guard message.isObject else {
+                return refuse([problem("dict_type", nil, "Input should be a valid object")])
+            }
+            var source: JSONValue?
+            var time: JSONValue?
+            var params: JSONValue?
+            message.forEachMember { name, value in
+                if name.equals("src") { source = value }
+                if name.equals("timestamp") { time = value }
+                if name.equals("params") { params = value }
+            }
+            switch (judge(source: source), judge(timestamp: time), judge(params: params)) {
+            case (.success(let device), .success(let timestamp), .success(let params)):
+                addReadings(of: params, device: number(of: device), timestamp: timestamp)
+            case (let source, let timestamp, let params):
+                refuse([source.problem, timestamp.problem, params.problem].compactMap { $0 })
+            }
+        }
+
+        private mutating func refuse(_ problems: [Problem]) {
+            batch.invalid.append(InvalidMessage(index: index, problems: problems))
+        }
+
+        private mutating func number(of device: DeviceID) -> Int {
+            if let number = known[device] { return number }
+            let number = batch.devices.count
+            batch.devices.append(device)
+            known[device] = number
+            return number
+        }
+
+        private func judge(source: JSONValue?) -> Result<DeviceID, Problem> {
+            guard let source else { return .failure(problem("missing", "src", "Field required")) }
+            guard let bytes = source.string else {
+                return .failure(problem("string_type", "src", "Input should be a valid string"))
+            }
+            do throws(DeviceID.Fault) {
+                return .success(try DeviceID(trimming: bytes))
+            } catch {
+                return .failure(problem("value_error", "src", error.description))
+            }
+        }
+
+        private func judge(timestamp: JSONValue?) -> Result<Int64, Problem> {
+            guard let timestamp else { return .failure(problem("missing", "timestamp", "Field required")) }
+            guard let seconds = timestamp.number else {
+                return .failure(problem("value_error", "timestamp", "Invalid timestamp: expected a number"))
+            }
+            // The floor comes first: 0.5 is second 0. Any double below 1e11 converts exactly.
+            let floored = seconds.rounded(.down)
+            guard floored > 0 else { return .failure(problem("value_error", "timestamp", "Invalid timestamp")) }
+            guard floored < BatchDecoder.looksLikeMilliseconds else {
+                let message = "Invalid timestamp: looks like milliseconds, expected Unix seconds"
+                return .failure(problem("value_error", "timestamp", message))
+            }
+            guard Int64(floored) <= latest else {
+                return .failure(problem("value_error", "timestamp", "Invalid timestamp"))
+            }
+            return .success(Int64(floored))
+        }
+
+        private func judge(params: JSONValue?) -> Result<JSONValue, Problem> {
+            guard let params else { return .failure(problem("missing", "params", "Field required")) }
+            guard params.isObject else {
+                return .failure(problem("dict_type", "params", "Input should be a valid object"))
+            }
+            return .success(params)
+        }
+
+        private func problem(_ type: String, _ field: String?, _ message: String) -> Problem {
+            var location: [Problem.Step] = [.member("body"), .member("messages"), .index(index)]
+            if let field { location.append(.member(field)) }
+            return Problem(type, at: location, message)
+        }
+
+        private mutating func addReadings(of params: JSONValue, device: Int, timestamp: Int64) {
+            var switches: (JSONValue?, JSONValue?, JSONValue?, JSONValue?) = (nil, nil, nil, nil)
+            params.forEachMember { name, value in
+                switch name.channel {
+                case 0: switches.0 = value
+                case 1: switches.1 = value
+                case 2: switches.2 = value
+                case 3: switches.3 = value
+                default: break
+                }
+            }
+            addReading(switches.0, channel: 0, device: device, timestamp: timestamp)
+            addReading(switches.1, channel: 1, device: device, timestamp: timestamp)
+            addReading(switches.2, channel: 2, device: device, timestamp: timestamp)
+            addReading(switches.3, channel: 3, device: device, timestamp: timestamp)
+        }
+
+        private mutating func addReading(_ value: JSONValue?, channel: Int, device: Int, timestamp: Int64) {
+            guard let value, value.isObject else { return }
+            var power: JSONValue?
+            var voltage: JSONValue?
+            var current: JSONValue?
+            value.forEachMember { name, value in
+                if name.equals("apower") { power = value }
+                if name.equals("voltage") { voltage = value }
+                if name.equals("current") { current = value }
+            }
+            guard let power, !power.isNull else { return }
+            func fault(_ field: String) {
+                batch.faults.append(ReadingFault(message: index, device: device, channel: channel, field: field))
+            }
+            guard let watts = power.number else { return fault("apower") }
+            let volts = voltage?.number
+            if let voltage, !voltage.isNull, volts == nil { return fault("voltage") }
+            let amperes = current?.number
+            if let current, !current.isNull, amperes == nil { return fault("current") }
+            batch.readings.append(
+                Reading(
+                    message: index, device: device, channel: channel, timestamp: timestamp,
+                    power: watts, voltage: volts, current: amperes))
+        }
+    }
+}
+
+extension Result where Failure == Problem {
+    fileprivate var problem: Problem? {
+        if case .failure(let problem) = self { problem } else { nil }
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    fileprivate func equals(_ name: StaticString) -> Bool {
+        guard count == name.utf8CodeUnitCount else { return false }
+        let other = UnsafeRawBufferPointer(start: name.utf8Start, count: count)
+        return elementsEqual(other)
+    }
+
+    /// 0 to 3 for `switch:0` to `switch:3`.
+    fileprivate var channel: Int? {
+        guard count == 8, UnsafeRawBufferPointer(rebasing: self[..<7]).equals("switch:") else { return nil }
+        let channel = Int(self[7]) - Int(UInt8(ascii: "0"))
+        return 0...3 ~= channel ? channel : nil
+    }
+}

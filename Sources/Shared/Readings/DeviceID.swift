@@ -1,0 +1,89 @@
+/// The name of a device, a message's `src`: 1 to 128 bytes of UTF-8, trimmed, without control characters.
+///
+/// Two names are equal when their bytes are, as in PostgreSQL; Swift's `String` would also equate other normal forms.
+public struct DeviceID: Hashable, Sendable, CustomStringConvertible {
+    /// The longest name in bytes; Shelly's own have 30 at most.
+    public static let maximumBytes = 128
+
+    /// The name's bytes, valid UTF-8.
+    public let utf8: [UInt8]
+
+    /// Takes a message's `src`, trimming white space; throws the sentence that the sender gets.
+    public init(trimming source: UnsafeRawBufferPointer) throws(Fault) {
+        let trimmed = Self.trim(source)
+        guard !trimmed.isEmpty else { throw .empty }
+        guard trimmed.count <= Self.maximumBytes else { throw .tooLong }
+        guard !Self.hasControlCharacter(trimmed) else { throw .controlCharacter }
+        utf8 = [UInt8](trimmed)
+    }
+
+    /// Takes a name as it is, for instance from a command line, under the same rules.
+    public init(_ name: String) throws(Fault) {
+        var copy = name
+        let result = copy.withUTF8 { bytes in Result { () throws(Fault) in try DeviceID(trimming: .init(bytes)) } }
+        self = try result.get()
+    }
+
+    public var description: String { String(decoding: utf8, as: UTF8.self) }
+
+    public static func == (a: DeviceID, b: DeviceID) -> Bool { a.utf8 == b.utf8 }
+
+    public func hash(into hasher: inout Hasher) {
+        utf8.withUnsafeBytes { hasher.combine(bytes: $0) }
+    }
+
+    /// Why a `src` is no device's name.
+    public enum Fault: String, Error, CustomStringConvertible {
+        case empty = "Device ID cannot be empty"
+        case tooLong = "Device ID too long (max 128 bytes of UTF-8)"
+        case controlCharacter = "Device ID must not contain control characters or line separators"
+
+        public var description: String { rawValue }
+    }
+}
+
+// The two character classes are spelled out, not asked of the standard library: a newer Unicode table must not make
+// the loader judge a spooled message differently from the receiver that took it.
+extension DeviceID {
+    private static func trim(_ bytes: UnsafeRawBufferPointer) -> Slice<UnsafeRawBufferPointer> {
+        var slice = bytes[...]
+        while let length = leadingWhiteSpace(slice) { slice = slice.dropFirst(length) }
+        while let length = trailingWhiteSpace(slice) { slice = slice.dropLast(length) }
+        return slice
+    }
+
+    private static func leadingWhiteSpace(_ s: Slice<UnsafeRawBufferPointer>) -> Int? {
+        guard let first = s.first else { return nil }
+        if first < 0x80 { return isWhiteSpace(UInt32(first)) ? 1 : nil }
+        guard let scalar = String(decoding: s.prefix(4), as: UTF8.self).unicodeScalars.first else { return nil }
+        return isWhiteSpace(scalar.value) ? UTF8.width(scalar) : nil
+    }
+
+    private static func trailingWhiteSpace(_ s: Slice<UnsafeRawBufferPointer>) -> Int? {
+        guard let last = s.last else { return nil }
+        if last < 0x80 { return isWhiteSpace(UInt32(last)) ? 1 : nil }
+        guard let scalar = String(decoding: s.suffix(4), as: UTF8.self).unicodeScalars.last else { return nil }
+        return isWhiteSpace(scalar.value) ? UTF8.width(scalar) : nil
+    }
+
+    private static func isWhiteSpace(_ scalar: UInt32) -> Bool {
+        switch scalar {
+        case 0x09...0x0D, 0x20, 0x85, 0xA0, 0x1680, 0x2000...0x200A, 0x2028, 0x2029, 0x202F, 0x205F, 0x3000: true
+        default: false
+        }
+    }
+
+    /// C0, DEL and C1 controls, and the line and paragraph separators, which some log viewers break lines at.
+    private static func hasControlCharacter(_ s: Slice<UnsafeRawBufferPointer>) -> Bool {
+        var twoBack: UInt8 = 0
+        var oneBack: UInt8 = 0
+        for byte in s {
+            if byte < 0x20 || byte == 0x7F { return true }
+            if oneBack == 0xC2, byte >= 0x80, byte <= 0x9F { return true }
+            if twoBack == 0xE2, oneBack == 0x80, byte == 0xA8 || byte == 0xA9 { return true }
+            twoBack = oneBack
+            oneBack = byte
+        }
+        return false
+    }
+}

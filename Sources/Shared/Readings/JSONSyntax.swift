@@ -1,0 +1,189 @@
+/// Finds where a text stops being JSON. simdjson says that it does, not where, so this runs on refused bodies only.
+struct JSONSyntax {
+    /// The first byte that cannot be right, and what should have stood there.
+    struct Fault: Error, Equatable {
+        let offset: Int
+        let expected: String
+    }
+
+    /// The first fault of `text`, or nil when every byte of it is in order.
+    static func firstFault(in text: UnsafeRawBufferPointer, maximumDepth: Int) -> Fault? {
+        var scanner = JSONSyntax(text: text, maximumDepth: maximumDepth)
+        do throws(Fault) {
+            try scanner.document()
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    private let text: UnsafeRawBufferPointer
+    private let maximumDepth: Int
+    private var position = 0
+
+    private init(text: UnsafeRawBufferPointer, maximumDepth: Int) {
+        self.text = text
+        self.maximumDepth = maximumDepth
+    }
+
+    private var current: UInt8? { position < text.count ? text[position] : nil }
+
+    private func fault(_ expected: String) -> Fault { Fault(offset: position, expected: expected) }
+
+    private mutating func skipSpace() {
+        while let c = current, c == 0x20 || c == 0x0A || c == 0x0D || c == 0x09 { position += 1 }
+    }
+
+    private mutating func take(_ c: Character) -> Bool {
+        guard current == c.asciiValue else { return false }
+        position += 1
+        return true
+    }
+
+    // A loop with the open containers on a stack, so that no input can exhaust the thread's own.
+    private mutating func document() throws(Fault) {
+        var open: [Character] = []
+        skipSpace()
+        while true {
+            if take("{") {
+                open.append("}")
+                skipSpace()
+                if !take("}") {
+                    try memberName()
+                    guard open.count <= maximumDepth else { throw fault("nesting of at most \(maximumDepth) levels") }
+                    continue
+                }
+                open.removeLast()
+            } else if take("[") {
+                skipSpace()
+                if !take("]") {
+                    open.append("]")
+                    guard open.count <= maximumDepth else { throw fault("nesting of at most \(maximumDepth) levels") }
+                    continue
+                }
+            } else {
+                try scalar()
+            }
+            // A value has ended: close containers, or go on to the next value.
+            while true {
+                skipSpace()
+                guard let closing = open.last else {
+                    guard current == nil else { throw fault("the end of the body") }
+                    return
+                }
+                if take(closing) {
+                    open.removeLast()
+                } else if take(",") {
+                    skipSpace()
+                    if closing == "}" { try memberName() }
+                    break
+                } else {
+                    throw fault("',' or '\(closing)'")
+                }
+            }
+        }
+    }
+
+    private mutating func memberName() throws(Fault) {
+        guard current == UInt8(ascii: "\"") else { throw fault("a member's name in double quotes") }
+        try string()
+        skipSpace()
+        guard take(":") else { throw fault("':'") }
+        skipSpace()
+    }
+
+    private mutating func scalar() throws(Fault) {
+        switch current {
+        case UInt8(ascii: "\""): try string()
+        case UInt8(ascii: "t"): try literal("true")
+        case UInt8(ascii: "f"): try literal("false")
+        case UInt8(ascii: "n"): try literal("null")
+        case let c? where c == UInt8(ascii: "-") || 0x30...0x39 ~= c: try number()
+        default: throw fault("a value")
+        }
+    }
+
+    private mutating func literal(_ word: String) throws(Fault) {
+        for c in word { guard take(c) else { throw fault("'\(word)'") } }
+    }
+
+    private mutating func digits() throws(Fault) {
+        guard let c = current, c >= 0x30, c <= 0x39 else { throw fault("a digit") }
+        while let c = current, c >= 0x30, c <= 0x39 { position += 1 }
+    }
+
+    private mutating func number() throws(Fault) {
+        let start = position
+        var isInteger = true
+        _ = take("-")
+        if !take("0") { try digits() }
+        if take(".") {
+            isInteger = false
+            try digits()
+        }
+        if take("e") || take("E") {
+            isInteger = false
+            if !take("+") { _ = take("-") }
+            try digits()
+        }
+        let literal = String(decoding: text[start..<position], as: UTF8.self)
+        let fits = isInteger ? Int64(literal) != nil || UInt64(literal) != nil : Double(literal)?.isFinite == true
+        guard fits else { throw Fault(offset: start, expected: "a number that a 64-bit integer or a double can hold") }
+    }
+
+    private mutating func string() throws(Fault) {
+        position += 1
+        while let c = current {
+            switch c {
+            case UInt8(ascii: "\""):
+                position += 1
+                return
+            case UInt8(ascii: "\\"): try escape()
+            case 0..<0x20: throw fault("an escape in place of a raw control character")
+            case 0..<0x80: position += 1
+            default: try multibyte()
+            }
+        }
+        throw fault("the string's closing quote")
+    }
+
+    private mutating func escape() throws(Fault) {
+        let start = position
+        position += 1
+        guard let c = current else { throw fault("an escape") }
+        guard c == UInt8(ascii: "u") else {
+            guard #""\/bfnrt"#.utf8.contains(c) else { throw fault("one of \\\" \\\\ \\/ \\b \\f \\n \\r \\t \\u") }
+            position += 1
+            return
+        }
+        let unit = try hexUnit()
+        if unit >= 0xDC00, unit <= 0xDFFF { throw Fault(offset: start, expected: "no lone surrogate") }
+        guard unit >= 0xD800, unit <= 0xDBFF else { return }
+        guard take("\\"), current == UInt8(ascii: "u") else {
+            throw Fault(offset: start, expected: "no lone surrogate")
+        }
+        let low = try hexUnit()
+        guard low >= 0xDC00, low <= 0xDFFF else { throw Fault(offset: start, expected: "no lone surrogate") }
+    }
+
+    /// Reads `uXXXX`.
+    private mutating func hexUnit() throws(Fault) -> UInt32 {
+        position += 1
+        var unit: UInt32 = 0
+        for _ in 0..<4 {
+            guard let c = current, let digit = Character(Unicode.Scalar(c)).hexDigitValue else {
+                throw fault("four hexadecimal digits")
+            }
+            unit = unit << 4 | UInt32(digit)
+            position += 1
+        }
+        return unit
+    }
+
+    private mutating func multibyte() throws(Fault) {
+        var iterator = text[position..<min(position + 4, text.count)].makeIterator()
+        var decoder = UTF8()
+        guard case .scalarValue(let scalar) = decoder.decode(&iterator) else { throw fault("valid UTF-8") }
+        position += UTF8.width(scalar)
+    }
+}

@@ -1,0 +1,84 @@
+/// One thing that can be configured: its name is the environment variable's and the `.env` file's.
+public struct Setting: Sendable {
+    /// What a value must look like.
+    public enum Kind: Sendable {
+        case text
+        /// As `text`, but never shown.
+        case secret
+        /// A whole number in the unit that the setting's name ends with.
+        case integer(ClosedRange<Int>)
+        case choice([String])
+    }
+
+    public let name: String
+    public let kind: Kind
+    /// The value when nothing is set, or nil when the setting is then absent.
+    public let standard: String?
+    /// One line for people.
+    public let purpose: String
+
+    init(_ name: String, _ kind: Kind, standard: String? = nil, _ purpose: String) {
+        self.name = name
+        self.kind = kind
+        self.standard = standard
+        self.purpose = purpose
+    }
+}
+
+// docs/CONFIGURATION.md has a row for each of these, and a test compares the two.
+extension Setting {
+    public static let ingestAPIKey = Setting(
+        "INGEST_API_KEY", .secret, "Key that a batch must carry in X-API-Key; several, separated by commas, are all valid")
+    public static let spoolDirectory = Setting(
+        "SPOOL_DIR", .text, standard: "./spool", "Directory of the spool")
+    public static let host = Setting(
+        "HOST", .text, standard: "127.0.0.1", "Address that the receiver listens on")
+    public static let port = Setting(
+        "PORT", .integer(0...65535), standard: "8080", "TCP port that the receiver listens on; 0 takes a free one")
+    public static let databaseURL = Setting(
+        "DATABASE_URL", .secret, "PostgreSQL, as URL or key/value list; without it libpq's own PG… variables count")
+    public static let table = Setting(
+        "DATABASE_TABLE", .text, standard: "power_logs", "Table of the readings, if need be with its schema")
+    public static let logLevel = Setting(
+        "LOG_LEVEL", .choice(["trace", "debug", "info", "notice", "warning", "error", "critical"]), standard: "info",
+        "Least level that is logged")
+
+    public static let segmentBytes = Setting(
+        "SPOOL_SEGMENT_BYTES", .integer(4096...(1 << 40)), standard: "67108864",
+        "Length at which a segment is sealed")
+    public static let segmentSeconds = Setting(
+        "SPOOL_SEGMENT_SECONDS", .integer(1...86_400), standard: "3600", "Age at which a segment is sealed")
+    public static let reserveBytes = Setting(
+        "SPOOL_RESERVE_BYTES", .integer(0...(1 << 50)), standard: "67108864",
+        "Free bytes of the disk below which batches are refused with 503")
+    public static let inFlightBytes = Setting(
+        "INGEST_IN_FLIGHT_BYTES", .integer((1 << 24)...(1 << 40)), standard: "134217728",
+        "Bytes of bodies held at the same time, above which batches are refused with 503")
+    public static let connections = Setting(
+        "INGEST_CONNECTIONS", .integer(1...1_000_000), standard: "10000",
+        "Connections served at the same time; more wait to be accepted")
+    public static let bodySeconds = Setting(
+        "INGEST_BODY_SECONDS", .integer(1...3600), standard: "20",
+        "Longest pause within a request before it is answered with 408")
+    public static let idleSeconds = Setting(
+        "INGEST_IDLE_SECONDS", .integer(1...86_400), standard: "120", "Time after which an idle connection is closed")
+    public static let ledgerBytes = Setting(
+        "INGEST_LEDGER_BYTES", .integer((1 << 20)...(1 << 40)), standard: "2147483648",
+        "Memory for the ledger of minute keys, above which batches are refused with 503")
+
+    public static let statementRows = Setting(
+        "LOADER_STATEMENT_ROWS", .integer(1...1_000_000), standard: "50000", "Readings that go in with one statement")
+    public static let statementSeconds = Setting(
+        "LOADER_STATEMENT_SECONDS", .integer(1...3600), standard: "120",
+        "Time for one statement, after which the database counts as away")
+    public static let followSeconds = Setting(
+        "LOADER_FOLLOW_SECONDS", .integer(1...3600), standard: "1",
+        "Pause of drain --follow when there is nothing to load; doubled up to 30 while the database is away")
+
+    /// All of them, in the order of the documentation.
+    public static let all: [Setting] = [
+        ingestAPIKey, spoolDirectory, host, port, databaseURL, table, logLevel,
+        segmentBytes, segmentSeconds, reserveBytes, inFlightBytes, connections, bodySeconds, idleSeconds, ledgerBytes,
+        statementRows, statementSeconds, followSeconds,
+    ]
+}

@@ -1,0 +1,136 @@
+internal import FoundationEssentials
+public import Logging
+
+/// The configuration of a process: flags win over the environment, the environment over the file, that over defaults.
+///
+/// Everything is checked at once, at start: an unknown or malformed setting is refused by name, and its value is not
+/// repeated when it is a secret.
+public struct Settings: Sendable {
+    private var values: [String: String] = [:]
+
+    /// Environment variables that begin like ours and are none of ours are misspelt, not somebody else's.
+    private static let ownPrefixes = ["INGEST_", "SPOOL_", "LOADER_"]
+
+    /// - Parameters:
+    ///   - flags: values of command-line flags by setting name, nil where a flag was not given.
+    ///   - environment: the process's variables.
+    ///   - file: path of a `.env`-style file: `NAME=value` lines, `#` comments, values optionally in quotes.
+    public init(
+        flags: [String: String?] = [:],
+        environment: [String: String] = ProcessInfo.processInfo.environment,
+        file: String? = nil
+    ) throws(SettingsError) {
+        if let file { try read(file: file) }
+        for (name, value) in environment.sorted(by: { $0.key < $1.key }) {
+            if let setting = Self.setting(name) {
+                try take(setting, value, from: "environment")
+            } else if Self.ownPrefixes.contains(where: name.hasPrefix) {
+                throw SettingsError("environment: unknown setting \(name)\(Self.suggestion(for: name))")
+            }
+        }
+        for (name, value) in flags {
+            if let setting = Self.setting(name), let value { try take(setting, value, from: "command line") }
+        }
+    }
+
+    /// The setting's value or default, nil when it has neither.
+    public func text(_ setting: Setting) -> String? {
+        values[setting.name] ?? setting.standard
+    }
+
+    /// As `text(_:)`, for settings that have a default.
+    public func required(_ setting: Setting) -> String {
+        guard let value = text(setting) else { preconditionFailure("\(setting.name) has no default") }
+        return value
+    }
+
+    /// The value of an integer setting, which has passed its bounds.
+    public func integer(_ setting: Setting) -> Int {
+        guard let value = Int(required(setting)) else { preconditionFailure("\(setting.name) is not an integer") }
+        return value
+    }
+
+    /// The value of a setting in seconds.
+    public func duration(_ setting: Setting) -> Duration { .seconds(integer(setting)) }
+
+    /// The log level.
+    public var logLevel: Logger.Level { Logger.Level(rawValue: required(.logLevel)) ?? .info }
+
+    private static func setting(_ name: String) -> Setting? { Setting.all.first { $0.name == name } }
+
+    // An empty value is the same as none: `FOO= command` is how a shell unsets a variable for one command.
+    private mutating func take(_ setting: Setting, _ value: String, from source: String) throws(SettingsError) {
+        guard !value.isEmpty else { return }
+        switch setting.kind {
+        case .text, .secret: break
+        case .integer(let bounds):
+            guard let number = Int(value), bounds.contains(number) else {
+                throw SettingsError(
+                    "\(source): \(setting.name) must be a whole number from \(bounds.lowerBound) to "
+                        + "\(bounds.upperBound), not \(quoted(value))")
+            }
+        case .choice(let choices):
+            guard choices.contains(value) else {
+                throw SettingsError(
+                    "\(source): \(setting.name) must be one of \(choices.joined(separator: ", ")), not \(quoted(value))")
+            }
+        }
+        values[setting.name] = value
+    }
+
+    private mutating func read(file: String) throws(SettingsError) {
+        let content: String
+        do {
+            content = try String(contentsOfFile: file, encoding: .utf8)
+        } catch {
+            throw SettingsError("cannot read the settings file \(file)")
+        }
+        var number = 0
+        for line in content.split(separator: "\n", omittingEmptySubsequences: false) {
+            number += 1
+            let line = line.trimmed
+            if line.isEmpty || line.hasPrefix("#") { continue }
+            let parts = line.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            guard parts.count == 2 else { throw SettingsError("\(file) line \(number): expected NAME=value") }
+            let name = String(parts[0].trimmed)
+            guard let setting = Self.setting(name) else {
+                throw SettingsError("\(file) line \(number): unknown setting \(quoted(name))\(Self.suggestion(for: name))")
+            }
+            try take(setting, String(parts[1].trimmed.unquoted), from: "\(file) line \(number)")
+        }
+    }
+
+    private static func suggestion(for name: String) -> String {
+        let flat = name.filter { $0 != "_" }
+        let near = Setting.all.first { $0.name.filter { $0 != "_" } == flat }
+        return near.map { "; did you mean \($0.name)?" } ?? ""
+    }
+}
+
+/// Why a process does not start.
+public struct SettingsError: Error, CustomStringConvertible, Sendable {
+    public let description: String
+    init(_ description: String) { self.description = description }
+}
+
+/// A value in a message: printable ASCII, shortened.
+private func quoted(_ value: String) -> String {
+    let safe = value.unicodeScalars.prefix(40).map { 0x20..<0x7F ~= $0.value ? Character($0) : "?" }
+    return "'\(String(safe))'"
+}
+
+extension Substring {
+    fileprivate var trimmed: Substring {
+        var part = self
+        while let c = part.first, c.isWhitespace { part.removeFirst() }
+        while let c = part.last, c.isWhitespace { part.removeLast() }
+        return part
+    }
+
+    fileprivate var unquoted: Substring {
+        for quote: Character in ["\"", "'"] where count >= 2 && first == quote && last == quote {
+            return dropFirst().dropLast()
+        }
+        return self
+    }
+}

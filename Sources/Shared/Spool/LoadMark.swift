@@ -1,0 +1,54 @@
+internal import FoundationEssentials
+internal import SystemPackage
+
+/// How far the loader has come, left in the spool as `loaded.json` for those who cannot ask the database.
+///
+/// For display alone: what counts is the progress that the database holds with the rows (invariant 6).
+public struct LoadMark: Codable, Sendable, Equatable {
+    /// Everything before this segment is loaded.
+    public let segment: Int
+    /// Bytes of that segment that are loaded.
+    public let bytes: Int
+    /// Records of that segment that are loaded.
+    public let records: Int
+    /// When it was written, ISO 8601 in UTC.
+    public let loadedAt: String
+
+    private enum CodingKeys: String, CodingKey {
+        case segment, bytes, records
+        case loadedAt = "loaded_at"
+    }
+
+    /// A mark of the present moment.
+    public init(segment: Int, bytes: Int, records: Int) {
+        self.segment = segment
+        self.bytes = bytes
+        self.records = records
+        loadedAt = SegmentFormat.timestamp()
+    }
+}
+
+extension SpoolDirectory {
+    private var loadMarkPath: FilePath { path.appending("loaded.json") }
+
+    /// The loader's mark, nil when there is none or it cannot be read.
+    public func loadMark() -> LoadMark? {
+        guard let content = try? Self.contents(of: loadMarkPath, disk) else { return nil }
+        return content.withUnsafeBytes { SegmentFormat.parse(LoadMark.self, $0) }
+    }
+
+    /// Replaces the loader's mark. Not synchronized: a mark that a power cut takes away is written anew.
+    public func write(_ mark: LoadMark) throws(SpoolError) {
+        let draft = path.appending("loaded.json.new")
+        let content = SegmentFormat.line(mark)
+        try Spool.disk("write", loadMarkPath) { () throws(Errno) in
+            do throws(Errno) { try disk.remove(draft) } catch .noSuchFileOrDirectory {}
+            let file = try disk.create(draft)
+            let result = content.withUnsafeBytes { bytes in
+                Result { () throws(Errno) in try file.writeAll(bytes, at: 0) }
+            }
+            try result.get()
+            try disk.rename(draft, to: loadMarkPath)
+        }
+    }
+}

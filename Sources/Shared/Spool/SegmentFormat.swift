@@ -1,0 +1,135 @@
+internal import CCrc32c
+internal import FoundationEssentials
+
+// The segment's format, in one place; docs/SPOOL_FORMAT.md draws it. A segment is lines:
+//
+//     {"format":"shelly-spool","version":1,…}\n                                      header
+//     <crc32c> <sequence> <receipt time> <length of body> <body>\n                   records
+//     {"end":"shelly-spool","segment":17,"records":2,"bytes":4711}\n                 footer, when left in good order
+
+/// The first line of a segment: which spool it belongs to and its place in it.
+public struct SegmentHeader: Codable, Equatable, Sendable {
+    /// Always `shelly-spool`.
+    public let format: String
+    /// 1; a reader refuses what it does not know.
+    public let version: Int
+    /// The spool's identity, from `spool.json`.
+    public let spool: String
+    /// The segment's own number.
+    public let segment: Int
+    /// The number of the segment before it, or nil for a spool's first.
+    public let predecessor: Int?
+    /// When it was created, ISO 8601 in UTC; tells apart two segments that a mishap gave the same number.
+    public let created: String
+
+    static let formatName = "shelly-spool"
+    static let knownVersion = 1
+}
+
+/// The last line of a segment that was left in good order: nothing follows, and nothing before it is missing.
+public struct SegmentFooter: Codable, Equatable, Sendable {
+    /// Always `shelly-spool`.
+    public let end: String
+    public let segment: Int
+    /// Records in the segment.
+    public let records: Int
+    /// Bytes before the footer, header included.
+    public let bytes: Int
+}
+
+/// A record's line up to its body.
+struct RecordPrefix: Equatable {
+    let checksum: UInt32
+    let sequence: Int
+    let receivedAt: Int64
+    let bodyBytes: Int
+    /// Length of the prefix itself, the space before the body included.
+    let byteCount: Int
+
+    /// 8 hex, three decimals of at most 19 digits, four spaces.
+    static let maximumBytes = 8 + 3 * 19 + 4
+    /// Where the checksummed part begins: behind the checksum and its space.
+    static let checksummedFrom = 9
+
+    /// Reads the prefix at the start of `line`; nil when these bytes do not begin a record.
+    init?(_ line: UnsafeRawBufferPointer) {
+        var position = 0
+        var checksum: UInt32 = 0
+        while position < 8 {
+            guard position < line.count, let digit = Self.hexValue(line[position]) else { return nil }
+            checksum = checksum << 4 | digit
+            position += 1
+        }
+        func space() -> Bool {
+            guard position < line.count, line[position] == 0x20 else { return false }
+            position += 1
+            return true
+        }
+        func number() -> Int? {
+            let start = position
+            var value = 0
+            while position < line.count, position - start < 18, 0x30...0x39 ~= line[position] {
+                value = value * 10 + Int(line[position] - 0x30)
+                position += 1
+            }
+            return position > start ? value : nil
+        }
+        guard space(), let sequence = number(), space(), let time = number(), space(), let length = number(), space()
+        else { return nil }
+        self.checksum = checksum
+        self.sequence = sequence
+        receivedAt = Int64(time)
+        bodyBytes = length
+        byteCount = position
+    }
+
+    private static func hexValue(_ c: UInt8) -> UInt32? {
+        switch c {
+        case 0x30...0x39: UInt32(c - 0x30)
+        case 0x61...0x66: UInt32(c - 0x61 + 10)
+        default: nil
+        }
+    }
+}
+
+enum SegmentFormat {
+    /// Appends a record's line to `buffer`. The body must not contain line breaks.
+    static func appendRecord(sequence: Int, receivedAt: Int64, body: ArraySlice<UInt8>, to buffer: inout [UInt8]) {
+        let start = buffer.count
+        buffer.append(contentsOf: "00000000 \(sequence) \(receivedAt) \(body.count) ".utf8)
+        buffer.append(contentsOf: body)
+        let crc = buffer.withUnsafeBytes { checksum($0[(start + RecordPrefix.checksummedFrom)...]) }
+        for digit in 0..<8 {
+            buffer[start + digit] = hexDigit(crc >> UInt32(28 - 4 * digit) & 15)
+        }
+        buffer.append(UInt8(ascii: "\n"))
+    }
+
+    /// CRC-32C of the bytes.
+    static func checksum(_ bytes: Slice<UnsafeRawBufferPointer>) -> UInt32 {
+        let bytes = UnsafeRawBufferPointer(rebasing: bytes)
+        return shelly_crc32c(0, bytes.baseAddress, bytes.count)
+    }
+
+    /// A header or footer as one line.
+    static func line<T: Encodable>(_ value: T) -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        // Encoding integers and ASCII text cannot fail.
+        guard let data = try? encoder.encode(value) else { preconditionFailure("unencodable segment line") }
+        return [UInt8](data) + [UInt8(ascii: "\n")]
+    }
+
+    static func parse<T: Decodable>(_ type: T.Type, _ line: UnsafeRawBufferPointer) -> T? {
+        try? JSONDecoder().decode(type, from: Data(line))
+    }
+
+    /// The present as ISO 8601 in UTC with milliseconds.
+    static func timestamp() -> String {
+        Date.now.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+    }
+
+    private static func hexDigit(_ value: UInt32) -> UInt8 {
+        UInt8(truncatingIfNeeded: value < 10 ? 0x30 + value : 0x61 + value - 10)
+    }
+}

@@ -1,0 +1,206 @@
+public import SystemPackage
+
+/// Reads a segment from any record's beginning to its end, in bounded memory, and never gives out a damaged record.
+///
+/// Unsafe because records are parsed in place in one buffer that is used again; a record's body is valid until the next
+/// call to `next()`.
+public final class SegmentReader {
+    public enum Event {
+        /// The first line; only when reading begins at byte 0.
+        case header(SegmentHeader)
+        case record(Record)
+        /// Bytes that are no record, with lines in good order before or behind them.
+        case damage(Damage)
+        /// The segment was left in good order; nothing follows.
+        case footer(SegmentFooter)
+        /// The bytes up to the end are no whole line: the rest of an interrupted write, never acknowledged, or the
+        /// beginning of one that goes on now.
+        case tornTail(Range<Int>)
+    }
+
+    public struct Record {
+        /// Place in the segment, from 1.
+        public let sequence: Int
+        /// Time of receipt, Unix milliseconds.
+        public let receivedAt: Int64
+        /// Where its line lies in the segment, in bytes, line break included.
+        public let range: Range<Int>
+        /// The body; `SegmentReader.padding` more bytes are readable behind it.
+        public let body: UnsafeRawBufferPointer
+    }
+
+    public struct Damage: Equatable, Sendable {
+        /// The damaged bytes in the segment.
+        public let range: Range<Int>
+        public let reason: String
+    }
+
+    /// Readable bytes behind a record's body, for parsers that look ahead.
+    public static let padding = 64
+    /// The longest body that a record can have; what claims to be longer is damage.
+    public static let maximumBodyBytes = 17 << 20
+
+    private let file: any DiskFile
+    private let path: FilePath
+    /// The segment's length when reading began; what is appended later is for the next reader.
+    public let end: Int
+    /// Where the next line begins.
+    public private(set) var offset: Int
+
+    private var buffer: UnsafeMutableRawBufferPointer
+    /// The segment's bytes that `buffer` holds, from its beginning.
+    private var window: Range<Int>
+    private var damageStart: Int?
+    private var damageReason = ""
+    private var queue: [Event] = []
+    private var isFinished = false
+
+    private static let initialBytes = 1 << 20
+
+    /// Reads `file` from byte `offset`, where a line must begin, to its present end.
+    public init(_ file: any DiskFile, path: FilePath, from offset: Int = 0) throws(SpoolError) {
+        self.file = file
+        self.path = path
+        end = try Spool.disk("examine", path) { () throws(Errno) in try file.size() }
+        self.offset = offset
+        window = offset..<offset
+        buffer = .allocate(byteCount: Self.initialBytes + Self.padding, alignment: 64)
+        buffer.initializeMemory(as: UInt8.self, repeating: 0)
+    }
+
+    deinit { buffer.deallocate() }
+
+    /// The next event, nil at the end.
+    public func next() throws(SpoolError) -> Event? {
+        if !queue.isEmpty { return queue.removeFirst() }
+        while !isFinished, offset < end {
+            if let (event, length) = try line() {
+                let start = offset
+                offset += length
+                if case .footer = event { isFinished = true }
+                return yield(event, before: start)
+            }
+            guard let length = try lineBreak() else {
+                isFinished = true
+                return yield(.tornTail(offset..<end), before: offset)
+            }
+            if damageStart == nil { damageStart = offset }
+            offset += length
+        }
+        isFinished = true
+        return takeDamage(upTo: offset)
+    }
+
+    /// Puts the damage before an event in front of it.
+    private func yield(_ event: Event, before start: Int) -> Event {
+        guard let damage = takeDamage(upTo: start) else { return event }
+        queue.insert(event, at: 0)
+        return damage
+    }
+
+    private func takeDamage(upTo end: Int) -> Event? {
+        guard let start = damageStart else { return nil }
+        damageStart = nil
+        return .damage(Damage(range: start..<end, reason: damageReason))
+    }
+
+    private func fail(_ reason: String) {
+        if damageStart == nil { damageReason = reason }
+    }
+
+    /// The line at `offset` and its length, or nil when there is none in good order.
+    private func line() throws(SpoolError) -> (Event, Int)? {
+        let start = try bytes(atLeast: min(end - offset, RecordPrefix.maximumBytes))
+        if start.first == UInt8(ascii: "{") { return try headerOrFooter() }
+        guard let prefix = RecordPrefix(start), prefix.bodyBytes <= Self.maximumBodyBytes else {
+            fail("no record begins here")
+            return nil
+        }
+        let length = prefix.byteCount + prefix.bodyBytes + 1
+        guard length <= end - offset else {
+            fail("the record's length reaches beyond the segment's end")
+            return nil
+        }
+        let line = UnsafeRawBufferPointer(rebasing: try bytes(atLeast: length)[..<length])
+        guard SegmentFormat.checksum(line[RecordPrefix.checksummedFrom..<(length - 1)]) == prefix.checksum else {
+            fail("checksum mismatch")
+            return nil
+        }
+        guard line[length - 1] == UInt8(ascii: "\n") else {
+            // The record itself is whole; only the byte that ends its line is not.
+            let last = offset + length - 1
+            queue.append(.damage(Damage(range: last..<(last + 1), reason: "no line break behind the record")))
+            return (.record(record(prefix, line, offset..<last)), length)
+        }
+        return (.record(record(prefix, line, offset..<(offset + length))), length)
+    }
+
+    private func record(_ prefix: RecordPrefix, _ line: UnsafeRawBufferPointer, _ range: Range<Int>) -> Record {
+        let body = UnsafeRawBufferPointer(rebasing: line[prefix.byteCount..<(prefix.byteCount + prefix.bodyBytes)])
+        return Record(sequence: prefix.sequence, receivedAt: prefix.receivedAt, range: range, body: body)
+    }
+
+    private func headerOrFooter() throws(SpoolError) -> (Event, Int)? {
+        let text = try bytes(atLeast: min(end - offset, 4096))
+        guard let length = text.prefix(4096).firstIndex(of: UInt8(ascii: "\n")).map({ $0 + 1 }) else {
+            fail("no line break behind a header or footer")
+            return nil
+        }
+        let line = UnsafeRawBufferPointer(rebasing: text[..<length])
+        if offset == 0, let header = SegmentFormat.parse(SegmentHeader.self, line) { return (.header(header), length) }
+        if let footer = SegmentFormat.parse(SegmentFooter.self, line), footer.bytes == offset {
+            return (.footer(footer), length)
+        }
+        fail(offset == 0 ? "not a segment's header" : "not this segment's footer")
+        return nil
+    }
+
+    /// The length up to and including the next line break, nil when none follows.
+    private func lineBreak() throws(SpoolError) -> Int? {
+        var searched = 0
+        while searched < end - offset {
+            let piece = try bytes(atLeast: min(end - offset, searched + Self.initialBytes / 2))
+            if let found = piece[searched...].firstIndex(of: UInt8(ascii: "\n")) { return found + 1 }
+            searched = piece.count
+            // A stretch without a line break longer than any record: let go of its beginning.
+            if searched > Self.maximumBodyBytes {
+                if damageStart == nil { damageStart = offset }
+                offset += searched
+                searched = 0
+            }
+        }
+        return nil
+    }
+
+    /// The segment's bytes from `offset` on that are in the buffer, at least `count` of them.
+    private func bytes(atLeast count: Int) throws(SpoolError) -> UnsafeRawBufferPointer {
+        if window.upperBound - offset < count || window.lowerBound > offset { try fill(count) }
+        return UnsafeRawBufferPointer(rebasing: buffer[(offset - window.lowerBound)..<window.count])
+    }
+
+    private func fill(_ count: Int) throws(SpoolError) {
+        let kept = offset..<max(offset, window.upperBound)
+        let source = UnsafeRawBufferPointer(rebasing: buffer[(offset - window.lowerBound)..<window.count])
+        if count + Self.padding > buffer.count {
+            let largest = Self.maximumBodyBytes + Self.initialBytes
+            let capacity = max(count, min(2 * buffer.count, largest)) + Self.padding
+            let larger = UnsafeMutableRawBufferPointer.allocate(byteCount: capacity, alignment: 64)
+            larger.initializeMemory(as: UInt8.self, repeating: 0)
+            larger.copyMemory(from: source)
+            buffer.deallocate()
+            buffer = larger
+        } else if !source.isEmpty {
+            buffer.copyMemory(from: source)
+        }
+        window = kept
+        let room = buffer.count - Self.padding
+        while window.count < count {
+            let free = UnsafeMutableRawBufferPointer(
+                rebasing: buffer[window.count..<min(room, window.count + end - window.upperBound)])
+            let position = window.upperBound
+            let read = try disk("read", path) { () throws(Errno) in try file.read(into: free, at: position) }
+            guard read > 0 else { throw .unfit(path, "became shorter while it was read") }
+            window = window.lowerBound..<(window.upperBound + read)
+        }
+    }
+}

@@ -1,0 +1,99 @@
+public import SystemPackage
+
+/// A record that is to be spooled.
+public struct NewRecord: Sendable {
+    /// Time of receipt, Unix milliseconds.
+    public let receivedAt: Int64
+    /// The body without line breaks, see `SegmentWriter.removeLineBreaks`.
+    public let body: ArraySlice<UInt8>
+
+    public init(receivedAt: Int64, body: ArraySlice<UInt8>) {
+        self.receivedAt = receivedAt
+        self.body = body
+    }
+}
+
+/// Appends to one segment, from its creation to its footer. After any failure it is not used again (invariant 5).
+public final class SegmentWriter {
+    public let number: Int
+    public let path: FilePath
+    /// Length in bytes of what is durable.
+    public private(set) var bytes = 0
+    /// Records that are durable.
+    public private(set) var records = 0
+
+    private let file: any DiskFile
+    private let directory: SpoolDirectory
+    private var buffer: [UInt8] = []
+
+    /// Groups are handed to the kernel in pieces of about this size, so that the buffer stays small.
+    private static let flushBytes = 4 << 20
+
+    /// Creates segment `number`; its header becomes durable with its first records.
+    init(number: Int, predecessor: Int?, in directory: SpoolDirectory) throws(SpoolError) {
+        let path = directory.pending.appending(SpoolDirectory.fileName(number))
+        let disk = directory.disk
+        self.number = number
+        self.path = path
+        self.directory = directory
+        file = try Spool.disk("create", path) { () throws(Errno) in try disk.create(path) }
+        buffer = SegmentFormat.line(
+            SegmentHeader(
+                format: SegmentHeader.formatName, version: SegmentHeader.knownVersion, spool: directory.identity,
+                segment: number, predecessor: predecessor, created: SegmentFormat.timestamp()))
+    }
+
+    /// Appends the records and returns when they are durable, with the sequence number of the first.
+    func append(_ group: [NewRecord]) throws(SpoolError) -> Int {
+        let isNew = bytes == 0
+        var end = bytes
+        var sequence = records
+        for record in group {
+            sequence += 1
+            SegmentFormat.appendRecord(
+                sequence: sequence, receivedAt: record.receivedAt, body: record.body, to: &buffer)
+            if buffer.count >= Self.flushBytes { try flush(at: &end) }
+        }
+        try flush(at: &end)
+        try synchronize()
+        if isNew {
+            let pending = directory.pending
+            let disk = directory.disk
+            try Spool.disk("synchronize", pending) { () throws(Errno) in try disk.synchronizeDirectory(pending) }
+        }
+        defer { records = sequence }
+        bytes = end
+        return records + 1
+    }
+
+    /// Leaves the segment in good order: a footer, durable.
+    func seal() throws(SpoolError) {
+        var end = bytes
+        buffer.append(
+            contentsOf: SegmentFormat.line(
+                SegmentFooter(end: SegmentHeader.formatName, segment: number, records: records, bytes: bytes)))
+        try flush(at: &end)
+        try synchronize()
+    }
+
+    private func flush(at end: inout Int) throws(SpoolError) {
+        let start = end
+        let result = buffer.withUnsafeBytes { bytes in
+            Result { () throws(Errno) in try file.writeAll(bytes, at: start) }
+        }
+        try Spool.disk("write", path) { () throws(Errno) in try result.get() }
+        end += buffer.count
+        buffer.removeAll(keepingCapacity: buffer.capacity <= 2 * Self.flushBytes)
+    }
+
+    private func synchronize() throws(SpoolError) {
+        try Spool.disk("synchronize", path) { () throws(Errno) in try file.synchronize() }
+    }
+
+    /// Replaces line breaks by spaces. In valid JSON they stand only between tokens, so its meaning stays the same.
+    public static func removeLineBreaks(in body: inout ArraySlice<UInt8>) {
+        body.withUnsafeMutableBufferPointer { bytes in
+            for index in bytes.indices where bytes[index] == 0x0A || bytes[index] == 0x0D { bytes[index] = 0x20 }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+internal import FoundationEssentials
+public import SystemPackage
+
+/// A spool on disk: its identity, its folders and the segments in them.
+///
+///     spool.json                 identity, format version
+///     pending/00000017.spool     written now, or not wholly loaded
+///     loaded/00000016.spool      wholly loaded, kept for replay
+///     rejected/2026-11-23.ndjson what could not be loaded
+public struct SpoolDirectory: Sendable {
+    public let path: FilePath
+    public let disk: any Disk
+    /// The spool's UUID, from `spool.json`.
+    public let identity: String
+
+    public var pending: FilePath { path.appending("pending") }
+    public var loaded: FilePath { path.appending("loaded") }
+    public var rejected: FilePath { path.appending("rejected") }
+
+    /// Opens the spool at `path`, making what is missing of it.
+    public init(creating path: FilePath, disk: any Disk = SystemDisk()) throws(SpoolError) {
+        for directory in [path, path.appending("pending"), path.appending("loaded"), path.appending("rejected")] {
+            try Spool.disk("make directory", directory) { () throws(Errno) in try disk.makeDirectory(directory) }
+        }
+        try Self.createIdentity(in: path, disk)
+        // The folders' own entries: without them a power cut could take away a synchronized segment's directory.
+        for directory in [path, path.removingLastComponent()] where !directory.isEmpty {
+            try Spool.disk("synchronize", directory) { () throws(Errno) in try disk.synchronizeDirectory(directory) }
+        }
+        try self.init(existing: path, disk: disk)
+    }
+
+    /// Opens the spool at `path`; `unfit` when there is none.
+    public init(existing path: FilePath, disk: any Disk = SystemDisk()) throws(SpoolError) {
+        let file = path.appending("spool.json")
+        let content: [UInt8]
+        do throws(Errno) {
+            content = try Self.contents(of: file, disk)
+        } catch .noSuchFileOrDirectory {
+            throw .unfit(path, "there is no spool here (spool.json is missing)")
+        } catch {
+            throw .disk("read", file, error)
+        }
+        guard let identity = content.withUnsafeBytes({ SegmentFormat.parse(Identity.self, $0) }),
+            identity.format == SegmentHeader.formatName
+        else { throw .unfit(file, "is not a spool's identity; restore it from a segment's header line") }
+        guard identity.version == SegmentHeader.knownVersion else {
+            throw .unfit(file, "has format version \(identity.version), this program knows \(SegmentHeader.knownVersion)")
+        }
+        self.path = path
+        self.disk = disk
+        self.identity = identity.spool
+    }
+
+    /// A segment's file.
+    public struct Segment: Sendable, Equatable {
+        public let number: Int
+        public let path: FilePath
+        /// Whether it lies in `loaded/` rather than `pending/`.
+        public let isLoaded: Bool
+    }
+
+    /// All segments by number. One that is listed twice, while it is being moved, is returned from `pending/`.
+    public func segments() throws(SpoolError) -> [Segment] {
+        // `pending/` first: a segment that is moved in between is then seen twice rather than not at all.
+        var found: [Int: Segment] = [:]
+        for (directory, isLoaded) in [(pending, false), (loaded, true)] {
+            let names = try Spool.disk("list", directory) { () throws(Errno) in try disk.names(in: directory) }
+            for name in names {
+                guard let number = Self.number(ofFileNamed: name), found[number] == nil else { continue }
+                found[number] = Segment(number: number, path: directory.appending(name), isLoaded: isLoaded)
+            }
+        }
+        return found.values.sorted { $0.number < $1.number }
+    }
+
+    /// Opens a segment wherever it lies by now, and makes what it holds durable (invariant 3).
+    public func openDurably(_ segment: Segment) throws(SpoolError) -> any DiskFile {
+        let moved = loaded.appending(Self.fileName(segment.number))
+        do throws(Errno) {
+            let file: any DiskFile
+            do throws(Errno) {
+                file = try disk.open(segment.path)
+            } catch .noSuchFileOrDirectory {
+                file = try disk.open(moved)
+            }
+            try file.synchronize()
+            return file
+        } catch {
+            throw .disk("open and synchronize", segment.path, error)
+        }
+    }
+
+    /// Makes the folders' entries durable (invariant 3).
+    public func synchronize() throws(SpoolError) {
+        for directory in [pending, loaded] {
+            try Spool.disk("synchronize", directory) { () throws(Errno) in try disk.synchronizeDirectory(directory) }
+        }
+    }
+
+    /// Moves a wholly loaded segment from `pending/` to `loaded/`.
+    public func moveToLoaded(_ number: Int) throws(SpoolError) {
+        let name = Self.fileName(number)
+        let source = pending.appending(name)
+        let target = loaded.appending(name)
+        // rename(2) would destroy a file of the same name, which a segment copied back by hand may be.
+        let present = try Spool.disk("list", loaded) { () throws(Errno) in try disk.names(in: loaded) }
+        guard !present.contains(name) else {
+            throw .unfit(source, "cannot be moved, \(target) is there already; compare the two and remove one")
+        }
+        try Spool.disk("move", source) { () throws(Errno) in try disk.rename(source, to: target) }
+        try synchronize()
+    }
+
+    /// Bytes that may still be written to the spool's file system.
+    public func availableBytes() throws(SpoolError) -> Int {
+        try Spool.disk("examine", path) { () throws(Errno) in try disk.availableBytes(at: path) }
+    }
+
+    static func fileName(_ number: Int) -> String { SpoolPosition.digits(number) + ".spool" }
+
+    /// The number in a segment's file name, or nil when it is no such name.
+    public static func number(ofFileNamed name: String) -> Int? {
+        guard name.hasSuffix(".spool") else { return nil }
+        let digits = name.dropLast(6)
+        guard digits.utf8.count >= 8, digits.utf8.allSatisfy({ 0x30...0x39 ~= $0 }) else { return nil }
+        return Int(digits)
+    }
+}
+
+extension SpoolDirectory {
+    private struct Identity: Codable {
+        let format: String
+        let version: Int
+        let spool: String
+    }
+
+    /// Writes `spool.json` unless it is there. Receiver and loader may both try; the link decides which one's stands.
+    private static func createIdentity(in path: FilePath, _ disk: any Disk) throws(SpoolError) {
+        let target = path.appending("spool.json")
+        let uuid = UUID().uuidString.lowercased()
+        let draft = path.appending("spool.json.\(uuid)")
+        let content = SegmentFormat.line(
+            Identity(format: SegmentHeader.formatName, version: SegmentHeader.knownVersion, spool: uuid))
+        do throws(Errno) {
+            if (try? disk.open(target)) != nil { return }
+            let file = try disk.create(draft)
+            let result = content.withUnsafeBytes { bytes in
+                Result { () throws(Errno) in try file.writeAll(bytes, at: 0) }
+            }
+            try result.get()
+            try file.synchronize()
+            do throws(Errno) { try disk.link(draft, to: target) } catch .fileExists {}
+            try disk.remove(draft)
+        } catch {
+            throw .disk("create", target, error)
+        }
+    }
+
+    static func contents(of path: FilePath, _ disk: any Disk) throws(Errno) -> [UInt8] {
+        let file = try disk.open(path)
+        var content = [UInt8](repeating: 0, count: 64 << 10)
+        let result = content.withUnsafeMutableBytes { bytes in
+            Result { () throws(Errno) in try file.read(into: bytes, at: 0) }
+        }
+        return Array(content.prefix(try result.get()))
+    }
+}

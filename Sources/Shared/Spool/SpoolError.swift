@@ -1,0 +1,34 @@
+public import SystemPackage
+
+/// What went wrong with a spool: the operation, the object and the cause.
+public enum SpoolError: Error, CustomStringConvertible, Sendable {
+    /// A file operation failed.
+    case disk(_ operation: String, _ path: FilePath, Errno)
+    /// The file system has less room left than the reserve that must stay free.
+    case full(_ path: FilePath, availableBytes: Int, reserveBytes: Int)
+    /// Another process of the same kind works on this spool.
+    case inUse(_ path: FilePath, by: String)
+    /// The directory or a file in it is not what it should be.
+    case unfit(_ path: FilePath, String)
+
+    public var description: String {
+        switch self {
+        case .disk(let operation, let path, let cause): "cannot \(operation) \(path): \(cause)"
+        case .full(let path, let available, let reserve):
+            "spool \(path) is full: \(available) bytes free, \(reserve) kept in reserve; free or enlarge the disk"
+        case .inUse(let path, let holder): "spool \(path) is in use by \(holder); one at a time may work on a spool"
+        case .unfit(let path, let reason): "\(path): \(reason)"
+        }
+    }
+}
+
+/// Runs one disk operation and says which it was when it fails.
+func disk<T>(
+    _ operation: String, _ path: FilePath, _ body: () throws(Errno) -> T
+) throws(SpoolError) -> T {
+    do throws(Errno) {
+        return try body()
+    } catch {
+        throw .disk(operation, path, error)
+    }
+}

@@ -1,0 +1,86 @@
+/// Appends groups of records to a spool: begins, rotates and abandons segments. One owner, who may block.
+public final class SpoolWriter {
+    /// When a segment is left for the next one, and what stays free on the disk.
+    public struct Limits: Sendable {
+        /// A segment of this length in bytes is sealed.
+        public var segmentBytes = 64 << 20
+        /// A segment of this age is sealed, so that a quiet spool's readings reach `loaded/` too.
+        public var segmentAge = Duration.seconds(3600)
+        /// The file system's free bytes below which nothing is taken any more.
+        public var reserveBytes = 64 << 20
+
+        public init() {}
+    }
+
+    /// The number of the newest segment, 0 when there was none yet.
+    public private(set) var newest: Int
+    /// The open segment, nil between two.
+    public private(set) var segment: SegmentWriter?
+
+    private let directory: SpoolDirectory
+    private let limits: Limits
+    private let clock: any Clock<Duration>
+    private var opened: @Sendable () -> Duration = { .zero }
+
+    /// Continues the spool behind segment `newest`; nothing is ever appended to an inherited segment (invariant 4).
+    public init(
+        directory: SpoolDirectory, newest: Int, limits: Limits = Limits(),
+        clock: any Clock<Duration> = ContinuousClock()
+    ) {
+        self.directory = directory
+        self.newest = newest
+        self.limits = limits
+        self.clock = clock
+    }
+
+    /// Makes the records durable, all of them together.
+    ///
+    /// - Returns: their positions.
+    /// - Throws: nothing of the group counts, and its segment is abandoned; the next call begins a new one
+    ///   (invariant 5).
+    public func append(_ group: [NewRecord]) throws(SpoolError) -> [SpoolPosition] {
+        let available = try directory.availableBytes()
+        guard available >= limits.reserveBytes else {
+            throw .full(directory.path, availableBytes: available, reserveBytes: limits.reserveBytes)
+        }
+        let open = if let segment { segment } else { try begin() }
+        do throws(SpoolError) {
+            let first = try open.append(group)
+            if open.bytes >= limits.segmentBytes { seal() }
+            return group.indices.map { SpoolPosition(segment: open.number, sequence: first + $0) }
+        } catch {
+            segment = nil
+            // A segment without a durable record holds nothing that anyone was promised; a full disk must not fill
+            // up with them.
+            if open.records == 0 { try? directory.disk.remove(open.path) }
+            throw error
+        }
+    }
+
+    /// How long the open segment may still live; nil when none is open.
+    public var untilRotation: Duration? {
+        segment == nil ? nil : max(.zero, limits.segmentAge - opened())
+    }
+
+    /// Leaves the open segment in good order, if it can be; a reader copes with a missing footer.
+    public func seal() {
+        try? segment?.seal()
+        segment = nil
+    }
+
+    private func begin() throws(SpoolError) -> SegmentWriter {
+        let predecessor = newest
+        // The number is used up even when creation fails: positions are never refilled (invariant 4).
+        newest += 1
+        let writer = try SegmentWriter(
+            number: newest, predecessor: predecessor == 0 ? nil : predecessor, in: directory)
+        opened = Self.stopwatch(clock)
+        segment = writer
+        return writer
+    }
+
+    private static func stopwatch<C: Clock>(_ clock: C) -> @Sendable () -> Duration where C.Duration == Duration {
+        let start = clock.now
+        return { start.duration(to: clock.now) }
+    }
+}
