@@ -17,7 +17,7 @@ public struct Settings: Sendable {
     ///   - file: path of a `.env`-style file: `NAME=value` lines, `#` comments, values optionally in quotes.
     public init(
         flags: [String: String?] = [:],
-        environment: [String: String] = ProcessInfo.processInfo.environment,
+        environment: [String: String] = Settings.processEnvironment,
         file: String? = nil
     ) throws(SettingsError) {
         if let file { try read(file: file) }
@@ -32,6 +32,9 @@ public struct Settings: Sendable {
             if let setting = Self.setting(name), let value { try take(setting, value, from: "command line") }
         }
     }
+
+    /// The environment of this process.
+    public static var processEnvironment: [String: String] { ProcessInfo.processInfo.environment }
 
     /// The setting's value or default, nil when it has neither.
     public func text(_ setting: Setting) -> String? {
