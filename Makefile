@@ -1,0 +1,29 @@
+# Only a front: the work is done by the scripts in ops/dev.
+
+ARGS =
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test build format clean-local
+
+help: ## list these targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+run: ## build and start receiver, loader and a private PostgreSQL, until Ctrl-C
+	@ops/dev/run.sh
+
+demo: ## the same on a fresh spool and database, checked and taken down at the end
+	@ops/dev/run.sh --demo
+
+test: ## lint, build and test; make test ARGS='--filter SpoolTests' runs some tests
+	@ops/dev/test.sh $(ARGS)
+
+build: ## build the release programs
+	@ops/dev/packages.sh
+	swift build -c release --product shelly-receiver
+	swift build -c release --product shelly-loader
+
+format: ## format the Swift sources in place
+	swift format --in-place --recursive --parallel Package.swift Sources Tests
+
+clean-local: ## stop the private clusters and delete .local with their data and spools
+	@ops/dev/clean.sh

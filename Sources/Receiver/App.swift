@@ -1,0 +1,77 @@
+import ArgumentParser
+import Hummingbird
+import Logging
+import NIOCore
+import Postgres
+import Readings
+import Settings
+import Spool
+import SystemPackage
+
+/// `shelly-receiver`: takes batches over HTTP and answers when they are durable in the spool.
+@main
+struct App: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "shelly-receiver",
+        abstract: "Takes batches of Shelly readings and spools them durably.",
+        discussion: "Settings come from flags, the environment and --env-file, in this order; see docs/CONFIGURATION.md."
+    )
+
+    @Option(help: "Directory of the spool (SPOOL_DIR).")
+    var spool: String?
+    @Option(help: "Address to listen on (HOST).")
+    var host: String?
+    @Option(help: "Port to listen on (PORT).")
+    var port: String?
+    @Option(help: "PostgreSQL for the statistics (DATABASE_URL).")
+    var databaseURL: String?
+    @Option(help: "File with NAME=value lines.")
+    var envFile: String?
+
+    func run() async throws {
+        do {
+            try await receive()
+        } catch let error as SpoolError {
+            try fail(error.description)
+        } catch let error as SettingsError {
+            try fail(error.description)
+        } catch let error as PostgresError {
+            try fail(error.description)
+        } catch let error as IOError {
+            try fail("cannot listen: \(error)")
+        }
+    }
+
+    /// From configuration to shutdown.
+    private func receive() async throws {
+        let settings = try Settings(
+            flags: ["SPOOL_DIR": spool, "HOST": host, "PORT": port, "DATABASE_URL": databaseURL], file: envFile)
+        var logger = Logger(label: "shelly-receiver") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = settings.logLevel
+
+        let directory = try SpoolDirectory(creating: FilePath(settings.required(.spoolDirectory)))
+        let lock = try SpoolLock(.receiver, of: directory.path)
+        let recovery = try SpoolRecovery(of: directory, logger: logger)
+        let receiver = try Receiver(settings: settings, directory: directory, recovery: recovery, logger: logger)
+        if !receiver.authentication.isConfigured {
+            logger.error("INGEST_API_KEY is not configured: every batch will be refused with 500")
+        }
+        logger.info(
+            "spool is ready",
+            metadata: [
+                "spool": "\(directory.path)", "segments": "\(recovery.records.count)",
+                "records": "\(recovery.records.values.reduce(0, +))", "devices": "\(recovery.ledger.deviceCount)",
+            ])
+
+        // Runs until SIGTERM or SIGINT, and until every request in flight is answered.
+        try await receiver.application(settings).runService()
+        await receiver.groupCommit.stop()
+        logger.info("stopped; the segment is sealed")
+        withExtendedLifetime(lock) {}
+    }
+
+    private func fail(_ reason: String) throws -> Never {
+        _ = try? FileDescriptor.standardError.writeAll("shelly-receiver: \(reason)\n".utf8)
+        throw ExitCode.failure
+    }
+}

@@ -1,0 +1,127 @@
+import HTTPTypes
+import Hummingbird
+import Logging
+import NIOCore
+import Readings
+import Spool
+
+/// `POST /api/ingest/batch`: from the key to the answer, in the order in which it happens.
+struct IngestHandler: Sendable {
+    let authentication: Authentication
+    let intake: BodyIntake
+    let decoders: DecoderPool
+    let groupCommit: GroupCommit
+    let logger: Logger
+    /// The wall clock, Unix milliseconds.
+    let now: @Sendable () -> Int64
+
+    func respond(to request: Request, channel: any Channel) async throws -> Response {
+        guard authentication.isConfigured else {
+            logger.error("a batch was refused: INGEST_API_KEY is not configured")
+            throw Rejection.misconfigured
+        }
+        guard authentication.accepts(request.head) else {
+            logger.warning("a batch was refused: X-API-Key is missing or wrong")
+            throw Rejection.unauthorized
+        }
+        if let encoding = request.headers[.contentEncoding], encoding.lowercased() != "identity" {
+            throw Rejection.encoding
+        }
+        if request.headers[.expect] != nil {
+            channel.triggerUserOutboundEvent(ConnectionGuard.ContinueRequest(), promise: nil)
+        }
+        let started = ContinuousClock.now
+        var body = BodyIntake.Body()
+        defer { intake.release(body) }
+        try await intake.collect(request, into: &body)
+        let receivedAt = now()
+        let batch = try decode(body, receivedAt)
+        let isLenient = Self.prefersLenient(request.headers)
+        guard isLenient || batch.invalid.isEmpty else { throw Rejection(batch.invalid.flatMap(\.problems)) }
+
+        var text = body.bytes[..<body.count]
+        // One owner: the array is changed in place.
+        body.bytes = []
+        SegmentWriter.removeLineBreaks(in: &text)
+        let acknowledgement: GroupCommit.Acknowledgement
+        do throws(GroupCommit.Failure) {
+            acknowledgement = try await groupCommit.commit(batch, NewRecord(receivedAt: receivedAt, body: text))
+        } catch {
+            throw Rejection(error)
+        }
+        let seconds = started.duration(to: .now).inSeconds
+        log(batch, acknowledgement, seconds)
+        return answer(batch, acknowledgement, seconds, isLenient: isLenient)
+    }
+
+    private func decode(_ body: BodyIntake.Body, _ receivedAt: Int64) throws(Rejection) -> Batch {
+        do throws(Problem) {
+            return try decoders.withDecoder { (decoder) throws(Problem) in
+                let result = body.bytes.withUnsafeBytes { bytes in
+                    Result { () throws(Problem) in
+                        try decoder.decode(
+                            UnsafeRawBufferPointer(rebasing: bytes[..<body.count]), receivedAt: receivedAt)
+                    }
+                }
+                return try result.get()
+            }
+        } catch {
+            throw Rejection([error])
+        }
+    }
+
+    /// RFC 7240: `Prefer: handling=lenient`, among other preferences and perhaps with parameters.
+    static func prefersLenient(_ headers: HTTPFields) -> Bool {
+        guard let prefer = HTTPField.Name("Prefer") else { return false }
+        return headers[values: prefer].contains { line in
+            line.split(separator: ",").contains { preference in
+                let bare = preference.split(separator: ";").first ?? ""
+                return bare.filter { $0 != " " && $0 != "\"" && $0 != "\t" }.lowercased() == "handling=lenient"
+            }
+        }
+    }
+
+    private func log(_ batch: Batch, _ acknowledgement: GroupCommit.Acknowledgement, _ seconds: Double) {
+        for fault in batch.faults {
+            let device = batch.devices[fault.device]
+            logger.warning(
+                "reading refused: \(fault.reason)",
+                metadata: ["record": "\(acknowledgement.position)", "device": "\(device)"])
+        }
+        logger.info(
+            """
+            batch \(acknowledgement.position): \(acknowledgement.inserted) new, \(acknowledgement.duplicates) dup, \
+            \(batch.faults.count) err, \(batch.messageCount) msgs, \(batch.devices.count) devices, \(seconds) s
+            """)
+    }
+
+    private func answer(
+        _ batch: Batch, _ acknowledgement: GroupCommit.Acknowledgement, _ seconds: Double, isLenient: Bool
+    ) -> Response {
+        var json = """
+            {"inserted":\(acknowledgement.inserted),"duplicates":\(acknowledgement.duplicates),\
+            "errors":\(batch.faults.count),"total_messages":\(batch.messageCount),"devices":\(batch.devices.count),\
+            "processing_time":\(seconds),"record":"\(acknowledgement.position)"
+            """
+        var headers: HTTPFields = [:]
+        if isLenient {
+            json += ",\"rejected\":"
+            json.appendArray(batch.invalid) { text, message in
+                text += "{\"index\":\(message.index),\"msg\":"
+                text.appendQuoted(message.reason)
+                text += "}"
+            }
+            if let name = HTTPField.Name("Preference-Applied") { headers[name] = "handling=lenient" }
+        }
+        json += "}"
+        return .json(json, headers: headers)
+    }
+}
+
+extension Duration {
+    /// Seconds with microseconds.
+    var inSeconds: Double {
+        let (seconds, attoseconds) = components
+        return Double(seconds) + Double(attoseconds / 1_000_000_000_000) / 1e6
+    }
+}

@@ -1,0 +1,4 @@
+/// The HTTP interface as an OpenAPI 3.1 document.
+enum OpenAPI {
+    static let document = "{}"
+}

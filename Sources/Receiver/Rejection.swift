@@ -1,0 +1,93 @@
+import HTTPTypes
+import Hummingbird
+import Readings
+
+/// An answer that takes nothing: status, reason and what the client may do. Never repeats anything the client sent.
+struct Rejection: Error {
+    enum Detail {
+        case sentence(String)
+        case problems([Problem])
+    }
+
+    let status: HTTPResponse.Status
+    let detail: Detail
+    /// Seconds after which trying again makes sense.
+    var retryAfterSeconds: Int?
+    var allow: String?
+
+    /// A body's problems are listed up to this many; the rest is in the same message or the next.
+    static let maximumProblems = 100
+
+    static let unauthorized = Rejection(.unauthorized, "Unauthorized")
+    static let misconfigured = Rejection(.internalServerError, "Server configuration error")
+    static let tooLarge = Rejection(.contentTooLarge, "Body too large (max 16 MiB); send fewer messages in a batch")
+    static let stalled = Rejection(.requestTimeout, "The request stalled; send it again")
+    static let encoding = Rejection(.unsupportedMediaType, "Content-Encoding is not supported; send plain JSON")
+    static let incomplete = Rejection(.badRequest, "The body ended early")
+    static let busy = Rejection(.serviceUnavailable, "Too much in flight; try again", retryAfterSeconds: 1)
+    static let notFound = Rejection(.notFound, "Not Found")
+    static let databaseUnavailable = Rejection(.serviceUnavailable, "Database unavailable", retryAfterSeconds: 5)
+
+    init(_ status: HTTPResponse.Status, _ sentence: String, retryAfterSeconds: Int? = nil) {
+        self.status = status
+        self.detail = .sentence(sentence)
+        self.retryAfterSeconds = retryAfterSeconds
+    }
+
+    /// 422 with everything that is wrong.
+    init(_ problems: [Problem]) {
+        status = .unprocessableContent
+        detail = .problems(problems)
+    }
+
+    /// 405, naming what is allowed.
+    init(allowing methods: [HTTPRequest.Method]) {
+        self.init(.methodNotAllowed, "Method Not Allowed")
+        allow = methods.map(\.rawValue).sorted().joined(separator: ", ")
+    }
+
+    /// 503 for a batch that could not be made durable.
+    init(_ failure: GroupCommit.Failure) {
+        switch failure {
+        case .spool(.full): self.init(.serviceUnavailable, "Spool full; try again", retryAfterSeconds: 30)
+        case .spool: self.init(.serviceUnavailable, "Spool cannot be written; try again", retryAfterSeconds: 5)
+        case .ledgerFull: self.init(.serviceUnavailable, "Ledger full; try again", retryAfterSeconds: 30)
+        case .stopping: self.init(.serviceUnavailable, "Stopping; try again", retryAfterSeconds: 2)
+        }
+    }
+
+    var response: Response {
+        var headers: HTTPFields = [:]
+        if let retryAfterSeconds { headers[.retryAfter] = String(retryAfterSeconds) }
+        if let allow { headers[.allow] = allow }
+        return .json(json, status: status, headers: headers)
+    }
+
+    /// The answer's body.
+    var json: String {
+        var json = "{\"detail\":"
+        switch detail {
+        case .sentence(let sentence): json.appendQuoted(sentence)
+        case .problems(let problems): json.appendArray(problems.prefix(Self.maximumProblems)) { $0.append($1) }
+        }
+        return json + "}"
+    }
+}
+
+extension String {
+    /// Appends FastAPI's shape: `{"type","loc":["body","messages",3,"timestamp"],"msg"}`.
+    fileprivate mutating func append(_ problem: Problem) {
+        self += "{\"type\":"
+        appendQuoted(problem.type)
+        self += ",\"loc\":"
+        appendArray(problem.location) { text, step in
+            switch step {
+            case .member(let name): text.appendQuoted(name)
+            case .index(let index): text += String(index)
+            }
+        }
+        self += ",\"msg\":"
+        appendQuoted(problem.message)
+        self += "}"
+    }
+}

@@ -1,0 +1,52 @@
+import HTTPTypes
+import Hummingbird
+import Logging
+import NIOCore
+
+/// What a request's handler may know of its connection.
+struct ConnectionContext: RequestContext {
+    var coreContext: CoreRequestContextStorage
+    let channel: any Channel
+
+    init(source: ApplicationRequestContextSource) {
+        coreContext = .init(source: source)
+        channel = source.channel
+    }
+}
+
+/// Every route of the receiver. Unknown paths are 404 and known ones with another method 405, in JSON as all else.
+struct Routes: HTTPResponder {
+    let ingest: IngestHandler
+    let queueStatistics: QueueStatisticsSource
+    let spoolStatistics: SpoolStatisticsSource
+    let readiness: Readiness
+    let logger: Logger
+
+    func respond(to request: Request, context: ConnectionContext) async throws -> Response {
+        do {
+            switch (request.uri.path, request.method) {
+            case ("/api/ingest/batch", .post): return try await ingest.respond(to: request, channel: context.channel)
+            case ("/api/ingest/batch", _): throw Rejection(allowing: [.post])
+            case (let path, .get), (let path, .head): return try await page(path)
+            case ("/api/stats/queue", _), ("/api/stats/spool", _), ("/healthz", _), ("/readyz", _), ("/openapi.json", _):
+                throw Rejection(allowing: [.get, .head])
+            default: throw Rejection.notFound
+            }
+        } catch let rejection as Rejection {
+            return rejection.response
+        } catch is CancellationError {
+            return Rejection.busy.response
+        }
+    }
+
+    private func page(_ path: String) async throws -> Response {
+        switch path {
+        case "/api/stats/queue": .json(try await queueStatistics.json())
+        case "/api/stats/spool": .json(try await spoolStatistics.json())
+        case "/healthz": .json("{\"status\":\"ok\"}")
+        case "/readyz": try await readiness.respond()
+        case "/openapi.json": .json(OpenAPI.document)
+        default: throw Rejection.notFound
+        }
+    }
+}

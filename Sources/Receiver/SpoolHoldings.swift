@@ -1,0 +1,28 @@
+import Synchronization
+
+/// What the spool holds, as its writer knows it; shared with those who only look.
+final class SpoolHoldings: Sendable {
+    struct State {
+        /// Records of each segment by its number.
+        var records: [Int: Int]
+        var ledgerBytes = 0
+        var devices = 0
+        /// Why the last attempt to write failed; nil when it succeeded.
+        var failure: String?
+    }
+
+    private let state: Mutex<State>
+
+    init(records: [Int: Int]) {
+        state = Mutex(State(records: records))
+    }
+
+    var current: State { state.withLock { $0 } }
+
+    /// Why the last attempt to write failed; nil when it succeeded.
+    var failure: String? { state.withLock { $0.failure } }
+
+    func update(_ body: (inout State) -> Void) {
+        state.withLock { body(&$0) }
+    }
+}

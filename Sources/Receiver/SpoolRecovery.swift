@@ -1,0 +1,40 @@
+import Logging
+import Readings
+import Spool
+
+/// What a start learns from the spool: the ledger of its keys, and what it holds.
+struct SpoolRecovery {
+    private(set) var ledger = MinuteLedger()
+    /// Records of each segment by its number.
+    private(set) var records: [Int: Int] = [:]
+    /// The highest segment number, 0 for a new spool.
+    private(set) var newest = 0
+
+    /// Reads every retained segment. Its bytes are made durable before anything is concluded from them (invariant 3).
+    init(of directory: SpoolDirectory, logger: Logger) throws {
+        try directory.synchronize()
+        let decoder = BatchDecoder()
+        precondition(BatchDecoder.padding <= SegmentReader.padding)
+        for segment in try directory.segments() {
+            newest = max(newest, segment.number)
+            let reader = try SegmentReader(directory.openDurably(segment), path: segment.path)
+            while let event = try reader.next() {
+                switch event {
+                case .record(let record):
+                    records[segment.number, default: 0] += 1
+                    // What the receiver took once decodes again; a record that does not is the loader's to report.
+                    guard let batch = try? decoder.decode(record.body, receivedAt: record.receivedAt) else { continue }
+                    var claims = MinuteLedger.Claims()
+                    _ = ledger.claim(batch, noting: &claims)
+                case .damage(let damage):
+                    logger.warning(
+                        "damage in the spool; good records around it are kept",
+                        metadata: [
+                            "file": "\(segment.path)", "bytes": "\(damage.range)", "reason": "\(damage.reason)",
+                        ])
+                case .header, .footer, .tornTail: break
+                }
+            }
+        }
+    }
+}

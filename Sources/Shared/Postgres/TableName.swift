@@ -1,0 +1,34 @@
+/// A table's name, perhaps with its schema, safe to put into SQL.
+public struct TableName: Sendable, Equatable {
+    /// The schema, or nil to let the search path find it.
+    public let schema: String?
+    public let name: String
+
+    /// Takes `table` or `schema.table`, letters as they are.
+    public init(_ text: String) throws(PostgresError) {
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+        guard (1...2).contains(parts.count), parts.allSatisfy({ !$0.isEmpty && !$0.contains("\0") }) else {
+            throw .invalid("a table is named 'table' or 'schema.table'")
+        }
+        schema = parts.count == 2 ? parts[0] : nil
+        name = parts[parts.count - 1]
+    }
+
+    /// The name for SQL: `"schema"."table"`.
+    public var quoted: String { quoted(name) }
+
+    /// Another name in the same schema, for SQL.
+    public func quoted(_ sibling: String) -> String {
+        (schema.map { Self.quote($0) + "." } ?? "") + Self.quote(sibling)
+    }
+
+    /// An identifier for SQL.
+    public static func quote(_ identifier: String) -> String {
+        var quoted = "\""
+        for character in identifier.unicodeScalars {
+            if character == "\"" { quoted += "\"" }
+            quoted.unicodeScalars.append(character)
+        }
+        return quoted + "\""
+    }
+}

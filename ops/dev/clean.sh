@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Stops the private clusters of this checkout and deletes .local: their data, the spools of run.sh, and all logs.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+# Whoever holds one of these has processes that work in .local.
+mkdir -p .local/demo
+for lock in .local/run.lock .local/demo/run.lock .local/test.lock; do
+    exec {descriptor}>"$lock"
+    flock -n "$descriptor" || {
+        echo "clean.sh: make run, demo or test is busy in this checkout: stop it first" >&2
+        exit 1
+    }
+done
+
+for cluster in .local/postgres .local/demo/postgres .local/test-postgres; do
+    ops/dev/postgres.sh destroy "$cluster"
+done
+rm -rf .local

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Lints and builds everything, then runs the tests beside a private PostgreSQL cluster. Arguments go to `swift test`:
+#
+#   test.sh --filter SpoolTests
+#
+# The tests find the cluster in SHELLY_TEST_DATABASE_URL and the built programs in SHELLY_TEST_BIN.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+cluster=$PWD/.local/test-postgres
+
+# Settings for another server in the caller's environment must not leak into the tests.
+for name in "${!PG@}"; do unset "$name"; done
+
+ops/dev/packages.sh
+
+# Two of these would take each other's cluster down at the end.
+mkdir -p .local
+exec {lock}>.local/test.lock
+flock -n "$lock" || {
+    echo "test.sh: another one is running in this checkout" >&2
+    exit 1
+}
+
+echo "== Lint"
+mapfile -t scripts < <(find ops -name '*.sh' | sort)
+shellcheck "${scripts[@]}" .ci/run
+swift format lint --strict --recursive --parallel Package.swift Sources Tests
+
+echo "== Build"
+# -warnings-as-errors would reach the dependencies too, whose warnings SwiftPM suppresses, and the compiler refuses the
+# two flags together. So in CI, where everything is compiled, warnings in our own files are looked for instead.
+if [[ -n ${CI:-} ]]; then
+    swift build --build-tests 2>&1 {lock}>&- | tee .local/build.log
+    # The compiler names files by their absolute path.
+    if awk -v ours="^$PWD/(Sources|Tests)/[^:]+:[0-9]+:[0-9]+: warning:" '$0 ~ ours { print; n++ } END { exit !n }' \
+        .local/build.log; then
+        echo "test.sh: the compiler warns about the lines above; in CI that is an error" >&2
+        exit 1
+    fi
+else
+    swift build --build-tests {lock}>&-
+fi
+SHELLY_TEST_BIN=$(swift build --show-bin-path)
+
+echo "== Test"
+take_down() {
+    local status=$?
+    trap '' HUP INT TERM
+    ops/dev/postgres.sh destroy "$cluster" || status=1
+    exit "$status"
+}
+trap take_down EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+# A run that was killed may have left its cluster.
+ops/dev/postgres.sh destroy "$cluster"
+SHELLY_TEST_DATABASE_URL=$(ops/dev/postgres.sh start "$cluster")
+export SHELLY_TEST_BIN SHELLY_TEST_DATABASE_URL
+swift test "$@" {lock}>&-
