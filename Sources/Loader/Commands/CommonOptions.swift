@@ -1,0 +1,40 @@
+import ArgumentParser
+import Logging
+import Postgres
+import Settings
+import Spool
+import SystemPackage
+
+/// The options that every command takes.
+struct CommonOptions: ParsableArguments {
+    @Option(help: "Directory of the spool (SPOOL_DIR).")
+    var spool: String?
+    @Option(help: "PostgreSQL, as URL or key/value list (DATABASE_URL).")
+    var databaseURL: String?
+    @Option(help: "File with NAME=value lines.")
+    var envFile: String?
+
+    func settings() throws(SettingsError) -> Settings {
+        try Settings(flags: ["SPOOL_DIR": spool, "DATABASE_URL": databaseURL], file: envFile)
+    }
+}
+
+extension Settings {
+    /// Logs to standard error.
+    var logger: Logger {
+        var logger = Logger(label: "shelly-loader") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = logLevel
+        return logger
+    }
+
+    var spoolPath: FilePath { FilePath(required(.spoolDirectory)) }
+
+    /// The spool, which must be there.
+    func spool() throws(SpoolError) -> SpoolDirectory { try SpoolDirectory(existing: spoolPath) }
+
+    func database() throws(PostgresError) -> Database {
+        Database(
+            conninfo: text(.databaseURL) ?? "", table: try TableName(required(.table)),
+            statementTimeout: duration(.statementSeconds))
+    }
+}

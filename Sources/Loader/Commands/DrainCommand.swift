@@ -1,0 +1,34 @@
+import ArgumentParser
+
+struct DrainCommand: LoaderCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "drain",
+        abstract: "Load what the spool holds, each reading once.",
+        discussion: """
+            Segments that are wholly loaded move to loaded/; what cannot be loaded goes to rejected/ with its reason. \
+            Damaged byte ranges are logged and passed over; 'shelly-loader verify' lists them again.
+            """)
+
+    @OptionGroup var options: CommonOptions
+    @Flag(help: "Go on with what comes, until SIGTERM; wait for the database when it is away.")
+    var follow = false
+    @Flag(help: "Print the summary as JSON.")
+    var json = false
+
+    func execute() throws {
+        let settings = try options.settings()
+        let interruption = Interruption()
+        let signals = interruption.watchSignals()
+        defer { withExtendedLifetime(signals) {} }
+        let drain = Drain(
+            path: settings.spoolPath, database: try settings.database(),
+            statementRows: settings.integer(.statementRows), followPause: settings.duration(.followSeconds),
+            logger: settings.logger, interruption: interruption)
+        let report = DrainReport(logger: settings.logger)
+        defer { ProgressLine.clear() }
+        if follow { return try drain.follow(report) }
+        defer { json ? printJSON(report.summary) : print(report.summary.text) }
+        try drain.run(report)
+        if report.summary.problems > 0, !interruption.isRequested { throw ExitCode.failure }
+    }
+}

@@ -1,0 +1,82 @@
+import ArgumentParser
+import Glibc
+import Postgres
+import Settings
+import Spool
+
+/// A subcommand: what it throws becomes one line on standard error and an exit code.
+protocol LoaderCommand: ParsableCommand {
+    func execute() throws
+}
+
+extension LoaderCommand {
+    func run() throws {
+        do {
+            try execute()
+        } catch let error as PostgresError where error.isTemporary || error.isRetryable {
+            complain("\(error.asAway); progress kept")
+            throw ExitCode.databaseAway
+        } catch let error as PostgresError {
+            complain(error.needsMigration ? "\(error); run 'shelly-loader migrate' first" : "\(error)")
+            throw ExitCode.failure
+        } catch let error as LoaderError {
+            complain(error.description)
+            throw ExitCode.failure
+        } catch let error as SpoolError {
+            complain(error.description)
+            throw ExitCode.failure
+        } catch let error as SettingsError {
+            complain(error.description)
+            throw ExitCode.failure
+        }
+    }
+}
+
+/// One line for people, on standard error.
+func complain(_ message: String) {
+    var line = "shelly-loader: \(message)\n"
+    _ = line.withUTF8 { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+}
+
+extension ExitCode {
+    /// EX_TEMPFAIL of sysexits.h: nothing is wrong here, the same will do later.
+    static let databaseAway = ExitCode(EX_TEMPFAIL)
+}
+
+extension PostgresError {
+    /// The same, beginning with the words that say what it means for us.
+    var asAway: String { description.hasPrefix("database away") ? description : "database away: \(self)" }
+
+    /// A table, a column or the unique index that ON CONFLICT names is not there.
+    var needsMigration: Bool { ["42P01", "42703", "42P10"].contains(sqlState) }
+}
+
+/// What went wrong in the loader itself.
+enum LoaderError: Error, CustomStringConvertible {
+    /// Another session drains this spool into this database.
+    case spoolBusy(identity: String)
+    /// Another session migrates this table.
+    case migrating(table: String)
+    /// What `migrate` leaves alone does not fit.
+    case unsuitable(table: String, PostgresError)
+    /// An argument cannot be used.
+    case argument(String)
+    /// A schema step did not get its lock.
+    case tableLocked(table: String, step: String, seconds: Int)
+
+    var description: String {
+        switch self {
+        case .spoolBusy(let identity):
+            "spool \(identity) is being drained into this database by another loader, perhaps from a copy of the spool; "
+                + "one at a time may"
+        case .migrating(let table): "table \(table) is being migrated by another process; wait for it to end"
+        case .unsuitable(let table, let error):
+            "table \(table) is there, but cannot take readings: \(error); "
+                + "a column is missing, or an index of the right name is not unique; mend it by hand"
+        case .argument(let message): message
+        case .tableLocked(let table, let step, let seconds):
+            "cannot \(step): table \(table) stayed locked by other transactions for \(seconds) s; "
+                + "end them (pg_stat_activity shows them) and run this again"
+        }
+    }
+}

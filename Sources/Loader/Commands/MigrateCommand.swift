@@ -1,0 +1,24 @@
+import ArgumentParser
+
+struct MigrateCommand: LoaderCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "migrate",
+        abstract: "Create the table, its indexes and the progress table, or what is missing of them.",
+        discussion: """
+            Can be run again and again, also on a large live table with other writers: indexes are then built \
+            concurrently, and rows without an idempotency key are left alone.
+            """)
+
+    @OptionGroup var options: CommonOptions
+    @Flag(name: .customLong("print"), help: "Print the SQL and change nothing.")
+    var printOnly = false
+
+    func execute() throws {
+        let database = try options.settings().database()
+        if printOnly { return print(Migrator.sql(for: database.table), terminator: "") }
+        let interruption = Interruption()
+        let signals = interruption.watchSignals()
+        defer { withExtendedLifetime(signals) {} }
+        try Migrator(database: database, say: { print($0) }, interruption: interruption).run()
+    }
+}

@@ -1,0 +1,76 @@
+import Logging
+
+/// What one run of `drain` has done so far, and what it has complained of, each thing once.
+final class DrainReport {
+    struct Summary: Encodable, Equatable {
+        /// Segments that were finished in this run.
+        var segments = 0
+        var records = 0
+        /// Always inserted + duplicates + rejected.
+        var readings = 0
+        var inserted = 0
+        var duplicates = 0
+        var rejected = 0
+        /// Messages, and records that are none, in `rejected/` with their reason; they have no readings to count.
+        var invalidMessages = 0
+        /// Byte ranges that are no records.
+        var damagedRanges = 0
+        /// Segments and files that could not be dealt with.
+        var problems = 0
+        var seconds = 0.0
+
+        /// The same for people.
+        var text: String {
+            let time = (seconds * 100).rounded() / 100
+            return "\(segments) segments, \(records) records, \(readings) readings: \(inserted) inserted, "
+                + "\(duplicates) duplicates, \(rejected) rejected; \(invalidMessages) invalid messages, "
+                + "\(damagedRanges) damaged ranges, \(problems) problems, \(time) s"
+        }
+
+        private enum CodingKeys: String, CodingKey {
+            case segments, records, readings, inserted, duplicates, rejected, problems, seconds
+            case invalidMessages = "invalid_messages"
+            case damagedRanges = "damaged_ranges"
+        }
+    }
+
+    private(set) var summary = Summary()
+    private let logger: Logger
+    private let start = ContinuousClock.now
+    private var said: Set<String> = []
+    /// Complaints that are remembered; beyond them one may be repeated.
+    private static let remembered = 10_000
+
+    init(logger: Logger) { self.logger = logger }
+
+    /// Something that makes the run end with exit code 1, though not at once.
+    func problem(_ message: String) {
+        guard isNew(message) else { return }
+        summary.problems += 1
+        logger.error("\(message)")
+    }
+
+    /// Bytes that are no records; the segment is kept and its other records are loaded (invariant 7).
+    func damage(_ message: String) {
+        guard isNew(message) else { return }
+        summary.damagedRanges += 1
+        logger.error("\(message)")
+    }
+
+    /// A committed step.
+    func advanced(_ from: Progress, to: Progress, invalidMessages: Int) {
+        summary.invalidMessages += invalidMessages
+        summary.records += to.records - from.records
+        summary.readings += to.readings - from.readings
+        summary.inserted += to.inserted - from.inserted
+        summary.duplicates += to.duplicates - from.duplicates
+        summary.rejected += to.rejected - from.rejected
+        if to.finished, !from.finished { summary.segments += 1 }
+        summary.seconds = (ContinuousClock.now - start) / .seconds(1)
+    }
+
+    private func isNew(_ message: String) -> Bool {
+        if said.count >= Self.remembered { said.removeAll() }
+        return said.insert(message).inserted
+    }
+}

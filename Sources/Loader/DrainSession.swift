@@ -1,0 +1,174 @@
+import Glibc
+import Logging
+import Postgres
+import Spool
+
+/// One connection's worth of draining: it holds the spool's lock in the database and knows the progress there.
+final class DrainSession {
+    private let directory: SpoolDirectory
+    private let context: SegmentDrain.Context
+    private var progress: [Progress.Key: Progress]
+    private var progressRead = ContinuousClock.now
+    /// Segments whose file is where it belongs and which are finished, by number.
+    private var done: [Int: Progress.Key] = [:]
+    /// The live segment, and its length when all of it was loaded.
+    private var exhausted: (segment: Int, bytes: Int)?
+    /// Up to where everything is loaded, and what the spool's mark says about it.
+    private var front: Front?
+    private var markedFront: Front?
+    private var isContiguous = true
+
+    private struct Front: Equatable {
+        let segment: Int
+        let bytes: Int
+        let records: Int
+    }
+
+    /// Progress is read again now and then, in case somebody restored the database under a living connection.
+    private static let progressAge = Duration.seconds(60)
+
+    /// Connects, takes the lock and reads the progress.
+    ///
+    /// - Parameter lockPatience: the server may need a moment to notice that a killed loader is gone.
+    init(
+        _ drain: Drain, directory: SpoolDirectory, report: DrainReport, lockPatience: Duration
+    ) throws {
+        self.directory = directory
+        let connection = try drain.database.connect()
+        let table = drain.database.table
+        context = SegmentDrain.Context(
+            connection: connection, table: ReadingTable(name: table),
+            progressTable: ProgressTable(spool: directory.identity, beside: table),
+            deadLetters: DeadLetters(directory: directory), statementRows: drain.statementRows, report: report,
+            logger: drain.logger, interruption: drain.interruption)
+        try Self.lock(directory.identity, on: connection, patience: lockPatience, drain.interruption)
+        try context.table.check(on: connection)
+        progress = try context.progressTable.read(on: connection)
+    }
+
+    /// Goes through all segments once, in the order of their numbers, and loads what is not loaded.
+    ///
+    /// Those in `loaded/` as well: after a restore the database fills itself from what the spool holds (invariant 6).
+    func pass() throws {
+        try refreshProgress()
+        // The listing comes before any segment is opened: what has a successor here was left before it is read.
+        let segments = try directory.segments()
+        isContiguous = true
+        defer { writeMark() }
+        for segment in segments {
+            if context.interruption.isRequested { return }
+            if segment.isLoaded, done[segment.number] != nil { continue }
+            do {
+                let isLeft = segment.isLoaded || segment.number != segments.last?.number
+                let isFinished = try drain(segment, isLeft: isLeft)
+                isContiguous = isContiguous && isFinished
+            } catch SpoolError.disk(_, let path, .noSuchFileOrDirectory) where path == segment.path {
+                // The receiver takes back a segment in which nothing ever became durable.
+                context.logger.debug("\(path) is gone again")
+            } catch let error as SpoolError {
+                // One file's trouble is no reason to leave the others.
+                context.report.problem(error.description)
+                isContiguous = false
+            }
+        }
+    }
+
+    /// Returns whether the segment is wholly loaded.
+    private func drain(_ segment: SpoolDirectory.Segment, isLeft: Bool) throws -> Bool {
+        if !isLeft, let exhausted, exhausted == (segment.number, length(of: segment)) { return false }
+        let beginning = try SegmentBeginning(of: try open(segment), at: segment.path)
+        if let objection = beginning.objection(in: directory, as: segment.number) {
+            throw SpoolError.unfit(segment.path, objection)
+        }
+        guard beginning.isWhole || isLeft else { return false }
+        let key = Progress.Key(segment: segment.number, created: beginning.header?.created ?? "")
+        let known = progress[key] ?? Progress()
+        if known.finished {
+            advance(segment, known)
+            return try putAway(segment, key)
+        }
+
+        let file = try directory.openDurably(segment)
+        var drain = SegmentDrain(segment, file, key: key, from: known, in: context) { [self] progress in
+            self.progress[key] = progress
+            advance(segment, progress)
+            writeMark()
+            ProgressLine.show(context.report.summary)
+        }
+        switch try drain.run(isLeft: isLeft) {
+        case .interrupted: return false
+        case .live:
+            exhausted = (segment.number, drain.end)
+            return false
+        case .finished: break
+        }
+        let total = drain.progress
+        context.logger.info(
+            "segment \(SpoolPosition.digits(segment.number)) is loaded",
+            metadata: [
+                "records": "\(total.records)", "readings": "\(total.readings)", "inserted": "\(total.inserted)",
+                "duplicates": "\(total.duplicates)", "rejected": "\(total.rejected)",
+            ])
+        return try putAway(segment, key)
+    }
+
+    private func putAway(_ segment: SpoolDirectory.Segment, _ key: Progress.Key) throws -> Bool {
+        if !segment.isLoaded { try directory.moveToLoaded(segment.number) }
+        done[segment.number] = key
+        return true
+    }
+
+    /// The length of a segment's file, asked without opening it; -1 when there is none.
+    private func length(of segment: SpoolDirectory.Segment) -> Int {
+        var status = stat()
+        return stat(segment.path.string, &status) == 0 ? Int(status.st_size) : -1
+    }
+
+    private func open(_ segment: SpoolDirectory.Segment) throws(SpoolError) -> any DiskFile {
+        do {
+            return try directory.disk.open(segment.path)
+        } catch {
+            throw .disk("open", segment.path, error)
+        }
+    }
+
+    private func refreshProgress() throws(PostgresError) {
+        guard ContinuousClock.now - progressRead > Self.progressAge else { return }
+        progress = try context.progressTable.read(on: context.connection)
+        progressRead = .now
+        exhausted = nil
+        done = done.filter { progress[$0.value]?.finished == true }
+    }
+
+    private func advance(_ segment: SpoolDirectory.Segment, _ progress: Progress) {
+        guard isContiguous else { return }
+        front = Front(segment: segment.number, bytes: progress.bytes, records: progress.records)
+    }
+
+    /// A hint for the receiver's statistics, so failing to leave it is no failure.
+    private func writeMark() {
+        guard let front, front != markedFront else { return }
+        do {
+            try directory.write(LoadMark(segment: front.segment, bytes: front.bytes, records: front.records))
+            markedFront = front
+        } catch {
+            context.logger.warning("\(error)")
+        }
+    }
+
+    /// Session lock in the database: flock(2) cannot see a copy of the spool or another machine.
+    private static func lock(
+        _ spool: String, on connection: Connection, patience: Duration, _ interruption: Interruption
+    ) throws {
+        let deadline = ContinuousClock.now + patience
+        while true {
+            let rows = try connection.execute(
+                "SELECT pg_try_advisory_lock(hashtextextended($1, 0))", [.text(spool)])
+            if rows[0, 0] == "t" { return }
+            guard ContinuousClock.now < deadline, !interruption.isRequested else {
+                throw LoaderError.spoolBusy(identity: spool)
+            }
+            interruption.pause(.milliseconds(200))
+        }
+    }
+}

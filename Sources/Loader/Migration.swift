@@ -1,0 +1,104 @@
+import Postgres
+
+/// One step of the schema's history. A released one is never edited; what comes later gets the next number.
+struct Migration {
+    /// What the step is about, and by whose presence it is known to be done.
+    enum Object {
+        case table
+        case column(String)
+        case index(String)
+        case progressTable
+    }
+
+    let number: Int
+    let object: Object
+    /// What is done, for people: `table "power_logs"`.
+    let subject: String
+    /// Harmless when repeated, and without effect on writers of a large live table.
+    let statements: [String]
+
+    /// All of them, for the given table of readings.
+    static func all(for table: TableName) -> [Migration] {
+        let readings = table.quoted
+        let progress = table.quoted(ProgressTable.name)
+        // `idx_power_logs_…`, as the first release called them; PostgreSQL cuts names off behind 63 bytes.
+        let prefix = "idx_" + String(decoding: table.name.utf8.prefix(40), as: UTF8.self)
+        return [
+            Migration(
+                number: 1, object: .table, subject: "table \(readings)",
+                statements: [
+                    """
+                    CREATE TABLE IF NOT EXISTS \(readings) (
+                        id bigserial PRIMARY KEY,
+                        device_id text,
+                        channel int,
+                        power double precision,
+                        voltage double precision,
+                        "current" double precision,
+                        "timestamp" timestamptz,
+                        idempotency_key text
+                    )
+                    """,
+                    comment(readings, "device_id", "Name of the device, its src"),
+                    comment(readings, "channel", "Channel of the device, 0 to 3"),
+                    comment(readings, "power", "Active power in watts; negative when power is fed in"),
+                    comment(readings, "voltage", "Volts, null when the device did not say"),
+                    comment(readings, "current", "Amperes, null when the device did not say"),
+                    comment(readings, "timestamp", "When the device measured"),
+                ]),
+            Migration(
+                number: 2, object: .column("idempotency_key"), subject: "column \(readings).idempotency_key",
+                statements: [
+                    "ALTER TABLE \(readings) ADD COLUMN IF NOT EXISTS idempotency_key text",
+                    comment(
+                        readings, "idempotency_key",
+                        "{device_id}_{channel}_{minute since 1970}; null in rows that did not come through the queue"),
+                ]),
+            index(3, prefix + "_idempotency", "UNIQUE ", "(idempotency_key) WHERE idempotency_key IS NOT NULL", table),
+            index(4, prefix + "_timestamp", "", "(\"timestamp\" DESC)", table),
+            Migration(
+                number: 5, object: .progressTable, subject: "table \(progress)",
+                statements: [
+                    """
+                    CREATE TABLE IF NOT EXISTS \(progress) (
+                        spool uuid,
+                        segment bigint,
+                        created text,
+                        bytes bigint NOT NULL,
+                        records bigint NOT NULL,
+                        readings bigint NOT NULL,
+                        inserted bigint NOT NULL,
+                        duplicates bigint NOT NULL,
+                        rejected bigint NOT NULL,
+                        finished boolean NOT NULL,
+                        updated_at timestamptz NOT NULL,
+                        PRIMARY KEY (spool, segment, created)
+                    )
+                    """,
+                    comment(progress, "spool", "Identity of the spool, from its spool.json"),
+                    comment(progress, "segment", "Number of the segment"),
+                    comment(progress, "created", "When the segment was created, as its header says; empty if unreadable"),
+                    comment(progress, "bytes", "Everything before this byte of the segment is dealt with"),
+                    comment(progress, "records", "Records among them"),
+                    comment(progress, "readings", "Readings in them: inserted + duplicates + rejected"),
+                    comment(progress, "inserted", "Readings that became rows"),
+                    comment(progress, "duplicates", "Readings whose key was there before"),
+                    comment(progress, "rejected", "Readings that are in rejected/ with their reason"),
+                    comment(progress, "finished", "Whether nothing more will come"),
+                    comment(progress, "updated_at", "When this row was last written"),
+                ]),
+        ]
+    }
+
+    private static func index(
+        _ number: Int, _ name: String, _ kind: String, _ definition: String, _ table: TableName
+    ) -> Migration {
+        let create = "CREATE \(kind)INDEX CONCURRENTLY IF NOT EXISTS \(TableName.quote(name)) ON \(table.quoted) \(definition)"
+        return Migration(
+            number: number, object: .index(name), subject: "index \(table.quoted(name))", statements: [create])
+    }
+
+    private static func comment(_ table: String, _ column: String, _ text: String) -> String {
+        "COMMENT ON COLUMN \(table).\(TableName.quote(column)) IS '\(text)'"
+    }
+}

@@ -1,0 +1,10 @@
+import FoundationEssentials
+
+/// Prints a value as one line of JSON, members in alphabetical order.
+func printJSON(_ value: some Encodable) {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    // Only finite numbers and text get here, which can always be encoded.
+    guard let data = try? encoder.encode(value) else { preconditionFailure("unencodable output") }
+    print(String(decoding: data, as: UTF8.self))
+}

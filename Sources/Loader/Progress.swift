@@ -1,0 +1,72 @@
+import Postgres
+
+/// How far a segment is loaded, and what became of its readings.
+struct Progress: Equatable, Sendable {
+    /// Everything before this byte is dealt with.
+    var bytes = 0
+    var records = 0
+    /// Always inserted + duplicates + rejected (invariant 8).
+    var readings = 0
+    var inserted = 0
+    var duplicates = 0
+    /// Readings that are in `rejected/` with their reason.
+    var rejected = 0
+    /// Whether nothing more will come.
+    var finished = false
+
+    /// A segment; `created` tells apart two that a mishap gave the same number, and is empty when it cannot be read.
+    struct Key: Hashable, Sendable {
+        let segment: Int
+        let created: String
+    }
+}
+
+/// The table `spool_progress`, which lies beside the readings and is written in their transactions (invariant 6).
+struct ProgressTable {
+    static let name = "spool_progress"
+
+    /// The spool's identity.
+    let spool: String
+    private let table: String
+
+    init(spool: String, beside readings: TableName) {
+        self.spool = spool
+        table = readings.quoted(Self.name)
+    }
+
+    /// The progress of all of the spool's segments.
+    func read(on connection: Connection) throws(PostgresError) -> [Progress.Key: Progress] {
+        let rows = try connection.execute(
+            """
+            SELECT segment, created, bytes, records, readings, inserted, duplicates, rejected, finished
+            FROM \(table) WHERE spool = $1
+            """, [.text(spool)])
+        var progress: [Progress.Key: Progress] = [:]
+        for row in 0..<rows.count {
+            func number(_ column: Int) -> Int { rows.integer(row, column) ?? 0 }
+            progress[Progress.Key(segment: number(0), created: rows[row, 1] ?? "")] = Progress(
+                bytes: number(2), records: number(3), readings: number(4), inserted: number(5), duplicates: number(6),
+                rejected: number(7), finished: rows[row, 8] == "t")
+        }
+        return progress
+    }
+
+    /// Writes a segment's progress, within the caller's transaction.
+    func write(_ progress: Progress, of key: Progress.Key, on connection: Connection) throws(PostgresError) {
+        let numbers = [
+            progress.bytes, progress.records, progress.readings, progress.inserted, progress.duplicates,
+            progress.rejected,
+        ]
+        _ = try connection.execute(
+            """
+            INSERT INTO \(table) AS p (spool, segment, created, bytes, records, readings, inserted, duplicates, rejected,
+                finished, updated_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now())
+            ON CONFLICT (spool, segment, created) DO UPDATE SET bytes = excluded.bytes, records = excluded.records,
+                readings = excluded.readings, inserted = excluded.inserted, duplicates = excluded.duplicates,
+                rejected = excluded.rejected, finished = excluded.finished, updated_at = excluded.updated_at
+            """,
+            [.text(spool), .integer(Int64(key.segment)), .text(key.created)]
+                + numbers.map { .integer(Int64($0)) } + [.bool(progress.finished)])
+    }
+}

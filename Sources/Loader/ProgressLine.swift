@@ -1,0 +1,20 @@
+import Glibc
+
+/// The line that a person watching a long drain sees; nothing when standard error is no terminal.
+enum ProgressLine {
+    static func show(_ summary: DrainReport.Summary) {
+        guard isatty(STDERR_FILENO) == 1 else { return }
+        let rate = summary.seconds > 0 ? Int(Double(summary.readings) / summary.seconds) : 0
+        // The cursor stays at the beginning, so that a log line overwrites it.
+        put("\(summary.readings) readings, \(summary.segments) segments, \(rate)/s\u{1B}[K\r")
+    }
+
+    static func clear() {
+        if isatty(STDERR_FILENO) == 1 { put("\u{1B}[K") }
+    }
+
+    private static func put(_ text: String) {
+        var text = text
+        _ = text.withUTF8 { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    }
+}

@@ -1,0 +1,39 @@
+import ArgumentParser
+import Readings
+
+/// Which readings a command is about: those of a device, and of a stretch of time.
+struct ReadingSelection: ParsableArguments {
+    @Option(help: "Only this device, by its src.")
+    var device: DeviceID?
+    @Option(help: "Only readings from this time on: 2026-11-23, 2026-11-23T10:00:00Z or Unix seconds.")
+    var from: PointInTime?
+    @Option(help: "Only readings before this time.")
+    var to: PointInTime?
+
+    /// Whether nothing is left out.
+    var isEverything: Bool { device == nil && from == nil && to == nil }
+
+    func includes(_ reading: Reading, in batch: Batch) -> Bool {
+        if let device, batch.devices[reading.device] != device { return false }
+        if let from, reading.timestamp < from.unixSeconds { return false }
+        if let to, reading.timestamp >= to.unixSeconds { return false }
+        return true
+    }
+}
+
+/// A point in time on the command line.
+struct PointInTime: ExpressibleByArgument {
+    let unixSeconds: Int64
+
+    init?(argument: String) {
+        guard let unixSeconds = Moment.unixSeconds(argument) else { return nil }
+        self.unixSeconds = unixSeconds
+    }
+}
+
+extension DeviceID: ExpressibleByArgument {
+    public init?(argument: String) {
+        guard let device = try? DeviceID(argument) else { return nil }
+        self = device
+    }
+}

@@ -1,0 +1,126 @@
+import Postgres
+
+/// The readings' table: the one statement that fills it, and what to do when it refuses a row.
+struct ReadingTable {
+    let name: TableName
+
+    /// What became of the rows; the three counts add up to them.
+    struct Outcome {
+        var inserted = 0
+        /// Rows whose key was in the table or earlier among the rows.
+        var duplicates = 0
+        /// Rows that the table takes under no circumstances.
+        var refusals: [Refusal] = []
+    }
+
+    /// A row that the database refused, and its reason.
+    struct Refusal {
+        /// Index in the buffer.
+        let row: Int32
+        let error: PostgresError
+    }
+
+    /// Inserts the rows in one statement, within the caller's transaction; of rows with the same key the first counts.
+    ///
+    /// When the statement is refused because of a row, halves are tried, each in a savepoint, down to the single row.
+    func insert(_ rows: RowBuffer, on connection: Connection) throws -> Outcome {
+        guard !rows.isEmpty else { return Outcome() }
+        var insertion = Insertion(rows: rows, sorted: rows.sorted(), connection: connection, table: self)
+        try insertion.run()
+        return insertion.outcome
+    }
+
+    /// Has the statement planned and run for no rows: it fails when the table, a column or the unique index is missing.
+    func check(on connection: Connection) throws(PostgresError) {
+        let none = [.text, .int4, .float8, .float8, .float8, .timestamptz, .text].map { Parameter.array(BinaryArray($0)) }
+        _ = try connection.execute(statement, none)
+    }
+
+    // The conflict target repeats the partial index's predicate; without it PostgreSQL does not find the index.
+    // Columns of other types (real, numeric, timestamp without time zone) are filled by assignment casts.
+    fileprivate var statement: String {
+        """
+        INSERT INTO \(name.quoted) (device_id, channel, power, voltage, "current", "timestamp", idempotency_key)
+        SELECT * FROM unnest($1::text[], $2::int4[], $3::float8[], $4::float8[], $5::float8[], $6::timestamptz[], $7::text[])
+        ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+        """
+    }
+
+    /// One call of `insert`.
+    private struct Insertion {
+        let rows: RowBuffer
+        let sorted: [Int32]
+        let connection: Connection
+        let table: ReadingTable
+        var outcome = Outcome()
+
+        init(rows: RowBuffer, sorted: [Int32], connection: Connection, table: ReadingTable) {
+            self.rows = rows
+            self.sorted = sorted
+            self.connection = connection
+            self.table = table
+        }
+
+        mutating func run() throws {
+            let firsts = sorted.indices.filter { $0 == 0 || !rows.haveSameKey(sorted[$0 - 1], sorted[$0]) }
+            outcome.duplicates = sorted.count - firsts.count
+            try insert(firsts[...])
+        }
+
+        /// Inserts the rows at these positions of `sorted`.
+        private mutating func insert(_ positions: ArraySlice<Int>) throws {
+            _ = try connection.execute("SAVEPOINT statement")
+            do {
+                let inserted = try connection.execute(table.statement, parameters(positions)).affected
+                _ = try connection.execute("RELEASE SAVEPOINT statement")
+                outcome.inserted += inserted
+                outcome.duplicates += positions.count - inserted
+            } catch let error where error.concernsRow {
+                _ = try connection.execute("ROLLBACK TO SAVEPOINT statement; RELEASE SAVEPOINT statement")
+                guard positions.count > 1 else { return try refuse(positions[positions.startIndex], error) }
+                let middle = positions.startIndex + positions.count / 2
+                try insert(positions[..<middle])
+                try insert(positions[middle...])
+            }
+        }
+
+        private mutating func refuse(_ position: Int, _ error: PostgresError) throws {
+            outcome.refusals.append(Refusal(row: sorted[position], error: error))
+            // The next row with this key is no duplicate any more, just as if it had come in a later statement.
+            let next = position + 1
+            guard next < sorted.count, rows.haveSameKey(sorted[position], sorted[next]) else { return }
+            outcome.duplicates -= 1
+            try insert([next])
+        }
+
+        private func parameters(_ positions: ArraySlice<Int>) -> [Parameter] {
+            var device = BinaryArray(.text)
+            var channel = BinaryArray(.int4)
+            var power = BinaryArray(.float8)
+            var voltage = BinaryArray(.float8)
+            var current = BinaryArray(.float8)
+            var timestamp = BinaryArray(.timestamptz)
+            var key = BinaryArray(.text)
+            for position in positions {
+                let row = rows.rows[Int(sorted[position])]
+                rows.withDevice(of: row) { device.append(utf8: $0) }
+                channel.append(Int32(row.channel))
+                power.append(row.power)
+                if let value = row.voltage { voltage.append(value) } else { voltage.appendNull() }
+                if let value = row.current { current.append(value) } else { current.appendNull() }
+                timestamp.append(unixSeconds: row.timestamp)
+                rows.withKey(of: row) { key.append(utf8: $0) }
+            }
+            return [device, channel, power, voltage, current, timestamp, key].map { .array($0) }
+        }
+    }
+}
+
+extension PostgresError {
+    /// Whether it is about a row's values, so that the other rows may well be taken: data exceptions, violated
+    /// constraints, a view's check option, a program's limits (an index entry too large), a trigger's own exception.
+    fileprivate var concernsRow: Bool {
+        guard let state = sqlState else { return false }
+        return ["22", "23", "44", "54", "P0"].contains(String(state.prefix(2)))
+    }
+}

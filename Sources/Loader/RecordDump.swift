@@ -1,0 +1,51 @@
+import Readings
+import Spool
+
+/// Shows what segments hold as lines of JSON, for `jq` and for people.
+struct RecordDump {
+    let selection: ReadingSelection
+    /// A line a reading rather than a line a record.
+    let readings: Bool
+    /// Gets each line.
+    let put: ([UInt8]) throws -> Void
+    /// Gets a sentence about each byte range that is no record.
+    let damaged: (String) -> Void
+
+    func run(_ file: SegmentFile) throws {
+        let decoder = BatchDecoder()
+        try file.forEachRecord(damaged: damaged) { record, position in
+            if !readings, selection.isEverything { return try put(line(record, position)) }
+            // What is no batch has no readings, and so nothing that could be selected.
+            guard let batch = try? decoder.decode(record.body, receivedAt: record.receivedAt) else { return }
+            let selected = batch.readings.filter { selection.includes($0, in: batch) }
+            if readings {
+                for reading in selected { try put(line(reading, batch.devices[reading.device], position)) }
+            } else if !selected.isEmpty {
+                try put(line(record, position))
+            }
+        }
+    }
+
+    private func line(_ record: SegmentReader.Record, _ position: SpoolPosition) -> [UInt8] {
+        var line = JSONLine()
+        line.add("record", text: position.description)
+        line.add("received_at", text: Moment.text(unixMilliseconds: record.receivedAt))
+        line.add("body", json: record.body)
+        return line.finished()
+    }
+
+    private func line(_ reading: Reading, _ device: DeviceID, _ position: SpoolPosition) -> [UInt8] {
+        var line = JSONLine()
+        line.add("record", text: position.description)
+        line.add("device_id", text: device.utf8)
+        line.add("channel", number: reading.channel)
+        line.add("power", number: reading.power)
+        line.add("voltage", number: reading.voltage)
+        line.add("current", number: reading.current)
+        line.add("timestamp", number: reading.timestamp)
+        line.add(
+            "idempotency_key",
+            text: IdempotencyKey.text(device: device, channel: reading.channel, minute: reading.minute))
+        return line.finished()
+    }
+}

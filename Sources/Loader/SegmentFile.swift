@@ -1,0 +1,74 @@
+import Spool
+import SystemPackage
+
+/// A segment's file that a command reads, in this spool or copied from elsewhere.
+struct SegmentFile {
+    let path: FilePath
+    /// From its name, 0 when it is not named like a segment.
+    let number: Int
+
+    init(_ path: FilePath) {
+        self.path = path
+        number = SpoolDirectory.number(ofFileNamed: path.lastComponent?.string ?? "") ?? 0
+    }
+
+    init(_ segment: SpoolDirectory.Segment) {
+        path = segment.path
+        number = segment.number
+    }
+
+    /// The files that are meant by paths and segment numbers; all of the spool's when none is named.
+    ///
+    /// The spool is only looked at when it is needed: a path alone names a file anywhere.
+    static func named(_ names: [String], in spool: () throws -> SpoolDirectory) throws -> [SegmentFile] {
+        if names.isEmpty { return try spool().segments().map(SegmentFile.init) }
+        var segments: [SpoolDirectory.Segment]?
+        return try names.map { name in
+            guard !name.isEmpty, name.utf8.allSatisfy({ 0x30...0x39 ~= $0 }), let number = Int(name) else {
+                return SegmentFile(FilePath(name))
+            }
+            let listed = try segments ?? spool().segments()
+            segments = listed
+            guard let segment = listed.first(where: { $0.number == number }) else {
+                throw LoaderError.argument("there is no segment \(SpoolPosition.digits(number)) in the spool")
+            }
+            return SegmentFile(segment)
+        }
+    }
+
+    func open() throws(SpoolError) -> SegmentReader {
+        let file: any DiskFile
+        do {
+            file = try SystemDisk().open(path)
+        } catch {
+            throw .disk("open", path, error)
+        }
+        return try SegmentReader(file, path: path)
+    }
+
+    /// Visits the records in order.
+    ///
+    /// - Parameter damaged: gets a sentence about each byte range that is no record.
+    func forEachRecord(
+        damaged: (String) -> Void, _ body: (SegmentReader.Record, SpoolPosition) throws -> Void
+    ) throws {
+        let reader = try open()
+        var number = number
+        while let event = try reader.next() {
+            switch event {
+            case .header(let header): number = header.segment
+            case .record(let record):
+                try body(record, SpoolPosition(segment: number, sequence: record.sequence))
+            case .damage(let damage): damaged(damage.sentence(path))
+            case .footer, .tornTail: break
+            }
+        }
+    }
+}
+
+extension SegmentReader.Damage {
+    /// Where it is and why, for people.
+    func sentence(_ path: FilePath) -> String {
+        "\(path) bytes \(range.lowerBound) to \(range.upperBound): \(reason)"
+    }
+}

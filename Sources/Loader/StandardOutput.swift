@@ -1,0 +1,28 @@
+import ArgumentParser
+import Glibc
+
+/// Standard output in large pieces. A reader that has seen enough (`… | head`) ends the command without a word.
+final class StandardOutput {
+    private var buffer: [UInt8] = []
+    private static let pieceBytes = 1 << 16
+
+    func put(_ bytes: [UInt8]) throws {
+        buffer.append(contentsOf: bytes)
+        if buffer.count >= Self.pieceBytes { try flush() }
+    }
+
+    func flush() throws {
+        var written = 0
+        while written < buffer.count {
+            let count = buffer.withUnsafeBytes { write(STDOUT_FILENO, $0.baseAddress! + written, $0.count - written) }
+            if count >= 0 {
+                written += count
+            } else if errno == EPIPE {
+                throw ExitCode.success
+            } else if errno != EINTR {
+                throw LoaderError.output(String(cString: strerror(errno)))
+            }
+        }
+        buffer.removeAll(keepingCapacity: true)
+    }
+}
