@@ -83,6 +83,19 @@ let package = Package(
             linkerSettings: [.linkedLibrary("simdjson")]
         ),
         .target(name: "CCrc32c", path: "Sources/Shared/CCrc32c"),
+        .testTarget(name: "ReadingsTests", dependencies: ["Readings"], swiftSettings: swiftSettings),
+        .testTarget(
+            name: "SpoolTests",
+            dependencies: ["Spool", "CCrc32c", .product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(name: "PostgresTests", dependencies: ["Postgres"], swiftSettings: swiftSettings),
+        .testTarget(
+            name: "ReceiverTests",
+            dependencies: ["Receiver", "Readings", "Spool"],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(name: "EndToEndTests", dependencies: ["Postgres", "Settings"], swiftSettings: swiftSettings),
     ],
     cxxLanguageStandard: .cxx17
 )

@@ -34,7 +34,14 @@ final class DrainReport {
         }
     }
 
-    private(set) var summary = Summary()
+    /// What has been done up to now.
+    var summary: Summary {
+        var summary = counted
+        summary.seconds = (ContinuousClock.now - start) / .seconds(1)
+        return summary
+    }
+
+    private var counted = Summary()
     private let logger: Logger
     private let start = ContinuousClock.now
     private var said: Set<String> = []
@@ -46,27 +53,26 @@ final class DrainReport {
     /// Something that makes the run end with exit code 1, though not at once.
     func problem(_ message: String) {
         guard isNew(message) else { return }
-        summary.problems += 1
+        counted.problems += 1
         logger.error("\(message)")
     }
 
     /// Bytes that are no records; the segment is kept and its other records are loaded (invariant 7).
     func damage(_ message: String) {
         guard isNew(message) else { return }
-        summary.damagedRanges += 1
+        counted.damagedRanges += 1
         logger.error("\(message)")
     }
 
     /// A committed step.
     func advanced(_ from: Progress, to: Progress, invalidMessages: Int) {
-        summary.invalidMessages += invalidMessages
-        summary.records += to.records - from.records
-        summary.readings += to.readings - from.readings
-        summary.inserted += to.inserted - from.inserted
-        summary.duplicates += to.duplicates - from.duplicates
-        summary.rejected += to.rejected - from.rejected
-        if to.finished, !from.finished { summary.segments += 1 }
-        summary.seconds = (ContinuousClock.now - start) / .seconds(1)
+        counted.invalidMessages += invalidMessages
+        counted.records += to.records - from.records
+        counted.readings += to.readings - from.readings
+        counted.inserted += to.inserted - from.inserted
+        counted.duplicates += to.duplicates - from.duplicates
+        counted.rejected += to.rejected - from.rejected
+        if to.finished, !from.finished { counted.segments += 1 }
     }
 
     private func isNew(_ message: String) -> Bool {

@@ -1,4 +1,3 @@
-import Glibc
 import Logging
 import Postgres
 import Spool
@@ -75,7 +74,7 @@ final class DrainSession {
 
     /// Returns whether the segment is wholly loaded.
     private func drain(_ segment: SpoolDirectory.Segment, isLeft: Bool) throws -> Bool {
-        if !isLeft, let exhausted, exhausted == (segment.number, length(of: segment)) { return false }
+        if !isLeft, let exhausted, exhausted == (segment.number, FileLength.of(segment.path) ?? -1) { return false }
         let beginning = try SegmentBeginning(of: try open(segment), at: segment.path)
         if let objection = beginning.objection(in: directory, as: segment.number) {
             throw SpoolError.unfit(segment.path, objection)
@@ -116,12 +115,6 @@ final class DrainSession {
         if !segment.isLoaded { try directory.moveToLoaded(segment.number) }
         done[segment.number] = key
         return true
-    }
-
-    /// The length of a segment's file, asked without opening it; -1 when there is none.
-    private func length(of segment: SpoolDirectory.Segment) -> Int {
-        var status = stat()
-        return stat(segment.path.string, &status) == 0 ? Int(status.st_size) : -1
     }
 
     private func open(_ segment: SpoolDirectory.Segment) throws(SpoolError) -> any DiskFile {

@@ -21,6 +21,7 @@ struct Loader: ParsableCommand {
             Exit codes: 0 done, 75 the database is away (progress is kept, try again later), 64 wrong usage, 1 other errors.
             """,
         subcommands: [
-            MigrateCommand.self, DrainCommand.self,
+            MigrateCommand.self, DrainCommand.self, ReplayCommand.self, StatsCommand.self, StatusCommand.self,
+            CatCommand.self, VerifyCommand.self,
         ])
 }

@@ -77,7 +77,8 @@ struct Migration {
                     """,
                     comment(progress, "spool", "Identity of the spool, from its spool.json"),
                     comment(progress, "segment", "Number of the segment"),
-                    comment(progress, "created", "When the segment was created, as its header says; empty if unreadable"),
+                    comment(
+                        progress, "created", "When the segment was created, as its header says; empty if unreadable"),
                     comment(progress, "bytes", "Everything before this byte of the segment is dealt with"),
                     comment(progress, "records", "Records among them"),
                     comment(progress, "readings", "Readings in them: inserted + duplicates + rejected"),
@@ -93,7 +94,8 @@ struct Migration {
     private static func index(
         _ number: Int, _ name: String, _ kind: String, _ definition: String, _ table: TableName
     ) -> Migration {
-        let create = "CREATE \(kind)INDEX CONCURRENTLY IF NOT EXISTS \(TableName.quote(name)) ON \(table.quoted) \(definition)"
+        let create =
+            "CREATE \(kind)INDEX CONCURRENTLY IF NOT EXISTS \(TableName.quote(name)) ON \(table.quoted) \(definition)"
         return Migration(
             number: number, object: .index(name), subject: "index \(table.quoted(name))", statements: [create])
     }

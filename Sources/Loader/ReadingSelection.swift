@@ -3,7 +3,7 @@ import Readings
 
 /// Which readings a command is about: those of a device, and of a stretch of time.
 struct ReadingSelection: ParsableArguments {
-    @Option(help: "Only this device, by its src.")
+    @Option(help: "Only this device, by its src.", transform: { try DeviceID($0) })
     var device: DeviceID?
     @Option(help: "Only readings from this time on: 2026-11-23, 2026-11-23T10:00:00Z or Unix seconds.")
     var from: PointInTime?
@@ -28,12 +28,5 @@ struct PointInTime: ExpressibleByArgument {
     init?(argument: String) {
         guard let unixSeconds = Moment.unixSeconds(argument) else { return nil }
         self.unixSeconds = unixSeconds
-    }
-}
-
-extension DeviceID: ExpressibleByArgument {
-    public init?(argument: String) {
-        guard let device = try? DeviceID(argument) else { return nil }
-        self = device
     }
 }

@@ -32,7 +32,9 @@ struct ReadingTable {
 
     /// Has the statement planned and run for no rows: it fails when the table, a column or the unique index is missing.
     func check(on connection: Connection) throws(PostgresError) {
-        let none = [.text, .int4, .float8, .float8, .float8, .timestamptz, .text].map { Parameter.array(BinaryArray($0)) }
+        let none = [.text, .int4, .float8, .float8, .float8, .timestamptz, .text].map {
+            Parameter.array(BinaryArray($0))
+        }
         _ = try connection.execute(statement, none)
     }
 

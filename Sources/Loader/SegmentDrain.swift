@@ -90,7 +90,8 @@ struct SegmentDrain {
             case .tornTail(let range):
                 guard isLeft else { break }
                 context.logger.info(
-                    "\(segment.path) ends with \(range.count) bytes of an interrupted write, which was never acknowledged")
+                    "\(segment.path) ends with \(range.count) bytes of an interrupted write, which was never acknowledged"
+                )
                 next.bytes = range.upperBound
             }
             if context.rows.count >= context.statementRows || letters.count >= Self.lettersBytes { try commit() }

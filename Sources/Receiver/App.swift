@@ -14,7 +14,8 @@ struct App: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "shelly-receiver",
         abstract: "Takes batches of Shelly readings and spools them durably.",
-        discussion: "Settings come from flags, the environment and --env-file, in this order; see docs/CONFIGURATION.md."
+        discussion:
+            "Settings come from flags, the environment and --env-file, in this order; see docs/CONFIGURATION.md."
     )
 
     @Option(help: "Directory of the spool (SPOOL_DIR).")

@@ -47,8 +47,11 @@ actor QueueStatisticsSource {
     }
 
     private func query() throws -> String {
-        let open = try connection ?? Connection(
-            url, applicationName: "shelly-receiver", connectTimeout: Self.connectTimeout, timeout: Self.queryTimeout)
+        let open =
+            try connection
+            ?? Connection(
+                url, applicationName: "shelly-receiver", connectTimeout: Self.connectTimeout, timeout: Self.queryTimeout
+            )
         connection = open
         let statistics = try QueueStatistics.read(from: open, table: table, timeout: Self.queryTimeout)
         let encoder = JSONEncoder()

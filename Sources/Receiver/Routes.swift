@@ -28,7 +28,8 @@ struct Routes: HTTPResponder {
             case ("/api/ingest/batch", .post): return try await ingest.respond(to: request, channel: context.channel)
             case ("/api/ingest/batch", _): throw Rejection(allowing: [.post])
             case (let path, .get), (let path, .head): return try await page(path)
-            case ("/api/stats/queue", _), ("/api/stats/spool", _), ("/healthz", _), ("/readyz", _), ("/openapi.json", _):
+            case ("/api/stats/queue", _), ("/api/stats/spool", _), ("/healthz", _), ("/readyz", _),
+                ("/openapi.json", _):
                 throw Rejection(allowing: [.get, .head])
             default: throw Rejection.notFound
             }

@@ -1,6 +1,7 @@
 import ArgumentParser
 
 struct DrainCommand: LoaderCommand {
+    static let whenAway = "progress kept"
     static let configuration = CommandConfiguration(
         commandName: "drain",
         abstract: "Load what the spool holds, each reading once.",

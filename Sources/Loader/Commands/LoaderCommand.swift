@@ -6,15 +6,21 @@ import Spool
 
 /// A subcommand: what it throws becomes one line on standard error and an exit code.
 protocol LoaderCommand: ParsableCommand {
+    /// What is added to the line that says that the database is away.
+    static var whenAway: String { get }
     func execute() throws
 }
 
 extension LoaderCommand {
+    static var whenAway: String { "try again later" }
+
     func run() throws {
+        // A reader of our output that goes away is an error of write(2), not the end of us.
+        signal(SIGPIPE, SIG_IGN)
         do {
             try execute()
         } catch let error as PostgresError where error.isTemporary || error.isRetryable {
-            complain("\(error.asAway); progress kept")
+            complain("\(error.asAway); \(Self.whenAway)")
             throw ExitCode.databaseAway
         } catch let error as PostgresError {
             complain(error.needsMigration ? "\(error); run 'shelly-loader migrate' first" : "\(error)")
@@ -59,6 +65,8 @@ enum LoaderError: Error, CustomStringConvertible {
     case migrating(table: String)
     /// What `migrate` leaves alone does not fit.
     case unsuitable(table: String, PostgresError)
+    /// Standard output does not take what is printed.
+    case output(String)
     /// An argument cannot be used.
     case argument(String)
     /// A schema step did not get its lock.
@@ -73,6 +81,7 @@ enum LoaderError: Error, CustomStringConvertible {
         case .unsuitable(let table, let error):
             "table \(table) is there, but cannot take readings: \(error); "
                 + "a column is missing, or an index of the right name is not unique; mend it by hand"
+        case .output(let cause): "cannot write to standard output: \(cause)"
         case .argument(let message): message
         case .tableLocked(let table, let step, let seconds):
             "cannot \(step): table \(table) stayed locked by other transactions for \(seconds) s; "

@@ -8,23 +8,37 @@ public struct QueueStatistics: Sendable, Encodable {
     public let fromQueue: Int
     /// Distinct devices.
     public let devices: Int
-    /// The newest reading's time, ISO 8601 with offset; nil when there is none.
+    /// The newest reading's time, `2026-11-23T17:49:10+00:00`, with microseconds if it has any; nil without readings.
     public let lastInsert: String?
 
-    /// Asks the database.
+    /// Asks the database, in one statement that the server gives up after `timeout` as well as we do.
+    ///
+    /// The `timestamp` column may be with or without time zone; without, it is UTC. Fails like `Connection.execute`;
+    /// when the server was the first to give up, with 57014, which is temporary and leaves the connection usable.
     public static func read(
         from connection: Connection, table: TableName, timeout: Duration
     ) throws(PostgresError) -> QueueStatistics {
-        // The cast serves a table whose column has no zone; the session's is UTC.
+        let milliseconds = timeout.components.seconds * 1000 + timeout.components.attoseconds / 1_000_000_000_000_000
+        // Statements sent together are one transaction, so LOCAL reaches the second one and ends with it. Without it,
+        // a server that is too slow for us would go on counting for everyone who has given up.
         let rows = try connection.execute(
             """
+            SET LOCAL statement_timeout = \(max(1, milliseconds));
             SELECT count(*), count(*) FILTER (WHERE idempotency_key IS NOT NULL), count(DISTINCT device_id),
-                   to_char(max("timestamp")::timestamptz, 'YYYY-MM-DD"T"HH24:MI:SS"+00:00"')
+                   replace(to_char(max("timestamp")::timestamptz, 'YYYY-MM-DD"T"HH24:MI:SS.US'), '.000000', '') || '+00:00'
             FROM \(table.quoted) WHERE "timestamp" > now() - interval '24 hours'
             """, timeout: timeout)
+        guard rows.count == 1, rows.columns.count == 4 else { throw .invalid("the statistics are not one row") }
         return QueueStatistics(
             totalLogs: rows.integer(0, 0) ?? 0, fromQueue: rows.integer(0, 1) ?? 0, devices: rows.integer(0, 2) ?? 0,
             lastInsert: rows[0, 3])
+    }
+
+    /// Asks the database about a table given as `table` or `schema.table`.
+    public static func read(
+        from connection: Connection, table: String = "power_logs", timeout: Duration
+    ) throws(PostgresError) -> QueueStatistics {
+        try read(from: connection, table: TableName(table), timeout: timeout)
     }
 
     private enum CodingKeys: String, CodingKey {

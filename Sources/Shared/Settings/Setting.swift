@@ -28,7 +28,8 @@ public struct Setting: Sendable {
 // docs/CONFIGURATION.md has a row for each of these, and a test compares the two.
 extension Setting {
     public static let ingestAPIKey = Setting(
-        "INGEST_API_KEY", .secret, "Key that a batch must carry in X-API-Key; several, separated by commas, are all valid")
+        "INGEST_API_KEY", .secret,
+        "Key that a batch must carry in X-API-Key; several, separated by commas, are all valid")
     public static let spoolDirectory = Setting(
         "SPOOL_DIR", .text, standard: "./spool", "Directory of the spool")
     public static let host = Setting(

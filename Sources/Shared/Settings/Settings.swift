@@ -75,7 +75,8 @@ public struct Settings: Sendable {
         case .choice(let choices):
             guard choices.contains(value) else {
                 throw SettingsError(
-                    "\(source): \(setting.name) must be one of \(choices.joined(separator: ", ")), not \(quoted(value))")
+                    "\(source): \(setting.name) must be one of \(choices.joined(separator: ", ")), not \(quoted(value))"
+                )
             }
         }
         values[setting.name] = value
@@ -97,7 +98,8 @@ public struct Settings: Sendable {
             guard parts.count == 2 else { throw SettingsError("\(file) line \(number): expected NAME=value") }
             let name = String(parts[0].trimmed)
             guard let setting = Self.setting(name) else {
-                throw SettingsError("\(file) line \(number): unknown setting \(quoted(name))\(Self.suggestion(for: name))")
+                throw SettingsError(
+                    "\(file) line \(number): unknown setting \(quoted(name))\(Self.suggestion(for: name))")
             }
             try take(setting, String(parts[1].trimmed.unquoted), from: "\(file) line \(number)")
         }

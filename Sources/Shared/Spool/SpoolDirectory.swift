@@ -45,7 +45,8 @@ public struct SpoolDirectory: Sendable {
             identity.format == SegmentHeader.formatName
         else { throw .unfit(file, "is not a spool's identity; restore it from a segment's header line") }
         guard identity.version == SegmentHeader.knownVersion else {
-            throw .unfit(file, "has format version \(identity.version), this program knows \(SegmentHeader.knownVersion)")
+            throw .unfit(
+                file, "has format version \(identity.version), this program knows \(SegmentHeader.knownVersion)")
         }
         self.path = path
         self.disk = disk

@@ -1,0 +1,60 @@
+import ArgumentParser
+import Spool
+
+struct StatusCommand: LoaderCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status", abstract: "Show what waits in the spool, what is loaded, and who works on it.")
+
+    @OptionGroup var options: CommonOptions
+    @Flag(help: "Print it as JSON.")
+    var json = false
+
+    private static let listed = 10
+
+    func execute() throws {
+        let settings = try options.settings()
+        let status = try SpoolStatus.read(try settings.spool(), try settings.database())
+        json ? printJSON(status) : show(status)
+    }
+
+    private func show(_ status: SpoolStatus) {
+        let oldest = status.oldestUnloadedSeconds.map { Self.age($0) } ?? "none"
+        print(
+            """
+            spool         \(status.path) (\(status.spool))
+            receiver      \(status.receiver.map { "process \($0)" } ?? "not running")
+            loader        \(status.loader.map { "process \($0)" } ?? "not running")
+            database      \(status.databaseProblem ?? "reachable")
+            pending       \(status.pending.segments) segments, \(Self.size(status.pending.bytes)), \
+            \(Self.size(status.backlogBytes)) not loaded
+            loaded        \(status.loaded.segments) segments, \(Self.size(status.loaded.bytes))
+            oldest        \(oldest)
+            last load     \(status.lastLoad ?? "never")
+            dead letters  \(status.deadLetters.lines) in \(status.deadLetters.files) files
+            """)
+        for segment in status.pendingSegments.prefix(Self.listed) {
+            let percent = segment.bytes > 0 ? segment.loadedBytes * 100 / segment.bytes : 100
+            print("  \(SpoolPosition.digits(segment.segment))    \(Self.size(segment.bytes)), \(percent) % loaded")
+        }
+        let rest = status.pending.segments - Self.listed
+        if rest > 0 { print("  and \(rest) more") }
+    }
+
+    private static func size(_ bytes: Int) -> String {
+        var value = Double(bytes)
+        for unit in ["bytes", "KiB", "MiB", "GiB"] {
+            if value < 1024 { return unit == "bytes" ? "\(bytes) bytes" : "\((value * 10).rounded() / 10) \(unit)" }
+            value /= 1024
+        }
+        return "\((value * 10).rounded() / 10) TiB"
+    }
+
+    private static func age(_ seconds: Double) -> String {
+        switch seconds {
+        case ..<120: "\(Int(seconds)) s old"
+        case ..<7200: "\(Int(seconds) / 60) min old"
+        case ..<172_800: "\(Int(seconds) / 3600) h old"
+        default: "\(Int(seconds) / 86_400) days old"
+        }
+    }
+}

@@ -1,0 +1,130 @@
+import Postgres
+import Spool
+import SystemPackage
+
+/// What waits in a spool, what is loaded, and who works on it.
+struct SpoolStatus: Encodable {
+    struct Pending: Encodable {
+        let segment: Int
+        let bytes: Int
+        /// Bytes of it that are loaded.
+        let loadedBytes: Int
+
+        private enum CodingKeys: String, CodingKey {
+            case segment, bytes
+            case loadedBytes = "loaded_bytes"
+        }
+    }
+
+    struct Totals: Encodable {
+        var segments = 0
+        var bytes = 0
+    }
+
+    struct DeadLetterTotals: Encodable {
+        var files = 0
+        var lines = 0
+    }
+
+    let spool: String
+    let path: String
+    /// Process that holds the receiver's lock, nil when none does.
+    let receiver: String?
+    let loader: String?
+    private(set) var pending = Totals()
+    private(set) var loaded = Totals()
+    /// Bytes of pending segments that wait to be loaded.
+    private(set) var backlogBytes = 0
+    /// The oldest pending segments, a hundred at most.
+    private(set) var pendingSegments: [Pending] = []
+    /// Age of the oldest record that is not loaded, nil when there is none.
+    private(set) var oldestUnloadedSeconds: Double?
+    private(set) var deadLetters = DeadLetterTotals()
+    /// When the loader last made progress, ISO 8601.
+    let lastLoad: String?
+    /// Why the progress is only what the spool's mark says; nil when the database told it.
+    let databaseProblem: String?
+
+    private static let listed = 100
+
+    private enum CodingKeys: String, CodingKey {
+        case spool, path, receiver, loader, pending, loaded
+        case backlogBytes = "backlog_bytes"
+        case pendingSegments = "pending_segments"
+        case oldestUnloadedSeconds = "oldest_unloaded_seconds"
+        case deadLetters = "dead_letters"
+        case lastLoad = "last_load"
+        case databaseProblem = "database_problem"
+    }
+
+    /// Looks at the spool, and asks the database how far its segments are loaded.
+    static func read(_ directory: SpoolDirectory, _ database: Database) throws -> SpoolStatus {
+        do {
+            let connection = try database.connect()
+            let progress = try ProgressTable(spool: directory.identity, beside: database.table).read(on: connection)
+            return try SpoolStatus(directory, progress: progress, databaseProblem: nil)
+        } catch let error as PostgresError {
+            let problem = error.needsMigration ? "\(error); run 'shelly-loader migrate'" : "\(error)"
+            return try SpoolStatus(directory, progress: nil, databaseProblem: problem)
+        }
+    }
+
+    private init(
+        _ directory: SpoolDirectory, progress: [Progress.Key: Progress]?, databaseProblem: String?
+    ) throws {
+        let mark = directory.loadMark()
+        spool = directory.identity
+        path = directory.path.string
+        receiver = SpoolLock.holder(of: .receiver, in: directory.path)
+        loader = SpoolLock.holder(of: .loader, in: directory.path)
+        lastLoad = mark?.loadedAt
+        self.databaseProblem = databaseProblem
+        for segment in try directory.segments() {
+            let bytes = FileLength.of(segment.path) ?? 0
+            if segment.isLoaded {
+                loaded.segments += 1
+                loaded.bytes += bytes
+                continue
+            }
+            let known = progress.map { Self.loadedBytes(of: segment, in: directory, $0) } ?? mark?.bytes(of: segment)
+            try add(segment, bytes: bytes, loadedBytes: min(known ?? 0, bytes))
+        }
+        let letters = DeadLetters(directory: directory)
+        deadLetters.files = try letters.files().count
+        try letters.forEachLine { _ in deadLetters.lines += 1 }
+    }
+
+    private mutating func add(_ segment: SpoolDirectory.Segment, bytes: Int, loadedBytes: Int) throws {
+        pending.segments += 1
+        pending.bytes += bytes
+        backlogBytes += bytes - loadedBytes
+        if pendingSegments.count < Self.listed {
+            pendingSegments.append(Pending(segment: segment.number, bytes: bytes, loadedBytes: loadedBytes))
+        }
+        guard oldestUnloadedSeconds == nil, loadedBytes < bytes else { return }
+        guard let file = try? SystemDisk().open(segment.path) else { return }
+        let reader = try SegmentReader(file, path: segment.path, from: loadedBytes)
+        while let event = try reader.next() {
+            guard case .record(let record) = event else { continue }
+            oldestUnloadedSeconds = Double(max(0, Moment.now - record.receivedAt)) / 1000
+            return
+        }
+    }
+
+    private static func loadedBytes(
+        of segment: SpoolDirectory.Segment, in directory: SpoolDirectory, _ progress: [Progress.Key: Progress]
+    ) -> Int {
+        guard let file = try? directory.disk.open(segment.path),
+            let beginning = try? SegmentBeginning(of: file, at: segment.path)
+        else { return 0 }
+        return progress[Progress.Key(segment: segment.number, created: beginning.header?.created ?? "")]?.bytes ?? 0
+    }
+}
+
+extension LoadMark {
+    /// Bytes of a segment that are loaded as far as the mark knows.
+    fileprivate func bytes(of segment: SpoolDirectory.Segment) -> Int {
+        if segment.number < self.segment { return .max }
+        return segment.number == self.segment ? bytes : 0
+    }
+}

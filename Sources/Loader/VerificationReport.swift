@@ -1,0 +1,98 @@
+import Spool
+import SystemPackage
+
+/// What a verification has found so far. Each finding is told as soon as it is made; only the first are kept.
+final class VerificationReport {
+    struct Summary: Encodable, Equatable {
+        var segments = 0
+        var records = 0
+        var problems = 0
+        var damagedBytes = 0
+        /// Only with `--database`.
+        var database: Database?
+        /// The first thousand.
+        var findings: [Finding] = []
+        var notes: [String] = []
+
+        private enum CodingKeys: String, CodingKey {
+            case segments, records, problems, database, findings, notes
+            case damagedBytes = "damaged_bytes"
+        }
+    }
+
+    struct Database: Encodable, Equatable {
+        /// Readings that should be loaded.
+        var readings = 0
+        /// Of these, not in the table but in `rejected/`.
+        var rejected = 0
+        /// Of these, neither in the table nor in `rejected/`.
+        var missing = 0
+        /// Readings beyond the progress, for the next drain.
+        var notLoadedYet = 0
+
+        private enum CodingKeys: String, CodingKey {
+            case readings, rejected, missing
+            case notLoadedYet = "not_loaded_yet"
+        }
+    }
+
+    struct Finding: Encodable, Equatable {
+        var file: String?
+        var from: Int?
+        var to: Int?
+        /// `00000017:42`, for a reading that is missing in the database.
+        var record: String?
+        let reason: String
+
+        var text: String {
+            let place = [
+                file, from.flatMap { from in to.map { "bytes \(from) to \($0)" } }, record.map { "record \($0)" },
+            ]
+            return place.compactMap { $0 }.joined(separator: " ") + ": " + reason
+        }
+    }
+
+    private static let kept = 1000
+    private static let missingListed = 20
+
+    var summary = Summary()
+    /// Gets each finding and note as a line.
+    private let say: (String) -> Void
+
+    init(say: @escaping (String) -> Void) { self.say = say }
+
+    func damage(_ file: FilePath, _ damage: SegmentReader.Damage) {
+        summary.damagedBytes += damage.range.count
+        problem(file, damage.range, damage.reason)
+    }
+
+    func problem(_ file: FilePath, _ range: Range<Int>, _ reason: String) {
+        add(Finding(file: file.string, from: range.lowerBound, to: range.upperBound, reason: reason))
+    }
+
+    func problem(ofFile file: FilePath, _ reason: String) {
+        add(Finding(file: file.string, reason: reason))
+    }
+
+    /// A reading that should be in the database and is nowhere; the first ones are listed.
+    func missing(_ record: SpoolPosition, key: String) {
+        summary.database?.missing += 1
+        guard summary.database?.missing ?? 0 <= Self.missingListed else {
+            summary.problems += 1
+            return
+        }
+        add(Finding(record: record.description, reason: "reading \(key) is neither in the table nor in rejected/"))
+    }
+
+    /// Something worth knowing that is no fault.
+    func note(_ text: String) {
+        if summary.notes.count < Self.kept { summary.notes.append(text) }
+        say("note: \(text)")
+    }
+
+    private func add(_ finding: Finding) {
+        summary.problems += 1
+        if summary.findings.count < Self.kept { summary.findings.append(finding) }
+        say(finding.text)
+    }
+}

@@ -1,0 +1,56 @@
+internal import CLibpq
+internal import Glibc
+
+extension Connection {
+    /// Connects until `deadline`, and leaves the connection in non-blocking mode.
+    func connect(
+        _ conninfo: String, _ applicationName: String, _ deadline: ContinuousClock.Instant
+    ) throws(PostgresError) {
+        try Self.check(conninfo)
+        let settings = [
+            ("dbname", conninfo), ("fallback_application_name", applicationName), ("client_encoding", "UTF8"),
+        ].filter { !$0.1.isEmpty }
+        handle = Self.withCStrings(settings.map(\.0)) { names in
+            Self.withCStrings(settings.map(\.1)) { values in PQconnectStartParams(names, values, 1) }
+        }
+        guard handle != nil else { throw .unavailable("out of memory") }
+        PQsetNoticeProcessor(handle, { _, _ in }, nil)
+        guard PQstatus(handle) != CONNECTION_BAD else { throw Self.startFailure(lastMessage) }
+
+        var direction = PGRES_POLLING_WRITING
+        while direction != PGRES_POLLING_OK {
+            guard direction != PGRES_POLLING_FAILED else { throw .unavailable(lastMessage) }
+            try wait(for: Int16(direction == PGRES_POLLING_READING ? POLLIN : POLLOUT), deadline, "connecting")
+            direction = PQconnectPoll(handle)
+        }
+        guard PQsetnonblocking(handle, 1) == 0 else { throw .unavailable(lastMessage) }
+    }
+
+    /// Says what is wrong with a connection string without repeating any of it, for it may hold a password.
+    private static func check(_ conninfo: String) throws(PostgresError) {
+        // In a URL, a password with a raw `@` or `/` makes its rest the host or the database, which messages name.
+        if let scheme = conninfo.firstRange(of: "://"), !conninfo[..<scheme.lowerBound].contains("=") {
+            let parts = conninfo[scheme.upperBound...].split(separator: "/", maxSplits: 1)
+            let path = parts.count == 2 ? parts[1].prefix { $0 != "?" } : ""
+            guard (parts.first ?? "").count(where: { $0 == "@" }) <= 1, !path.contains("@") else {
+                throw .invalid("the URL of the database has a stray '@'; in passwords, write %40 for '@', %2F for '/'")
+            }
+        }
+        var message: UnsafeMutablePointer<CChar>?
+        let options = PQconninfoParse(conninfo, &message)
+        if let message { PQfreemem(message) }
+        guard let options else {
+            throw .invalid(
+                "the database's address is malformed; expected postgresql://user@host/database or host=… dbname=…")
+        }
+        PQconninfoFree(options)
+    }
+
+    /// Tells a setting that cannot be used from a server that cannot be reached, by the words libpq has for them.
+    private static func startFailure(_ message: String) -> PostgresError {
+        if message.hasPrefix("definition of service") { return .invalid(message) }
+        // These repeat the value.
+        guard message.hasPrefix("invalid ") else { return .unavailable(message) }
+        return .invalid("the database's address has a setting that cannot be used; look at port, sslmode and the like")
+    }
+}

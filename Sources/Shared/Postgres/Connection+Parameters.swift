@@ -1,0 +1,62 @@
+internal import CLibpq
+
+extension Connection {
+    /// Refuses what C strings and the protocol would cut short: a NUL in a text, and more than 65,535 parameters.
+    static func check(_ parameters: [Parameter]) throws(PostgresError) {
+        guard parameters.count <= Int(UInt16.max) else { throw .invalid("a statement takes at most 65535 parameters") }
+        for case .text(let text?) in parameters where text.utf8.contains(0) {
+            throw .invalid("a text for the database cannot hold a NUL")
+        }
+    }
+
+    /// Follows `PQsendQueryParams`: scalars as text whose type the server infers, arrays in binary with their OID.
+    func send(_ sql: String, _ parameters: [Parameter]) -> Int32 {
+        var types: [Oid] = []
+        var formats: [Int32] = []
+        for parameter in parameters {
+            if case .array(let array) = parameter {
+                types.append(array.element.arrayOID)
+                formats.append(1)
+            } else {
+                types.append(0)
+                formats.append(0)
+            }
+        }
+        var values: [UnsafePointer<CChar>?] = []
+        var lengths: [Int32] = []
+        // Each parameter's bytes stay where they are while those behind it are added.
+        func add(_ rest: ArraySlice<Parameter>) -> Int32 {
+            guard let first = rest.first else {
+                return PQsendQueryParams(handle, sql, Int32(values.count), types, values, lengths, formats, 0)
+            }
+            func next(_ value: UnsafePointer<CChar>?, _ length: Int) -> Int32 {
+                values.append(value)
+                lengths.append(Int32(length))
+                return add(rest.dropFirst())
+            }
+            let text: String?
+            switch first {
+            case .array(let array):
+                return array.encoded.withUnsafeBytes {
+                    next($0.baseAddress?.assumingMemoryBound(to: CChar.self), $0.count)
+                }
+            case .text(let value): text = value
+            case .integer(let value): text = value.map { String($0) }
+            case .double(let value): text = value.map { "\($0)" }
+            case .bool(let value): text = value.map { $0 ? "t" : "f" }
+            }
+            guard let text else { return next(nil, 0) }
+            return text.withCString { next($0, 0) }
+        }
+        return add(parameters[...])
+    }
+
+    /// A NULL-terminated list of C strings.
+    static func withCStrings<R>(_ strings: [String], _ body: ([UnsafePointer<CChar>?]) -> R) -> R {
+        func add(_ index: Int, _ pointers: [UnsafePointer<CChar>?]) -> R {
+            guard index < strings.count else { return body(pointers + [nil]) }
+            return strings[index].withCString { add(index + 1, pointers + [$0]) }
+        }
+        return add(0, [])
+    }
+}

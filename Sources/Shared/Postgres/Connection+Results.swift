@@ -1,0 +1,36 @@
+internal import CLibpq
+
+extension Rows {
+    /// Copies a result; the caller clears it.
+    init(_ result: OpaquePointer) {
+        let width = PQnfields(result)
+        var values: [String?] = []
+        values.reserveCapacity(Int(width) * Int(PQntuples(result)))
+        for row in 0..<PQntuples(result) {
+            for column in 0..<width {
+                let isNull = PQgetisnull(result, row, column) == 1
+                values.append(isNull ? nil : PQgetvalue(result, row, column).map { String(cString: $0) })
+            }
+        }
+        self.init(
+            columns: (0..<width).map { PQfname(result, $0).map { String(cString: $0) } ?? "" },
+            affected: PQcmdTuples(result).flatMap { Int(String(cString: $0)) } ?? 0,
+            tag: PQcmdStatus(result).map { String(cString: $0) } ?? "",
+            values: values)
+    }
+}
+
+extension PostgresError {
+    /// The error in a result; `unavailable` when it has no SQLSTATE, for then libpq made it, not the server.
+    init(_ result: OpaquePointer) {
+        func field(_ code: Character) -> String? {
+            PQresultErrorField(result, Int32(code.asciiValue ?? 0)).map { oneLine(String(cString: $0)) }
+        }
+        // PG_DIAG_SQLSTATE, PG_DIAG_MESSAGE_PRIMARY and PG_DIAG_MESSAGE_DETAIL: macros that Swift does not see.
+        if let state = field("C") {
+            self = .refused(sqlState: state, message: field("M") ?? "no message", detail: field("D"))
+        } else {
+            self = .unavailable(PQresultErrorMessage(result).map { oneLine(String(cString: $0)) } ?? "no answer")
+        }
+    }
+}

@@ -1,0 +1,84 @@
+internal import CLibpq
+internal import Glibc
+
+extension Connection {
+    /// Sends what libpq has buffered.
+    func flush(_ deadline: ContinuousClock.Instant) throws(PostgresError) {
+        while true {
+            switch PQflush(handle) {
+            case 0: return
+            case 1:
+                // Reading as well: a server that cannot send stops receiving.
+                let ready = try wait(for: Int16(POLLIN | POLLOUT), deadline, "sending a statement")
+                if ready & Int16(POLLIN) != 0, PQconsumeInput(handle) == 0 { throw .unavailable(lastMessage) }
+            default: throw .unavailable(lastMessage)
+            }
+        }
+    }
+
+    /// Reads all results of what was sent, and returns the last one's rows or throws the first error.
+    func collect(_ deadline: ContinuousClock.Instant) throws(PostgresError) -> Rows {
+        var rows = Rows()
+        var failure: PostgresError?
+        // What TLS has decrypted but libpq not yet taken does not show on the socket, so it is asked now and then.
+        let pause = PQsslInUse(handle) == 1 ? Duration.milliseconds(50) : nil
+        while true {
+            while PQisBusy(handle) == 1 {
+                try wait(for: Int16(POLLIN), deadline, atMost: pause, "waiting for an answer")
+                // The server's last word before it goes is about the connection, not about the statement.
+                guard PQconsumeInput(handle) == 1 else { throw .unavailable(failure?.description ?? lastMessage) }
+            }
+            guard let result = PQgetResult(handle) else { break }
+            defer { PQclear(result) }
+            switch PQresultStatus(result) {
+            case PGRES_TUPLES_OK, PGRES_COMMAND_OK, PGRES_EMPTY_QUERY: rows = Rows(result)
+            case PGRES_COPY_IN, PGRES_COPY_OUT, PGRES_COPY_BOTH:
+                close()
+                throw .invalid("COPY to or from the client is not supported")
+            default: failure = failure ?? PostgresError(result)
+            }
+        }
+        if let failure {
+            if PQstatus(handle) != CONNECTION_OK { throw .unavailable(failure.description) }
+            throw failure
+        }
+        return rows
+    }
+
+    /// Waits for the socket and returns what poll(2) found, or 0 once `atMost` is over.
+    @discardableResult
+    func wait(
+        for events: Int16, _ deadline: ContinuousClock.Instant, atMost: Duration? = nil, _ what: String
+    ) throws(PostgresError) -> Int16 {
+        var descriptor = pollfd(fd: PQsocket(handle), events: events, revents: 0)
+        guard descriptor.fd >= 0 else { throw .unavailable(lastMessage) }
+        while true {
+            let left = ContinuousClock.now.duration(to: deadline)
+            guard left > .zero else { throw .unavailable("\(address): time ran out while \(what)") }
+            let pause = min(left, atMost ?? left).components
+            let milliseconds = pause.seconds * 1000 + pause.attoseconds / 1_000_000_000_000_000
+            // One more, since a remainder would be spent spinning.
+            let ready = poll(&descriptor, 1, Int32(clamping: milliseconds + 1))
+            if ready > 0 { return descriptor.revents }
+            if ready == 0, atMost != nil { return 0 }
+            if ready < 0, errno != EINTR { throw .unavailable("\(address): poll(2) failed while \(what)") }
+        }
+    }
+
+    /// libpq's last message about this connection; it names the server and the user, never the password.
+    var lastMessage: String {
+        let message = PQerrorMessage(handle).map { oneLine(String(cString: $0)) } ?? ""
+        return message.isEmpty ? "\(address): the connection was lost" : message
+    }
+
+    private var address: String {
+        let host = PQhost(handle).map { String(cString: $0) } ?? ""
+        let port = PQport(handle).map { String(cString: $0) } ?? ""
+        return "\(host.isEmpty ? "local socket" : host):\(port)"
+    }
+}
+
+/// A message of libpq's or the server's without its line breaks and indentation.
+func oneLine(_ text: String) -> String {
+    text.split(whereSeparator: \.isNewline).map { $0.drop(while: \.isWhitespace) }.joined(separator: "; ")
+}

@@ -1,0 +1,84 @@
+import Glibc
+import Postgres
+import Testing
+
+@Suite struct ConnectingTests {
+    @Test func closedPortIsUnavailable() throws {
+        let listener = Listener()
+        listener.close()
+        let error = try failure {
+            _ = try Connection("postgresql://user:hunter2@127.0.0.1:\(listener.port)/db", applicationName: "tests")
+        }
+        #expect(error.isUnavailable && error.isTemporary)
+        let message = error.description
+        #expect(message.contains("127.0.0.1") && message.contains("\(listener.port)"))
+        #expect(!message.contains("hunter2") && !message.contains { $0.isNewline || $0 == "\t" })
+    }
+
+    @Test func silentServerIsUnavailableWithinTheConnectTimeout() throws {
+        let listener = Listener()
+        defer { listener.close() }
+        let clock = ContinuousClock()
+        let start = clock.now
+        let error = try failure {
+            _ = try Connection(
+                "host=127.0.0.1 port=\(listener.port) user=u password=hunter2 dbname=db", applicationName: "tests",
+                connectTimeout: .milliseconds(300))
+        }
+        let elapsed = start.duration(to: clock.now)
+        #expect(error.isUnavailable && !error.description.contains("hunter2"))
+        #expect(elapsed >= .milliseconds(300) && elapsed < .seconds(5))
+    }
+
+    @Test(arguments: [
+        "hunter2", "host=localhost password hunter2", "postgresql://user:%zzhunter2@localhost/db",
+        "postgresql://user:hunter2@[::1/db", "nonsense=hunter2", "postgresql://user:a@hunter2@localhost/db",
+        "postgresql://user:hunter2/a@localhost/db", "postgresql://user:a@hunter2/b@localhost/db",
+        "postgresql://user@localhost:hunter2/db", "host=localhost sslmode=hunter2", "host=localhost port=hunter2",
+    ])
+    func conninfoThatCannotBeUsedIsInvalidAndNotRepeated(_ conninfo: String) throws {
+        let error = try failure { _ = try Connection(conninfo, applicationName: "tests") }
+        #expect(error.isInvalid && !error.isTemporary)
+        #expect(!error.description.contains("hunter2"))
+    }
+
+    @Test func serviceThatIsNotDefinedIsInvalid() throws {
+        let error = try failure { _ = try Connection("service=no-such-service", applicationName: "tests") }
+        #expect(error.isInvalid && error.description.contains("no-such-service"))
+    }
+
+    @Test(.needsDatabase) func wrongPasswordIsUnavailableAndNotRepeated() throws {
+        let url = try #require(TestDatabase.url)
+        let start = try #require(url.firstRange(of: "://"))
+        let server = url[start.upperBound...].drop { $0 != "@" }
+        let error = try failure {
+            _ = try Connection("postgresql://nobody-at-all:hunter2\(server)", applicationName: "tests")
+        }
+        #expect(error.isUnavailable && error.description.contains("nobody-at-all"))
+        #expect(!error.description.contains("hunter2"))
+    }
+}
+
+/// A TCP port of the loopback that takes connections and never answers.
+private struct Listener {
+    let descriptor: Int32
+    let port: UInt16
+
+    init() {
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let descriptor = descriptor
+        withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                precondition(bind(descriptor, $0, length) == 0 && listen(descriptor, 8) == 0)
+                precondition(getsockname(descriptor, $0, &length) == 0)
+            }
+        }
+        port = UInt16(bigEndian: address.sin_port)
+    }
+
+    func close() { _ = Glibc.close(descriptor) }
+}

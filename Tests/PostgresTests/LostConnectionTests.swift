@@ -1,0 +1,84 @@
+import Postgres
+import Testing
+
+@Suite(.needsDatabase) struct LostConnectionTests {
+    @Test func slowStatementIsUnavailableAtItsDeadlineAndTheConnectionIsClosed() throws {
+        let connection = try TestDatabase.connect()
+        let clock = ContinuousClock()
+        let start = clock.now
+        let error = try failure { _ = try connection.execute("SELECT pg_sleep(10)", timeout: .milliseconds(300)) }
+        let elapsed = start.duration(to: clock.now)
+        #expect(error.isUnavailable && error.description.contains("time ran out"))
+        #expect(elapsed >= .milliseconds(300) && elapsed < .seconds(3))
+        #expect(!connection.isUsable && connection.processID == 0)
+        #expect(try failure { _ = try connection.execute("SELECT 1") }.isUnavailable)
+        #expect(try failure { try connection.transaction {} }.isUnavailable)
+    }
+
+    @Test func serverStopsWhatWeGaveUp() throws {
+        let connection = try TestDatabase.connect()
+        guard connection.serverVersion >= 140_000 else { return }
+        let process = Int64(connection.processID)
+        let error = try failure { _ = try connection.execute("SELECT pg_sleep(60)", timeout: .milliseconds(100)) }
+        #expect(error.isUnavailable)
+        // Waits within the server, up to 15 seconds, until the back end is gone.
+        let rows = try TestDatabase.connect().execute(
+            """
+            DO $$ BEGIN FOR i IN 1..150 LOOP
+                EXIT WHEN NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = \(process));
+                PERFORM pg_stat_clear_snapshot(), pg_sleep(0.1);
+            END LOOP; END $$;
+            SELECT count(*) FROM pg_stat_activity WHERE pid = \(process)
+            """)
+        #expect(rows.integer(0, 0) == 0)
+    }
+
+    @Test func terminatedBackEndIsUnavailableOnTheNextCall() throws {
+        let connection = try TestDatabase.connect()
+        try TestDatabase.terminate(connection.processID)
+        let error = try failure { _ = try connection.execute("SELECT 1") }
+        #expect(error.isUnavailable && error.isTemporary && !connection.isUsable)
+    }
+
+    @Test func backEndTerminatedDuringAStatementIsUnavailableAndSaysWhy() throws {
+        let connection = try TestDatabase.connect()
+        let error = try failure { _ = try connection.execute("SELECT pg_terminate_backend(pg_backend_pid())") }
+        #expect(error.isUnavailable && error.description.contains("administrator command") && !connection.isUsable)
+    }
+
+    @Test func backEndTerminatedWithinATransactionIsUnavailableAndNothingIsCommitted() throws {
+        try TestDatabase.withSchema { other in
+            _ = try other.execute("CREATE TABLE t (i int)")
+            let connection = try TestDatabase.connect()
+            let path = try #require(try other.execute("SHOW search_path")[0, 0])
+            let error = try failure {
+                try connection.transaction {
+                    _ = try connection.execute("SET search_path TO \(path)")
+                    _ = try connection.execute("INSERT INTO t VALUES (1)")
+                    try TestDatabase.terminate(connection.processID)
+                    _ = try connection.execute("INSERT INTO t VALUES (2)")
+                }
+            }
+            #expect(error.isUnavailable && !connection.isInTransaction)
+            #expect(try other.execute("SELECT count(*) FROM t").integer(0, 0) == 0)
+        }
+    }
+
+    @Test func backEndTerminatedBeforeCommitLeavesTheOutcomeUnknown() throws {
+        let connection = try TestDatabase.connect()
+        let error = try failure {
+            try connection.transaction {
+                _ = try connection.execute("SELECT 1")
+                try TestDatabase.terminate(connection.processID)
+            }
+        }
+        #expect(error.isOutcomeUnknown && error.isTemporary && !connection.isUsable)
+    }
+
+    @Test func megabytesToABackEndThatIsGoneAreUnavailable() throws {
+        let connection = try TestDatabase.connect()
+        try TestDatabase.terminate(connection.processID)
+        let text = String(repeating: "x", count: 20_000_000)
+        #expect(try failure { _ = try connection.execute("SELECT length($1)", [.text(text)]) }.isUnavailable)
+    }
+}

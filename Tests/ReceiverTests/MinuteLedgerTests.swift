@@ -1,0 +1,78 @@
+import Readings
+import Testing
+
+@testable import Receiver
+
+struct MinuteLedgerTests {
+    private let decoder = BatchDecoder()
+
+    private func batch(_ messages: [(src: String, timestamp: Int, channel: Int)]) throws -> Batch {
+        let list = messages.map { message in
+            """
+            {"src":"\(message.src)","timestamp":\(message.timestamp),"params":{"switch:\(message.channel)":{"apower":1}}}
+            """
+        }
+        let body = "{\"messages\":[\(list.joined(separator: ","))]}"
+        return try decoder.decode(Array(body.utf8), receivedAt: 1_795_392_000_000)
+    }
+
+    @Test func aMinuteCountsOnce() throws {
+        var ledger = MinuteLedger()
+        var claims = MinuteLedger.Claims()
+        let counts = ledger.claim(
+            try batch([("a", 60, 0), ("a", 119, 0), ("a", 120, 0), ("a", 60, 1), ("b", 60, 0)]), noting: &claims)
+        #expect(counts == (4, 1))
+        #expect(ledger.claim(try batch([("a", 100, 0), ("b", 180, 0)]), noting: &claims) == (1, 1))
+    }
+
+    @Test func aFailedGroupIsForgotten() throws {
+        // Invariant 5: the keys may be sent, and counted, again.
+        var ledger = MinuteLedger()
+        var kept = MinuteLedger.Claims()
+        _ = ledger.claim(try batch([("a", 60, 0)]), noting: &kept)
+        var failed = MinuteLedger.Claims()
+        let group = try batch([("a", 60, 0), ("a", 120, 0)])
+        #expect(ledger.claim(group, noting: &failed) == (1, 1))
+        ledger.forget(failed)
+        #expect(ledger.claim(group, noting: &kept) == (1, 1))
+        #expect(ledger.claim(group, noting: &kept) == (0, 2))
+    }
+
+    @Test func manyDaysInAnyOrderAreTheSameAsASet() throws {
+        // A fixed sequence of pseudo-random keys, against the obvious implementation.
+        var ledger = MinuteLedger()
+        var claims = MinuteLedger.Claims()
+        var known: Set<[Int]> = []
+        var state: UInt64 = 42
+        func random(_ bound: Int) -> Int {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return Int(state >> 33) % bound
+        }
+        for _ in 0..<200 {
+            let messages = (0..<50).map { _ in
+                (src: "d\(random(3))", timestamp: 60 + random(40) * 86_400 + random(3) * 60, channel: random(4))
+            }
+            var expected = 0
+            for message in messages {
+                let key = [
+                    message.src.last == "0" ? 0 : message.src.last == "1" ? 1 : 2, message.channel,
+                    message.timestamp / 60,
+                ]
+                if known.insert(key).inserted { expected += 1 }
+            }
+            #expect(ledger.claim(try batch(messages), noting: &claims) == (expected, 50 - expected))
+        }
+    }
+
+    @Test func aDayOfADevicesChannelTakesAtMost200Bytes() throws {
+        var ledger = MinuteLedger()
+        var claims = MinuteLedger.Claims()
+        for day in 0..<14 {
+            for channel in 0..<4 {
+                let messages = (0..<100).map { (src: "device-\($0)", timestamp: 60 + day * 86_400, channel: channel) }
+                _ = ledger.claim(try batch(messages), noting: &claims)
+            }
+        }
+        #expect(ledger.approximateBytes / (100 * 4 * 14) <= 204)
+    }
+}
