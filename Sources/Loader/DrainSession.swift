@@ -43,6 +43,7 @@ final class DrainSession {
         try Self.lock(directory.identity, on: connection, patience: lockPatience, drain.interruption)
         try context.table.check(on: connection)
         progress = try context.progressTable.read(on: connection)
+        markedFront = directory.loadMark().map { Front(segment: $0.segment, bytes: $0.bytes, records: $0.records) }
     }
 
     /// Goes through all segments once, in the order of their numbers, and loads what is not loaded.
@@ -82,10 +83,8 @@ final class DrainSession {
         guard beginning.isWhole || isLeft else { return false }
         let key = Progress.Key(segment: segment.number, created: beginning.header?.created ?? "")
         let known = progress[key] ?? Progress()
-        if known.finished {
-            advance(segment, known)
-            return try putAway(segment, key)
-        }
+        advance(segment, known)
+        if known.finished { return try putAway(segment, key) }
 
         let file = try directory.openDurably(segment)
         var drain = SegmentDrain(segment, file, key: key, from: known, in: context) { [self] progress in

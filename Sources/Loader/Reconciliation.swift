@@ -84,7 +84,7 @@ final class Reconciliation {
         var rejected: Set<String> = []
         try deadLetters.forEachLine { line in
             guard let letter = try? JSONDecoder().decode(RefusedReading.self, from: Data(line)),
-                let device = try? DeviceID(letter.device_id)
+                let device = try? DeviceID(letter.device)
             else { return }
             let key = IdempotencyKey.text(device: device, channel: letter.channel, minute: letter.timestamp / 60)
             if keys.contains(key) { rejected.insert(key) }
@@ -103,8 +103,13 @@ final class Reconciliation {
 
     /// A line of `rejected/` that is about a reading which the database refused.
     private struct RefusedReading: Decodable {
-        let device_id: String
+        let device: String
         let channel: Int
         let timestamp: Int64
+
+        private enum CodingKeys: String, CodingKey {
+            case channel, timestamp
+            case device = "device_id"
+        }
     }
 }

@@ -1,0 +1,71 @@
+import Testing
+
+@testable import Loader
+
+@Suite(.enabled(if: Fixture.isAvailable))
+struct DeadLetterTests {
+    /// Invariant 8: what cannot be loaded is on disk with its reason, and the rest is loaded.
+    @Test func invalidMessagesAndFaultsAreSetAside() throws {
+        let fixture = try Fixture()
+        try fixture.append(
+            Fixture.batch(
+                Fixture.message(minute: 0), #"{"src":"","timestamp":1,"params":{}}"#,
+                Fixture.message(minute: 1, power: #""much""#), Fixture.message(minute: 2)))
+        fixture.seal()
+        let summary = try fixture.drain()
+        #expect((summary.readings, summary.inserted, summary.rejected, summary.invalidMessages) == (3, 2, 1, 1))
+        #expect(try fixture.progress() == ["1 3 2 0 1 t"])
+        let letters = try fixture.deadLetters()
+        #expect(letters.count == 2)
+        #expect(letters[0].contains(#""reason":"switch:0.apower is not a number","record":"00000001:1","message_index":2"#))
+        #expect(letters[0].contains(#""device_id":"plug","channel":0"#))
+        #expect(letters[0].contains(#""message":{"src":"plug""#))
+        #expect(letters[1].contains(#""reason":"Device ID cannot be empty","record":"00000001:1","message_index":1"#))
+    }
+
+    @Test func aRecordThatIsNoBatchIsSetAside() throws {
+        let fixture = try Fixture()
+        try fixture.append("not json", Fixture.batch(minutes: 0..<1))
+        let summary = try fixture.drain()
+        #expect((summary.records, summary.readings, summary.inserted, summary.invalidMessages) == (2, 1, 1, 1))
+        #expect(try fixture.deadLetters().first?.contains(#""body":"not json""#) == true)
+    }
+
+    /// The rows that the database refuses are found one by one, at every place in the statement.
+    @Test(arguments: [[0], [19], [3, 4, 11], Array(0..<20)], [7, 50_000])
+    func refusedRowsAreFoundAndTheRestGoesIn(refused: [Int], statementRows: Int) throws {
+        let fixture = try Fixture()
+        try fixture.sql("ALTER TABLE power_logs ADD CHECK (power < 1000)")
+        let messages = (0..<20).map { Fixture.message(minute: $0, power: refused.contains($0) ? "1000" : "1") }
+        try fixture.append("{\"messages\":[\(messages.joined(separator: ","))]}")
+        fixture.seal()
+        let summary = try fixture.drain { $0.statementRows = statementRows }
+        #expect((summary.inserted, summary.rejected) == (20 - refused.count, refused.count))
+        #expect(try fixture.progress() == ["1 20 \(20 - refused.count) 0 \(refused.count) t"])
+        let letters = try fixture.deadLetters()
+        #expect(letters.count == refused.count)
+        #expect(letters.allSatisfy { $0.contains(#""sqlstate":"23514""#) && $0.contains(#""power":1000.0"#) })
+    }
+
+    @Test func aNumberOutOfTheColumnsRangeIsRefusedByItself() throws {
+        let fixture = try Fixture()
+        try fixture.sql("ALTER TABLE power_logs ALTER power TYPE real")
+        try fixture.append(Fixture.batch(Fixture.message(minute: 0), Fixture.message(minute: 1, power: "1e300")))
+        let summary = try fixture.drain()
+        #expect((summary.inserted, summary.rejected) == (1, 1))
+        #expect(try fixture.deadLetters().first?.contains(#""sqlstate":"22003""#) == true)
+    }
+
+    /// The second of two rows with a key is a duplicate only if the first is taken.
+    @Test func aRefusedRowDoesNotStandInForTheNextWithItsKey() throws {
+        let fixture = try Fixture()
+        try fixture.sql("ALTER TABLE power_logs ADD CHECK (power < 1000)")
+        try fixture.append(
+            Fixture.batch(
+                Fixture.message(power: "1000"), Fixture.message(power: "2000"), Fixture.message(power: "3"),
+                Fixture.message(power: "4")))
+        let summary = try fixture.drain()
+        #expect((summary.inserted, summary.duplicates, summary.rejected) == (1, 1, 2))
+        #expect(try fixture.rows("SELECT power FROM power_logs") == ["3"])
+    }
+}

@@ -1,0 +1,184 @@
+import Postgres
+import Spool
+import Testing
+
+@testable import Loader
+
+@Suite(.enabled(if: Fixture.isAvailable))
+struct DrainTests {
+    @Test func readingsBecomeRowsOnce() throws {
+        let fixture = try Fixture()
+        try fixture.append(Fixture.batch(Fixture.message(), Fixture.message("pró ☀", minute: 1, channel: 3, power: "-2")))
+        fixture.seal()
+        let summary = try fixture.drain()
+        #expect((summary.segments, summary.records, summary.readings) == (1, 1, 2))
+        #expect((summary.inserted, summary.duplicates, summary.rejected) == (2, 0, 0))
+        #expect(
+            try fixture.rows(
+                "SELECT device_id, channel, power, voltage, current, timestamp, idempotency_key FROM power_logs ORDER BY timestamp")
+                == [
+                    "plug 0 1.5 230.5 null 2025-11-23 12:13:00+00 plug_0_29398333",
+                    "pró ☀ 3 -2 230.5 null 2025-11-23 12:14:00+00 pró ☀_3_29398334",
+                ])
+        #expect(try fixture.directory.segments().allSatisfy(\.isLoaded))
+        #expect(try fixture.drain().records == 0)
+        #expect(fixture.directory.loadMark()?.segment == 1)
+    }
+
+    /// Invariant 8, and the order in which records win.
+    @Test(arguments: [1, 2, 7, 50_000])
+    func theFirstRecordOfAMinuteWins(statementRows: Int) throws {
+        let fixture = try Fixture()
+        try fixture.append(
+            Fixture.batch(minutes: 0..<10, power: "1"), Fixture.batch(minutes: 5..<15, power: "2"),
+            Fixture.batch(minutes: 0..<3, power: "3"))
+        fixture.seal()
+        try fixture.append(Fixture.batch(minutes: 14..<20, power: "4"))
+        fixture.seal()
+        let summary = try fixture.drain { $0.statementRows = statementRows }
+        #expect((summary.readings, summary.inserted, summary.duplicates, summary.rejected) == (29, 20, 9, 0))
+        #expect(try fixture.progress() == ["1 23 15 8 0 t", "2 6 5 1 0 t"])
+        #expect(
+            try fixture.rows("SELECT power, count(*) FROM power_logs GROUP BY 1 ORDER BY 1") == ["1 10", "2 5", "4 5"])
+    }
+
+    @Test func rowsOfOthersStayAsTheyAre() throws {
+        let fixture = try Fixture()
+        try fixture.sql(
+            "INSERT INTO power_logs (device_id, power, idempotency_key) VALUES ('plug', 99, 'plug_0_29398333'), ('x', 1, null)")
+        try fixture.append(Fixture.batch(minutes: 0..<2))
+        #expect(try fixture.drain().duplicates == 1)
+        #expect(try fixture.rows("SELECT power FROM power_logs WHERE idempotency_key = 'plug_0_29398333'") == ["99"])
+        #expect(try fixture.count() == 3)
+    }
+
+    @Test(arguments: ["real", "numeric(10,2)"], ["timestamp", "timestamptz"])
+    func columnsOfOtherTypesAreFilled(number: String, time: String) throws {
+        let fixture = try Fixture(migrated: false)
+        try fixture.sql(
+            """
+            CREATE TABLE power_logs(id serial primary key, device_id varchar(64), channel smallint, power \(number),
+                voltage \(number), current \(number), timestamp \(time), idempotency_key varchar(200))
+            """)
+        try fixture.migrate()
+        try fixture.append(Fixture.batch(Fixture.message(power: "1.25")))
+        #expect(try fixture.drain().inserted == 1)
+        #expect(
+            try fixture.rows("SELECT power::text, channel, timestamp::timestamp FROM power_logs")
+                == ["1.25 0 2025-11-23 12:13:00"])
+    }
+
+    @Test func theLiveSegmentIsLoadedAsFarAsItIs() throws {
+        let fixture = try Fixture()
+        try fixture.append(Fixture.batch(minutes: 0..<3))
+        #expect(try fixture.drain().inserted == 3)
+        #expect(try fixture.progress() == ["1 3 3 0 0 f"])
+        try fixture.append(Fixture.batch(minutes: 3..<5))
+        #expect(try fixture.drain().inserted == 2)
+        fixture.seal()
+        #expect(try fixture.drain().segments == 1)
+        #expect(try fixture.progress() == ["1 5 5 0 0 t"])
+        #expect(try fixture.segment(1).isLoaded)
+    }
+
+    /// Invariant 6: progress is committed with the rows; the move is only tidying up.
+    @Test func aCrashBetweenCommitAndMoveLeavesOnlyTheMove() throws {
+        let fixture = try Fixture()
+        try fixture.append(Fixture.batch(minutes: 0..<3))
+        fixture.seal()
+        _ = try fixture.drain()
+        try SystemDisk().rename(
+            fixture.directory.loaded.appending("00000001.spool"), to: fixture.directory.pending.appending("00000001.spool"))
+        let summary = try fixture.drain()
+        #expect((summary.records, summary.problems) == (0, 0))
+        #expect(try fixture.segment(1).isLoaded)
+    }
+
+    /// Invariant 6: a database that was restored fills itself again.
+    @Test func anEmptiedDatabaseIsFilledFromLoadedSegments() throws {
+        let fixture = try Fixture()
+        for minute in 0..<3 {
+            try fixture.append(Fixture.batch(minutes: minute..<(minute + 1)))
+            fixture.seal()
+        }
+        #expect(try fixture.drain().inserted == 3)
+        try fixture.sql("DELETE FROM spool_progress WHERE segment > 1; DELETE FROM power_logs")
+        let summary = try fixture.drain()
+        #expect((summary.segments, summary.inserted) == (2, 2))
+        #expect(try fixture.directory.segments().allSatisfy(\.isLoaded))
+    }
+
+    @Test func aReusedNumberIsAnotherSegment() throws {
+        let fixture = try Fixture()
+        try fixture.append(Fixture.batch(minutes: 0..<1))
+        fixture.seal()
+        _ = try fixture.drain()
+        try fixture.sql("UPDATE spool_progress SET created = '2020-01-01T00:00:00.000Z'; DELETE FROM power_logs")
+        #expect(try fixture.drain().inserted == 1)
+        #expect(try fixture.progress().count == 2)
+    }
+
+    @Test func aSegmentOfAnotherSpoolIsReportedAndLeft() throws {
+        let fixture = try Fixture()
+        let other = try Fixture()
+        for (number, minutes) in [(1, 0..<1), (2, 1..<2)] {
+            try other.append(Fixture.batch(minutes: minutes))
+            other.seal()
+            if number == 1 { try fixture.append(Fixture.batch(minutes: 7..<8)) }
+        }
+        try SystemDisk().rename(
+            try other.segment(2).path, to: fixture.directory.pending.appending("00000002.spool"))
+        let summary = try fixture.drain()
+        #expect((summary.inserted, summary.problems) == (1, 1))
+        #expect(try fixture.segment(2).isLoaded == false)
+    }
+
+    /// Invariant 10.
+    @Test func aSecondLoaderIsRefused() throws {
+        let fixture = try Fixture()
+        let lock = try SpoolLock(.loader, of: fixture.path)
+        let error = #expect(throws: SpoolError.self) { try fixture.drain() }
+        #expect(error?.description.contains(fixture.path.string) == true)
+        withExtendedLifetime(lock) {}
+    }
+
+    /// Invariant 10, for copies of a spool, which have locks of their own.
+    @Test func aLoaderOfACopyOfTheSpoolIsRefused() throws {
+        let fixture = try Fixture()
+        let identity = fixture.directory.identity
+        try fixture.sql("SELECT pg_advisory_lock(hashtextextended('\(identity)', 0))")
+        let error = #expect(throws: LoaderError.self) { try fixture.drain() }
+        #expect(error?.description.contains(identity) == true)
+        try fixture.sql("SELECT pg_advisory_unlock_all()")
+        #expect(try fixture.drain().problems == 0)
+    }
+
+    @Test(arguments: [
+        "DROP INDEX idx_power_logs_idempotency", "DROP TABLE power_logs", "DROP TABLE spool_progress",
+        "ALTER TABLE power_logs DROP COLUMN idempotency_key",
+    ])
+    func whatMigrateWouldMendIsSaidToNeedIt(damage: String) throws {
+        let fixture = try Fixture()
+        try fixture.append(Fixture.batch(minutes: 0..<1))
+        try fixture.sql(damage)
+        let error = #expect(throws: PostgresError.self) { try fixture.drain() }
+        #expect(error?.needsMigration == true)
+        try fixture.migrate()
+        #expect(try fixture.drain().inserted == 1)
+    }
+
+    @Test func followingEndsWhenItIsTold() async throws {
+        let fixture = try Fixture()
+        try fixture.append(Fixture.batch(minutes: 0..<3))
+        let interruption = Interruption()
+        _ = try fixture.drain {
+            $0 = Drain(
+                path: $0.path, database: $0.database, followPause: .milliseconds(10), logger: $0.logger,
+                interruption: $0.interruption)
+        }
+        interruption.request()
+        let clock = ContinuousClock()
+        let elapsed = clock.measure { interruption.pause(.seconds(60)) }
+        #expect(elapsed < .seconds(1))
+    }
+}

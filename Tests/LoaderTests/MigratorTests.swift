@@ -1,0 +1,88 @@
+import Postgres
+import Testing
+
+@testable import Loader
+
+@Suite(.enabled(if: Fixture.isAvailable))
+struct MigratorTests {
+    @Test func anEmptySchemaGetsTablesAndIndexes() throws {
+        let fixture = try Fixture(migrated: false)
+        #expect(try fixture.migrate().allSatisfy { $0.hasPrefix("created ") })
+        #expect(
+            try fixture.rows("SELECT indexname FROM pg_indexes WHERE schemaname = current_schema ORDER BY 1") == [
+                "idx_power_logs_idempotency", "idx_power_logs_timestamp", "power_logs_pkey", "spool_progress_pkey",
+            ])
+        #expect(
+            try fixture.rows(
+                "SELECT attname FROM pg_attribute WHERE attrelid = 'power_logs'::regclass AND attnum > 0 "
+                    + "AND col_description(attrelid, attnum) IS NULL") == ["id"])
+    }
+
+    @Test func aSecondRunChangesNothing() throws {
+        let fixture = try Fixture()
+        #expect(try fixture.migrate().allSatisfy { $0.hasSuffix(": already there") })
+    }
+
+    @Test func anotherWritersTableGetsWhatIsMissing() throws {
+        let fixture = try Fixture(migrated: false)
+        try fixture.sql(
+            """
+            CREATE TABLE power_logs(id bigserial primary key, device_id text, channel int, power double precision,
+                voltage double precision, current double precision, timestamp timestamptz);
+            INSERT INTO power_logs (device_id, channel, power, timestamp) SELECT 'other', 0, g, now() FROM generate_series(1, 3) g
+            """)
+        let said = try fixture.migrate()
+        #expect(said.first?.hasSuffix("already there") == true)
+        #expect(said.contains { $0.hasPrefix("added column") })
+        #expect(said.contains { $0.hasPrefix("created index") && $0.hasSuffix(#""idx_power_logs_timestamp""#) })
+        #expect(try fixture.count("idempotency_key IS NULL") == 3)
+        try fixture.append(Fixture.batch(Fixture.message()))
+        #expect(try fixture.drain().inserted == 1)
+        try fixture.sql("INSERT INTO power_logs (device_id) VALUES ('other'), ('other')")
+        #expect(try fixture.count() == 6)
+    }
+
+    @Test func anInvalidIndexOfAnInterruptedBuildIsBuiltAnew() throws {
+        let fixture = try Fixture()
+        try fixture.sql(
+            "DROP INDEX idx_power_logs_idempotency; INSERT INTO power_logs (idempotency_key) VALUES ('twice'), ('twice')")
+        // The duplicate makes the build fail halfway, which leaves the index behind, invalid.
+        #expect(throws: PostgresError.self) {
+            try fixture.sql(
+                "CREATE UNIQUE INDEX CONCURRENTLY idx_power_logs_idempotency ON power_logs (idempotency_key) "
+                    + "WHERE idempotency_key IS NOT NULL")
+        }
+        let invalid = "SELECT count(*) FROM pg_index WHERE NOT indisvalid AND indrelid = 'power_logs'::regclass"
+        #expect(try fixture.rows(invalid) == ["1"])
+        // As long as the duplicate is there it fails again, and cleans up behind itself.
+        #expect(throws: PostgresError.self) { try fixture.migrate() }
+        #expect(try fixture.rows(invalid) == ["0"])
+        try fixture.sql("DELETE FROM power_logs")
+        try fixture.migrate()
+        #expect(try fixture.drain().problems == 0)
+    }
+
+    @Test func aLockedTableIsNotWaitedForWithWritersInTheQueue() throws {
+        let fixture = try Fixture(migrated: false)
+        try fixture.sql("CREATE TABLE power_logs(id bigserial primary key); BEGIN; SELECT * FROM power_logs")
+        let other = try fixture.database
+        let migrator = Migrator(
+            database: other, say: { _ in }, lockTimeout: .milliseconds(50), lockAttempts: 2,
+            interruption: Interruption())
+        let error = #expect(throws: LoaderError.self) { try migrator.run() }
+        #expect(error?.description.contains("stayed locked by other transactions") == true)
+        try fixture.sql("ROLLBACK")
+    }
+
+    @Test func anUnsuitableTableIsSaidToBeOne() throws {
+        let fixture = try Fixture(migrated: false)
+        try fixture.sql("CREATE TABLE power_logs(id bigserial primary key, device_id text, timestamp timestamptz)")
+        let error = #expect(throws: LoaderError.self) { try fixture.migrate() }
+        #expect(error?.description.contains("column \"channel\"") == true)
+    }
+
+    @Test func otherTablesGetIndexNamesOfTheirOwn() throws {
+        let sql = Migrator.sql(for: try TableName("energy.readings"))
+        #expect(sql.contains(#""idx_readings_idempotency" ON "energy"."readings" (idempotency_key) WHERE"#))
+    }
+}

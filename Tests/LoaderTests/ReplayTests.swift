@@ -1,0 +1,70 @@
+import Postgres
+import Spool
+import Testing
+
+@testable import Loader
+
+@Suite(.enabled(if: Fixture.isAvailable))
+struct ReplayTests {
+    private func replay(
+        _ fixture: Fixture, _ arguments: [String] = [], dryRun: Bool = false
+    ) throws -> [Replay.Counts] {
+        let database = try fixture.database
+        let destination =
+            dryRun ? nil : Replay.Destination(connection: try database.connect(), table: ReadingTable(name: database.table))
+        let replay = Replay(selection: try .parse(arguments), destination: destination, damaged: { _ in })
+        return try SegmentFile.named([], in: { fixture.directory }).map(replay.run)
+    }
+
+    @Test func itIsIdempotentAndLeavesProgressAlone() throws {
+        let fixture = try Fixture()
+        try fixture.append(Fixture.batch(minutes: 0..<5))
+        fixture.seal()
+        try fixture.append(Fixture.batch(minutes: 4..<8))
+        var counts = try replay(fixture)
+        #expect(counts.map(\.inserted) == [5, 3])
+        #expect(counts.map(\.duplicates) == [0, 1])
+        counts = try replay(fixture)
+        #expect(counts.map(\.inserted) == [0, 0])
+        #expect(try fixture.progress().isEmpty)
+        #expect(try fixture.directory.segments().allSatisfy { !$0.isLoaded })
+        #expect(try fixture.drain().duplicates == 9)
+    }
+
+    @Test func aDryRunOnlyCounts() throws {
+        let fixture = try Fixture(migrated: false)
+        try fixture.append(Fixture.batch(minutes: 0..<5))
+        #expect(try replay(fixture, dryRun: true).map(\.readings) == [5])
+    }
+
+    @Test func fromIsInclusiveAndToExclusive() throws {
+        let fixture = try Fixture()
+        try fixture.append(Fixture.batch(minutes: 0..<10), Fixture.batch(minutes: 0..<10, device: "lamp"))
+        #expect(try replay(fixture, ["--from", "2025-11-23T12:15:00Z", "--to", "2025-11-23T12:18:00Z"])[0].inserted == 6)
+        #expect(try replay(fixture, ["--device", "lamp"])[0].inserted == 7)
+        #expect(try replay(fixture, ["--to", "\(Fixture.start + 1)"])[0].readings == 2)
+        #expect(try replay(fixture, ["--from", "2025-11-24"])[0].readings == 0)
+    }
+
+    @Test(arguments: [
+        ("2025-11-23T12:13:00Z", Fixture.start), ("2025-11-23T13:13:00+01:00", Fixture.start),
+        ("2025-11-23T12:13:00.999Z", Fixture.start), ("2025-11-23", 1_763_856_000), ("1763899980", Fixture.start),
+    ])
+    func pointsInTimeAreUnderstood(text: String, seconds: Int64) {
+        #expect(Moment.unixSeconds(text) == seconds)
+    }
+
+    @Test(arguments: ["", "yesterday", "2025-13-01", "2025-11-23T12:13", "12:13"])
+    func otherTextIsNoPointInTime(text: String) {
+        #expect(Moment.unixSeconds(text) == nil)
+    }
+
+    @Test func refusedRowsAreCountedAndNotSetAsideAgain() throws {
+        let fixture = try Fixture()
+        try fixture.sql("ALTER TABLE power_logs ADD CHECK (power < 1000)")
+        try fixture.append(Fixture.batch(Fixture.message(power: "1000"), Fixture.message(minute: 1)))
+        let counts = try replay(fixture)[0]
+        #expect((counts.inserted, counts.rejected) == (1, 1))
+        #expect(try fixture.deadLetters().isEmpty)
+    }
+}
