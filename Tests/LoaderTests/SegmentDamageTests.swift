@@ -57,8 +57,8 @@ struct SegmentDamageTests {
         let report = VerificationReport { said.append($0) }
         try Verification(directory: fixture.directory).run(report)
         #expect(report.summary.problems == 2)
-        #expect(said.first == "\(try fixture.segment(1).path) bytes \(start) to \(end): checksum mismatch"
-            || said.first == "\(try fixture.segment(1).path) bytes \(start) to \(end): no record begins here")
+        let range = "\(try fixture.segment(1).path) bytes \(start) to \(end): "
+        #expect([range + "checksum mismatch", range + "no record begins here"].contains(said.first))
         #expect(said.last?.hasSuffix("the footer counts 3 records, there are 2") == true)
     }
 
