@@ -89,10 +89,25 @@ let package = Package(
             dependencies: ["Spool", "CCrc32c", .product(name: "SystemPackage", package: "swift-system")],
             swiftSettings: swiftSettings
         ),
+        .testTarget(name: "SettingsTests", dependencies: ["Settings"], swiftSettings: swiftSettings),
         .testTarget(name: "PostgresTests", dependencies: ["Postgres"], swiftSettings: swiftSettings),
         .testTarget(
             name: "ReceiverTests",
-            dependencies: ["Receiver", "Readings", "Spool"],
+            dependencies: [
+                "Receiver", "Readings", "Spool",
+                .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "LoaderTests",
+            dependencies: [
+                "Loader", "Readings", "Spool", "Postgres",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: swiftSettings
         ),
         .testTarget(name: "EndToEndTests", dependencies: ["Postgres", "Settings"], swiftSettings: swiftSettings),

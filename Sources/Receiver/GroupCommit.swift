@@ -203,7 +203,7 @@ private struct Committer {
 
     var nextTurn: DispatchTime {
         guard let left = writer.untilRotation else { return .distantFuture }
-        return .now() + .milliseconds(Int(left.components.seconds * 1000) + 1)
+        return .now() + left.inSeconds + 0.001
     }
 
     func stop() { writer.seal() }

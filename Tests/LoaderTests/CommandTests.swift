@@ -82,21 +82,23 @@ struct CommandTests {
                 let src: String
             }
             let record: String
-            let received_at: String
+            let receivedAt: String
             let body: Body
         }
         struct ReadingLine: Decodable, Equatable {
             let record: String
-            let device_id: String
+            let deviceId: String
             let channel: Int
             let power: Double
             let voltage: Double?
             let current: Double?
             let timestamp: Int64
-            let idempotency_key: String
+            let idempotencyKey: String
         }
         let fixture = try Fixture(migrated: false)
         try fixture.append(Fixture.batch(minutes: 0..<2), Fixture.batch(Fixture.message(#"a\"b"#, power: "-1e22")))
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
         func lines(_ readings: Bool, _ arguments: [String]) throws -> [[UInt8]] {
             var lines: [[UInt8]] = []
             let dump = RecordDump(
@@ -104,17 +106,19 @@ struct CommandTests {
             try dump.run(SegmentFile(try fixture.segment(1)))
             return lines
         }
-        let records = try lines(false, []).map { try JSONDecoder().decode(RecordLine.self, from: Data($0)) }
+        let records = try lines(false, []).map { try decoder.decode(RecordLine.self, from: Data($0)) }
         #expect(records.map(\.record) == ["00000001:1", "00000001:2"])
-        #expect(records[0].received_at == "2025-11-24T12:13:00.000Z")
+        #expect(records[0].receivedAt == "2025-11-24T12:13:00.000Z")
         #expect(records[1].body.messages[0].src == "a\"b")
         #expect(try lines(false, ["--device", "plug"]).count == 1)
-        let readings = try lines(true, ["--device", "a\"b"]).map { try JSONDecoder().decode(ReadingLine.self, from: Data($0)) }
+        let readings = try lines(true, ["--device", "a\"b"]).map {
+            try decoder.decode(ReadingLine.self, from: Data($0))
+        }
         #expect(
             readings == [
                 ReadingLine(
-                    record: "00000001:2", device_id: "a\"b", channel: 0, power: -1e22, voltage: 230.5, current: nil,
-                    timestamp: Fixture.start, idempotency_key: "a\"b_0_29398333")
+                    record: "00000001:2", deviceId: "a\"b", channel: 0, power: -1e22, voltage: 230.5, current: nil,
+                    timestamp: Fixture.start, idempotencyKey: "a\"b_0_29398333")
             ])
     }
 }

@@ -17,7 +17,8 @@ struct DeadLetterTests {
         #expect(try fixture.progress() == ["1 3 2 0 1 t"])
         let letters = try fixture.deadLetters()
         #expect(letters.count == 2)
-        #expect(letters[0].contains(#""reason":"switch:0.apower is not a number","record":"00000001:1","message_index":2"#))
+        #expect(
+            letters[0].contains(#""reason":"switch:0.apower is not a number","record":"00000001:1","message_index":2"#))
         #expect(letters[0].contains(#""device_id":"plug","channel":0"#))
         #expect(letters[0].contains(#""message":{"src":"plug""#))
         #expect(letters[1].contains(#""reason":"Device ID cannot be empty","record":"00000001:1","message_index":1"#))

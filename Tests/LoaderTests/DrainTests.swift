@@ -1,3 +1,5 @@
+import Dispatch
+import Logging
 import Postgres
 import Spool
 import Testing
@@ -8,14 +10,16 @@ import Testing
 struct DrainTests {
     @Test func readingsBecomeRowsOnce() throws {
         let fixture = try Fixture()
-        try fixture.append(Fixture.batch(Fixture.message(), Fixture.message("pró ☀", minute: 1, channel: 3, power: "-2")))
+        try fixture.append(
+            Fixture.batch(Fixture.message(), Fixture.message("pró ☀", minute: 1, channel: 3, power: "-2")))
         fixture.seal()
         let summary = try fixture.drain()
         #expect((summary.segments, summary.records, summary.readings) == (1, 1, 2))
         #expect((summary.inserted, summary.duplicates, summary.rejected) == (2, 0, 0))
         #expect(
             try fixture.rows(
-                "SELECT device_id, channel, power, voltage, current, timestamp, idempotency_key FROM power_logs ORDER BY timestamp")
+                "SELECT device_id, channel, power, voltage, current, timestamp, idempotency_key FROM power_logs ORDER BY timestamp"
+            )
                 == [
                     "plug 0 1.5 230.5 null 2025-11-23 12:13:00+00 plug_0_29398333",
                     "pró ☀ 3 -2 230.5 null 2025-11-23 12:14:00+00 pró ☀_3_29398334",
@@ -45,7 +49,8 @@ struct DrainTests {
     @Test func rowsOfOthersStayAsTheyAre() throws {
         let fixture = try Fixture()
         try fixture.sql(
-            "INSERT INTO power_logs (device_id, power, idempotency_key) VALUES ('plug', 99, 'plug_0_29398333'), ('x', 1, null)")
+            "INSERT INTO power_logs (device_id, power, idempotency_key) VALUES ('plug', 99, 'plug_0_29398333'), ('x', 1, null)"
+        )
         try fixture.append(Fixture.batch(minutes: 0..<2))
         #expect(try fixture.drain().duplicates == 1)
         #expect(try fixture.rows("SELECT power FROM power_logs WHERE idempotency_key = 'plug_0_29398333'") == ["99"])
@@ -88,7 +93,8 @@ struct DrainTests {
         fixture.seal()
         _ = try fixture.drain()
         try SystemDisk().rename(
-            fixture.directory.loaded.appending("00000001.spool"), to: fixture.directory.pending.appending("00000001.spool"))
+            fixture.directory.loaded.appending("00000001.spool"),
+            to: fixture.directory.pending.appending("00000001.spool"))
         let summary = try fixture.drain()
         #expect((summary.records, summary.problems) == (0, 0))
         #expect(try fixture.segment(1).isLoaded)
@@ -167,18 +173,29 @@ struct DrainTests {
         #expect(try fixture.drain().inserted == 1)
     }
 
-    @Test func followingEndsWhenItIsTold() async throws {
+    /// Invariant 2, with the connection taken away in between.
+    @Test func followingLoadsWhatComesUntilItIsTold() async throws {
         let fixture = try Fixture()
-        try fixture.append(Fixture.batch(minutes: 0..<3))
         let interruption = Interruption()
-        _ = try fixture.drain {
-            $0 = Drain(
-                path: $0.path, database: $0.database, followPause: .milliseconds(10), logger: $0.logger,
-                interruption: $0.interruption)
+        let drain = Drain(
+            path: fixture.path, database: try fixture.database, followPause: .milliseconds(10),
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, interruption: interruption)
+        async let ended: Void = withCheckedThrowingContinuation { continuation in
+            // A thread that may block: the cooperative pool's must not.
+            DispatchQueue.global().async {
+                continuation.resume(with: Result { try drain.follow(DrainReport(logger: drain.logger)) })
+            }
+        }
+        for minute in 0..<4 {
+            try fixture.append(Fixture.batch(minutes: minute..<(minute + 1)))
+            if minute == 1 { fixture.seal() }
+            if minute == 2 { #expect(try fixture.endLoaderSession() == 1) }
+            let deadline = ContinuousClock.now + .seconds(30)
+            while try fixture.count() <= minute, .now < deadline { await Task.yield() }
+            #expect(try fixture.count() == minute + 1)
         }
         interruption.request()
-        let clock = ContinuousClock()
-        let elapsed = clock.measure { interruption.pause(.seconds(60)) }
-        #expect(elapsed < .seconds(1))
+        try await ended
+        #expect(try fixture.progress() == ["1 2 2 0 0 t", "2 2 2 0 0 f"])
     }
 }

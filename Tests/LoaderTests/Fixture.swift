@@ -86,6 +86,16 @@ final class Fixture {
             "SELECT segment, readings, inserted, duplicates, rejected, finished FROM spool_progress ORDER BY segment")
     }
 
+    /// Ends the session that holds the spool's lock, as a restart of the server would; returns how many there were.
+    func endLoaderSession() throws -> Int {
+        let rows = try connection.execute(
+            """
+            SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'
+            AND (classid::bigint << 32 | objid::bigint) = hashtextextended('\(directory.identity)', 0)
+            """)
+        return rows.count
+    }
+
     /// The lines of `rejected/`.
     func deadLetters() throws -> [String] {
         var lines: [String] = []

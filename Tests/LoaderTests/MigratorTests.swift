@@ -45,7 +45,8 @@ struct MigratorTests {
     @Test func anInvalidIndexOfAnInterruptedBuildIsBuiltAnew() throws {
         let fixture = try Fixture()
         try fixture.sql(
-            "DROP INDEX idx_power_logs_idempotency; INSERT INTO power_logs (idempotency_key) VALUES ('twice'), ('twice')")
+            "DROP INDEX idx_power_logs_idempotency; INSERT INTO power_logs (idempotency_key) VALUES ('twice'), ('twice')"
+        )
         // The duplicate makes the build fail halfway, which leaves the index behind, invalid.
         #expect(throws: PostgresError.self) {
             try fixture.sql(
@@ -64,7 +65,8 @@ struct MigratorTests {
 
     @Test func aLockedTableIsNotWaitedForWithWritersInTheQueue() throws {
         let fixture = try Fixture(migrated: false)
-        try fixture.sql("CREATE TABLE power_logs(id bigserial primary key); BEGIN; SELECT * FROM power_logs")
+        try fixture.sql("CREATE TABLE power_logs(id bigserial primary key)")
+        try fixture.sql("BEGIN; SELECT * FROM power_logs")
         let other = try fixture.database
         let migrator = Migrator(
             database: other, say: { _ in }, lockTimeout: .milliseconds(50), lockAttempts: 2,

@@ -11,7 +11,8 @@ struct ReplayTests {
     ) throws -> [Replay.Counts] {
         let database = try fixture.database
         let destination =
-            dryRun ? nil : Replay.Destination(connection: try database.connect(), table: ReadingTable(name: database.table))
+            dryRun
+            ? nil : Replay.Destination(connection: try database.connect(), table: ReadingTable(name: database.table))
         let replay = Replay(selection: try .parse(arguments), destination: destination, damaged: { _ in })
         return try SegmentFile.named([], in: { fixture.directory }).map(replay.run)
     }
@@ -40,7 +41,8 @@ struct ReplayTests {
     @Test func fromIsInclusiveAndToExclusive() throws {
         let fixture = try Fixture()
         try fixture.append(Fixture.batch(minutes: 0..<10), Fixture.batch(minutes: 0..<10, device: "lamp"))
-        #expect(try replay(fixture, ["--from", "2025-11-23T12:15:00Z", "--to", "2025-11-23T12:18:00Z"])[0].inserted == 6)
+        #expect(
+            try replay(fixture, ["--from", "2025-11-23T12:15:00Z", "--to", "2025-11-23T12:18:00Z"])[0].inserted == 6)
         #expect(try replay(fixture, ["--device", "lamp"])[0].inserted == 7)
         #expect(try replay(fixture, ["--to", "\(Fixture.start + 1)"])[0].readings == 2)
         #expect(try replay(fixture, ["--from", "2025-11-24"])[0].readings == 0)

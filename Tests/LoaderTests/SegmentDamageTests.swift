@@ -31,7 +31,7 @@ struct SegmentDamageTests {
             try fixture.overwrite(1, whole[..<cut])
             let summary = try fixture.drain()
             #expect((summary.segments, summary.inserted, summary.damagedRanges) == (2, 2, 0), "cut at \(cut)")
-            try fixture.sql("TRUNCATE power_logs, spool_progress")
+            try fixture.sql("DELETE FROM power_logs; DELETE FROM spool_progress")
         }
         try fixture.overwrite(1, whole)
         #expect(try fixture.drain().inserted == 3)

@@ -63,7 +63,8 @@ struct VerificationTests {
         var bytes = try fixture.bytes(1)
         bytes.removeSubrange(start..<end)
         try fixture.overwrite(1, bytes)
-        #expect(try verify(fixture).findings.map(\.reason) == ["record 3 follows record 1; what lies between is missing"])
+        #expect(
+            try verify(fixture).findings.map(\.reason) == ["record 3 follows record 1; what lies between is missing"])
     }
 
     @Test func aRenamedSegmentIsFound() throws {

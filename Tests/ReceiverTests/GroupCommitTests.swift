@@ -1,0 +1,132 @@
+import Foundation
+import Logging
+import Readings
+import Spool
+import Synchronization
+import SystemPackage
+import Testing
+
+@testable import Receiver
+
+/// The real disk, of which single operations fail on demand.
+private final class FaultyDisk: Disk {
+    private let system = SystemDisk()
+    let failingSynchronizations = Mutex(0)
+    let synchronizations = Mutex(0)
+
+    func create(_ path: FilePath) throws(Errno) -> any DiskFile { File(try system.create(path), self) }
+    func open(_ path: FilePath) throws(Errno) -> any DiskFile { try system.open(path) }
+    func makeDirectory(_ path: FilePath) throws(Errno) { try system.makeDirectory(path) }
+    func names(in directory: FilePath) throws(Errno) -> [String] { try system.names(in: directory) }
+    func rename(_ source: FilePath, to target: FilePath) throws(Errno) { try system.rename(source, to: target) }
+    func link(_ source: FilePath, to target: FilePath) throws(Errno) { try system.link(source, to: target) }
+    func remove(_ path: FilePath) throws(Errno) { try system.remove(path) }
+    func synchronizeDirectory(_ path: FilePath) throws(Errno) { try system.synchronizeDirectory(path) }
+    func availableBytes(at path: FilePath) throws(Errno) -> Int { try system.availableBytes(at: path) }
+
+    private final class File: DiskFile {
+        let file: any DiskFile
+        let disk: FaultyDisk
+
+        init(_ file: any DiskFile, _ disk: FaultyDisk) {
+            self.file = file
+            self.disk = disk
+        }
+
+        func size() throws(Errno) -> Int { try file.size() }
+        func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(Errno) -> Int {
+            try file.read(into: buffer, at: offset)
+        }
+        func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(Errno) -> Int {
+            // A short write now and then, which the writer has to go on from.
+            let half = UnsafeRawBufferPointer(rebasing: bytes[..<max(1, bytes.count / 2)])
+            return try file.write(half, at: offset)
+        }
+        func synchronize() throws(Errno) {
+            disk.synchronizations.withLock { $0 += 1 }
+            let fails = disk.failingSynchronizations.withLock { left in
+                left -= 1
+                return left >= 0
+            }
+            if fails { throw .ioError }
+            try file.synchronize()
+        }
+    }
+}
+
+struct GroupCommitTests {
+    private let disk = FaultyDisk()
+    private let path = FilePath(NSTemporaryDirectory() + "group-commit-" + UUID().uuidString)
+
+    private func groupCommit() throws -> (GroupCommit, SpoolDirectory) {
+        let directory = try SpoolDirectory(creating: path, disk: disk)
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let recovery = try SpoolRecovery(of: directory, logger: logger)
+        let commit = GroupCommit(
+            ledger: recovery.ledger, writer: SpoolWriter(directory: directory, newest: recovery.newest),
+            ledgerBytes: .max, holdings: SpoolHoldings(records: recovery.records), logger: logger)
+        return (commit, directory)
+    }
+
+    private func batch(_ src: String, _ minutes: Int...) throws -> (Batch, NewRecord) {
+        let messages = minutes.map {
+            "{\"src\":\"\(src)\",\"timestamp\":\(60 * $0),\"params\":{\"switch:0\":{\"apower\":1}}}"
+        }
+        let body = Array("{\"messages\":[\(messages.joined(separator: ","))]}".utf8)
+        let time: Int64 = 1_795_392_000_000
+        return (try BatchDecoder().decode(body, receivedAt: time), NewRecord(receivedAt: time, body: body[...]))
+    }
+
+    private func cleanUp() { try? FileManager.default.removeItem(atPath: path.string) }
+
+    @Test func aFailedSynchronizationAbandonsTheSegmentAndForgetsItsKeys() async throws {
+        // Invariants 4 and 5.
+        defer { cleanUp() }
+        let (commit, directory) = try groupCommit()
+        let first = try batch("a", 1, 2)
+        #expect(try await commit.commit(first.0, first.1).position.description == "00000001:1")
+
+        disk.failingSynchronizations.withLock { $0 = 1 }
+        let second = try batch("a", 2, 3)
+        await #expect(throws: GroupCommit.Failure.self) { _ = try await commit.commit(second.0, second.1) }
+        let again = try await commit.commit(second.0, second.1)
+        #expect(again.inserted == 1 && again.duplicates == 1)
+        #expect(again.position.description == "00000002:1")
+        await commit.stop()
+        #expect(try directory.segments().map(\.number) == [1, 2])
+        await #expect(throws: GroupCommit.Failure.self) { _ = try await commit.commit(second.0, second.1) }
+    }
+
+    @Test func concurrentBatchesWithTheSameKeysInsertEachOnce() async throws {
+        defer { cleanUp() }
+        let (commit, _) = try groupCommit()
+        let forward = try batch("a", 1, 2, 3, 4)
+        let backward = try batch("a", 4, 3, 2, 1)
+        let counts = try await withThrowingTaskGroup(of: (Int, Int).self) { group in
+            for index in 0..<64 {
+                group.addTask {
+                    let (batch, record) = index.isMultiple(of: 2) ? forward : backward
+                    let answer = try await commit.commit(batch, record)
+                    return (answer.inserted, answer.duplicates)
+                }
+            }
+            return try await group.reduce(into: (0, 0)) { $0 = ($0.0 + $1.0, $0.1 + $1.1) }
+        }
+        #expect(counts == (4, 64 * 4 - 4))
+        // Group commit: far fewer synchronizations than batches would mean by themselves.
+        #expect(disk.synchronizations.withLock { $0 } <= 64 + 4)
+        await commit.stop()
+    }
+
+    @Test func aRestartKnowsWhatWasDurable() async throws {
+        defer { cleanUp() }
+        let (commit, _) = try groupCommit()
+        let first = try batch("a", 1, 2)
+        _ = try await commit.commit(first.0, first.1)
+        await commit.stop()
+        let (next, _) = try groupCommit()
+        let answer = try await next.commit(first.0, first.1)
+        #expect(answer.inserted == 0 && answer.duplicates == 2 && answer.position.segment == 2)
+        await next.stop()
+    }
+}

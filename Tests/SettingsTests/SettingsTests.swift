@@ -1,0 +1,59 @@
+import Foundation
+import Testing
+
+@testable import Settings
+
+struct SettingsTests {
+    private func refusal(
+        flags: [String: String?] = [:], environment: [String: String] = [:], file: String? = nil
+    ) throws -> String? {
+        var path: String?
+        if let file {
+            path = NSTemporaryDirectory() + "settings-" + UUID().uuidString
+            try file.write(toFile: path!, atomically: false, encoding: .utf8)
+        }
+        do {
+            _ = try Settings(flags: flags, environment: environment, file: path)
+            return nil
+        } catch {
+            return error.description
+        }
+    }
+
+    @Test func flagsWinOverTheEnvironment() throws {
+        let settings = try Settings(flags: ["PORT": "1", "HOST": nil], environment: ["PORT": "2", "HOST": "::1"])
+        #expect(settings.integer(.port) == 1)
+        #expect(settings.text(.host) == "::1")
+        #expect(settings.text(.spoolDirectory) == "./spool")
+        #expect(settings.text(.ingestAPIKey) == nil)
+    }
+
+    @Test(arguments: [
+        ["PORT": "x"], ["PORT": "65536"], ["LOG_LEVEL": "loud"], ["SPOOL_DIRECTORY": "x"], ["INGEST_APIKEY": "secret"],
+    ])
+    func wrongVariablesAreRefusedByName(environment: [String: String]) throws {
+        let reason = try #require(try refusal(environment: environment))
+        #expect(reason.contains(environment.keys.first!))
+        #expect(!reason.contains("secret"))
+    }
+
+    @Test func otherProgramsVariablesAreLeftAlone() throws {
+        #expect(try refusal(environment: ["PATH": "/bin", "EMPTY": "", "PORT": ""]) == nil)
+    }
+
+    @Test func fileIsReadAndItsFaultsAreNamedByLine() throws {
+        #expect(try refusal(file: "# comment\n\nPORT=1\nINGEST_API_KEY=\"a b\"\n") == nil)
+        #expect(try refusal(file: "PORT=1\nPROT=2\n")?.contains("line 2: unknown setting 'PROT'") == true)
+        #expect(try refusal(file: "nonsense")?.contains("line 1: expected NAME=value") == true)
+    }
+
+    @Test func theDocumentationNamesEverySettingWithItsDefault() throws {
+        let root = #filePath.components(separatedBy: "/Tests/")[0]
+        let page = try String(contentsOfFile: root + "/docs/CONFIGURATION.md", encoding: .utf8)
+        for setting in Setting.all {
+            let row = page.split(separator: "\n").first { $0.hasPrefix("| `\(setting.name)` |") }
+            #expect(row?.contains(setting.purpose) == true, "\(setting.name)")
+            if let standard = setting.standard { #expect(row?.contains("`\(standard)`") == true, "\(setting.name)") }
+        }
+    }
+}
