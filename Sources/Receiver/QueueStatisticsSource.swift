@@ -55,7 +55,7 @@ actor QueueStatisticsSource {
         connection = open
         let statistics = try QueueStatistics.read(from: open, table: table, timeout: Self.queryTimeout)
         let encoder = JSONEncoder()
-        encoder.outputFormatting = [.withoutEscapingSlashes]
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return String(decoding: try encoder.encode(statistics), as: UTF8.self)
     }
 }

@@ -73,7 +73,7 @@ actor SpoolStatisticsSource {
 
     func json() throws -> String {
         let encoder = JSONEncoder()
-        encoder.outputFormatting = [.withoutEscapingSlashes]
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return String(decoding: try encoder.encode(statistics()), as: UTF8.self)
     }
 

@@ -1,5 +1,6 @@
 import Foundation
 import Postgres
+import Testing
 
 /// The real programs beside a real PostgreSQL of their own: processes, sockets, files.
 ///
@@ -13,6 +14,7 @@ final class Rig: @unchecked Sendable {
     private(set) var databaseURL = ""
     private(set) var port = 0
     private var receiver: Process?
+    private var loader: Process?
 
     var spool: String { directory + "/spool" }
     private var cluster: String { directory + "/postgres" }
@@ -25,8 +27,10 @@ final class Rig: @unchecked Sendable {
     }
 
     deinit {
-        receiver?.terminate()
-        receiver?.waitUntilExit()
+        for process in [receiver, loader].compactMap({ $0 }) {
+            kill(process.processIdentifier, SIGKILL)
+            process.waitUntilExit()
+        }
         _ = try? database("destroy")
         try? FileManager.default.removeItem(atPath: directory)
     }
@@ -84,43 +88,99 @@ final class Rig: @unchecked Sendable {
         return try connection.execute(sql)[0, 0] ?? "NULL"
     }
 
-    func startReceiver() throws {
+    /// Starts a program in the background, its standard error in a file of that name.
+    private func start(
+        _ program: String, _ arguments: [String], environment: [String: String], log: String
+    ) throws -> Process {
         let process = Process()
-        process.executableURL = URL(fileURLWithPath: Self.binaries! + "/shelly-receiver")
-        let log = directory + "/receiver.log"
+        process.executableURL = URL(fileURLWithPath: Self.binaries! + "/" + program)
+        process.arguments = arguments
         _ = FileManager.default.createFile(atPath: log, contents: nil)
         process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: log))
         process.standardOutput = FileHandle.nullDevice
-        process.environment = ProcessInfo.processInfo.environment.merging([
-            "INGEST_API_KEY": Self.key, "SPOOL_DIR": spool, "PORT": "\(port)", "DATABASE_URL": databaseURL,
-        ]) { $1 }
+        process.standardInput = FileHandle.nullDevice
+        process.environment = ProcessInfo.processInfo.environment.merging(
+            ["INGEST_API_KEY": Self.key, "SPOOL_DIR": spool, "PORT": "\(port)", "DATABASE_URL": databaseURL]
+        ) { $1 }.merging(environment) { $1 }
         try process.run()
-        receiver = process
-        for _ in 0..<600 {
-            let text = try String(contentsOfFile: log, encoding: .utf8)
-            if let found = text.range(of: "listening on 127.0.0.1:") {
-                port = Int(text[found.upperBound...].prefix { $0.isNumber }) ?? 0
-                return
-            }
-            guard process.isRunning else { throw Failure(description: "the receiver ended: \(text)") }
-            usleep(20_000)
-        }
-        throw Failure(description: "the receiver does not listen")
+        return process
     }
 
-    /// Ends the receiver by a signal and returns its status.
+    /// Starts the receiver and waits until it listens, on the port that it had before.
+    func startReceiver(_ environment: [String: String] = [:]) throws {
+        let log = directory + "/receiver.log"
+        let process = try start("shelly-receiver", [], environment: environment, log: log)
+        receiver = process
+        try wait("the receiver does not listen") {
+            let text = try String(contentsOfFile: log, encoding: .utf8)
+            guard process.isRunning else { throw Failure(description: "the receiver ended: \(text)") }
+            guard let found = text.range(of: "listening on 127.0.0.1:") else { return false }
+            port = Int(text[found.upperBound...].prefix { $0.isNumber }) ?? 0
+            return true
+        }
+    }
+
+    /// Ends the receiver by a signal and returns its status, negative when it was killed.
     @discardableResult
     func stopReceiver(_ signal: Int32 = SIGTERM) -> Int32 {
-        guard let process = receiver else { return 0 }
+        defer { receiver = nil }
+        return receiver.map { end($0, signal) } ?? 0
+    }
+
+    /// Sends the receiver a signal and does not wait for what it does.
+    func signalReceiver(_ signal: Int32) {
+        if let receiver { kill(receiver.processIdentifier, signal) }
+    }
+
+    func startLoader(_ arguments: String..., environment: [String: String] = [:]) throws {
+        loader = try start(
+            "shelly-loader", arguments, environment: environment, log: directory + "/loader.log")
+    }
+
+    @discardableResult
+    func stopLoader(_ signal: Int32 = SIGTERM) -> Int32 {
+        defer { loader = nil }
+        return loader.map { end($0, signal) } ?? 0
+    }
+
+    /// The status that the loader ends with by itself.
+    func awaitLoader() -> Int32 { stopLoader(0) }
+
+    private func end(_ process: Process, _ signal: Int32) -> Int32 {
         kill(process.processIdentifier, signal)
         process.waitUntilExit()
-        receiver = nil
-        return process.terminationStatus
+        return process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus
+    }
+
+    /// Asks again and again until it is so, for half a minute at most.
+    func wait(_ complaint: String, until isSo: () throws -> Bool) throws {
+        let deadline = ContinuousClock.now + .seconds(30)
+        while try !isSo() {
+            guard ContinuousClock.now < deadline else { throw Failure(description: complaint) }
+            usleep(20_000)
+        }
+    }
+
+    /// Runs the body so many times at once, each on a thread of its own, as the cooperative pool has only a few and the
+    /// bodies block.
+    func concurrently(_ count: Int, _ body: @escaping @Sendable (Int) throws -> Void) {
+        let group = DispatchGroup()
+        for index in 0..<count {
+            group.enter()
+            Thread.detachNewThread {
+                #expect(throws: Never.self) { try body(index) }
+                group.leave()
+            }
+        }
+        group.wait()
     }
 
     struct Answer {
         let status: Int
+        /// In lower case, a line each.
+        let headers: String
         let text: String
+        let seconds: Double
         var json: [String: Any] {
             (try? JSONSerialization.jsonObject(with: Data(text.utf8))) as? [String: Any] ?? [:]
         }
@@ -139,19 +199,31 @@ final class Rig: @unchecked Sendable {
     func get(_ path: String) throws -> Answer { try request(path, []) }
 
     private func request(_ path: String, _ arguments: [String]) throws -> Answer {
+        let headers = directory + "/headers-" + UUID().uuidString
         let output = try run(
-            "/usr/bin/curl", ["-sS", "-m", "20", "-w", "\n%{http_code}", "http://127.0.0.1:\(port)\(path)"] + arguments)
+            "/usr/bin/curl",
+            [
+                "-sS", "-m", "20", "-D", headers, "-w", "\n%{http_code} %{time_total}",
+                "http://127.0.0.1:\(port)\(path)",
+            ] + arguments)
         var lines = output.text.split(separator: "\n", omittingEmptySubsequences: false)
-        let status = Int(lines.removeLast()) ?? 0
-        return Answer(status: output.status == 0 ? status : 0, text: lines.joined(separator: "\n"))
+        let figures = lines.removeLast().split(separator: " ")
+        guard output.status == 0, figures.count == 2, let status = Int(figures[0]), let seconds = Double(figures[1])
+        else { throw Failure(description: "curl ended with \(output.status): \(output.text)") }
+        return Answer(
+            status: status, headers: try String(contentsOfFile: headers, encoding: .utf8).lowercased(),
+            text: lines.joined(separator: "\n"), seconds: seconds)
     }
 
+    /// Read once, so that a batch made again a minute later is the same.
+    private static let newest = Int(Date().timeIntervalSince1970) / 60 * 60
+
     /// A batch of one-channel messages, a minute each.
-    static func batch(_ src: String, minutes: Range<Int>, power: Double = 8.9) -> String {
-        let base = Int(Date().timeIntervalSince1970) / 60 * 60
+    static func batch(_ src: String, minutes: Range<Int>, power: Double = 8.9, reversed: Bool = false) -> String {
         let messages = minutes.map {
-            "{\"src\":\"\(src)\",\"timestamp\":\(base - 60 * $0),\"params\":{\"switch:0\":{\"apower\":\(power)}}}"
+            "{\"src\":\"\(src)\",\"timestamp\":\(newest - 60 * $0),\"params\":{\"switch:0\":{\"apower\":\(power)}}}"
         }
-        return "{\"messages\":[\(messages.joined(separator: ","))]}"
+        let ordered = reversed ? messages.reversed() : messages
+        return "{\"messages\":[\(ordered.joined(separator: ","))]}"
     }
 }

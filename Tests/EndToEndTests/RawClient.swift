@@ -1,0 +1,55 @@
+import Foundation
+
+/// A TCP connection to the receiver that sends exactly the bytes it is told to, when it is told to.
+final class RawClient {
+    private let socket: Int32
+
+    init(port: Int) throws {
+        socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = in_port_t(port).bigEndian
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var patience = timeval(tv_sec: 20, tv_usec: 0)
+        setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+        let result = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(socket, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        guard result == 0 else { throw Rig.Failure(description: "cannot connect: errno \(errno)") }
+    }
+
+    deinit { close(socket) }
+
+    func send(_ text: String) throws {
+        var bytes = Array(text.utf8)[...]
+        while !bytes.isEmpty {
+            let count = bytes.withUnsafeBytes {
+                Glibc.send(socket, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
+            guard count > 0 else { throw Rig.Failure(description: "cannot send: errno \(errno)") }
+            bytes = bytes.dropFirst(count)
+        }
+    }
+
+    /// What comes until there is nothing more, or until it contains `mark`.
+    func receive(until mark: String? = nil) throws -> String {
+        var received: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        while true {
+            let count = recv(socket, &buffer, buffer.count, 0)
+            guard count >= 0 else { throw Rig.Failure(description: "no answer: errno \(errno)") }
+            received += buffer[..<count]
+            let text = String(decoding: received, as: UTF8.self)
+            if count == 0 { return text }
+            if let mark, text.contains(mark) { return text }
+        }
+    }
+
+    /// The head of a POST to the ingest route with a body of this length.
+    static func head(contentLength: Int, key: String = Rig.key) -> String {
+        "POST /api/ingest/batch HTTP/1.1\r\nHost: localhost\r\nX-API-Key: \(key)\r\n"
+            + "Content-Type: application/json\r\nContent-Length: \(contentLength)\r\n\r\n"
+    }
+}
