@@ -1,0 +1,69 @@
+import Dispatch
+import Logging
+import Readings
+import Spool
+
+/// The part of group commit that its thread owns: the ledger and the writer, in step.
+struct Committer {
+    private var ledger: MinuteLedger
+    private let writer: SpoolWriter
+    private let ledgerBytes: Int
+    private let holdings: SpoolHoldings
+    private let logger: Logger
+
+    init(ledger: MinuteLedger, writer: SpoolWriter, ledgerBytes: Int, holdings: SpoolHoldings, logger: Logger) {
+        self.ledger = ledger
+        self.writer = writer
+        self.ledgerBytes = ledgerBytes
+        self.holdings = holdings
+        self.logger = logger
+    }
+
+    mutating func commit(_ group: [(content: Batch, record: NewRecord)?]) -> [GroupCommit.Outcome] {
+        guard ledger.approximateBytes < ledgerBytes else {
+            return group.map { _ in .failure(.ledgerFull) }
+        }
+        var claims = MinuteLedger.Claims()
+        let counts = group.map { batch in batch.map { ledger.claim($0.content, noting: &claims) } }
+        do throws(SpoolError) {
+            let positions = try writer.append(group.compactMap { $0?.record })
+            report(positions)
+            var next = positions.makeIterator()
+            return counts.map { count in
+                guard let count, let position = next.next() else { return .success(nil) }
+                return .success(
+                    GroupCommit.Acknowledgement(
+                        inserted: count.inserted, duplicates: count.duplicates, position: position))
+            }
+        } catch {
+            // Nobody was told of these keys, so they may be sent, and counted, again (invariant 5).
+            ledger.forget(claims)
+            holdings.update { state in
+                if state.failure == nil { logger.error("the spool cannot be written: \(error)") }
+                state.failure = error.description
+            }
+            return group.map { _ in .failure(.spool(error)) }
+        }
+    }
+
+    private func report(_ positions: [SpoolPosition]) {
+        holdings.update { state in
+            if state.failure != nil { logger.notice("the spool can be written again") }
+            state.failure = nil
+            state.ledgerBytes = ledger.approximateBytes
+            state.devices = ledger.deviceCount
+            if let last = positions.last { state.records[last.segment] = last.sequence }
+        }
+    }
+
+    func rotateIfDue() {
+        if let left = writer.untilRotation, left <= .zero { writer.seal() }
+    }
+
+    var nextTurn: DispatchTime {
+        guard let left = writer.untilRotation else { return .distantFuture }
+        return .now() + left.inSeconds + 0.001
+    }
+
+    func stop() { writer.seal() }
+}
