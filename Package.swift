@@ -110,6 +110,15 @@ let package = Package(
             ],
             swiftSettings: swiftSettings
         ),
+        .testTarget(
+            name: "SimulationTests",
+            dependencies: [
+                "Receiver", "Readings", "Spool",
+                .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: swiftSettings
+        ),
         .testTarget(name: "EndToEndTests", dependencies: ["Postgres", "Settings"], swiftSettings: swiftSettings),
     ],
     cxxLanguageStandard: .cxx17

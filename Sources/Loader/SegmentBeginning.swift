@@ -64,5 +64,7 @@ struct SegmentBeginning {
         func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(Errno) -> Int { throw .badFileDescriptor }
 
         func synchronize() throws(Errno) { try file.synchronize() }
+
+        func refresh() throws(Errno) { try file.refresh() }
     }
 }

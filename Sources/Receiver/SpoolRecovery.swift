@@ -17,7 +17,7 @@ struct SpoolRecovery {
         precondition(BatchDecoder.padding <= SegmentReader.padding)
         for segment in try directory.segments() {
             newest = max(newest, segment.number)
-            let reader = try SegmentReader(directory.openDurably(segment), path: segment.path)
+            let reader = try SegmentReader(directory.openAsOnDisk(segment), path: segment.path)
             while let event = try reader.next() {
                 switch event {
                 case .record(let record):

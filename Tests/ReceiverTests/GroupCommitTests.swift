@@ -51,6 +51,7 @@ private final class FaultyDisk: Disk {
             if fails { throw .ioError }
             try file.synchronize()
         }
+        func refresh() throws(Errno) { try file.refresh() }
     }
 }
 

@@ -34,6 +34,9 @@ public protocol DiskFile: AnyObject {
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(Errno) -> Int
     /// Makes the file's contents durable (fdatasync(2)).
     func synchronize() throws(Errno)
+    /// Lets go of what memory holds of the file, so that what is read next comes from the disk (posix_fadvise(2)
+    /// `POSIX_FADV_DONTNEED`).
+    func refresh() throws(Errno)
 }
 
 extension DiskFile {

@@ -64,7 +64,9 @@ public final class SegmentReader {
         end = try Spool.disk("examine", path) { () throws(Errno) in try file.size() }
         self.offset = offset
         window = offset..<offset
-        buffer = .allocate(byteCount: Self.initialBytes + Self.padding, alignment: 64)
+        // A small segment needs no more than its length, and a line's beginning is asked for at once.
+        let capacity = min(Self.initialBytes, max(end - offset, RecordPrefix.maximumBytes)) + Self.padding
+        buffer = .allocate(byteCount: capacity, alignment: 64)
         buffer.initializeMemory(as: UInt8.self, repeating: 0)
     }
 
@@ -141,8 +143,9 @@ public final class SegmentReader {
     }
 
     private func headerOrFooter() throws(SpoolError) -> (Event, Int)? {
-        let text = try bytes(atLeast: min(end - offset, 4096))
-        guard let length = text.prefix(4096).firstIndex(of: UInt8(ascii: "\n")).map({ $0 + 1 }) else {
+        let longest = SegmentFormat.longestLineBytes
+        let text = try bytes(atLeast: min(end - offset, longest))
+        guard let length = text.prefix(longest).firstIndex(of: UInt8(ascii: "\n")).map({ $0 + 1 }) else {
             fail("no line break behind a header or footer")
             return nil
         }

@@ -92,6 +92,31 @@ public struct SpoolDirectory: Sendable {
         }
     }
 
+    /// As `openDurably`, and what is read is what the disk has.
+    ///
+    /// Those two differ behind a failed fdatasync(2), in a process that came after the one that saw it fail: the pages
+    /// are marked clean, so they are still read back, and synchronizing them again succeeds without writing them. A
+    /// segment with a footer had no such failure.
+    public func openAsOnDisk(_ segment: Segment) throws(SpoolError) -> any DiskFile {
+        let file = try openDurably(segment)
+        do throws(Errno) {
+            if try !Self.isSealed(file) { try file.refresh() }
+            return file
+        } catch {
+            throw .disk("read", segment.path, error)
+        }
+    }
+
+    private static func isSealed(_ file: any DiskFile) throws(Errno) -> Bool {
+        let end = try file.size()
+        var tail = [UInt8](repeating: 0, count: min(end, SegmentFormat.longestLineBytes))
+        let read = tail.withUnsafeMutableBytes { bytes in
+            Result { () throws(Errno) in try file.read(into: bytes, at: end - bytes.count) }
+        }
+        guard try read.get() == tail.count else { return false }
+        return tail.withUnsafeBytes { SegmentFormat.footer(in: $0, endingAt: end) } != nil
+    }
+
     /// Makes the folders' entries durable (invariant 3).
     public func synchronize() throws(SpoolError) {
         for directory in [pending, loaded] {

@@ -92,6 +92,11 @@ private final class SystemFile: DiskFile {
     func synchronize() throws(Errno) {
         try check(fdatasync(descriptor))
     }
+
+    func refresh() throws(Errno) {
+        let cause = posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED)
+        if cause != 0 { throw Errno(rawValue: cause) }
+    }
 }
 
 private func check(_ result: CInt) throws(Errno) {

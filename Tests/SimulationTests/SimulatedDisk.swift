@@ -1,0 +1,336 @@
+import Spool
+import SystemPackage
+
+/// A disk in memory that knows what is durable, fails on demand, and can lose its power.
+///
+/// What it promises is what POSIX and ext4 promise and no more. A write is durable after a successful `synchronize` of
+/// its file; until then each block of it may or may not be, in any order, or hold anything. A name is durable after
+/// `synchronizeDirectory`; until then each operation on it may or may not be. Blocks whose synchronization failed are
+/// marked clean all the same: they are read back from the cache, and a later `synchronize` succeeds without them.
+///
+/// Unchecked: the driver uses it from one thread at a time.
+final class SimulatedDisk: Disk, @unchecked Sendable {
+    /// What happens to one operation.
+    enum Fault {
+        case fails(Errno)
+        /// A write takes only a part of the bytes, and says so.
+        case short
+        /// The process dies before or after the operation has its effect.
+        case death(after: Bool)
+    }
+
+    /// Where the process died; every operation behind it fails until `restart`.
+    static let dead = Errno.noSuchProcess
+
+    /// Decides the fault of the next operation, by its number, counted from 0 over the disk's life.
+    var fault: (Int, Operation) -> Fault? = { _, _ in nil }
+    private(set) var operations = 0
+    private(set) var isDead = false
+
+    enum Operation {
+        case create, open, makeDirectory, list, rename, link, remove, synchronizeDirectory, examine
+        case size, read, write, synchronize, refresh
+    }
+
+    private final class Content {
+        /// What a process reads.
+        var cached: [UInt8] = []
+        /// What is on the platter.
+        var durable: [UInt8] = []
+        /// Blocks of `cached` that differ from the platter and will be written by the next synchronization.
+        var dirty: Set<Int> = []
+    }
+
+    /// An operation on names: what each of them is from then on, nil for no file. A rename has two, which the file
+    /// system's journal keeps together.
+    private typealias Change = [(path: Name, content: Content?)]
+
+    /// A file's directory and its name in it; a `FilePath` is checked so often that it would be most of the time.
+    private struct Name: Hashable {
+        let directory: String
+        let name: String
+
+        init(_ path: FilePath) {
+            let text = path.string
+            let slash = text.lastIndex(of: "/") ?? text.startIndex
+            directory = String(text[..<slash])
+            name = String(text[slash...].dropFirst())
+        }
+    }
+
+    private static let blockBytes = 512
+
+    private var directories: Set<String> = []
+    /// The files as a process sees them, as the platter has them, and the changes between the two.
+    private var files: [Name: Content] = [:]
+    private var durableFiles: [Name: Content] = [:]
+    private var changes: [Change] = []
+    private var random: SeededGenerator
+
+    init(seed: UInt64) { random = SeededGenerator(seed: seed) }
+
+    /// The bytes of every file in a directory by name, as a process would read them.
+    func contents(of directory: FilePath) -> [String: [UInt8]] {
+        var contents: [String: [UInt8]] = [:]
+        let directory = directory.string
+        for (path, content) in files where path.directory == directory { contents[path.name] = content.cached }
+        return contents
+    }
+
+    /// Another process begins on the same machine: what was written is there.
+    func restart() { isDead = false }
+
+    /// The power fails and comes back: what was not durable is kept, lost or garbled, block by block and name by name.
+    func losePower() {
+        isDead = false
+        // Changes of one name happen in their order, so what follows a lost one is lost as well.
+        var lost: Set<Name> = []
+        for change in changes {
+            if change.contains(where: { lost.contains($0.path) }) || Bool.random(using: &random) {
+                lost.formUnion(change.map(\.path))
+            } else {
+                for (path, content) in change { durableFiles[path] = content }
+            }
+        }
+        changes = []
+        files = durableFiles
+        var seen: Set<ObjectIdentifier> = []
+        for (_, content) in files.sorted(by: { ($0.key.directory, $0.key.name) < ($1.key.directory, $1.key.name) })
+        where seen.insert(ObjectIdentifier(content)).inserted {
+            losePower(content)
+        }
+    }
+
+    private func losePower(_ content: Content) {
+        let block = Self.blockBytes
+        // The length is written on its own: anything between the two is possible.
+        let lengths =
+            min(content.durable.count, content.cached.count)...max(content.durable.count, content.cached.count)
+        let count = Bool.random(using: &random) ? content.cached.count : Int.random(in: lengths, using: &random)
+        var result = content.durable
+        result += [UInt8](repeating: 0, count: max(0, count - result.count))
+        for number in content.dirty.sorted() {
+            let range = (number * block)..<max(number * block, min((number + 1) * block, count, content.cached.count))
+            guard !range.isEmpty else { continue }
+            switch Int.random(in: 0..<4, using: &random) {
+            case 0, 1: result.replaceSubrange(range, with: content.cached[range])
+            case 2: break
+            default:
+                // Only what was not durable may be anything: a sector is written as a whole or not.
+                for index in range where index >= content.durable.count {
+                    result[index] = UInt8.random(in: 0...255, using: &random)
+                }
+            }
+        }
+        result.removeLast(result.count - max(count, content.durable.count))
+        content.cached = result
+        content.durable = result
+        content.dirty = []
+    }
+
+    func create(_ path: FilePath) throws(Errno) -> any DiskFile {
+        let content = Content()
+        let name = Name(path)
+        try perform(.create) { disk throws(Errno) in
+            guard disk.directories.contains(name.directory) else { throw .noSuchFileOrDirectory }
+            guard disk.files[name] == nil else { throw .fileExists }
+            disk.apply([(name, content)])
+        }
+        return File(content, self)
+    }
+
+    func open(_ path: FilePath) throws(Errno) -> any DiskFile {
+        try perform(.open) { _ throws(Errno) in }
+        return File(try content(of: Name(path)), self)
+    }
+
+    func makeDirectory(_ path: FilePath) throws(Errno) {
+        try perform(.makeDirectory) { disk throws(Errno) in
+            // With its parents. That a directory's own entry can be lost is not simulated.
+            var path = path.string
+            while !path.isEmpty, disk.directories.insert(path).inserted { path = Name(FilePath(path)).directory }
+        }
+    }
+
+    func names(in directory: FilePath) throws(Errno) -> [String] {
+        try perform(.list) { disk throws(Errno) in
+            guard disk.directories.contains(directory.string) else { throw .noSuchFileOrDirectory }
+        }
+        return contents(of: directory).keys.sorted()
+    }
+
+    func rename(_ source: FilePath, to target: FilePath) throws(Errno) {
+        try perform(.rename) { disk throws(Errno) in
+            let (source, target) = (Name(source), Name(target))
+            disk.apply([(target, try disk.content(of: source)), (source, nil)])
+        }
+    }
+
+    func link(_ source: FilePath, to target: FilePath) throws(Errno) {
+        try perform(.link) { disk throws(Errno) in
+            guard disk.files[Name(target)] == nil else { throw .fileExists }
+            disk.apply([(Name(target), try disk.content(of: Name(source)))])
+        }
+    }
+
+    func remove(_ path: FilePath) throws(Errno) {
+        try perform(.remove) { disk throws(Errno) in
+            _ = try disk.content(of: Name(path))
+            disk.apply([(Name(path), nil)])
+        }
+    }
+
+    func synchronizeDirectory(_ path: FilePath) throws(Errno) {
+        try perform(.synchronizeDirectory) { disk throws(Errno) in
+            let directory = path.string
+            guard disk.directories.contains(directory) else { throw .noSuchFileOrDirectory }
+            // What touches this directory, and what came before it on the same names.
+            var wanted: Set<Name> = []
+            var later: [Change] = []
+            for change in disk.changes.reversed() {
+                if change.contains(where: { $0.path.directory == directory || wanted.contains($0.path) }) {
+                    wanted.formUnion(change.map(\.path))
+                } else {
+                    later.append(change)
+                }
+            }
+            for change in disk.changes where change.contains(where: { wanted.contains($0.path) }) {
+                for (path, content) in change { disk.durableFiles[path] = content }
+            }
+            disk.changes = later.reversed()
+        }
+    }
+
+    func availableBytes(at path: FilePath) throws(Errno) -> Int {
+        try perform(.examine) { _ throws(Errno) in }
+        return 1 << 40
+    }
+
+    private func apply(_ change: Change) {
+        for (path, content) in change { files[path] = content }
+        changes.append(change)
+    }
+
+    private func content(of path: Name) throws(Errno) -> Content {
+        guard let content = files[path] else { throw .noSuchFileOrDirectory }
+        return content
+    }
+
+    /// Runs one operation, or what its fault makes of it.
+    private func perform(
+        _ operation: Operation, onFailure: (SimulatedDisk) -> Void = { _ in },
+        _ effect: (SimulatedDisk) throws(Errno) -> Void
+    ) throws(Errno) {
+        guard !isDead else { throw Self.dead }
+        let number = operations
+        operations += 1
+        switch fault(number, operation) {
+        case .fails(let cause):
+            onFailure(self)
+            throw cause
+        case .death(let after):
+            if after { try effect(self) }
+            isDead = true
+            throw Self.dead
+        case .short, nil:
+            try effect(self)
+        }
+    }
+
+    private final class File: DiskFile {
+        private let content: Content
+        private let disk: SimulatedDisk
+
+        init(_ content: Content, _ disk: SimulatedDisk) {
+            self.content = content
+            self.disk = disk
+        }
+
+        func size() throws(Errno) -> Int {
+            try disk.perform(.size) { _ throws(Errno) in }
+            return content.cached.count
+        }
+
+        func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(Errno) -> Int {
+            try disk.perform(.read) { _ throws(Errno) in }
+            let bytes = content.cached.dropFirst(offset).prefix(buffer.count)
+            buffer.copyBytes(from: bytes)
+            return bytes.count
+        }
+
+        func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(Errno) -> Int {
+            var count = bytes.count
+            let number = disk.operations
+            if !disk.isDead {
+                switch disk.fault(number, .write) {
+                case .short: count = Int.random(in: 1...max(1, count), using: &disk.random)
+                // A process can die within the call, and a full disk can take a part of it.
+                case .death, .fails: put(bytes.prefix(Int.random(in: 0...count, using: &disk.random)), at: offset)
+                case nil: break
+                }
+            }
+            try disk.perform(.write) { [self] _ throws(Errno) in put(bytes.prefix(count), at: offset) }
+            return count
+        }
+
+        private func put(_ bytes: Slice<UnsafeRawBufferPointer>, at offset: Int) {
+            guard !bytes.isEmpty else { return }
+            let end = offset + bytes.count
+            if content.cached.count < end {
+                content.cached += [UInt8](repeating: 0, count: end - content.cached.count)
+            }
+            content.cached.replaceSubrange(offset..<end, with: bytes)
+            content.dirty.formUnion(offset / blockBytes...(end - 1) / blockBytes)
+        }
+
+        func synchronize() throws(Errno) {
+            try disk.perform(
+                .synchronize,
+                onFailure: { [self] disk in
+                    // Some blocks made it, and all of them count as clean from now on.
+                    for number in content.dirty.sorted() where Bool.random(using: &disk.random) { store(number) }
+                    content.dirty = []
+                },
+                { [self] _ throws(Errno) in
+                    for number in content.dirty { store(number) }
+                    // The length goes along, but only as far as there is something behind it.
+                    content.dirty = []
+                })
+        }
+
+        func refresh() throws(Errno) {
+            try disk.perform(.refresh) { [self] _ throws(Errno) in
+                // What is dirty stays; the length is the inode's, whether there is something behind it or not.
+                guard content.dirty.isEmpty else { return }
+                let missing = content.cached.count - content.durable.count
+                content.cached = content.durable + [UInt8](repeating: 0, count: max(0, missing))
+            }
+        }
+
+        private func store(_ number: Int) {
+            let range = (number * blockBytes)..<min((number + 1) * blockBytes, content.cached.count)
+            guard range.lowerBound < range.upperBound else { return }
+            if content.durable.count < range.upperBound {
+                content.durable += [UInt8](repeating: 0, count: range.upperBound - content.durable.count)
+            }
+            content.durable.replaceSubrange(range, with: content.cached[range])
+        }
+
+        private var blockBytes: Int { SimulatedDisk.blockBytes }
+    }
+}
+
+/// SplitMix64: the same numbers for the same seed, everywhere.
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var value = state
+        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
+        return value ^ (value >> 31)
+    }
+}
