@@ -1,9 +1,10 @@
 # Only a front: the work is done by the scripts in ops/dev.
 
 ARGS =
+SEEDS = 1..10000
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test build format clean-local
+.PHONY: help run demo test simulate build format clean-local
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -16,6 +17,10 @@ demo: ## the same on a fresh spool and database, checked and taken down at the e
 
 test: ## lint, build and test; make test ARGS='--filter SpoolTests' runs some tests
 	@ops/dev/test.sh $(ARGS)
+
+simulate: ## the spool's life on a failing disk: make simulate SEEDS=1..100000, or one seed that failed
+	@ops/dev/packages.sh
+	SHELLY_SEEDS=$(SEEDS) swift test --filter SimulationTests.SimulationTests/everySeedKeepsWhatWasPromised
 
 build: ## build the release programs
 	@ops/dev/packages.sh

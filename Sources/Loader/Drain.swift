@@ -9,6 +9,8 @@ struct Drain {
     let database: Database
     /// Readings that go in with one statement, more only when a single record has them.
     var statementRows = 50_000
+    /// How long loaded segments are kept.
+    var retention = Retention(age: .seconds(14 * 86_400))
     /// Pause between two looks at the spool.
     var followPause = Duration.seconds(1)
     /// How long a loader that was just killed may still hold its lock in the database.

@@ -57,6 +57,11 @@ final class DrainReport {
         logger.error("\(message)")
     }
 
+    /// Something worth knowing that is no fault.
+    func note(_ message: String) {
+        if isNew(message) { logger.notice("\(message)") }
+    }
+
     /// Bytes that are no records; the segment is kept and its other records are loaded (invariant 7).
     func damage(_ message: String) {
         guard isNew(message) else { return }

@@ -12,6 +12,8 @@ final class DrainSession {
     private var done: [Int: Progress.Key] = [:]
     /// The live segment, and its length when all of it was loaded.
     private var exhausted: (segment: Int, bytes: Int)?
+    private let retention: Retention
+    private var pruned: ContinuousClock.Instant?
     /// Up to where everything is loaded, and what the spool's mark says about it.
     private var front: Front?
     private var markedFront: Front?
@@ -25,6 +27,8 @@ final class DrainSession {
 
     /// Progress is read again now and then, in case somebody restored the database under a living connection.
     private static let progressAge = Duration.seconds(60)
+    /// Loaded segments are looked through for expired ones at most this often.
+    private static let pruningAge = Duration.seconds(60)
 
     /// Connects, takes the lock and reads the progress.
     ///
@@ -33,6 +37,7 @@ final class DrainSession {
         _ drain: Drain, directory: SpoolDirectory, report: DrainReport, lockPatience: Duration
     ) throws {
         self.directory = directory
+        retention = drain.retention
         let connection = try drain.database.connect()
         let table = drain.database.table
         context = SegmentDrain.Context(
@@ -70,6 +75,28 @@ final class DrainSession {
                 context.report.problem(error.description)
                 isContiguous = false
             }
+        }
+        try prune()
+    }
+
+    private func prune() throws {
+        if let pruned, ContinuousClock.now - pruned < Self.pruningAge { return }
+        pruned = .now
+        let pruning = Pruning(
+            directory: directory, retention: retention, progressTable: context.progressTable,
+            connection: context.connection)
+        do {
+            let result = try pruning.run(progress)
+            for segment in result.segments { done[segment] = nil }
+            for path in result.damaged {
+                context.report.note("\(path) is kept beyond its time, because it is damaged")
+            }
+            guard !result.segments.isEmpty else { return }
+            context.logger.info(
+                "removed \(result.segments.count) segments that were loaded and past their retention",
+                metadata: ["bytes": "\(result.bytes)", "oldest": "\(SpoolPosition.digits(result.segments[0]))"])
+        } catch let error as SpoolError {
+            context.report.problem(error.description)
         }
     }
 

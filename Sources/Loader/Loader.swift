@@ -11,6 +11,7 @@ import ArgumentParser
 ///     status    SpoolStatus  what waits, what is loaded, who works on it
 ///     cat       RecordDump   records or readings as NDJSON
 ///     verify    Verification → Reconciliation with the database
+///     prune     Pruning      loaded segments past their retention
 @main
 struct Loader: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -22,6 +23,6 @@ struct Loader: ParsableCommand {
             """,
         subcommands: [
             MigrateCommand.self, DrainCommand.self, ReplayCommand.self, StatsCommand.self, StatusCommand.self,
-            CatCommand.self, VerifyCommand.self,
+            CatCommand.self, VerifyCommand.self, PruneCommand.self,
         ])
 }

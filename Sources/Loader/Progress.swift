@@ -51,6 +51,15 @@ struct ProgressTable {
         return progress
     }
 
+    /// Forgets finished segments that are gone from the spool, so that the table does not grow for ever.
+    ///
+    /// - Parameter oldest: the lowest number that the spool has.
+    func forget(before oldest: Int, on connection: Connection) throws(PostgresError) {
+        _ = try connection.execute(
+            "DELETE FROM \(table) WHERE spool = $1 AND segment < $2 AND finished",
+            [.text(spool), .integer(Int64(oldest))])
+    }
+
     /// Writes a segment's progress, within the caller's transaction.
     func write(_ progress: Progress, of key: Progress.Key, on connection: Connection) throws(PostgresError) {
         let numbers = [

@@ -24,9 +24,11 @@ struct Committer {
             return group.map { _ in .failure(.ledgerFull) }
         }
         var claims = MinuteLedger.Claims()
-        let counts = group.map { batch in batch.map { ledger.claim($0.content, noting: &claims) } }
+        let segment = writer.next
+        let counts = group.map { batch in batch.map { ledger.claim($0.content, in: segment, noting: &claims) } }
         do throws(SpoolError) {
             let positions = try writer.append(group.compactMap { $0?.record })
+            ledger.forget(before: writer.oldest)
             report(positions)
             var next = positions.makeIterator()
             return counts.map { count in
@@ -52,7 +54,9 @@ struct Committer {
             state.failure = nil
             state.ledgerBytes = ledger.approximateBytes
             state.devices = ledger.deviceCount
-            if let last = positions.last { state.records[last.segment] = last.sequence }
+            guard let last = positions.last else { return }
+            if state.records[last.segment] == nil { state.records = state.records.filter { $0.key >= writer.oldest } }
+            state.records[last.segment] = last.sequence
         }
     }
 

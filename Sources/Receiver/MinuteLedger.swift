@@ -3,7 +3,8 @@ import Readings
 /// Which minute keys this spool holds: a bit for each minute of a device's channel, in pages of a day.
 ///
 /// A value with one owner, the spool's writer. It covers what the spool retains, so counts are exact with the database
-/// away and, rebuilt from the spool, after any restart. 188 bytes a device, channel and day, plus the device's name.
+/// away and, rebuilt from the spool, after any restart; with the spool it forgets, a page at a time, when the last segment
+/// that had to do with the page is gone. 192 bytes a device, channel and day, plus the device's name.
 struct MinuteLedger {
     /// Keys that a group has set, so that they can be forgotten when it does not become durable.
     struct Claims {
@@ -24,24 +25,36 @@ struct MinuteLedger {
     private var pages: [[Page]] = []
     /// Bitmaps of 45 words, 256 to a chunk, so that growth never copies what is there.
     private var chunks: [[UInt32]] = []
-    private var pageCount = 0
+    /// The last segment with a key of the page, by page.
+    private var touched: [UInt32] = []
+    /// Pages and devices' numbers that are free again.
+    private var freePages: [UInt32] = []
+    private var freeDevices: [Int] = []
+    /// Pages whose segments are before this one are forgotten already.
+    private var oldest = 0
 
-    /// Roughly the memory that the ledger takes, in bytes.
+    /// Roughly the memory that the ledger's keys take, in bytes; what was forgotten is used again first.
     var approximateBytes: Int {
-        chunks.count * Self.pagesPerChunk * Self.wordsPerPage * 4 + pageCount * 16 + devices.count * 192
+        (touched.count - freePages.count) * (Self.wordsPerPage * 4 + 12) + devices.count * 192
     }
 
     /// Devices that the ledger knows.
     var deviceCount: Int { devices.count }
 
     /// Sets the keys of the batch's readings and counts which were set before, by this batch or earlier.
-    mutating func claim(_ batch: Batch, noting claims: inout Claims) -> (inserted: Int, duplicates: Int) {
+    ///
+    /// - Parameter segment: number of the segment that the batch is in, or is about to be.
+    mutating func claim(
+        _ batch: Batch, in segment: Int, noting claims: inout Claims
+    ) -> (inserted: Int, duplicates: Int) {
+        let segment = UInt32(clamping: segment)
         let numbers = batch.devices.map { number(of: $0) }
         var inserted = 0
         for reading in batch.readings {
             let minute = reading.minute
             let page = page(device: numbers[reading.device], channel: reading.channel, day: minute / Self.minutesPerDay)
             let bit = UInt16(minute % Self.minutesPerDay)
+            touched[Int(page)] = max(touched[Int(page)], segment)
             if set(page, bit) {
                 inserted += 1
                 claims.bits.append((page, bit))
@@ -58,11 +71,31 @@ struct MinuteLedger {
         }
     }
 
+    /// Forgets the pages whose last segment is before `oldest`, which the spool does not hold any more.
+    mutating func forget(before oldest: Int) {
+        guard oldest > self.oldest else { return }
+        self.oldest = oldest
+        for (device, number) in devices {
+            let gone = pages[number].filter { touched[Int($0.number)] < oldest }
+            guard !gone.isEmpty else { continue }
+            pages[number] = pages[number].filter { touched[Int($0.number)] >= oldest }
+            for page in gone { release(page.number) }
+            guard pages[number].isEmpty else { continue }
+            devices[device] = nil
+            freeDevices.append(number)
+        }
+    }
+
     private mutating func number(of device: DeviceID) -> Int {
         if let number = devices[device] { return number }
-        let number = pages.count
+        let number: Int
+        if let free = freeDevices.popLast() {
+            number = free
+        } else {
+            number = pages.count
+            pages.append([])
+        }
         devices[device] = number
-        pages.append([])
         return number
     }
 
@@ -79,13 +112,26 @@ struct MinuteLedger {
                 break
             }
         }
-        let number = UInt32(pageCount)
-        if pageCount % Self.pagesPerChunk == 0 {
-            chunks.append([UInt32](repeating: 0, count: Self.pagesPerChunk * Self.wordsPerPage))
-        }
-        pageCount += 1
+        let number = newPage()
         pages[device].insert(Page(dayAndChannel: wanted, number: number), at: position)
         return number
+    }
+
+    /// An empty page.
+    private mutating func newPage() -> UInt32 {
+        if let free = freePages.popLast() { return free }
+        if touched.count % Self.pagesPerChunk == 0 {
+            chunks.append([UInt32](repeating: 0, count: Self.pagesPerChunk * Self.wordsPerPage))
+        }
+        touched.append(0)
+        return UInt32(touched.count - 1)
+    }
+
+    private mutating func release(_ page: UInt32) {
+        let (chunk, first, _) = Self.place(page, 0)
+        for word in first..<(first + Self.wordsPerPage) { chunks[chunk][word] = 0 }
+        touched[Int(page)] = 0
+        freePages.append(page)
     }
 
     private func lowerBound(_ device: Int, _ wanted: UInt32) -> Int {

@@ -19,6 +19,7 @@ struct Receiver {
         limits.segmentBytes = settings.integer(.segmentBytes)
         limits.segmentAge = settings.duration(.segmentSeconds)
         limits.reserveBytes = settings.integer(.reserveBytes)
+        limits.spoolBytes = settings.integer(.spoolBytes) == 0 ? nil : settings.integer(.spoolBytes)
         let holdings = SpoolHoldings(records: recovery.records)
         let groupCommit = GroupCommit(
             ledger: recovery.ledger,

@@ -49,7 +49,8 @@ struct Rejection: Error {
     /// 503 for a batch that could not be made durable.
     init(_ failure: GroupCommit.Failure) {
         switch failure {
-        case .spool(.full): self.init(.serviceUnavailable, "Spool full; try again", retryAfterSeconds: 30)
+        case .spool(.full), .spool(.overLimit):
+            self.init(.serviceUnavailable, "Spool full; try again", retryAfterSeconds: 30)
         case .spool: self.init(.serviceUnavailable, "Spool cannot be written; try again", retryAfterSeconds: 5)
         case .ledgerFull: self.init(.serviceUnavailable, "Ledger full; try again", retryAfterSeconds: 30)
         case .stopping: self.init(.serviceUnavailable, "Stopping; try again", retryAfterSeconds: 2)

@@ -25,7 +25,7 @@ struct SpoolRecovery {
                     // What the receiver took once decodes again; a record that does not is the loader's to report.
                     guard let batch = try? decoder.decode(record.body, receivedAt: record.receivedAt) else { continue }
                     var claims = MinuteLedger.Claims()
-                    _ = ledger.claim(batch, noting: &claims)
+                    _ = ledger.claim(batch, in: segment.number, noting: &claims)
                 case .damage(let damage):
                     logger.warning(
                         "damage in the spool; good records around it are kept",

@@ -20,22 +20,45 @@ struct MinuteLedgerTests {
         var ledger = MinuteLedger()
         var claims = MinuteLedger.Claims()
         let counts = ledger.claim(
-            try batch([("a", 60, 0), ("a", 119, 0), ("a", 120, 0), ("a", 60, 1), ("b", 60, 0)]), noting: &claims)
+            try batch([("a", 60, 0), ("a", 119, 0), ("a", 120, 0), ("a", 60, 1), ("b", 60, 0)]), in: 1, noting: &claims)
         #expect(counts == (4, 1))
-        #expect(ledger.claim(try batch([("a", 100, 0), ("b", 180, 0)]), noting: &claims) == (1, 1))
+        #expect(ledger.claim(try batch([("a", 100, 0), ("b", 180, 0)]), in: 1, noting: &claims) == (1, 1))
+    }
+
+    @Test func whatTheSpoolNoLongerHoldsIsForgotten() throws {
+        // A page a device, channel and day goes when the last segment that had to do with it is gone.
+        var ledger = MinuteLedger()
+        var claims = MinuteLedger.Claims()
+        let yesterday = try batch([("a", 60, 0), ("b", 60, 0)])
+        let today = try batch([("a", 86_400, 0)])
+        #expect(ledger.claim(yesterday, in: 1, noting: &claims) == (2, 0))
+        #expect(ledger.claim(today, in: 2, noting: &claims) == (1, 0))
+        // A duplicate's record holds the key as well.
+        #expect(ledger.claim(try batch([("b", 60, 0)]), in: 2, noting: &claims) == (0, 1))
+        let before = ledger.approximateBytes
+        ledger.forget(before: 2)
+        #expect(ledger.approximateBytes < before && ledger.deviceCount == 2)
+        #expect(ledger.claim(today, in: 3, noting: &claims) == (0, 1))
+        #expect(ledger.claim(yesterday, in: 3, noting: &claims) == (1, 1))
+        // All of it, and what was freed is used again, empty.
+        ledger.forget(before: 4)
+        #expect(ledger.approximateBytes == 0 && ledger.deviceCount == 0)
+        #expect(ledger.claim(yesterday, in: 4, noting: &claims) == (2, 0))
+        #expect(ledger.claim(today, in: 4, noting: &claims) == (1, 0))
+        #expect(ledger.approximateBytes == before)
     }
 
     @Test func aFailedGroupIsForgotten() throws {
         // Invariant 5: the keys may be sent, and counted, again.
         var ledger = MinuteLedger()
         var kept = MinuteLedger.Claims()
-        _ = ledger.claim(try batch([("a", 60, 0)]), noting: &kept)
+        _ = ledger.claim(try batch([("a", 60, 0)]), in: 1, noting: &kept)
         var failed = MinuteLedger.Claims()
         let group = try batch([("a", 60, 0), ("a", 120, 0)])
-        #expect(ledger.claim(group, noting: &failed) == (1, 1))
+        #expect(ledger.claim(group, in: 1, noting: &failed) == (1, 1))
         ledger.forget(failed)
-        #expect(ledger.claim(group, noting: &kept) == (1, 1))
-        #expect(ledger.claim(group, noting: &kept) == (0, 2))
+        #expect(ledger.claim(group, in: 1, noting: &kept) == (1, 1))
+        #expect(ledger.claim(group, in: 1, noting: &kept) == (0, 2))
     }
 
     @Test func manyDaysInAnyOrderAreTheSameAsASet() throws {
@@ -60,7 +83,7 @@ struct MinuteLedgerTests {
                 ]
                 if known.insert(key).inserted { expected += 1 }
             }
-            #expect(ledger.claim(try batch(messages), noting: &claims) == (expected, 50 - expected))
+            #expect(ledger.claim(try batch(messages), in: 1, noting: &claims) == (expected, 50 - expected))
         }
     }
 
@@ -70,7 +93,7 @@ struct MinuteLedgerTests {
         for day in 0..<14 {
             for channel in 0..<4 {
                 let messages = (0..<100).map { (src: "device-\($0)", timestamp: 60 + day * 86_400, channel: channel) }
-                _ = ledger.claim(try batch(messages), noting: &claims)
+                _ = ledger.claim(try batch(messages), in: 1, noting: &claims)
             }
         }
         #expect(ledger.approximateBytes / (100 * 4 * 14) <= 204)

@@ -23,6 +23,7 @@ final class Simulation {
         var powerCuts = 0
         var faults = 0
         var loaded = 0
+        var pruned = 0
 
         static func += (left: inout Tally, right: Tally) {
             left.acknowledged += right.acknowledged
@@ -31,6 +32,7 @@ final class Simulation {
             left.powerCuts += right.powerCuts
             left.faults += right.faults
             left.loaded += right.loaded
+            left.pruned += right.pruned
         }
     }
 
@@ -59,10 +61,13 @@ final class Simulation {
     private var promised: Set<Sent> = []
     /// What the receiver must call a duplicate, and nothing else: keys, and the reading that each was first seen with.
     private var known: [String: Double] = [:]
+    /// Keys whose records were pruned: the ledger forgets them at its next opportunity, and not before its page's others.
+    private var fading: Set<String> = []
     private var positions: Set<SpoolPosition> = []
     /// The database: rows by key, and how far each segment is loaded.
     private var table: [String: Double] = [:]
     private var progress: [String: Int] = [:]
+    private var finished: Set<String> = []
 
     init(seed: UInt64) {
         disk = SimulatedDisk(seed: seed &* 3 &+ 1)
@@ -93,7 +98,7 @@ final class Simulation {
 
     /// What a script is made of.
     enum Step {
-        case start, commit, failingCommit, drain, powerCut
+        case start, commit, failingCommit, drain, prune, powerCut
     }
 
     /// Lives through the steps in this order.
@@ -107,6 +112,7 @@ final class Simulation {
                 try commit()
                 disk.fault = { _, _ in nil }
             case .drain: try drain()
+            case .prune: try prune()
             case .powerCut: try die(losingPower: true)
             }
         }
@@ -117,7 +123,8 @@ final class Simulation {
         if disk.isDead { return try die() }
         switch Int.random(in: 0..<100, using: &random) {
         case 0..<50: try commit()
-        case 50..<65: try drain()
+        case 50..<62: try drain()
+        case 62..<65: try prune()
         case 65..<75: armFault()
         case 75..<79: committer?.stop()
         case 79..<84: try die(losingPower: false)
@@ -181,6 +188,7 @@ final class Simulation {
             lastRefusal = error.description
             return
         }
+        fading = []
         known = Dictionary(recovered().map { ($0.key, $0.power) }) { first, _ in first }
         try check()
     }
@@ -198,6 +206,7 @@ final class Simulation {
         var keys = known
         let expected = readings.map { readings in
             readings.filter { reading in
+                // A faded key is told apart by nobody but the ledger.
                 if keys[reading.key] == nil { keys[reading.key] = reading.power }
                 return keys[reading.key] == reading.power
             }
@@ -207,7 +216,8 @@ final class Simulation {
         for (index, outcome) in outcomes.enumerated() {
             switch outcome {
             case .success(let answer?):
-                guard answer.inserted == expected[index].count,
+                let unsure = expected[index].count { fading.contains($0.key) }
+                guard expected[index].count - unsure...expected[index].count ~= answer.inserted,
                     answer.inserted + answer.duplicates == readings[index].count
                 else {
                     throw Violation(
@@ -220,6 +230,7 @@ final class Simulation {
                     promised.insert(Sent(key: key, power: power))
                 }
                 known = keys
+                fading.subtract(readings[index].map(\.key))
                 tally.acknowledged += 1
             case .success(nil): throw Violation(description: "a batch was answered like a probe")
             case .failure(let failure):
@@ -281,12 +292,44 @@ final class Simulation {
                 for row in rows where table[row.key] == nil { table[row.key] = row.power }
                 progress[key] = max(from, end)
                 tally.loaded += rows.count
+                if isSealed || segment.number != segments.last?.number { finished.insert(key) }
                 if !segment.isLoaded, isSealed || segment.number != segments.last?.number {
                     try directory.moveToLoaded(segment.number)
                 }
             }
         } catch {
             return
+        }
+    }
+
+    /// Retention, as the loader's own code does it.
+    private func prune() throws {
+        let before = segments()
+        let retention = Retention(age: .seconds(86_400), bytes: Int.random(in: 0...10_000, using: &random))
+        do throws(SpoolError) {
+            let directory = try SpoolDirectory(existing: Self.path, disk: disk)
+            tally.pruned += try directory.prune(retention, now: Self.receivedAt) { header in
+                finished.contains("\(header.segment)" + header.created)
+            }.segments.count
+        } catch {
+            // Whatever it had removed until then is removed.
+        }
+        let left = segments()
+        let gone = before.filter { left[$0.key] == nil }
+        for reading in gone.values.joined() {
+            guard table[reading.key] != nil else {
+                throw Violation(description: "\(reading) was pruned and is not in the table (invariant 7)")
+            }
+        }
+        let kept = Dictionary(recovered().map { ($0.key, $0.power) }) { first, _ in first }
+        for reading in gone.values.joined() {
+            promised.remove(reading)
+            guard known[reading.key] == reading.power else { continue }
+            known[reading.key] = kept[reading.key]
+            if kept[reading.key] == nil { fading.insert(reading.key) }
+        }
+        guard (left.keys.max() ?? "") == (before.keys.max() ?? "") else {
+            throw Violation(description: "the newest segment was pruned; its number would come again (invariant 4)")
         }
     }
 
@@ -301,8 +344,14 @@ final class Simulation {
 
     /// What is in the spool, read by an eye of its own that knows the format from its document alone.
     private func recovered() -> [Sent] {
-        let files = ["pending", "loaded"].flatMap { disk.contents(of: Self.path.appending($0)) }
-        return files.sorted { $0.key < $1.key }.flatMap { _, bytes in
+        segments().sorted { $0.key < $1.key }.flatMap(\.value)
+    }
+
+    /// The readings of each segment by its file's name.
+    private func segments() -> [String: [Sent]] {
+        let files = disk.contents(of: Self.path.appending("pending"))
+            .merging(disk.contents(of: Self.path.appending("loaded"))) { $1 }
+        return files.mapValues { bytes in
             bytes.split(separator: UInt8(ascii: "\n")).flatMap { line -> [Sent] in
                 let parts = line.split(separator: UInt8(ascii: " "), maxSplits: 4)
                 guard parts.count == 5, parts[0].count == 8,

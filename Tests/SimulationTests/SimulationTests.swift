@@ -7,7 +7,7 @@ import Testing
 struct SimulationTests {
     /// `SHELLY_SEEDS`, such as `42` or `1..5000`.
     private static let seeds: ClosedRange<UInt64> = {
-        let text = ProcessInfo.processInfo.environment["SHELLY_SEEDS"] ?? "1..2000"
+        let text = ProcessInfo.processInfo.environment["SHELLY_SEEDS"] ?? "1..1000"
         let bounds = text.split(separator: ".").compactMap { UInt64($0) }
         guard let first = bounds.first, let last = bounds.last, first <= last else { return 1...1 }
         return first...last

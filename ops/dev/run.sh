@@ -166,7 +166,7 @@ look_at_the_result() {
 
 serve() {
     section "Up, until Ctrl-C"
-    note "status page   $url/"
+    note "statistics    $url/api/stats/queue and $url/api/stats/spool"
     note "database      ops/dev/postgres.sh psql"
     note "a reading of your own:"
     printf '\n%s\n' "curl -sS $url/api/ingest/batch -H 'Content-Type: application/json' \\

@@ -32,6 +32,11 @@ extension Settings {
     /// The spool, which must be there.
     func spool() throws(SpoolError) -> SpoolDirectory { try SpoolDirectory(existing: spoolPath) }
 
+    var retention: Retention {
+        let bytes = integer(.retentionBytes)
+        return Retention(age: duration(.retentionSeconds), bytes: bytes == 0 ? nil : bytes)
+    }
+
     func database() throws(PostgresError) -> Database {
         Database(
             conninfo: text(.databaseURL) ?? "", table: try TableName(required(.table)),

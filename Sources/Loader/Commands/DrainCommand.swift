@@ -23,7 +23,8 @@ struct DrainCommand: LoaderCommand {
         defer { withExtendedLifetime(signals) {} }
         let drain = Drain(
             path: settings.spoolPath, database: try settings.database(),
-            statementRows: settings.integer(.statementRows), followPause: settings.duration(.followSeconds),
+            statementRows: settings.integer(.statementRows), retention: settings.retention,
+            followPause: settings.duration(.followSeconds),
             logger: settings.logger, interruption: interruption)
         let report = DrainReport(logger: settings.logger)
         defer { ProgressLine.clear() }

@@ -52,6 +52,9 @@ extension Setting {
     public static let reserveBytes = Setting(
         "SPOOL_RESERVE_BYTES", .integer(0...(1 << 50)), standard: "67108864",
         "Free bytes of the disk below which batches are refused with 503")
+    public static let spoolBytes = Setting(
+        "SPOOL_BYTES", .integer(0...(1 << 50)), standard: "0",
+        "Bytes of all segments together above which batches are refused with 503; 0 for no limit but the disk's")
     public static let inFlightBytes = Setting(
         "INGEST_IN_FLIGHT_BYTES", .integer((1 << 24)...(1 << 40)), standard: "134217728",
         "Bytes of bodies held at the same time, above which batches are refused with 503")
@@ -76,10 +79,18 @@ extension Setting {
         "LOADER_FOLLOW_SECONDS", .integer(1...3600), standard: "1",
         "Pause of drain --follow when there is nothing to load; doubled up to 30 while the database is away")
 
+    public static let retentionSeconds = Setting(
+        "LOADER_RETENTION_SECONDS", .integer(0...(1 << 32)), standard: "1209600",
+        "Age at which a loaded segment is removed; keep at least as long as the queue keeps a message")
+    public static let retentionBytes = Setting(
+        "LOADER_RETENTION_BYTES", .integer(0...(1 << 50)), standard: "0",
+        "Bytes of loaded segments together above which the oldest are removed; 0 for no such limit")
+
     /// All of them, in the order of the documentation.
     public static let all: [Setting] = [
         ingestAPIKey, spoolDirectory, host, port, databaseURL, table, logLevel,
-        segmentBytes, segmentSeconds, reserveBytes, inFlightBytes, connections, bodySeconds, idleSeconds, ledgerBytes,
-        statementRows, statementSeconds, followSeconds,
+        segmentBytes, segmentSeconds, reserveBytes, spoolBytes, inFlightBytes, connections, bodySeconds, idleSeconds,
+        ledgerBytes,
+        statementRows, statementSeconds, followSeconds, retentionSeconds, retentionBytes,
     ]
 }

@@ -120,19 +120,6 @@ enum SegmentFormat {
         return [UInt8](data) + [UInt8(ascii: "\n")]
     }
 
-    /// The footer that a segment ends with, nil when it has none.
-    ///
-    /// - Parameters:
-    ///   - tail: the segment's last bytes, `longestLineBytes` of them or all there are.
-    ///   - end: the segment's length.
-    static func footer(in tail: UnsafeRawBufferPointer, endingAt end: Int) -> SegmentFooter? {
-        guard tail.last == UInt8(ascii: "\n") else { return nil }
-        let before = tail.dropLast().lastIndex(of: UInt8(ascii: "\n")) ?? -1
-        let line = UnsafeRawBufferPointer(rebasing: tail[(before + 1)...])
-        guard let footer = parse(SegmentFooter.self, line), footer.bytes == end - line.count else { return nil }
-        return footer
-    }
-
     /// No header or footer is longer.
     static let longestLineBytes = 4096
 

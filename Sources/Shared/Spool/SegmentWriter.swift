@@ -7,6 +7,9 @@ public struct NewRecord: Sendable {
     /// The body without line breaks, see `SegmentWriter.removeLineBreaks`.
     public let body: ArraySlice<UInt8>
 
+    /// What a record's line has beside its body, at most, and a new segment's header.
+    static let overheadBytes = 512
+
     public init(receivedAt: Int64, body: ArraySlice<UInt8>) {
         self.receivedAt = receivedAt
         self.body = body

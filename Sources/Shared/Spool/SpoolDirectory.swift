@@ -75,6 +75,29 @@ public struct SpoolDirectory: Sendable {
         return found.values.sorted { $0.number < $1.number }
     }
 
+    /// What all segments come to.
+    public struct Inventory: Sendable, Equatable {
+        /// The lowest number, nil when there is no segment.
+        public var oldest: Int?
+        public var bytes = 0
+    }
+
+    /// Counts the segments' bytes.
+    public func inventory() throws(SpoolError) -> Inventory {
+        var inventory = Inventory()
+        for segment in try segments() {
+            inventory.oldest = inventory.oldest ?? segment.number
+            do throws(Errno) {
+                inventory.bytes += try disk.open(segment.path).size()
+            } catch .noSuchFileOrDirectory {
+                // It was moved or pruned since it was listed; the next inventory has it right.
+            } catch {
+                throw .disk("examine", segment.path, error)
+            }
+        }
+        return inventory
+    }
+
     /// Opens a segment wherever it lies by now, and makes what it holds durable (invariant 3).
     public func openDurably(_ segment: Segment) throws(SpoolError) -> any DiskFile {
         let moved = loaded.appending(Self.fileName(segment.number))
@@ -100,21 +123,11 @@ public struct SpoolDirectory: Sendable {
     public func openAsOnDisk(_ segment: Segment) throws(SpoolError) -> any DiskFile {
         let file = try openDurably(segment)
         do throws(Errno) {
-            if try !Self.isSealed(file) { try file.refresh() }
+            if try file.segmentFooter() == nil { try file.refresh() }
             return file
         } catch {
             throw .disk("read", segment.path, error)
         }
-    }
-
-    private static func isSealed(_ file: any DiskFile) throws(Errno) -> Bool {
-        let end = try file.size()
-        var tail = [UInt8](repeating: 0, count: min(end, SegmentFormat.longestLineBytes))
-        let read = tail.withUnsafeMutableBytes { bytes in
-            Result { () throws(Errno) in try file.read(into: bytes, at: end - bytes.count) }
-        }
-        guard try read.get() == tail.count else { return false }
-        return tail.withUnsafeBytes { SegmentFormat.footer(in: $0, endingAt: end) } != nil
     }
 
     /// Makes the folders' entries durable (invariant 3).

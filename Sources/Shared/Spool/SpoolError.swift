@@ -6,6 +6,8 @@ public enum SpoolError: Error, CustomStringConvertible, Sendable {
     case disk(_ operation: String, _ path: FilePath, Errno)
     /// The file system has less room left than the reserve that must stay free.
     case full(_ path: FilePath, availableBytes: Int, reserveBytes: Int)
+    /// The segments have as many bytes as they may have together.
+    case overLimit(_ path: FilePath, bytes: Int, limitBytes: Int)
     /// Another process of the same kind works on this spool.
     case inUse(_ path: FilePath, by: String)
     /// The directory or a file in it is not what it should be.
@@ -16,6 +18,9 @@ public enum SpoolError: Error, CustomStringConvertible, Sendable {
         case .disk(let operation, let path, let cause): "cannot \(operation) \(path): \(cause)"
         case .full(let path, let available, let reserve):
             "spool \(path) is full: \(available) bytes free, \(reserve) kept in reserve; free or enlarge the disk"
+        case .overLimit(let path, let bytes, let limit):
+            "spool \(path) is full: its segments have \(bytes) bytes, \(limit) are allowed; let the loader catch up, "
+                + "shorten the retention or raise SPOOL_BYTES"
         case .inUse(let path, let holder): "spool \(path) is in use by \(holder); one at a time may work on a spool"
         case .unfit(let path, let reason): "\(path): \(reason)"
         }

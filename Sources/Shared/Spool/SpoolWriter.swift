@@ -8,6 +8,8 @@ public final class SpoolWriter {
         public var segmentAge = Duration.seconds(3600)
         /// The file system's free bytes below which nothing is taken any more.
         public var reserveBytes = 64 << 20
+        /// Bytes of all segments together above which nothing is taken any more; nil for no limit but the disk's.
+        public var spoolBytes: Int?
 
         public init() {}
     }
@@ -16,11 +18,20 @@ public final class SpoolWriter {
     public private(set) var newest: Int
     /// The open segment, nil between two.
     public private(set) var segment: SegmentWriter?
+    /// The lowest number that the spool held when the open segment was begun; what was before it is gone.
+    public private(set) var oldest = 0
+    /// The number that the next records go to, unless they cannot be written.
+    public var next: Int { segment?.number ?? newest + 1 }
 
     private let directory: SpoolDirectory
     private let limits: Limits
     private let clock: any Clock<Duration>
     private var opened: @Sendable () -> Duration = { .zero }
+    /// Bytes of all segments as last counted, and what was appended since.
+    private var heldBytes = 0
+    private var counted: (@Sendable () -> Duration)?
+    /// A full spool is counted again after this time, as the loader may have made room.
+    private static let countAge = Duration.seconds(1)
 
     /// Continues the spool behind segment `newest`; nothing is ever appended to an inherited segment (invariant 4).
     public init(
@@ -39,13 +50,12 @@ public final class SpoolWriter {
     /// - Throws: nothing of the group counts, and its segment is abandoned; the next call begins a new one
     ///   (invariant 5).
     public func append(_ group: [NewRecord]) throws(SpoolError) -> [SpoolPosition] {
-        let available = try directory.availableBytes()
-        guard available >= limits.reserveBytes else {
-            throw .full(directory.path, availableBytes: available, reserveBytes: limits.reserveBytes)
-        }
+        try makeSure(of: group.reduce(0) { $0 + $1.body.count + NewRecord.overheadBytes })
         let open = if let segment { segment } else { try begin() }
         do throws(SpoolError) {
+            let before = open.bytes
             let first = try open.append(group)
+            heldBytes += open.bytes - before
             if open.bytes >= limits.segmentBytes { seal() }
             return group.indices.map { SpoolPosition(segment: open.number, sequence: first + $0) }
         } catch {
@@ -68,7 +78,28 @@ public final class SpoolWriter {
         segment = nil
     }
 
+    /// Whether there is room for so many bytes, and the reserve behind them.
+    private func makeSure(of bytes: Int) throws(SpoolError) {
+        let available = try directory.availableBytes()
+        guard available - bytes >= limits.reserveBytes else {
+            throw .full(directory.path, availableBytes: available, reserveBytes: limits.reserveBytes)
+        }
+        guard let limit = limits.spoolBytes else { return }
+        if heldBytes + bytes > limit, counted.map({ $0() >= Self.countAge }) ?? true { try count() }
+        guard heldBytes + bytes <= limit else {
+            throw .overLimit(directory.path, bytes: heldBytes, limitBytes: limit)
+        }
+    }
+
+    private func count() throws(SpoolError) {
+        let inventory = try directory.inventory()
+        oldest = inventory.oldest ?? next
+        heldBytes = inventory.bytes
+        counted = Self.stopwatch(clock)
+    }
+
     private func begin() throws(SpoolError) -> SegmentWriter {
+        try count()
         let predecessor = newest
         // The number is used up even when creation fails: positions are never refilled (invariant 4).
         newest += 1

@@ -1,0 +1,50 @@
+import ArgumentParser
+import Spool
+
+struct PruneCommand: LoaderCommand {
+    static let whenAway = "nothing was removed"
+    static let configuration = CommandConfiguration(
+        commandName: "prune",
+        abstract: "Remove loaded segments that the retention keeps no longer.",
+        discussion: """
+            'drain' does the same at its end. Only what the database has is removed, never a damaged segment, and never \
+            the newest one. LOADER_RETENTION_SECONDS and LOADER_RETENTION_BYTES say how much is kept.
+            """)
+
+    @OptionGroup var options: CommonOptions
+    @Flag(help: "Name the segments and remove nothing.")
+    var dryRun = false
+    @Flag(help: "Print the result as JSON.")
+    var json = false
+
+    func execute() throws {
+        let settings = try options.settings()
+        let directory = try settings.spool()
+        let lock = try SpoolLock(.loader, of: directory.path)
+        defer { withExtendedLifetime(lock) {} }
+        let database = try settings.database()
+        let connection = try database.connect()
+        let progressTable = ProgressTable(spool: directory.identity, beside: database.table)
+        let pruning = Pruning(
+            directory: directory, retention: settings.retention, progressTable: progressTable, connection: connection)
+        let pruned = try pruning.run(try progressTable.read(on: connection), dryRun: dryRun)
+        let result = Result(pruned)
+        if json { return printJSON(result) }
+        for path in pruned.damaged { print("kept, because it is damaged: \(path)") }
+        let verb = dryRun ? "would be removed" : "removed"
+        let names = result.segments.isEmpty ? "" : ": " + result.segments.joined(separator: " ")
+        print("\(pruned.segments.count) segments, \(pruned.bytes) bytes \(verb)\(names)")
+    }
+
+    private struct Result: Encodable {
+        let segments: [String]
+        let bytes: Int
+        let damaged: [String]
+
+        init(_ pruned: SpoolDirectory.Pruned) {
+            segments = pruned.segments.map(SpoolPosition.digits)
+            bytes = pruned.bytes
+            damaged = pruned.damaged.map(\.string)
+        }
+    }
+}

@@ -1,0 +1,24 @@
+import Logging
+import Postgres
+import Spool
+
+/// Removes segments that the database has and the retention keeps no longer, and the progress of those that are gone.
+struct Pruning {
+    let directory: SpoolDirectory
+    let retention: Retention
+    let progressTable: ProgressTable
+    let connection: Connection
+
+    /// - Parameter progress: what the database says now.
+    func run(_ progress: [Progress.Key: Progress], dryRun: Bool = false) throws -> SpoolDirectory.Pruned {
+        let pruned = try directory.prune(retention, now: Moment.now, dryRun: dryRun) { header in
+            progress[Progress.Key(segment: header.segment, created: header.created)]?.finished == true
+        }
+        if !dryRun, let oldest = try directory.segments().first?.number,
+            progress.contains(where: { $0.key.segment < oldest && $0.value.finished })
+        {
+            try progressTable.forget(before: oldest, on: connection)
+        }
+        return pruned
+    }
+}

@@ -1,0 +1,38 @@
+internal import SystemPackage
+
+/// A segment's first and last line, read without the rest.
+extension DiskFile {
+    /// The header, nil when the first line is none.
+    func segmentHeader() throws(Errno) -> SegmentHeader? {
+        let beginning = try bytes(0..<min(try size(), SegmentFormat.longestLineBytes))
+        guard let end = beginning.firstIndex(of: UInt8(ascii: "\n")) else { return nil }
+        return beginning[...end].withUnsafeBytes { SegmentFormat.parse(SegmentHeader.self, $0) }
+    }
+
+    /// The footer, nil when the segment does not end with one.
+    func segmentFooter() throws(Errno) -> SegmentFooter? {
+        let end = try size()
+        let tail = try bytes(max(0, end - SegmentFormat.longestLineBytes)..<end)
+        guard tail.last == UInt8(ascii: "\n") else { return nil }
+        let start = tail.dropLast().lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
+        let footer = tail[start...].withUnsafeBytes { SegmentFormat.parse(SegmentFooter.self, $0) }
+        return footer?.bytes == end - (tail.count - start) ? footer : nil
+    }
+
+    /// These bytes of the file, fewer when it ends before.
+    private func bytes(_ range: Range<Int>) throws(Errno) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: range.count)
+        var count = 0
+        while count < range.count {
+            let position = count
+            let read = bytes.withUnsafeMutableBytes { buffer in
+                let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[position...])
+                return Result { () throws(Errno) in try self.read(into: rest, at: range.lowerBound + position) }
+            }
+            let more = try read.get()
+            if more == 0 { break }
+            count += more
+        }
+        return Array(bytes.prefix(count))
+    }
+}

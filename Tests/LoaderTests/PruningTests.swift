@@ -1,0 +1,91 @@
+import Glibc
+import Spool
+import Testing
+
+@testable import Loader
+
+/// Retention: what the database has goes after its time, and nothing else does (invariants 4, 6 and 7).
+@Suite(.enabled(if: Fixture.isAvailable))
+struct PruningTests {
+    let fixture: Fixture
+
+    /// Five segments of one reading each, all of them sealed.
+    init() throws {
+        fixture = try Fixture()
+        for minute in 0..<5 {
+            try fixture.append(Fixture.batch(minutes: minute..<(minute + 1)))
+            fixture.seal()
+        }
+    }
+
+    private var numbers: [Int] { get throws { try fixture.directory.segments().map(\.number) } }
+
+    private func drain(keepingBytes bytes: Int) throws {
+        #expect(try fixture.drain { $0.retention.bytes = bytes }.problems == 0)
+    }
+
+    @Test func aDrainRemovesWhatItHasLoadedAndNeverTheNewest() throws {
+        try drain(keepingBytes: 0)
+        #expect(try numbers == [5])
+        #expect(try fixture.count() == 5)
+        // Their progress goes with them, as it would grow for ever.
+        #expect(try fixture.progress() == ["5 1 1 0 0 t"])
+        // The number of a pruned segment does not come again.
+        try fixture.append(Fixture.batch(minutes: 5..<6))
+        #expect(try numbers == [5, 6])
+    }
+
+    @Test func bytesAreKeptUpToTheLimitNewestFirst() throws {
+        let bytes = try fixture.bytes(4).count + fixture.bytes(3).count
+        try drain(keepingBytes: bytes)
+        #expect(try numbers == [3, 4, 5])
+        try drain(keepingBytes: bytes - 1)
+        #expect(try numbers == [4, 5])
+    }
+
+    @Test func nothingGoesThatTheDatabaseDoesNotHave() throws {
+        try drain(keepingBytes: .max)
+        #expect(try numbers == [1, 2, 3, 4, 5])
+        // Restored from a backup: segment 2 lies in loaded/ and is not in the database any more.
+        try fixture.sql("DELETE FROM spool_progress WHERE segment = 2")
+        try fixture.sql("UPDATE spool_progress SET finished = false WHERE segment = 3")
+        let progressTable = ProgressTable(spool: fixture.directory.identity, beside: try fixture.table)
+        let pruning = Pruning(
+            directory: fixture.directory, retention: Retention(age: .zero, bytes: 0), progressTable: progressTable,
+            connection: fixture.connection)
+        let progress = try progressTable.read(on: fixture.connection)
+        let foretold = try pruning.run(progress, dryRun: true)
+        #expect(try numbers == [1, 2, 3, 4, 5])
+        let pruned = try pruning.run(progress)
+        #expect(pruned == foretold && pruned.segments == [1, 4])
+        #expect(try numbers == [2, 3, 5])
+    }
+
+    @Test func aDamagedSegmentIsKept() throws {
+        var bytes = try fixture.bytes(2)
+        bytes[bytes.count / 2] ^= 1
+        try fixture.overwrite(2, bytes)
+        try drain(keepingBytes: 0)
+        #expect(try numbers == [2, 5])
+        #expect(try fixture.bytes(2) == bytes)
+    }
+
+    @Test func aSegmentThatIsNotLoadedIsKept() throws {
+        // As in a spool whose loader has never run.
+        let result = try fixture.directory.prune(Retention(age: .zero, bytes: 0), now: .max) { _ in true }
+        #expect(result.segments.isEmpty)
+        #expect(try numbers == [1, 2, 3, 4, 5])
+    }
+
+    @Test func pruneIsACommand() throws {
+        try drain(keepingBytes: .max)
+        let file = try fixture.envFile()
+        let dry = try PruneCommand.parse(["--env-file", file, "--dry-run"])
+        try dry.run()
+        #expect(try numbers == [1, 2, 3, 4, 5])
+        // One loader per spool (invariant 10).
+        let lock = try SpoolLock(.loader, of: fixture.path)
+        #expect(throws: (any Error).self) { try dry.run() }
+        withExtendedLifetime(lock) {}
+    }
+}

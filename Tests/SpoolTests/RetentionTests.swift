@@ -1,0 +1,45 @@
+import SystemPackage
+import Testing
+
+@testable import Spool
+
+struct RetentionTests {
+    /// Segments of 100 bytes, one an hour.
+    private let candidates = (1...10 as ClosedRange<Int>).map {
+        Retention.Candidate(number: $0, created: Int64($0) * 3_600_000, bytes: 100)
+    }
+
+    @Test func ageIsCountedUpToTheEnd() {
+        let retention = Retention(age: .seconds(3 * 3600))
+        #expect(retention.expired(candidates, end: 10 * 3_600_000) == [1, 2, 3, 4, 5, 6])
+        #expect(retention.expired(candidates, end: 4 * 3_600_000).isEmpty)
+        #expect(retention.expired([], end: .max - 1).isEmpty)
+    }
+
+    @Test(arguments: [(0, 10), (99, 10), (100, 9), (999, 1), (1000, 0), (5000, 0)])
+    func theOldestGoWhenBytesAreTooMany(bytes: Int, gone: Int) {
+        let retention = Retention(age: .seconds(1_000_000), bytes: bytes)
+        #expect(retention.expired(candidates.reversed(), end: 10 * 3_600_000) == Array(1..<(1 + gone)))
+    }
+
+    @Test func eitherReasonIsEnough() {
+        let retention = Retention(age: .seconds(7 * 3600), bytes: 500)
+        #expect(retention.expired(candidates, end: 10 * 3_600_000) == [1, 2, 3, 4, 5])
+        #expect(Retention(age: .seconds(3600), bytes: 500).expired(candidates, end: 10 * 3_600_000).count == 8)
+    }
+
+    @Test func oneWrongClockRemovesNothing() throws {
+        let scratch = Scratch()
+        let directory = try SpoolDirectory(creating: scratch.path.appending("spool"))
+        let writer = SpoolWriter(directory: directory, newest: 0)
+        for number in 1...3 {
+            _ = try writer.append([NewRecord(receivedAt: 0, body: [0x7B, 0x7D])])
+            writer.seal()
+            try directory.moveToLoaded(number)
+        }
+        let day = Retention(age: .seconds(86_400))
+        #expect(try directory.prune(day, now: .max / 2) { _ in true } == SpoolDirectory.Pruned())
+        #expect(try directory.prune(day, now: 0) { _ in true } == SpoolDirectory.Pruned())
+        #expect(try directory.prune(Retention(age: .seconds(-1)), now: .max / 2) { _ in true }.segments == [1, 2])
+    }
+}

@@ -1,0 +1,71 @@
+import Synchronization
+import SystemPackage
+import Testing
+
+@testable import Spool
+
+/// A spool that is full refuses, and takes again when there is room (invariant 11).
+struct SpoolWriterLimitTests {
+    let scratch = Scratch()
+
+    /// A clock that stands still until it is moved.
+    private final class HandClock: Clock {
+        struct Instant: InstantProtocol {
+            var time: Duration
+            func advanced(by duration: Duration) -> Instant { Instant(time: time + duration) }
+            func duration(to other: Instant) -> Duration { other.time - time }
+            static func < (a: Instant, b: Instant) -> Bool { a.time < b.time }
+        }
+
+        private let time = Mutex(Duration.zero)
+        var now: Instant { Instant(time: time.withLock { $0 }) }
+        var minimumResolution: Duration { .zero }
+        func sleep(until deadline: Instant, tolerance: Duration?) async throws {}
+        func advance(_ duration: Duration) { time.withLock { $0 += duration } }
+    }
+
+    private func record(_ bytes: Int) -> NewRecord {
+        NewRecord(receivedAt: 0, body: [UInt8](repeating: 0x78, count: bytes)[...])
+    }
+
+    @Test func segmentsTogetherStayWithinTheirBytes() throws {
+        let directory = try SpoolDirectory(creating: scratch.path.appending("spool"))
+        let clock = HandClock()
+        var limits = SpoolWriter.Limits()
+        limits.segmentBytes = 20_000
+        limits.spoolBytes = 100_000
+        let writer = SpoolWriter(directory: directory, newest: 0, limits: limits, clock: clock)
+        func fill() -> SpoolError? {
+            do throws(SpoolError) {
+                while true { _ = try writer.append([record(5000)]) }
+            } catch {
+                return error
+            }
+        }
+        let refusal = fill()
+        guard case .overLimit(_, let held, 100_000)? = refusal else { throw try #require(refusal) }
+        let onDisk = try directory.inventory().bytes
+        #expect(held == onDisk && onDisk <= 100_000 && onDisk > 94_000)
+
+        // The loader makes room; the count is not repeated for every batch, but after a second.
+        try directory.moveToLoaded(1)
+        let pruned = try directory.prune(Retention(age: .zero, bytes: 0), now: .max / 2) { _ in true }
+        #expect(pruned.segments == [1])
+        #expect(fill() != nil)
+        #expect(try directory.inventory().bytes == onDisk - pruned.bytes)
+        clock.advance(.seconds(1))
+        #expect(fill() != nil)
+        #expect(try directory.inventory().bytes > 94_000)
+        #expect(writer.oldest == 2)
+    }
+
+    @Test func theReserveIsKeptFreeOfTheGroupItself() throws {
+        let directory = try SpoolDirectory(creating: scratch.path.appending("spool"))
+        var limits = SpoolWriter.Limits()
+        limits.reserveBytes = try directory.availableBytes() - (8 << 20)
+        let writer = SpoolWriter(directory: directory, newest: 0, limits: limits)
+        #expect(throws: SpoolError.self) { try writer.append([record(16 << 20)]) }
+        let positions = try writer.append([record(100)])
+        #expect(positions.count == 1)
+    }
+}
