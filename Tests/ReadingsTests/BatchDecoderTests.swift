@@ -31,7 +31,7 @@ struct BatchDecoderTests {
     @Test(arguments: [
         (#"{"messages":[1,}"#, 15), (#"{"a" 1}"#, 5), ("[1 2]", 3), (#"{"a":"b"#, 7), (#"["\q"]"#, 3),
         (#"[1,1e999]"#, 3), (#"["\ud800"]"#, 2), ("[\"a\nb\"]", 3), ("[01]", 2), ("[1.]", 3), ("[tru]", 4),
-        ("[18446744073709551616]", 1),
+        ("[1\(String(repeating: "0", count: 400))]", 1),
     ])
     func invalidJSONIsNamedByItsByte(body: String, offset: Int) {
         let problem = #expect(throws: Problem.self) { try decode(body) }
@@ -128,6 +128,11 @@ struct BatchDecoderTests {
         (#"{"switch:0":{"apower":8.9,"voltage":231.2,"current":0.04}}"#, "0 8.9 231.2 0.04"),
         (#"{"switch:0":{"apower":-220}}"#, "0 -220.0 - -"),
         (#"{"switch:0":{"apower":18446744073709551615}}"#, "0 1.8446744073709552e+19 - -"),
+        (#"{"switch:0":{"apower":18446744073709551616},"x":[-99999999999999999999]}"#, "0 1.8446744073709552e+19 - -"),
+        (
+            #"{"switch:0":{"apower":123456789012345678901,"voltage":"\"100000000000000000000"}}"#,
+            "switch:0.voltage is not a number"
+        ),
         (#"{"switch:3":{"apower":0,"voltage":null}}"#, "3 0.0 - -"),
         (#"{"switch:0":{"apower":1},"switch:0":{"apower":2}}"#, "0 2.0 - -"),
         (#"{"switch:0":{"apower":"x","apower":2}}"#, "0 2.0 - -"),
@@ -156,7 +161,9 @@ struct BatchDecoderTests {
                 message(params: #"{"switch:0":{"apower":1},"switch:1":{"apower":"x"},"switch:2":{"apower":3}}"#),
                 message()))
         #expect(batch.readings.map(\.channel) == [0, 2])
-        #expect(batch.faults == [ReadingFault(message: 0, device: 0, channel: 1, field: "apower")])
+        #expect(
+            batch.faults == [ReadingFault(message: 0, device: 0, channel: 1, timestamp: 1_732_320_000, field: "apower")]
+        )
     }
 
     @Test func keyIsSourceChannelAndMinute() throws {

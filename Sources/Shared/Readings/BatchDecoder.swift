@@ -33,7 +33,7 @@ public final class BatchDecoder {
         parser.shrink(to: max(Self.keptCapacityBytes, body.count))
         let root: JSONValue
         do throws(JSONParser.Failure) {
-            root = try parser.parse(body)
+            root = try parse(body)
         } catch {
             throw Self.problem(of: error, in: body)
         }
@@ -53,6 +53,21 @@ public final class BatchDecoder {
         var assembly = Assembly(latest: receivedAt / 1000 + Self.secondsAhead, messageCount: count)
         found.forEachElement { assembly.add($0) }
         return assembly.batch
+    }
+
+    private func parse(_ body: UnsafeRawBufferPointer) throws(JSONParser.Failure) -> JSONValue {
+        do throws(JSONParser.Failure) {
+            return try parser.parse(body)
+        } catch .number {
+            // simdjson reads integers into 64 bits and refuses longer ones, which a double would hold.
+            guard let copy = LongIntegers.rewritten(body, padding: Self.padding) else { throw .number }
+            let result = copy.withUnsafeBytes { bytes in
+                Result { () throws(JSONParser.Failure) in
+                    try parser.parse(UnsafeRawBufferPointer(rebasing: bytes[..<body.count]))
+                }
+            }
+            return try result.get()
+        }
     }
 
     /// As `decode(_:receivedAt:)`, for bytes without padding; copies them.
@@ -213,7 +228,9 @@ extension BatchDecoder {
             }
             guard let power, !power.isNull else { return }
             func fault(_ field: String) {
-                batch.faults.append(ReadingFault(message: index, device: device, channel: channel, field: field))
+                batch.faults.append(
+                    ReadingFault(
+                        message: index, device: device, channel: channel, timestamp: timestamp, field: field))
             }
             guard let watts = power.number else { return fault("apower") }
             let volts = voltage?.number

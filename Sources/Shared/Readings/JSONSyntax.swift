@@ -114,21 +114,19 @@ struct JSONSyntax {
 
     private mutating func number() throws(Fault) {
         let start = position
-        var isInteger = true
         _ = take("-")
         if !take("0") { try digits() }
         if take(".") {
-            isInteger = false
             try digits()
         }
         if take("e") || take("E") {
-            isInteger = false
             if !take("+") { _ = take("-") }
             try digits()
         }
         let literal = String(decoding: text[start..<position], as: UTF8.self)
-        let fits = isInteger ? Int64(literal) != nil || UInt64(literal) != nil : Double(literal)?.isFinite == true
-        guard fits else { throw Fault(offset: start, expected: "a number that a 64-bit integer or a double can hold") }
+        guard Double(literal)?.isFinite == true else {
+            throw Fault(offset: start, expected: "a number that a double can hold")
+        }
     }
 
     private mutating func string() throws(Fault) {

@@ -27,6 +27,8 @@ public struct ReadingFault: Sendable, Equatable {
     public let device: Int
     /// Channel of the device, 0 to 3.
     public let channel: Int
+    /// Unix seconds, UTC.
+    public let timestamp: Int64
     /// Which value is wrong: `apower`, `voltage` or `current`.
     public let field: String
 
