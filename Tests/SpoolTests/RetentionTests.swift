@@ -28,6 +28,16 @@ struct RetentionTests {
         #expect(Retention(age: .seconds(3600), bytes: 500).expired(candidates, end: 10 * 3_600_000).count == 8)
     }
 
+    /// Segments go in the order of their numbers, whatever the clock said (order is by number, never by clock).
+    @Test func aClockThatWasSetBackKeepsTheOrder() {
+        var jumped = candidates
+        jumped[3] = Retention.Candidate(number: 4, created: 1_000_000 * 3_600_000, bytes: 100)
+        let retention = Retention(age: .seconds(3 * 3600))
+        #expect(retention.expired(jumped, end: 10 * 3_600_000) == [1, 2, 3, 4, 5, 6])
+        jumped[8] = Retention.Candidate(number: 9, created: 3_600_000, bytes: 100)
+        #expect(retention.expired(jumped, end: 10 * 3_600_000) == Array(1...9))
+    }
+
     @Test func oneWrongClockRemovesNothing() throws {
         let scratch = Scratch()
         let directory = try SpoolDirectory(creating: scratch.path.appending("spool"))

@@ -59,6 +59,21 @@ struct SpoolWriterLimitTests {
         #expect(writer.oldest == 2)
     }
 
+    /// Who sends is told before the spool is full.
+    @Test func aMarginIsAskedForBeforeTheLimit() {
+        var limits = SpoolWriter.Limits()
+        limits.segmentBytes = 1000
+        limits.reserveBytes = 5000
+        #expect(limits.leaveMargin(availableBytes: 6000, heldBytes: .max / 2))
+        #expect(!limits.leaveMargin(availableBytes: 5999, heldBytes: 0))
+        limits.spoolBytes = 80_000
+        #expect(limits.leaveMargin(availableBytes: 6000, heldBytes: 79_000))
+        #expect(!limits.leaveMargin(availableBytes: 6000, heldBytes: 79_001))
+        limits.spoolBytes = 800
+        #expect(limits.leaveMargin(availableBytes: 5100, heldBytes: 700))
+        #expect(!limits.leaveMargin(availableBytes: 5100, heldBytes: 701))
+    }
+
     @Test func theReserveIsKeptFreeOfTheGroupItself() throws {
         let directory = try SpoolDirectory(creating: scratch.path.appending("spool"))
         var limits = SpoolWriter.Limits()

@@ -6,6 +6,8 @@ public import SystemPackage
 public protocol Disk: Sendable {
     /// Creates a file for writing; `fileExists` when there is one (open(2) `O_CREAT | O_EXCL`).
     func create(_ path: FilePath) throws(Errno) -> any DiskFile
+    /// Opens a file for reading and writing, and makes it when there is none (open(2) `O_CREAT`).
+    func openOrCreate(_ path: FilePath) throws(Errno) -> any DiskFile
     /// Opens a file for reading and synchronizing (open(2) `O_RDONLY`).
     func open(_ path: FilePath) throws(Errno) -> any DiskFile
     /// Makes a directory with its parents; one that is there is fine.
@@ -41,7 +43,7 @@ public protocol DiskFile: AnyObject {
 
 extension DiskFile {
     /// Writes all of `bytes` at `offset`, in as many calls as it takes.
-    func writeAll(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(Errno) {
+    public func writeAll(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(Errno) {
         var written = 0
         while written < bytes.count {
             let rest = UnsafeRawBufferPointer(rebasing: bytes[written...])

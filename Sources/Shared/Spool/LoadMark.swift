@@ -32,23 +32,32 @@ extension SpoolDirectory {
     private var loadMarkPath: FilePath { path.appending("loaded.json") }
 
     /// The loader's mark, nil when there is none or it cannot be read.
-    public func loadMark() -> LoadMark? {
-        guard let content = try? Self.contents(of: loadMarkPath, disk) else { return nil }
-        return content.withUnsafeBytes { SegmentFormat.parse(LoadMark.self, $0) }
-    }
+    public func loadMark() -> LoadMark? { mark(LoadMark.self, at: loadMarkPath) }
 
     /// Replaces the loader's mark. Not synchronized: a mark that a power cut takes away is written anew.
     public func write(_ mark: LoadMark) throws(SpoolError) {
-        let draft = path.appending("loaded.json.new")
+        try write(mark, to: loadMarkPath, durably: false)
+    }
+
+    func mark<Mark: Decodable>(_ type: Mark.Type, at path: FilePath) -> Mark? {
+        guard let content = try? Self.contents(of: path, disk) else { return nil }
+        return content.withUnsafeBytes { SegmentFormat.parse(type, $0) }
+    }
+
+    /// Replaces a mark's file as a whole.
+    func write(_ mark: some Encodable, to target: FilePath, durably: Bool) throws(SpoolError) {
+        let draft = path.appending((target.lastComponent?.string ?? "mark") + ".new")
         let content = SegmentFormat.line(mark)
-        try Spool.disk("write", loadMarkPath) { () throws(Errno) in
+        try Spool.disk("write", target) { () throws(Errno) in
             do throws(Errno) { try disk.remove(draft) } catch .noSuchFileOrDirectory {}
             let file = try disk.create(draft)
             let result = content.withUnsafeBytes { bytes in
                 Result { () throws(Errno) in try file.writeAll(bytes, at: 0) }
             }
             try result.get()
-            try disk.rename(draft, to: loadMarkPath)
+            if durably { try file.synchronize() }
+            try disk.rename(draft, to: target)
+            if durably { try disk.synchronizeDirectory(path) }
         }
     }
 }

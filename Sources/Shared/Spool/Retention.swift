@@ -4,7 +4,8 @@ public import SystemPackage
 /// How long a spool keeps segments that are wholly loaded.
 ///
 /// A segment's age is counted up to the creation of the newest one, or the present if that is earlier. So nothing expires
-/// while nothing arrives, and one wrong clock, the receiver's or the loader's, takes nothing away.
+/// while nothing arrives, and one wrong clock, the receiver's or the loader's, takes nothing away. Segments go in the order
+/// of their numbers, whatever a clock that was set back or forward has written into them.
 public struct Retention: Sendable {
     /// A segment that was created longer ago than this goes.
     public var age: Duration
@@ -29,11 +30,17 @@ public struct Retention: Sendable {
     func expired(_ candidates: [Candidate], end: Int64) -> [Int] {
         let oldestKept = end - Int64(age / .milliseconds(1))
         var excess = bytes.map { limit in candidates.reduce(0) { $0 + $1.bytes } - limit } ?? 0
-        return candidates.sorted { $0.number < $1.number }.compactMap { candidate in
-            guard candidate.created < oldestKept || excess > 0 else { return nil }
-            excess -= candidate.bytes
-            return candidate.number
+        // What is older by its number is not younger by its clock.
+        var created = Int64.max
+        var newestFirst: [(candidate: Candidate, created: Int64)] = []
+        for candidate in candidates.sorted(by: { $0.number > $1.number }) {
+            created = min(created, candidate.created)
+            newestFirst.append((candidate, created))
         }
+        return newestFirst.reversed().prefix { candidate, created in
+            defer { excess -= candidate.bytes }
+            return created < oldestKept || excess > 0
+        }.map(\.candidate.number)
     }
 }
 
@@ -89,6 +96,7 @@ extension SpoolDirectory {
                 continue
             }
             if !dryRun {
+                if pruned.segments.isEmpty, let last = numbers.last { try write(PruneMark(through: last)) }
                 try Spool.disk("remove", segment.path) { () throws(Errno) in try disk.remove(segment.path) }
             }
             pruned.segments.append(segment.number)

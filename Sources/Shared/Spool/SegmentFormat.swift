@@ -17,13 +17,21 @@ public struct SegmentHeader: Codable, Equatable, Sendable {
     public let spool: String
     /// The segment's own number.
     public let segment: Int
-    /// The number of the segment before it, or nil for a spool's first.
-    public let predecessor: Int?
+    /// The segment before it that has records, or nil when there is none: so a segment that is missing, or that lost
+    /// records which were durable, is noticed (invariant 7).
+    public let predecessor: Predecessor?
     /// When it was created, ISO 8601 in UTC; tells apart two segments that a mishap gave the same number.
     public let created: String
 
     static let formatName = "shelly-spool"
     static let knownVersion = 1
+
+    /// What a segment says of the one before it.
+    public struct Predecessor: Codable, Equatable, Sendable {
+        public let segment: Int
+        /// Records that were durable in it when it was left; it may have more, which were never acknowledged.
+        public let records: Int
+    }
 }
 
 /// The last line of a segment that was left in good order: nothing follows, and nothing before it is missing.

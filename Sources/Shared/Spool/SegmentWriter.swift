@@ -33,7 +33,7 @@ public final class SegmentWriter {
     private static let flushBytes = 4 << 20
 
     /// Creates segment `number`; its header becomes durable with its first records.
-    init(number: Int, predecessor: Int?, in directory: SpoolDirectory) throws(SpoolError) {
+    init(number: Int, predecessor: SegmentHeader.Predecessor?, in directory: SpoolDirectory) throws(SpoolError) {
         let path = directory.pending.appending(SpoolDirectory.fileName(number))
         let disk = directory.disk
         self.number = number

@@ -13,6 +13,9 @@ public struct SpoolDirectory: Sendable {
     /// The spool's UUID, from `spool.json`.
     public let identity: String
 
+    /// An identity that no spool has.
+    public static let noIdentity = "00000000-0000-0000-0000-000000000000"
+
     public var pending: FilePath { path.appending("pending") }
     public var loaded: FilePath { path.appending("loaded") }
     public var rejected: FilePath { path.appending("rejected") }

@@ -16,8 +16,14 @@ public final class SpoolLock: Sendable {
         let file = path.appending("\(role.rawValue).lock")
         descriptor = open(file.string, O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
         guard descriptor >= 0 else { throw .disk("open", file, .last) }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            let cause = Errno.last
+        // Somebody who only looks whether it is held has it for a moment.
+        var failure: Errno?
+        for _ in 0..<20 {
+            failure = flock(descriptor, LOCK_EX | LOCK_NB) == 0 ? nil : Errno.last
+            guard failure == .wouldBlock else { break }
+            usleep(5000)
+        }
+        if let cause = failure {
             let holder = Self.holder(descriptor)
             close(descriptor)
             guard cause == .wouldBlock else { throw .disk("lock", file, cause) }

@@ -12,6 +12,14 @@ public final class SpoolWriter {
         public var spoolBytes: Int?
 
         public init() {}
+
+        /// Whether the spool can go on taking for a while: there is room for one more segment, or for an eighth of what
+        /// it may hold if that is less. Who sends is told before the spool is full.
+        public func leaveMargin(availableBytes: Int, heldBytes: Int) -> Bool {
+            let margin = min(segmentBytes, (spoolBytes ?? .max) / 8)
+            guard availableBytes - margin >= reserveBytes else { return false }
+            return spoolBytes.map { heldBytes + margin <= $0 } ?? true
+        }
     }
 
     /// The number of the newest segment, 0 when there was none yet.
@@ -26,6 +34,8 @@ public final class SpoolWriter {
     private let directory: SpoolDirectory
     private let limits: Limits
     private let clock: any Clock<Duration>
+    /// The last segment that is known to be durable, which the next one names as its predecessor.
+    private var predecessor: SegmentHeader.Predecessor?
     private var opened: @Sendable () -> Duration = { .zero }
     /// Bytes of all segments as last counted, and what was appended since.
     private var heldBytes = 0
@@ -34,12 +44,17 @@ public final class SpoolWriter {
     private static let countAge = Duration.seconds(1)
 
     /// Continues the spool behind segment `newest`; nothing is ever appended to an inherited segment (invariant 4).
+    ///
+    /// - Parameters:
+    ///   - newest: the highest number that the spool has, 0 for a new one.
+    ///   - newestRecords: records of that segment that are durable.
     public init(
-        directory: SpoolDirectory, newest: Int, limits: Limits = Limits(),
+        directory: SpoolDirectory, newest: Int, newestRecords: Int = 0, limits: Limits = Limits(),
         clock: any Clock<Duration> = ContinuousClock()
     ) {
         self.directory = directory
         self.newest = newest
+        predecessor = newest == 0 ? nil : SegmentHeader.Predecessor(segment: newest, records: newestRecords)
         self.limits = limits
         self.clock = clock
     }
@@ -56,10 +71,11 @@ public final class SpoolWriter {
             let before = open.bytes
             let first = try open.append(group)
             heldBytes += open.bytes - before
+            let positions = group.indices.map { SpoolPosition(segment: open.number, sequence: first + $0) }
             if open.bytes >= limits.segmentBytes { seal() }
-            return group.indices.map { SpoolPosition(segment: open.number, sequence: first + $0) }
+            return positions
         } catch {
-            segment = nil
+            leave()
             // A segment without a durable record holds nothing that anyone was promised; a full disk must not fill
             // up with them.
             if open.records == 0 { try? directory.disk.remove(open.path) }
@@ -75,6 +91,13 @@ public final class SpoolWriter {
     /// Leaves the open segment in good order, if it can be; a reader copes with a missing footer.
     public func seal() {
         try? segment?.seal()
+        leave()
+    }
+
+    private func leave() {
+        if let segment, segment.records > 0 {
+            predecessor = SegmentHeader.Predecessor(segment: segment.number, records: segment.records)
+        }
         segment = nil
     }
 
@@ -100,11 +123,9 @@ public final class SpoolWriter {
 
     private func begin() throws(SpoolError) -> SegmentWriter {
         try count()
-        let predecessor = newest
         // The number is used up even when creation fails: positions are never refilled (invariant 4).
         newest += 1
-        let writer = try SegmentWriter(
-            number: newest, predecessor: predecessor == 0 ? nil : predecessor, in: directory)
+        let writer = try SegmentWriter(number: newest, predecessor: predecessor, in: directory)
         opened = Self.stopwatch(clock)
         segment = writer
         return writer

@@ -9,6 +9,10 @@ public struct SystemDisk: Disk {
         try SystemFile(path, O_RDWR | O_CREAT | O_EXCL)
     }
 
+    public func openOrCreate(_ path: FilePath) throws(Errno) -> any DiskFile {
+        try SystemFile(path, O_RDWR | O_CREAT)
+    }
+
     public func open(_ path: FilePath) throws(Errno) -> any DiskFile {
         try SystemFile(path, O_RDONLY)
     }
