@@ -38,8 +38,10 @@ struct App: AsyncParsableCommand {
             try fail(error.description)
         } catch let error as PostgresError {
             try fail(error.description)
-        } catch let error as IOError {
-            try fail("cannot listen: \(error)")
+        } catch let error as OpenFiles.TooFew {
+            try fail(error.description)
+        } catch let error as ListeningError {
+            try fail(error.description)
         }
     }
 
@@ -65,10 +67,24 @@ struct App: AsyncParsableCommand {
             ])
 
         // Runs until SIGTERM or SIGINT, and until every request in flight is answered.
-        try await receiver.application(settings).runService()
+        do {
+            try await receiver.application(settings).runService()
+        } catch let error where !(error is OpenFiles.TooFew) {
+            throw ListeningError(settings: settings, cause: error)
+        }
         await receiver.groupCommit.stop()
         logger.info("stopped; the segment is sealed")
         withExtendedLifetime(lock) {}
+    }
+
+    /// The address cannot be listened on.
+    private struct ListeningError: Error, CustomStringConvertible {
+        let settings: Settings
+        let cause: any Error
+
+        var description: String {
+            "cannot listen on HOST \(settings.required(.host)) PORT \(settings.required(.port)): \(cause)"
+        }
     }
 
     private func fail(_ reason: String) throws -> Never {

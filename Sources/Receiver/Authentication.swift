@@ -7,8 +7,10 @@ struct Authentication: Sendable {
 
     /// - Parameter keys: keys separated by commas; several are live at once while one replaces another.
     init(keys: String?) {
-        let keys = (keys ?? "").split(separator: ",").map { $0.drop(while: \.isWhitespace) }
-        digests = keys.filter { !$0.isEmpty }.map { SHA256.hash(data: Array($0.utf8)) }
+        digests = (keys ?? "").split(separator: ",").compactMap { key in
+            let key = key.drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed()
+            return key.isEmpty ? nil : SHA256.hash(data: Array(String(key).utf8))
+        }
     }
 
     /// Whether there is any key; without one every batch is refused.

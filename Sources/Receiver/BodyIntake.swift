@@ -3,22 +3,34 @@ import Hummingbird
 import NIOCore
 import Readings
 
-/// Collects a request's body within the bounds: 16 MiB, and what all bodies together may hold.
+/// Collects a request's body within the bounds: 16 MiB, and what all batches together may hold.
 struct BodyIntake: Sendable {
     static let maximumBytes = 16 << 20
 
     let inFlight: InFlight
 
-    /// A body with the padding that the decoder reads over; its room is given back by `release`.
+    /// A body with the padding that the decoder reads over.
     struct Body {
         var bytes: [UInt8] = []
         fileprivate(set) var count = 0
         fileprivate var reserved = 0
     }
 
-    /// Reads the whole body into `body`. What `body` has reserved is released by the caller, after success or failure.
-    func collect(_ request: Request, into body: inout Body) async throws {
-        let declared = request.headers[.contentLength].flatMap { Int($0) }
+    /// Runs `body` with a batch's place and its body's room, and gives them back.
+    func withBody<T>(of request: Request, _ take: (inout Body) async throws -> T) async throws -> T {
+        guard inFlight.enter() else { throw Rejection.busy }
+        var body = Body()
+        defer { inFlight.leave(body.reserved) }
+        try await collect(request, into: &body)
+        return try await take(&body)
+    }
+
+    /// The length that the header states, nil when it states none.
+    static func declaredBytes(of request: Request) -> Int? { request.headers[.contentLength].flatMap { Int($0) } }
+
+    /// Reads the whole body into `body`.
+    private func collect(_ request: Request, into body: inout Body) async throws {
+        let declared = Self.declaredBytes(of: request)
         if let declared {
             guard declared <= Self.maximumBytes else { throw Rejection.tooLarge }
             try reserve(declared, &body)
@@ -36,8 +48,6 @@ struct BodyIntake: Sendable {
         guard declared == nil || declared == body.count else { throw Rejection.incomplete }
         body.bytes.append(contentsOf: repeatElement(0, count: BatchDecoder.padding))
     }
-
-    func release(_ body: Body) { inFlight.release(body.reserved) }
 
     private func reserve(_ bytes: Int, _ body: inout Body) throws {
         guard inFlight.reserve(bytes) else { throw Rejection.busy }

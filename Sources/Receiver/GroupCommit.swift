@@ -22,12 +22,15 @@ final class GroupCommit: Sendable {
         case spool(SpoolError)
         case ledgerFull
         case stopping
+        /// The disk did not answer in time. It may yet, so whether the batch becomes durable is not known.
+        case stalled
 
         var description: String {
             switch self {
             case .spool(let error): error.description
             case .ledgerFull: "the ledger of minute keys has reached its memory limit (INGEST_LEDGER_BYTES)"
             case .stopping: "the receiver is stopping"
+            case .stalled: "the spool's disk does not answer"
             }
         }
     }
@@ -38,10 +41,17 @@ final class GroupCommit: Sendable {
         /// nil for a probe, which only asks whether the spool can be written.
         let batch: (content: Batch, record: NewRecord)?
         let continuation: CheckedContinuation<Outcome, Never>
+        let since = ContinuousClock.now
     }
 
     private struct Queue {
         var waiting: [Waiter] = []
+        /// The group that is with the disk; nil for those that have been answered already.
+        var inProgress: [Waiter?] = []
+        /// Whether somebody was answered because of the time that the disk takes for this group.
+        var isStalled = false
+        /// Whether a look at who has waited too long is due.
+        var isWatched = false
         var isStopping = false
         var isStopped = false
         var stopped: [CheckedContinuation<Void, Never>] = []
@@ -49,15 +59,17 @@ final class GroupCommit: Sendable {
 
     private let queue = Mutex(Queue())
     private let wake = DispatchSemaphore(value: 0)
-    private let holdings: SpoolHoldings
+    private let patience: Duration
     private let logger: Logger
 
     /// Starts the thread, which owns `ledger` and `writer` from here on.
+    ///
+    /// - Parameter patience: how long a batch waits for the disk before it is answered that it may not be durable.
     init(
         ledger: sending MinuteLedger, writer: sending SpoolWriter, ledgerBytes: Int, holdings: SpoolHoldings,
-        logger: Logger
+        patience: Duration = .seconds(20), logger: Logger
     ) {
-        self.holdings = holdings
+        self.patience = patience
         self.logger = logger
         let committer = Committer(
             ledger: ledger, writer: writer, ledgerBytes: ledgerBytes, holdings: holdings, logger: logger)
@@ -87,6 +99,9 @@ final class GroupCommit: Sendable {
         _ = try await submit(nil).get()
     }
 
+    /// Whether the disk has kept a group for longer than anybody should wait.
+    var isStalled: Bool { queue.withLock { $0.isStalled } }
+
     /// Answers everything that waits, leaves the segment in good order and ends the thread.
     func stop() async {
         await withCheckedContinuation { continuation in
@@ -101,13 +116,42 @@ final class GroupCommit: Sendable {
 
     private func submit(_ batch: (Batch, NewRecord)?) async -> Outcome {
         await withCheckedContinuation { continuation in
-            let (accepted, isFirst) = queue.withLock { queue in
-                guard !queue.isStopping else { return (false, false) }
+            let (accepted, isFirst, isUnwatched) = queue.withLock { queue in
+                guard !queue.isStopping else { return (false, false, false) }
                 queue.waiting.append(Waiter(batch: batch, continuation: continuation))
-                return (true, queue.waiting.count == 1)
+                defer { queue.isWatched = true }
+                return (true, queue.waiting.count == 1, !queue.isWatched)
             }
             if !accepted { continuation.resume(returning: .failure(.stopping)) }
             if isFirst { wake.signal() }
+            if isUnwatched { watch(after: patience) }
+        }
+    }
+
+    /// Looks, as long as anybody waits, for those who have waited too long: the thread itself may be stuck in the disk.
+    private func watch(after pause: Duration) {
+        DispatchQueue.global().asyncAfter(deadline: .now() + pause.inSeconds) { [self] in
+            let now = ContinuousClock.now
+            let (late, oldest) = queue.withLock { queue -> ([Waiter], ContinuousClock.Instant?) in
+                func isLate(_ waiter: Waiter) -> Bool { waiter.since.duration(to: now) >= patience }
+                var late: [Waiter] = []
+                for (index, waiter) in queue.inProgress.enumerated() {
+                    guard let waiter, isLate(waiter) else { continue }
+                    late.append(waiter)
+                    queue.inProgress[index] = nil
+                    queue.isStalled = true
+                }
+                late += queue.waiting.filter(isLate)
+                queue.waiting.removeAll(where: isLate)
+                let left = queue.inProgress.compactMap(\.?.since) + queue.waiting.map(\.since)
+                queue.isWatched = !left.isEmpty
+                return (late, left.min())
+            }
+            if !late.isEmpty {
+                logger.error("the spool's disk does not answer; \(late.count) batches were told to try again")
+            }
+            for waiter in late { waiter.continuation.resume(returning: .failure(.stalled)) }
+            if let oldest { watch(after: patience - oldest.duration(to: now)) }
         }
     }
 
@@ -117,11 +161,16 @@ final class GroupCommit: Sendable {
             let (group, isStopping) = queue.withLock { queue in
                 let group = queue.waiting
                 queue.waiting = []
+                queue.inProgress = group
                 return (group, queue.isStopping)
             }
             if !group.isEmpty {
                 let outcomes = committer.commit(group.map(\.batch))
-                for (waiter, outcome) in zip(group, outcomes) { waiter.continuation.resume(returning: outcome) }
+                let waiters = queue.withLock { queue in
+                    defer { (queue.inProgress, queue.isStalled) = ([], false) }
+                    return queue.inProgress
+                }
+                for (waiter, outcome) in zip(waiters, outcomes) { waiter?.continuation.resume(returning: outcome) }
             } else if isStopping {
                 committer.stop()
                 let waiting = queue.withLock { queue in

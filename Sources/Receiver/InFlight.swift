@@ -1,22 +1,44 @@
 import Synchronization
 
-/// The bytes of bodies that are held at the same time, which are bounded (invariant 11).
+/// The batches that are being taken at the same time, and the bytes of their bodies; both are bounded (invariant 11).
 final class InFlight: Sendable {
+    private struct Held {
+        var requests = 0
+        var bytes = 0
+    }
+
+    private let limitRequests: Int
     private let limitBytes: Int
-    private let held = Mutex(0)
+    private let held = Mutex(Held())
 
-    init(limitBytes: Int) { self.limitBytes = limitBytes }
+    init(limitRequests: Int, limitBytes: Int) {
+        self.limitRequests = limitRequests
+        self.limitBytes = limitBytes
+    }
 
-    /// Reserves room for `bytes`; false when there is none.
-    func reserve(_ bytes: Int) -> Bool {
+    /// Takes a batch's place; false when there is none. `leave` gives it back.
+    func enter() -> Bool {
         held.withLock { held in
-            guard held + bytes <= limitBytes else { return false }
-            held += bytes
+            guard held.requests < limitRequests else { return false }
+            held.requests += 1
             return true
         }
     }
 
-    func release(_ bytes: Int) {
-        held.withLock { $0 -= bytes }
+    /// Gives back a batch's place and its bytes.
+    func leave(_ bytes: Int) {
+        held.withLock { held in
+            held.requests -= 1
+            held.bytes -= bytes
+        }
+    }
+
+    /// Reserves room for `bytes` more; false when there is none.
+    func reserve(_ bytes: Int) -> Bool {
+        held.withLock { held in
+            guard held.bytes + bytes <= limitBytes else { return false }
+            held.bytes += bytes
+            return true
+        }
     }
 }

@@ -12,32 +12,44 @@ struct IngestHandler: Sendable {
     let decoders: DecoderPool
     let groupCommit: GroupCommit
     let logger: Logger
+    let refusals: RepeatedMessage
+    let strangers: RepeatedMessage
     /// The wall clock, Unix milliseconds.
     let now: @Sendable () -> Int64
 
     func respond(to request: Request, channel: any Channel) async throws -> Response {
         guard authentication.isConfigured else {
-            logger.error("a batch was refused: INGEST_API_KEY is not configured")
+            refusals.warn("a batch was refused: INGEST_API_KEY is not configured")
             throw Rejection.misconfigured
         }
         guard authentication.accepts(request.head) else {
-            logger.warning("a batch was refused: X-API-Key is missing or wrong")
+            strangers.warn(
+                "a batch from \(channel.remoteAddress?.ipAddress ?? "?") was refused: X-API-Key missing or wrong")
             throw Rejection.unauthorized
         }
-        if let encoding = request.headers[.contentEncoding], encoding.lowercased() != "identity" {
-            throw Rejection.encoding
-        }
+        // Each absent, or what changes nothing.
+        guard
+            [.contentEncoding: "identity", .transferEncoding: "chunked"].allSatisfy({ name, plain in
+                request.headers[name].map { $0.lowercased() == plain } ?? true
+            })
+        else { throw Rejection.encoding }
+        guard BodyIntake.declaredBytes(of: request) ?? 0 <= BodyIntake.maximumBytes else { throw Rejection.tooLarge }
         if request.headers[.expect] != nil {
             channel.triggerUserOutboundEvent(ConnectionGuard.ContinueRequest(), promise: nil)
         }
         let started = ContinuousClock.now
-        var body = BodyIntake.Body()
-        defer { intake.release(body) }
-        try await intake.collect(request, into: &body)
+        return try await intake.withBody(of: request) { body in
+            try await take(&body, isLenient: Self.prefersLenient(request.headers), since: started)
+        }
+    }
+
+    /// From the whole body to the answer.
+    private func take(
+        _ body: inout BodyIntake.Body, isLenient: Bool, since started: ContinuousClock.Instant
+    ) async throws -> Response {
         let receivedAt = now()
         let batch = try decode(body, receivedAt)
-        let isLenient = Self.prefersLenient(request.headers)
-        guard isLenient || batch.invalid.isEmpty else { throw Rejection(batch.invalid.flatMap(\.problems)) }
+        guard isLenient || batch.invalid.isEmpty else { throw refusal(batch.invalid.flatMap(\.problems)) }
 
         var text = body.bytes[..<body.count]
         // One owner: the array is changed in place.
@@ -54,6 +66,11 @@ struct IngestHandler: Sendable {
         return answer(batch, acknowledgement, seconds, isLenient: isLenient)
     }
 
+    private func refusal(_ problems: [Problem]) -> Rejection {
+        refusals.warn("a batch was refused: \(problems.count) problems, the first: \(problems.first?.message ?? "?")")
+        return Rejection(problems)
+    }
+
     private func decode(_ body: BodyIntake.Body, _ receivedAt: Int64) throws(Rejection) -> Batch {
         do throws(Problem) {
             return try decoders.withDecoder { (decoder) throws(Problem) in
@@ -66,23 +83,24 @@ struct IngestHandler: Sendable {
                 return try result.get()
             }
         } catch {
-            throw Rejection([error])
+            throw refusal([error])
         }
     }
 
-    /// RFC 7240: `Prefer: handling=lenient`, among other preferences and perhaps with parameters.
+    /// RFC 7240: `Prefer: handling=lenient`, among other preferences and perhaps with parameters; the first one counts.
     static func prefersLenient(_ headers: HTTPFields) -> Bool {
         guard let prefer = HTTPField.Name("Prefer") else { return false }
-        return headers[values: prefer].contains { line in
-            line.split(separator: ",").contains { preference in
-                let bare = preference.split(separator: ";").first ?? ""
-                return bare.filter { $0 != " " && $0 != "\"" && $0 != "\t" }.lowercased() == "handling=lenient"
-            }
+        let preferences = headers[values: prefer].flatMap { $0.split(separator: ",") }.map { preference in
+            (preference.split(separator: ";").first ?? "").filter { $0 != " " && $0 != "\"" && $0 != "\t" }.lowercased()
         }
+        return preferences.first { $0.hasPrefix("handling=") } == "handling=lenient"
     }
 
+    /// Readings that cannot be stored are named up to this many in a batch; the loader sets all of them aside.
+    private static let namedFaults = 5
+
     private func log(_ batch: Batch, _ acknowledgement: GroupCommit.Acknowledgement, _ seconds: Double) {
-        for fault in batch.faults {
+        for fault in batch.faults.prefix(Self.namedFaults) {
             let device = batch.devices[fault.device]
             logger.warning(
                 "reading refused: \(fault.reason)",

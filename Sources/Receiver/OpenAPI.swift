@@ -39,7 +39,7 @@ enum OpenAPI {
         "items":{"$ref":"#/components/schemas/Message"}}}},
         "Message":{"type":"object","required":["src","timestamp","params"],"properties":{
         "src":{"type":"string","minLength":1,"description":"Device, at most 128 bytes of UTF-8 after trimming, no control characters"},
-        "timestamp":{"type":"number","exclusiveMinimum":0,"description":"Unix seconds, at most a day ahead; the fraction is dropped"},
+        "timestamp":{"type":"number","minimum":1,"description":"Unix seconds, at most a day ahead; the fraction is dropped"},
         "params":{"type":"object","description":"switch:0 to switch:3 are channels","additionalProperties":true}}},
         "Acknowledgement":{"type":"object",
         "required":["inserted","duplicates","errors","total_messages","devices","processing_time","record"],"properties":{

@@ -47,15 +47,33 @@ actor QueueStatisticsSource {
     }
 
     private func query() throws -> String {
-        let open =
-            try connection
-            ?? Connection(
-                url, applicationName: "shelly-receiver", connectTimeout: Self.connectTimeout, timeout: Self.queryTimeout
-            )
-        connection = open
-        let statistics = try QueueStatistics.read(from: open, table: table, timeout: Self.queryTimeout)
+        let statistics: QueueStatistics
+        // A kept connection tells at once that the server was restarted meanwhile; then there is time for another one.
+        let started = ContinuousClock.now
+        do throws(PostgresError) {
+            statistics = try read()
+        } catch {
+            guard connection != nil, !(connection?.isUsable ?? true),
+                started.duration(to: .now) < Self.connectTimeout / 4
+            else { throw error }
+            connection = nil
+            statistics = try read()
+        }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return String(decoding: try encoder.encode(statistics), as: UTF8.self)
+    }
+
+    private func read() throws(PostgresError) -> QueueStatistics {
+        let open: Connection
+        if let connection {
+            open = connection
+        } else {
+            open = try Connection(
+                url, applicationName: "shelly-receiver", connectTimeout: Self.connectTimeout, timeout: Self.queryTimeout
+            )
+            connection = open
+        }
+        return try QueueStatistics.read(from: open, table: table, timeout: Self.queryTimeout)
     }
 }

@@ -1,11 +1,10 @@
 import Hummingbird
 import Spool
 
-/// `GET /readyz`: whether a batch would be taken now.
+/// `GET /readyz`: whether a batch would be taken now and the next ones too; it fails before the spool is full.
 struct Readiness: Sendable {
     let authentication: Authentication
-    let directory: SpoolDirectory
-    let reserveBytes: Int
+    let room: SpoolRoom
     let holdings: SpoolHoldings
     let groupCommit: GroupCommit
 
@@ -13,10 +12,10 @@ struct Readiness: Sendable {
         guard authentication.isConfigured else {
             throw Rejection(.serviceUnavailable, "INGEST_API_KEY is not configured")
         }
-        // One statvfs; it does not wait for the disk.
-        if let available = try? directory.availableBytes(), available < reserveBytes {
-            throw Rejection(.serviceUnavailable, "Spool full", retryAfterSeconds: 30)
+        guard await room.isLeft() else {
+            throw Rejection(.serviceUnavailable, "Spool full, nearly so, or gone", retryAfterSeconds: 30)
         }
+        guard !groupCommit.isStalled else { throw Rejection(.stalled) }
         // After a failure somebody has to try again, and without traffic that is nobody else.
         if holdings.failure != nil {
             do throws(GroupCommit.Failure) {

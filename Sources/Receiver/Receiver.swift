@@ -15,6 +15,7 @@ struct Receiver {
     private let logger: Logger
 
     init(settings: Settings, directory: SpoolDirectory, recovery: SpoolRecovery, logger: Logger) throws {
+        try Connection.check(settings.text(.databaseURL) ?? "")
         var limits = SpoolWriter.Limits()
         limits.segmentBytes = settings.integer(.segmentBytes)
         limits.segmentAge = settings.duration(.segmentSeconds)
@@ -23,8 +24,11 @@ struct Receiver {
         let holdings = SpoolHoldings(records: recovery.records)
         let groupCommit = GroupCommit(
             ledger: recovery.ledger,
-            writer: SpoolWriter(directory: directory, newest: recovery.newest, limits: limits),
-            ledgerBytes: settings.integer(.ledgerBytes), holdings: holdings, logger: logger)
+            writer: SpoolWriter(
+                directory: directory, newest: recovery.newest, newestRecords: recovery.records[recovery.newest] ?? 0,
+                limits: limits),
+            ledgerBytes: settings.integer(.ledgerBytes), holdings: holdings,
+            patience: settings.duration(.commitSeconds), logger: logger)
         let authentication = Authentication(keys: settings.text(.ingestAPIKey))
 
         self.authentication = authentication
@@ -33,33 +37,54 @@ struct Receiver {
         routes = Routes(
             ingest: IngestHandler(
                 authentication: authentication,
-                intake: BodyIntake(inFlight: InFlight(limitBytes: settings.integer(.inFlightBytes))),
-                decoders: DecoderPool(), groupCommit: groupCommit, logger: logger, now: Self.unixMilliseconds),
+                intake: BodyIntake(
+                    inFlight: InFlight(
+                        limitRequests: settings.integer(.inFlightRequests),
+                        limitBytes: settings.integer(.inFlightBytes))),
+                decoders: DecoderPool(), groupCommit: groupCommit, logger: logger,
+                refusals: RepeatedMessage(logger), strangers: RepeatedMessage(logger), now: Self.unixMilliseconds),
             queueStatistics: QueueStatisticsSource(
                 url: settings.text(.databaseURL) ?? "", table: try TableName(settings.required(.table)),
                 logger: logger),
             spoolStatistics: SpoolStatisticsSource(
                 directory: directory, holdings: holdings, now: Self.unixMilliseconds),
             readiness: Readiness(
-                authentication: authentication, directory: directory, reserveBytes: limits.reserveBytes,
+                authentication: authentication, room: SpoolRoom(directory: directory, limits: limits),
                 holdings: holdings, groupCommit: groupCommit),
-            logger: logger)
+            unreadable: RepeatedMessage(logger))
     }
 
     /// The HTTP server around the routes.
-    func application(_ settings: Settings) -> some ApplicationProtocol {
-        let stallSeconds = settings.integer(.bodySeconds)
+    func application(_ settings: Settings) throws -> some ApplicationProtocol {
+        let limits = ConnectionGuard.Limits(
+            head: .seconds(Int64(settings.integer(.headSeconds))), body: .seconds(Int64(settings.integer(.bodySeconds)))
+        )
+        let connections = Connections(limit: try connectionLimit(settings))
         return Application(
             responder: routes,
             server: .http1(
                 configuration: .init(
-                    additionalChannelHandlers: [ConnectionGuard(stallSeconds: stallSeconds)],
+                    additionalChannelHandlers: [ConnectionGuard(limits: limits, connections: connections)],
                     idleTimeout: .seconds(Int64(settings.integer(.idleSeconds))))),
             configuration: ApplicationConfiguration(
                 address: .hostname(settings.required(.host), port: settings.integer(.port)),
-                backlog: 1024,
-                availableConnectionsDelegate: MaximumAvailableConnections(settings.integer(.connections))),
+                backlog: 1024),
             logger: logger)
+    }
+
+    /// As many connections as are wanted, or as the process may open files for.
+    private func connectionLimit(_ settings: Settings) throws -> Int {
+        let wanted = settings.integer(.connections)
+        let openFiles = OpenFiles.raiseLimit()
+        guard wanted > openFiles - OpenFiles.reserved else { return wanted }
+        guard openFiles >= 2 * OpenFiles.reserved else { throw OpenFiles.TooFew(limit: openFiles) }
+        let possible = openFiles - OpenFiles.reserved
+        logger.notice(
+            """
+            INGEST_CONNECTIONS is \(wanted), but the process may open only \(openFiles) files (ulimit -n): \
+            \(possible) connections are served
+            """)
+        return possible
     }
 
     @Sendable private static func unixMilliseconds() -> Int64 {

@@ -23,8 +23,11 @@ struct Rejection: Error {
     static let tooLarge = Rejection(.contentTooLarge, "Body too large (max 16 MiB); send fewer messages in a batch")
     static let stalled = Rejection(.requestTimeout, "The request stalled; send it again")
     static let encoding = Rejection(.unsupportedMediaType, "Content-Encoding is not supported; send plain JSON")
+    static let malformed = Rejection(.badRequest, "Not a valid HTTP request, or it ended early")
     static let incomplete = Rejection(.badRequest, "The body ended early")
     static let busy = Rejection(.serviceUnavailable, "Too much in flight; try again", retryAfterSeconds: 1)
+    static let tooManyConnections = Rejection(
+        .serviceUnavailable, "Too many connections; try again", retryAfterSeconds: 1)
     static let notFound = Rejection(.notFound, "Not Found")
     static let databaseUnavailable = Rejection(.serviceUnavailable, "Database unavailable", retryAfterSeconds: 5)
 
@@ -53,6 +56,11 @@ struct Rejection: Error {
             self.init(.serviceUnavailable, "Spool full; try again", retryAfterSeconds: 30)
         case .spool: self.init(.serviceUnavailable, "Spool cannot be written; try again", retryAfterSeconds: 5)
         case .ledgerFull: self.init(.serviceUnavailable, "Ledger full; try again", retryAfterSeconds: 30)
+        case .stalled:
+            self.init(
+                .serviceUnavailable,
+                "Spool's disk does not answer; send it again, what became durable is a duplicate then",
+                retryAfterSeconds: 5)
         case .stopping: self.init(.serviceUnavailable, "Stopping; try again", retryAfterSeconds: 2)
         }
     }

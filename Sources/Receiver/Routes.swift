@@ -1,7 +1,7 @@
 import HTTPTypes
 import Hummingbird
-import Logging
 import NIOCore
+import Spool
 
 /// What a request's handler may know of its connection.
 struct ConnectionContext: RequestContext {
@@ -20,7 +20,7 @@ struct Routes: HTTPResponder {
     let queueStatistics: QueueStatisticsSource
     let spoolStatistics: SpoolStatisticsSource
     let readiness: Readiness
-    let logger: Logger
+    let unreadable: RepeatedMessage
 
     func respond(to request: Request, context: ConnectionContext) async throws -> Response {
         do {
@@ -35,6 +35,9 @@ struct Routes: HTTPResponder {
             }
         } catch let rejection as Rejection {
             return rejection.response
+        } catch let error as SpoolError {
+            unreadable.warn("\(request.uri.path): \(error)")
+            return Rejection(.serviceUnavailable, "Spool cannot be read", retryAfterSeconds: 5).response
         } catch is CancellationError {
             return Rejection.busy.response
         }

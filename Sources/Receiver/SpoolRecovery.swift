@@ -9,6 +9,8 @@ struct SpoolRecovery {
     private(set) var records: [Int: Int] = [:]
     /// The highest segment number, 0 for a new spool.
     private(set) var newest = 0
+    /// Segments that could not be read; their keys are unknown.
+    private(set) var unreadable: [Int] = []
 
     /// Reads every retained segment. Its bytes are made durable before anything is concluded from them (invariant 3).
     init(of directory: SpoolDirectory, logger: Logger) throws {
@@ -17,23 +19,36 @@ struct SpoolRecovery {
         precondition(BatchDecoder.padding <= SegmentReader.padding)
         for segment in try directory.segments() {
             newest = max(newest, segment.number)
-            let reader = try SegmentReader(directory.openAsOnDisk(segment), path: segment.path)
-            while let event = try reader.next() {
-                switch event {
-                case .record(let record):
-                    records[segment.number, default: 0] += 1
-                    // What the receiver took once decodes again; a record that does not is the loader's to report.
-                    guard let batch = try? decoder.decode(record.body, receivedAt: record.receivedAt) else { continue }
-                    var claims = MinuteLedger.Claims()
-                    _ = ledger.claim(batch, in: segment.number, noting: &claims)
-                case .damage(let damage):
-                    logger.warning(
-                        "damage in the spool; good records around it are kept",
-                        metadata: [
-                            "file": "\(segment.path)", "bytes": "\(damage.range)", "reason": "\(damage.reason)",
-                        ])
-                case .header, .footer, .tornTail: break
-                }
+            do throws(SpoolError) {
+                try read(segment, of: directory, with: decoder, logger)
+            } catch {
+                unreadable.append(segment.number)
+                // One bad file keeps nobody out. Its keys count as new when they come again; the database knows better.
+                logger.error(
+                    "segment \(SpoolPosition.digits(segment.number)) cannot be read, its keys are unknown: \(error)")
+            }
+        }
+    }
+
+    private mutating func read(
+        _ segment: SpoolDirectory.Segment, of directory: SpoolDirectory, with decoder: BatchDecoder, _ logger: Logger
+    ) throws(SpoolError) {
+        let reader = try SegmentReader(directory.openAsOnDisk(segment), path: segment.path)
+        while let event = try reader.next() {
+            switch event {
+            case .record(let record):
+                records[segment.number, default: 0] += 1
+                // What the receiver took once decodes again; a record that does not is the loader's to report.
+                guard let batch = try? decoder.decode(record.body, receivedAt: record.receivedAt) else { continue }
+                var claims = MinuteLedger.Claims()
+                _ = ledger.claim(batch, in: segment.number, noting: &claims)
+            case .damage(let damage):
+                logger.warning(
+                    "damage in the spool; good records around it are kept",
+                    metadata: [
+                        "file": "\(segment.path)", "bytes": "\(damage.range)", "reason": "\(damage.reason)",
+                    ])
+            case .header, .footer, .tornTail: break
             }
         }
     }

@@ -47,6 +47,16 @@ final class RawClient {
         }
     }
 
+    /// Raises this process's limit of open files to `count`; false when it may not.
+    static func canOpen(_ count: Int) -> Bool {
+        var limit = rlimit()
+        getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        if limit.rlim_cur >= count { return true }
+        limit.rlim_cur = rlim_t(count)
+        limit.rlim_max = max(limit.rlim_max, rlim_t(count))
+        return setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0
+    }
+
     /// The head of a POST to the ingest route with a body of this length.
     static func head(contentLength: Int, key: String = Rig.key) -> String {
         "POST /api/ingest/batch HTTP/1.1\r\nHost: localhost\r\nX-API-Key: \(key)\r\n"

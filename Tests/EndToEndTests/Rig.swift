@@ -120,6 +120,14 @@ final class Rig: @unchecked Sendable {
         }
     }
 
+    /// How many files and sockets the receiver has open.
+    func openFilesOfReceiver() throws -> Int {
+        try FileManager.default.contentsOfDirectory(atPath: "/proc/\(receiver?.processIdentifier ?? 0)/fd").count
+    }
+
+    /// What the receiver has logged since its start.
+    func receiverLog() throws -> String { try String(contentsOfFile: directory + "/receiver.log", encoding: .utf8) }
+
     /// Ends the receiver by a signal and returns its status, negative when it was killed.
     @discardableResult
     func stopReceiver(_ signal: Int32 = SIGTERM) -> Int32 {

@@ -15,6 +15,7 @@ private final class FaultyDisk: Disk {
     let synchronizations = Mutex(0)
 
     func create(_ path: FilePath) throws(Errno) -> any DiskFile { File(try system.create(path), self) }
+    func openOrCreate(_ path: FilePath) throws(Errno) -> any DiskFile { try system.openOrCreate(path) }
     func open(_ path: FilePath) throws(Errno) -> any DiskFile { try system.open(path) }
     func makeDirectory(_ path: FilePath) throws(Errno) { try system.makeDirectory(path) }
     func names(in directory: FilePath) throws(Errno) -> [String] { try system.names(in: directory) }

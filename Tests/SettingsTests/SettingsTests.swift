@@ -44,6 +44,12 @@ struct SettingsTests {
     @Test func fileIsReadAndItsFaultsAreNamedByLine() throws {
         #expect(try refusal(file: "# comment\n\nPORT=1\nINGEST_API_KEY=\"a b\"\n") == nil)
         #expect(try refusal(file: "PORT=1\nPROT=2\n")?.contains("line 2: unknown setting 'PROT'") == true)
+        // Other line breaks, and a byte order mark.
+        let path = NSTemporaryDirectory() + "settings-" + UUID().uuidString
+        try "\u{FEFF}# comment\r\nPORT=1\r\nINGEST_API_KEY=a\r\n".write(
+            toFile: path, atomically: false, encoding: .utf8)
+        let settings = try Settings(environment: [:], file: path)
+        #expect(settings.integer(.port) == 1 && settings.text(.ingestAPIKey) == "a")
         #expect(try refusal(file: "nonsense")?.contains("line 1: expected NAME=value") == true)
     }
 

@@ -139,6 +139,11 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
         return File(content, self)
     }
 
+    func openOrCreate(_ path: FilePath) throws(Errno) -> any DiskFile {
+        if files[Name(path)] == nil { return try create(path) }
+        return try open(path)
+    }
+
     func open(_ path: FilePath) throws(Errno) -> any DiskFile {
         try perform(.open) { _ throws(Errno) in }
         return File(try content(of: Name(path)), self)

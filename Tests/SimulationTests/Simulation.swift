@@ -167,6 +167,7 @@ final class Simulation {
     /// A new receiver; the one before, if it lives, just ends without a word.
     private func start() throws {
         committer = nil
+        var isWhole = false
         do throws(SpoolError) {
             let directory = try SpoolDirectory(creating: Self.path, disk: disk)
             let recovery: SpoolRecovery
@@ -177,19 +178,23 @@ final class Simulation {
             } catch {
                 preconditionFailure("\(error)")
             }
+            isWhole = recovery.unreadable.isEmpty
             var limits = SpoolWriter.Limits()
             limits.segmentBytes = Int.random(in: 1000...16_000, using: &random)
             committer = Committer(
                 ledger: recovery.ledger,
-                writer: SpoolWriter(directory: directory, newest: recovery.newest, limits: limits),
+                writer: SpoolWriter(
+                    directory: directory, newest: recovery.newest,
+                    newestRecords: recovery.records[recovery.newest] ?? 0, limits: limits),
                 ledgerBytes: .max, holdings: SpoolHoldings(records: recovery.records), logger: logger)
         } catch {
             // A receiver that cannot start says so and ends; nothing was promised.
             lastRefusal = error.description
             return
         }
-        fading = []
         known = Dictionary(recovered().map { ($0.key, $0.power) }) { first, _ in first }
+        // The keys of a segment that could not be read are unknown; which ones these are the model does not ask.
+        fading = isWhole ? [] : Set(known.keys)
         try check()
     }
 
@@ -216,8 +221,9 @@ final class Simulation {
         for (index, outcome) in outcomes.enumerated() {
             switch outcome {
             case .success(let answer?):
-                let unsure = expected[index].count { fading.contains($0.key) }
-                guard expected[index].count - unsure...expected[index].count ~= answer.inserted,
+                let fewest = expected[index].count { !fading.contains($0.key) }
+                let most = readings[index].count { expected[index].contains($0) || fading.contains($0.key) }
+                guard fewest...most ~= answer.inserted,
                     answer.inserted + answer.duplicates == readings[index].count
                 else {
                     throw Violation(

@@ -27,13 +27,13 @@ extension Connection {
     }
 
     /// Says what is wrong with a connection string without repeating any of it, for it may hold a password.
-    private static func check(_ conninfo: String) throws(PostgresError) {
+    public static func check(_ conninfo: String) throws(PostgresError) {
         // In a URL, a password with a raw `@` or `/` makes its rest the host or the database, which messages name.
         if let scheme = conninfo.firstRange(of: "://"), !conninfo[..<scheme.lowerBound].contains("=") {
             let parts = conninfo[scheme.upperBound...].split(separator: "/", maxSplits: 1)
             let path = parts.count == 2 ? parts[1].prefix { $0 != "?" } : ""
             guard (parts.first ?? "").count(where: { $0 == "@" }) <= 1, !path.contains("@") else {
-                throw .invalid("the URL of the database has a stray '@'; in passwords, write %40 for '@', %2F for '/'")
+                throw .invalid("DATABASE_URL has a stray '@'; in passwords, write %40 for '@', %2F for '/'")
             }
         }
         var message: UnsafeMutablePointer<CChar>?
@@ -41,7 +41,7 @@ extension Connection {
         if let message { PQfreemem(message) }
         guard let options else {
             throw .invalid(
-                "the database's address is malformed; expected postgresql://user@host/database or host=… dbname=…")
+                "DATABASE_URL is malformed; expected postgresql://user@host/database or host=… dbname=…")
         }
         PQconninfoFree(options)
     }

@@ -8,7 +8,7 @@ public struct TableName: Sendable, Equatable {
     public init(_ text: String) throws(PostgresError) {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
         guard (1...2).contains(parts.count), parts.allSatisfy({ !$0.isEmpty && !$0.contains("\0") }) else {
-            throw .invalid("a table is named 'table' or 'schema.table'")
+            throw .invalid("DATABASE_TABLE must be 'table' or 'schema.table'")
         }
         schema = parts.count == 2 ? parts[0] : nil
         name = parts[parts.count - 1]

@@ -58,12 +58,21 @@ extension Setting {
     public static let inFlightBytes = Setting(
         "INGEST_IN_FLIGHT_BYTES", .integer((1 << 24)...(1 << 40)), standard: "134217728",
         "Bytes of bodies held at the same time, above which batches are refused with 503")
+    public static let inFlightRequests = Setting(
+        "INGEST_IN_FLIGHT_REQUESTS", .integer(1...1_000_000), standard: "4096",
+        "Batches taken at the same time, above which others are refused with 503")
     public static let connections = Setting(
         "INGEST_CONNECTIONS", .integer(1...1_000_000), standard: "10000",
-        "Connections served at the same time; more wait to be accepted")
+        "Connections at the same time; one more takes the place of the longest idle one, or is refused with 503")
+    public static let headSeconds = Setting(
+        "INGEST_HEAD_SECONDS", .integer(1...3600), standard: "10",
+        "Time for a request's header to arrive, after which it is answered with 408")
     public static let bodySeconds = Setting(
-        "INGEST_BODY_SECONDS", .integer(1...3600), standard: "20",
-        "Longest pause within a request before it is answered with 408")
+        "INGEST_BODY_SECONDS", .integer(1...3600), standard: "30",
+        "Time for a request's body to arrive, after which it is answered with 408")
+    public static let commitSeconds = Setting(
+        "INGEST_COMMIT_SECONDS", .integer(1...3600), standard: "20",
+        "Time for a batch to become durable, after which it is answered with 503 though it may yet")
     public static let idleSeconds = Setting(
         "INGEST_IDLE_SECONDS", .integer(1...86_400), standard: "120", "Time after which an idle connection is closed")
     public static let ledgerBytes = Setting(
@@ -89,8 +98,8 @@ extension Setting {
     /// All of them, in the order of the documentation.
     public static let all: [Setting] = [
         ingestAPIKey, spoolDirectory, host, port, databaseURL, table, logLevel,
-        segmentBytes, segmentSeconds, reserveBytes, spoolBytes, inFlightBytes, connections, bodySeconds, idleSeconds,
-        ledgerBytes,
+        segmentBytes, segmentSeconds, reserveBytes, spoolBytes, inFlightBytes, inFlightRequests, connections,
+        headSeconds, bodySeconds, commitSeconds, idleSeconds, ledgerBytes,
         statementRows, statementSeconds, followSeconds, retentionSeconds, retentionBytes,
     ]
 }

@@ -90,7 +90,10 @@ public struct Settings: Sendable {
             throw SettingsError("cannot read the settings file \(file)")
         }
         var number = 0
-        for line in content.split(separator: "\n", omittingEmptySubsequences: false) {
+        // By any line break: in Swift "\r\n" is one character, which "\n" is not. A byte order mark is no part of a name.
+        for line in content.drop(while: { $0 == "\u{FEFF}" }).split(
+            omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+        {
             number += 1
             let line = line.trimmed
             if line.isEmpty || line.hasPrefix("#") { continue }

@@ -1,0 +1,33 @@
+import Logging
+import Synchronization
+
+/// A log message that a client can cause as often as it likes: told at most once in a while, with how often it was meant.
+final class RepeatedMessage: Sendable {
+    private struct State {
+        var told: ContinuousClock.Instant?
+        var untold = 0
+    }
+
+    private let logger: Logger
+    private let interval: Duration
+    private let state = Mutex(State())
+
+    init(_ logger: Logger, every interval: Duration = .seconds(10)) {
+        self.logger = logger
+        self.interval = interval
+    }
+
+    /// Logs the message as a warning, or counts it for the next one.
+    func warn(_ message: @autoclosure () -> String, now: ContinuousClock.Instant = .now) {
+        let untold = state.withLock { state -> Int? in
+            if let told = state.told, told.duration(to: now) < interval {
+                state.untold += 1
+                return nil
+            }
+            defer { state = State(told: now) }
+            return state.untold
+        }
+        guard let untold else { return }
+        logger.warning("\(message())\(untold > 0 ? "; \(untold) more like it since the last such line" : "")")
+    }
+}

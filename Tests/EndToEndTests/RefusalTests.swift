@@ -1,0 +1,181 @@
+import Foundation
+import Testing
+
+/// Honest refusal: past each bound a client hears so, and nobody else is held up (invariant 11).
+@Suite(.serialized, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
+struct RefusalTests {
+    let rig: Rig
+
+    init() throws { rig = try Rig() }
+
+    private func expectABatchIsTaken(_ device: String) throws {
+        let answer = try rig.post(Rig.batch(device, minutes: 0..<3))
+        #expect(answer.status == 200 && answer.count("inserted") == 3, "\(answer.text)")
+        #expect(answer.seconds < 5)
+    }
+
+    /// A header that never ends, dripping byte by byte; a body that does; and no byte at all.
+    @Test func slowClientsAreAnsweredInTimeAndHoldNobodyUp() throws {
+        try rig.startReceiver(["INGEST_HEAD_SECONDS": "1", "INGEST_BODY_SECONDS": "2"])
+        let head = RawClient.head(contentLength: 1000)
+        for beginning in [String(head.prefix(40)), head + "{"] {
+            let clients = try (0..<50).map { _ in try RawClient(port: rig.port) }
+            for client in clients { try client.send(beginning) }
+            try expectABatchIsTaken("\(beginning.utf8.count)")
+            let start = ContinuousClock.now
+            // It does not help to send another byte now and then.
+            while start.duration(to: .now) < .milliseconds(1500) {
+                for client in clients { try? client.send("x") }
+                usleep(100_000)
+            }
+            for client in clients {
+                let answer = try client.receive()
+                #expect(answer.hasPrefix("HTTP/1.1 408 ") && answer.lowercased().contains("connection: close"))
+            }
+        }
+        try expectABatchIsTaken("after")
+    }
+
+    @Test func idleConnectionsKeepNobodyOut() throws {
+        try rig.startReceiver(["INGEST_CONNECTIONS": "100"])
+        let before = try rig.openFilesOfReceiver()
+        var clients = try (0..<150).map { _ in try RawClient(port: rig.port) }
+        try expectABatchIsTaken("one")
+        #expect(try rig.openFilesOfReceiver() <= before + 110)
+        clients.removeAll()
+        try rig.wait("connections are not closed") { try rig.openFilesOfReceiver() <= before + 2 }
+        try expectABatchIsTaken("two")
+    }
+
+    @Test(.enabled(if: RawClient.canOpen(12_000), "the test may not open 12,000 files"))
+    func tenThousandIdleConnectionsAreNoBurden() throws {
+        try rig.startReceiver()
+        let before = try rig.openFilesOfReceiver()
+        do {
+            let clients = try (0..<10_050).map { _ in try RawClient(port: rig.port) }
+            try expectABatchIsTaken("among them")
+            #expect(try rig.openFilesOfReceiver() >= before + 9000)
+            withExtendedLifetime(clients) {}
+        }
+        try rig.wait("connections are not closed") { try rig.openFilesOfReceiver() <= before + 2 }
+        try expectABatchIsTaken("afterwards")
+        #expect(rig.stopReceiver() == 0)
+    }
+
+    @Test func busyConnectionsBeyondTheLimitHear503() throws {
+        try rig.startReceiver(["INGEST_CONNECTIONS": "20"])
+        var busy: [RawClient] = []
+        var answer = ""
+        try rig.wait("nobody is turned away") {
+            // One more each time, as one that is not known to be busy yet may have had to make room.
+            busy.append(try RawClient(port: rig.port))
+            try? busy.last?.send(RawClient.head(contentLength: 1000) + "{")
+            let client = try RawClient(port: rig.port)
+            try? client.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            // It may have had to make room itself, before its request was read.
+            answer = (try? client.receive().lowercased()) ?? ""
+            return !answer.isEmpty && !answer.hasPrefix("http/1.1 200 ")
+        }
+        #expect(answer.hasPrefix("http/1.1 503 ") && answer.contains("retry-after: 1"))
+        withExtendedLifetime(busy) {}
+    }
+
+    @Test func tooMuchInFlightIsA503ThatPasses() throws {
+        try rig.startReceiver(["INGEST_IN_FLIGHT_REQUESTS": "2", "INGEST_IN_FLIGHT_BYTES": "\(16 << 20)"])
+        do {
+            let clients = try (0..<2).map { _ in try RawClient(port: rig.port) }
+            for client in clients { try client.send(RawClient.head(contentLength: 1000) + "{") }
+            var answer: Rig.Answer?
+            try rig.wait("a third batch is still taken") {
+                answer = try rig.post(Rig.batch("third", minutes: 0..<1))
+                return answer?.status != 200
+            }
+            #expect(answer?.status == 503 && answer?.headers.contains("retry-after: 1") == true)
+        }
+        // Clients that vanish give their places back.
+        try rig.wait("places are not given back") { try rig.post(Rig.batch("next", minutes: 0..<1)).status == 200 }
+
+        let large = try RawClient(port: rig.port)
+        try large.send(RawClient.head(contentLength: 16 << 20) + "{")
+        try rig.wait("bytes in flight are not bounded") {
+            try rig.post(Rig.batch("fourth", minutes: 0..<1)).status == 503
+        }
+    }
+
+    @Test func clientsThatVanishBeforeTheAnswerLeaveNothingBehind() throws {
+        try rig.startReceiver()
+        try expectABatchIsTaken("before")
+        let files = try rig.openFilesOfReceiver()
+        for client in 0..<200 {
+            let body = Rig.batch("vanishing-\(client)", minutes: 0..<2)
+            let raw = try RawClient(port: rig.port)
+            try raw.send(RawClient.head(contentLength: body.utf8.count) + body.prefix(client % 2 == 0 ? 10_000 : 30))
+        }
+        try rig.wait("connections are not closed") { try rig.openFilesOfReceiver() <= files + 2 }
+        try expectABatchIsTaken("after")
+        #expect(rig.stopReceiver() == 0)
+        try rig.expect(rig.load("drain"), status: 0)
+        // Taken as a whole or not at all.
+        #expect(
+            try rig.query(
+                """
+                SELECT count(*) FROM (SELECT count(*) AS n FROM power_logs WHERE device_id LIKE 'van%' GROUP BY device_id) d
+                WHERE n <> 2
+                """) == "0")
+    }
+
+    /// The one who asks is told before the spool is full; when there is room again ingest is back by itself.
+    @Test func readinessFailsBeforeTheSpoolIsFullAndIngestComesBack() throws {
+        try rig.startReceiver(["SPOOL_BYTES": "\(8 << 20)", "SPOOL_SEGMENT_BYTES": "\(1 << 20)"])
+        var minute = 0
+        func post() throws -> Rig.Answer {
+            defer { minute += 500 }
+            return try rig.post(Rig.batch("plug", minutes: minute..<(minute + 500)))
+        }
+        try rig.wait("readiness does not fail") {
+            #expect(try post().status == 200)
+            return try rig.get("/readyz").status == 503
+        }
+        var answer = try post()
+        #expect(answer.status == 200)
+        while answer.status == 200 { answer = try post() }
+        #expect(answer.status == 503 && answer.headers.contains("retry-after: 30"))
+        #expect(try rig.get("/healthz").status == 200)
+
+        try rig.expect(rig.load("drain", "--json"), status: 0)
+        try rig.expect(
+            rig.run(
+                Rig.binaries! + "/shelly-loader", ["prune"],
+                environment: [
+                    "DATABASE_URL": rig.databaseURL, "SPOOL_DIR": rig.spool, "LOADER_RETENTION_SECONDS": "0",
+                    "LOADER_RETENTION_BYTES": "1",
+                ]), status: 0)
+        try rig.wait("ingest is not back") { try post().status == 200 }
+        try rig.wait("readiness is not back") { try rig.get("/readyz").status == 200 }
+    }
+
+    @Test func strangersAreLoggedOnceInAWhile() throws {
+        try rig.startReceiver()
+        for _ in 0..<30 { #expect(try rig.post("{}", key: "guess").status == 401) }
+        let lines = try rig.receiverLog().split(separator: "\n").filter { $0.contains("X-API-Key missing or wrong") }
+        #expect((1...3).contains(lines.count))
+        #expect(lines[0].contains("127.0.0.1") && !lines[0].contains("guess"))
+    }
+
+    @Test func whatIsNotHTTPIsA400InJSON() throws {
+        try rig.startReceiver()
+        for text in ["nonsense\r\n\r\n", "POST /api/ingest/batch HTTP/1.1\r\nContent-Length: x\r\n\r\n"] {
+            let client = try RawClient(port: rig.port)
+            try client.send(text)
+            let answer = try client.receive()
+            #expect(answer.hasPrefix("HTTP/1.1 400 ") && answer.contains(#"{"detail":""#), "\(answer)")
+        }
+        try expectABatchIsTaken("after")
+    }
+
+    @Test func tooFewOpenFilesAreSaidAtTheStart() throws {
+        let output = try rig.run(
+            "/bin/bash", ["-c", "ulimit -n 60; exec \(Rig.binaries!)/shelly-receiver --port 0 --spool \(rig.spool)"])
+        #expect(output.status == 1 && output.text.contains("ulimit -n"))
+    }
+}

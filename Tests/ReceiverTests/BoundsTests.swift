@@ -1,0 +1,69 @@
+import Logging
+import Synchronization
+import Testing
+
+@testable import Receiver
+
+/// Every queue, buffer and wait is bounded (invariant 11).
+struct BoundsTests {
+    @Test func aNewcomerTakesThePlaceOfTheLongestIdle() {
+        let connections = Connections(limit: 3)
+        let evicted = Mutex<[Int]>([])
+        func enter(_ name: Int) -> Connections.Place? {
+            connections.enter { evicted.withLock { $0.append(name) } }
+        }
+        let places = (1...3).compactMap(enter)
+        #expect(places.count == 3)
+        places[0].becomeBusy()
+        places[1].becomeIdle()
+        // The third has been idle since it came, which is longer than the second.
+        #expect(enter(4) != nil)
+        #expect(evicted.withLock { $0 } == [3])
+        #expect(connections.count == 3)
+    }
+
+    @Test func whereAllAreBusyANewcomerIsTurnedAway() {
+        let connections = Connections(limit: 2)
+        let places = (1...2).compactMap { _ in connections.enter {} }
+        for place in places { place.becomeBusy() }
+        #expect(connections.enter {} == nil)
+        connections.leave(places[0])
+        #expect(connections.enter {} != nil)
+    }
+
+    @Test func requestsAndBytesInFlightAreBounded() {
+        let inFlight = InFlight(limitRequests: 2, limitBytes: 100)
+        #expect(inFlight.enter() && inFlight.enter() && !inFlight.enter())
+        #expect(inFlight.reserve(60) && !inFlight.reserve(41) && inFlight.reserve(40))
+        inFlight.leave(60)
+        #expect(inFlight.enter() && inFlight.reserve(60) && !inFlight.reserve(1))
+    }
+
+    @Test func aRepeatedMessageIsToldOnceInAWhileWithItsCount() {
+        let lines = Mutex<[String]>([])
+        let logger = Logger(label: "test") { _ in Recorder(lines: { line in lines.withLock { $0.append(line) } }) }
+        let message = RepeatedMessage(logger, every: .seconds(10))
+        let start = ContinuousClock.now
+        for second in [0, 1, 9, 10, 11, 25] { message.warn("no key", now: start + .seconds(second)) }
+        #expect(
+            lines.withLock { $0 } == [
+                "no key", "no key; 2 more like it since the last such line",
+                "no key; 1 more like it since the last such line",
+            ])
+    }
+
+    private struct Recorder: LogHandler {
+        let lines: @Sendable (String) -> Void
+        var metadata: Logger.Metadata = [:]
+        var logLevel = Logger.Level.trace
+
+        init(lines: @escaping @Sendable (String) -> Void) { self.lines = lines }
+
+        subscript(metadataKey key: String) -> Logger.MetadataValue? {
+            get { metadata[key] }
+            set { metadata[key] = newValue }
+        }
+
+        func log(event: LogEvent) { lines("\(event.message)") }
+    }
+}
