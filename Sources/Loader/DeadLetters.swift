@@ -1,4 +1,4 @@
-import Glibc
+import Readings
 import Spool
 import SystemPackage
 
@@ -17,7 +17,7 @@ struct DeadLetter {
     var timestamp: Int64?
     /// What the reading says, when it is the database that refused it.
     var values: Values?
-    /// The message as JSON.
+    /// The message as JSON, which `replay --rejected` tries again.
     var content: String?
     /// The record's body, when there is no message.
     var body: [UInt8]?
@@ -49,6 +49,16 @@ struct DeadLetter {
     }
 }
 
+extension DeadLetter {
+    /// What a letter is about: a record, a message of it, or one channel of that.
+    struct Subject: Hashable {
+        /// As `00000017:42`.
+        let record: String
+        var message: Int?
+        var channel: Int?
+    }
+}
+
 /// The files of `rejected/`, one a day.
 ///
 /// Lines are durable before the transaction that passes them commits (invariant 8). When that commit then fails, they
@@ -61,7 +71,7 @@ struct DeadLetters {
         guard !lines.isEmpty else { return }
         let path = directory.rejected.appending(Moment.text(unixMilliseconds: now).prefix(10) + ".ndjson")
         do throws(Errno) {
-            try Self.append(lines, to: path)
+            try append(lines, to: path)
             try directory.disk.synchronizeDirectory(directory.rejected)
         } catch {
             throw .disk("append to", path, error)
@@ -80,14 +90,19 @@ struct DeadLetters {
         }
     }
 
-    /// Visits every whole line of every file, without its line break.
+    /// Visits every line of every file, without its line break.
     func forEachLine(_ body: ([UInt8]) -> Void) throws(SpoolError) {
-        for path in try files() {
-            do throws(Errno) {
-                try Self.forEachLine(of: try directory.disk.open(path), body)
-            } catch {
-                throw .disk("read", path, error)
-            }
+        for path in try files() { try Self.forEachLine(of: path, directory.disk, body) }
+    }
+
+    /// Visits every line of a file.
+    static func forEachLine(
+        of path: FilePath, _ disk: any Disk = SystemDisk(), _ body: ([UInt8]) -> Void
+    ) throws(SpoolError) {
+        do throws(Errno) {
+            try forEachLine(of: try disk.open(path), body)
+        } catch {
+            throw .disk("read", path, error)
         }
     }
 
@@ -100,7 +115,10 @@ struct DeadLetters {
                 Result { () throws(Errno) in try file.read(into: bytes, at: offset) }
             }
             let count = try read.get()
-            guard count > 0 else { return }
+            guard count > 0 else {
+                // An unfinished line at the end is no letter, and is shown as such to who wants to know.
+                return line.isEmpty ? () : body(line)
+            }
             offset += count
             var rest = piece[..<count]
             while let lineBreak = rest.firstIndex(of: UInt8(ascii: "\n")) {
@@ -113,22 +131,22 @@ struct DeadLetters {
         }
     }
 
-    private static func append(_ lines: [UInt8], to path: FilePath) throws(Errno) {
-        let descriptor = open(path.string, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
-        guard descriptor >= 0 else { throw Errno(rawValue: errno) }
-        defer { close(descriptor) }
+    private func append(_ lines: [UInt8], to path: FilePath) throws(Errno) {
+        let file = try directory.disk.openOrCreate(path)
+        let end = try file.size()
         var lines = lines
         // A crash may have left the last line unfinished.
-        var last: UInt8 = 0
-        let length = lseek(descriptor, 0, SEEK_END)
-        if length > 0, pread(descriptor, &last, 1, length - 1) == 1, last != UInt8(ascii: "\n") {
-            lines.insert(UInt8(ascii: "\n"), at: 0)
+        if end > 0 {
+            var last: UInt8 = 0
+            let read = withUnsafeMutableBytes(of: &last) { byte in
+                Result { () throws(Errno) in try file.read(into: byte, at: end - 1) }
+            }
+            if try read.get() == 1, last != UInt8(ascii: "\n") { lines.insert(UInt8(ascii: "\n"), at: 0) }
         }
-        var written = 0
-        while written < lines.count {
-            let count = lines.withUnsafeBytes { write(descriptor, $0.baseAddress! + written, $0.count - written) }
-            if count > 0 { written += count } else if errno != EINTR { throw Errno(rawValue: errno) }
+        let written = lines.withUnsafeBytes { bytes in
+            Result { () throws(Errno) in try file.writeAll(bytes, at: end) }
         }
-        guard fsync(descriptor) == 0 else { throw Errno(rawValue: errno) }
+        try written.get()
+        try file.synchronize()
     }
 }

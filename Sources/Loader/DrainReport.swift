@@ -10,6 +10,8 @@ final class DrainReport {
         var readings = 0
         var inserted = 0
         var duplicates = 0
+        /// Of these, readings with other values than the one that was first.
+        var conflicts = 0
         var rejected = 0
         /// Messages, and records that are none, in `rejected/` with their reason; they have no readings to count.
         var invalidMessages = 0
@@ -23,12 +25,12 @@ final class DrainReport {
         var text: String {
             let time = (seconds * 100).rounded() / 100
             return "\(segments) segments, \(records) records, \(readings) readings: \(inserted) inserted, "
-                + "\(duplicates) duplicates, \(rejected) rejected; \(invalidMessages) invalid messages, "
+                + "\(duplicates) duplicates (\(conflicts) with other values), \(rejected) rejected; \(invalidMessages) invalid messages, "
                 + "\(damagedRanges) damaged ranges, \(problems) problems, \(time) s"
         }
 
         private enum CodingKeys: String, CodingKey {
-            case segments, records, readings, inserted, duplicates, rejected, problems, seconds
+            case segments, records, readings, inserted, duplicates, conflicts, rejected, problems, seconds
             case invalidMessages = "invalid_messages"
             case damagedRanges = "damaged_ranges"
         }
@@ -76,6 +78,7 @@ final class DrainReport {
         counted.readings += to.readings - from.readings
         counted.inserted += to.inserted - from.inserted
         counted.duplicates += to.duplicates - from.duplicates
+        counted.conflicts += to.conflicts - from.conflicts
         counted.rejected += to.rejected - from.rejected
         if to.finished, !from.finished { counted.segments += 1 }
     }

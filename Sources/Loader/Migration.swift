@@ -5,8 +5,10 @@ struct Migration {
     /// What the step is about, and by whose presence it is known to be done.
     enum Object {
         case table
-        case column(String)
-        case index(String)
+        /// A column of a table, which is given as for SQL.
+        case column(String, of: String)
+        /// An index and the column that it is on.
+        case index(String, on: String)
         case progressTable
     }
 
@@ -47,15 +49,18 @@ struct Migration {
                     comment(readings, "timestamp", "When the device measured"),
                 ]),
             Migration(
-                number: 2, object: .column("idempotency_key"), subject: "column \(readings).idempotency_key",
+                number: 2, object: .column("idempotency_key", of: readings),
+                subject: "column \(readings).idempotency_key",
                 statements: [
                     "ALTER TABLE \(readings) ADD COLUMN IF NOT EXISTS idempotency_key text",
                     comment(
                         readings, "idempotency_key",
                         "{device_id}_{channel}_{minute since 1970}; null in rows that did not come through the queue"),
                 ]),
-            index(3, prefix + "_idempotency", "UNIQUE ", "(idempotency_key) WHERE idempotency_key IS NOT NULL", table),
-            index(4, prefix + "_timestamp", "", "(\"timestamp\" DESC)", table),
+            index(
+                3, prefix + "_idempotency", "UNIQUE ", on: "idempotency_key",
+                "(idempotency_key) WHERE idempotency_key IS NOT NULL", table),
+            index(4, prefix + "_timestamp", "", on: "timestamp", "(\"timestamp\" DESC)", table),
             Migration(
                 number: 5, object: .progressTable, subject: "table \(progress)",
                 statements: [
@@ -88,16 +93,29 @@ struct Migration {
                     comment(progress, "finished", "Whether nothing more will come"),
                     comment(progress, "updated_at", "When this row was last written"),
                 ]),
+            Migration(
+                number: 6, object: .column("conflicts", of: progress), subject: "column \(progress).conflicts",
+                statements: [
+                    "ALTER TABLE \(progress) ADD COLUMN IF NOT EXISTS conflicts bigint NOT NULL DEFAULT 0",
+                    comment(progress, "conflicts", "Duplicates with other values than the reading that was first"),
+                ]),
         ]
     }
 
+    /// The columns of the readings' table besides `id` and the key, by which other tables of the name are completed.
+    static let readingColumns = [
+        ("device_id", "text"), ("channel", "int"), ("power", "double precision"), ("voltage", "double precision"),
+        ("current", "double precision"), ("timestamp", "timestamptz"),
+    ]
+
     private static func index(
-        _ number: Int, _ name: String, _ kind: String, _ definition: String, _ table: TableName
+        _ number: Int, _ name: String, _ kind: String, on column: String, _ definition: String, _ table: TableName
     ) -> Migration {
         let create =
             "CREATE \(kind)INDEX CONCURRENTLY IF NOT EXISTS \(TableName.quote(name)) ON \(table.quoted) \(definition)"
         return Migration(
-            number: number, object: .index(name), subject: "index \(table.quoted(name))", statements: [create])
+            number: number, object: .index(name, on: column), subject: "index \(table.quoted(name))",
+            statements: [create])
     }
 
     private static func comment(_ table: String, _ column: String, _ text: String) -> String {

@@ -1,4 +1,5 @@
 import Postgres
+import Spool
 
 /// Brings the schema from whatever is there to what `drain` needs, and says what it did.
 ///
@@ -31,12 +32,17 @@ struct Migrator {
         let isNew = try !exists(table.quoted, on: connection)
         for migration in Migration.all(for: table) {
             switch migration.object {
-            case .table: try create(migration, isThere: !isNew, on: connection)
+            case .table:
+                if !isNew { try requireTable(on: connection) }
+                try create(migration, isThere: !isNew, on: connection)
+                if !isNew { try complete(on: connection) }
             case .progressTable:
                 let name = table.quoted(ProgressTable.name)
                 try create(migration, isThere: try exists(name, on: connection), on: connection)
-            case .column(let name): try addColumn(name, migration, isNew: isNew, on: connection)
-            case .index(let name): try buildIndex(name, migration, isNew: isNew, on: connection)
+            case .column(let name, let table):
+                try addColumn(name, of: table, migration, isNew: isNew, on: connection)
+            case .index(let name, let column):
+                try buildIndex(name, column, migration, isNew: isNew, on: connection)
             }
         }
         try check(connection)
@@ -50,11 +56,42 @@ struct Migrator {
         say("created \(migration.subject)")
     }
 
-    private func addColumn(_ name: String, _ migration: Migration, isNew: Bool, on connection: Connection) throws {
-        let rows = try connection.execute(
+    /// Only a plain table will do: a unique index on the key alone cannot be had elsewhere.
+    private func requireTable(on connection: Connection) throws {
+        let kind = try connection.execute(
+            "SELECT relkind FROM pg_class WHERE oid = to_regclass($1)", [.text(database.table.quoted)])[0, 0]
+        guard kind != "r" else { return }
+        let name = ["p": "a partitioned table", "v": "a view", "m": "a materialized view", "f": "a foreign table"]
+        throw LoaderError.argument(
+            "\(database.table.quoted) is \(kind.flatMap { name[$0] } ?? "no table"): readings need a plain table, which can "
+                + "have a unique index on idempotency_key; name another one with DATABASE_TABLE")
+    }
+
+    /// Adds columns that another writer's table lacks.
+    private func complete(on connection: Connection) throws {
+        let table = database.table.quoted
+        for (name, type) in Migration.readingColumns where try !has(column: name, of: table, on: connection) {
+            let column = Migration(
+                number: 1, object: .column(name, of: table), subject: "column \(table).\(name)",
+                statements: ["ALTER TABLE \(table) ADD COLUMN IF NOT EXISTS \(TableName.quote(name)) \(type)"])
+            try addColumn(name, of: table, column, isNew: false, on: connection)
+        }
+    }
+
+    private func has(
+        column name: String, of table: String, on connection: Connection
+    ) throws(PostgresError) -> Bool {
+        try connection.execute(
             "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass($1) AND attname = $2 AND NOT attisdropped",
-            [.text(database.table.quoted), .text(name)])
-        if rows.count > 0, !isNew { return say("\(migration.subject): already there") }
+            [.text(table), .text(name)]
+        ).count > 0
+    }
+
+    private func addColumn(
+        _ name: String, of table: String, _ migration: Migration, isNew: Bool, on connection: Connection
+    ) throws {
+        let isThere = try has(column: name, of: table, on: connection)
+        if isThere, !isNew { return say("\(migration.subject): already there") }
         for attempt in 1...lockAttempts {
             do {
                 try connection.transaction {
@@ -62,7 +99,7 @@ struct Migrator {
                     _ = try connection.execute("SET LOCAL lock_timeout = \(Int(lockTimeout / .milliseconds(1)))")
                     for statement in migration.statements { _ = try connection.execute(statement) }
                 }
-                return say(rows.count > 0 ? "created \(migration.subject)" : "added \(migration.subject)")
+                return say(isThere ? "created \(migration.subject)" : "added \(migration.subject)")
             } catch let error as PostgresError where error.sqlState == "55P03" {
                 if attempt == 1 { say("\(migration.subject): the table is locked by another transaction, waiting") }
                 interruption.pause(.milliseconds(500))
@@ -70,12 +107,18 @@ struct Migrator {
             }
         }
         throw LoaderError.tableLocked(
-            table: database.table.quoted, step: "add \(migration.subject)",
+            table: table, step: "add \(migration.subject)",
             seconds: lockAttempts * Int(lockTimeout / .seconds(1)))
     }
 
-    private func buildIndex(_ name: String, _ migration: Migration, isNew: Bool, on connection: Connection) throws {
+    private func buildIndex(
+        _ name: String, _ column: String, _ migration: Migration, isNew: Bool, on connection: Connection
+    ) throws {
         let valid = try isValid(index: name, on: connection)
+        if let other = try firstColumn(ofIndex: name, on: connection), other != column {
+            throw LoaderError.argument(
+                "\(migration.subject) is there, but on \(other) rather than \(column); rename it, and run this again")
+        }
         if valid == true { return say("\(migration.subject): already there") }
         if valid == false {
             try drop(index: name, on: connection)
@@ -95,7 +138,22 @@ struct Migrator {
                 throw error
             }
         }
+        guard try isValid(index: name, on: connection) == true else {
+            throw LoaderError.argument(
+                "\(migration.subject) cannot be made: its name is taken by something else; rename that, and run this again"
+            )
+        }
         say("created \(migration.subject)")
+    }
+
+    private func firstColumn(ofIndex name: String, on connection: Connection) throws(PostgresError) -> String? {
+        let rows = try connection.execute(
+            """
+            SELECT coalesce(a.attname, 'an expression') FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+            LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+            WHERE i.indrelid = to_regclass($1) AND c.relname = $2
+            """, [.text(database.table.quoted), .text(name)])
+        return rows.count > 0 ? rows[0, 0] : nil
     }
 
     /// Nil when there is no such index on the table.
@@ -145,6 +203,14 @@ struct Migrator {
         } catch {
             guard error.needsMigration else { throw error }
             throw LoaderError.unsuitable(table: database.table.quoted, error)
+        }
+        do throws(PostgresError) {
+            _ = try ProgressTable(spool: SpoolDirectory.noIdentity, beside: database.table).read(on: connection)
+        } catch {
+            guard error.needsMigration else { throw error }
+            throw LoaderError.argument(
+                "table \(database.table.quoted(ProgressTable.name)) is there, but is not ours: \(error); rename it, and run this "
+                    + "again")
         }
     }
 }

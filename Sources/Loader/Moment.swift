@@ -18,14 +18,18 @@ enum Moment {
 
     /// Unix seconds of a date (midnight UTC), a date and time with `Z` or an offset, or Unix seconds as they are.
     static func unixSeconds(_ text: String) -> Int64? {
-        if let seconds = Int64(text) { return seconds }
+        // Eight digits are a date without its dashes rather than a day in 1970.
+        if let seconds = Int64(text) { return text.utf8.count == 8 ? nil : seconds }
         let day = Date.ISO8601FormatStyle().year().month().day()
         let second = Date.ISO8601FormatStyle()
         let fraction = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
         // A date's style takes the beginning of a longer text and ignores the rest.
         let styles = text.utf8.count == 10 ? [day] : [second, fraction]
         for style in styles {
-            if let date = try? Date(text, strategy: style) { return Int64(date.timeIntervalSince1970.rounded(.down)) }
+            guard let date = try? Date(text, strategy: style) else { continue }
+            // 2026-02-30 is read as March 2.
+            if styles.count == 1, date.formatted(day) != text { return nil }
+            return Int64(date.timeIntervalSince1970.rounded(.down))
         }
         return nil
     }

@@ -9,6 +9,8 @@ struct Progress: Equatable, Sendable {
     var readings = 0
     var inserted = 0
     var duplicates = 0
+    /// Of these, readings with other values than the one that was first.
+    var conflicts = 0
     /// Readings that are in `rejected/` with their reason.
     var rejected = 0
     /// Whether nothing more will come.
@@ -38,7 +40,7 @@ struct ProgressTable {
     func read(on connection: Connection) throws(PostgresError) -> [Progress.Key: Progress] {
         let rows = try connection.execute(
             """
-            SELECT segment, created, bytes, records, readings, inserted, duplicates, rejected, finished
+            SELECT segment, created, bytes, records, readings, inserted, duplicates, rejected, finished, conflicts
             FROM \(table) WHERE spool = $1
             """, [.text(spool)])
         var progress: [Progress.Key: Progress] = [:]
@@ -46,7 +48,7 @@ struct ProgressTable {
             func number(_ column: Int) -> Int { rows.integer(row, column) ?? 0 }
             progress[Progress.Key(segment: number(0), created: rows[row, 1] ?? "")] = Progress(
                 bytes: number(2), records: number(3), readings: number(4), inserted: number(5), duplicates: number(6),
-                rejected: number(7), finished: rows[row, 8] == "t")
+                conflicts: number(9), rejected: number(7), finished: rows[row, 8] == "t")
         }
         return progress
     }
@@ -64,16 +66,16 @@ struct ProgressTable {
     func write(_ progress: Progress, of key: Progress.Key, on connection: Connection) throws(PostgresError) {
         let numbers = [
             progress.bytes, progress.records, progress.readings, progress.inserted, progress.duplicates,
-            progress.rejected,
+            progress.rejected, progress.conflicts,
         ]
         _ = try connection.execute(
             """
             INSERT INTO \(table) AS p (spool, segment, created, bytes, records, readings, inserted, duplicates, rejected,
-                finished, updated_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now())
+                conflicts, finished, updated_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now())
             ON CONFLICT (spool, segment, created) DO UPDATE SET bytes = excluded.bytes, records = excluded.records,
                 readings = excluded.readings, inserted = excluded.inserted, duplicates = excluded.duplicates,
-                rejected = excluded.rejected, finished = excluded.finished, updated_at = excluded.updated_at
+                rejected = excluded.rejected, conflicts = excluded.conflicts, finished = excluded.finished, updated_at = excluded.updated_at
             """,
             [.text(spool), .integer(Int64(key.segment)), .text(key.created)]
                 + numbers.map { .integer(Int64($0)) } + [.bool(progress.finished)])

@@ -14,9 +14,14 @@ struct ReadingSelection: ParsableArguments {
     var isEverything: Bool { device == nil && from == nil && to == nil }
 
     func includes(_ reading: Reading, in batch: Batch) -> Bool {
-        if let device, batch.devices[reading.device] != device { return false }
-        if let from, reading.timestamp < from.unixSeconds { return false }
-        if let to, reading.timestamp >= to.unixSeconds { return false }
+        includes(device: batch.devices[reading.device], timestamp: reading.timestamp)
+    }
+
+    /// - Parameter timestamp: Unix seconds.
+    func includes(device: DeviceID, timestamp: Int64) -> Bool {
+        if let wanted = self.device, device != wanted { return false }
+        if let from, timestamp < from.unixSeconds { return false }
+        if let to, timestamp >= to.unixSeconds { return false }
         return true
     }
 }

@@ -9,6 +9,8 @@ struct ReadingTable {
         var inserted = 0
         /// Rows whose key was in the table or earlier among the rows.
         var duplicates = 0
+        /// Of these, rows with other values than the one that was first.
+        var conflicts = 0
         /// Rows that the table takes under no circumstances.
         var refusals: [Refusal] = []
     }
@@ -30,12 +32,25 @@ struct ReadingTable {
         return insertion.outcome
     }
 
-    /// Has the statement planned and run for no rows: it fails when the table, a column or the unique index is missing.
+    /// Has the statement planned and run for no rows: it fails when the table, a column or the unique index is missing,
+    /// and when the table wants values that readings do not have, since then it would refuse each of them.
     func check(on connection: Connection) throws(PostgresError) {
         let none = [.text, .int4, .float8, .float8, .float8, .timestamptz, .text].map {
             Parameter.array(BinaryArray($0))
         }
         _ = try connection.execute(statement, none)
+        let wanting = try connection.execute(
+            """
+            SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
+            WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped
+                AND attnotnull AND attname NOT IN ('device_id', 'channel', 'power', 'timestamp', 'idempotency_key')
+                AND (NOT atthasdef AND attidentity = '' OR attname IN ('voltage', 'current'))
+            """, [.text(name.quoted)])
+        if let columns = wanting[0, 0] {
+            throw .invalid(
+                "table \(name.quoted) does not take every reading: \(columns) must not be null, and readings do not always "
+                    + "have it; drop NOT NULL, or give a column of your own a default")
+        }
     }
 
     // The conflict target repeats the partial index's predicate; without it PostgreSQL does not find the index.
@@ -67,6 +82,39 @@ struct ReadingTable {
             let firsts = sorted.indices.filter { $0 == 0 || !rows.haveSameKey(sorted[$0 - 1], sorted[$0]) }
             outcome.duplicates = sorted.count - firsts.count
             try insert(firsts[...])
+            if outcome.duplicates > 0 { try countConflicts() }
+        }
+
+        /// Compares all rows with those in the table, which by now has one for each key that it takes.
+        private mutating func countConflicts() throws {
+            let types = try connection.execute(
+                """
+                SELECT format_type(atttypid, atttypmod) FROM pg_attribute, unnest($2::text[]) WITH ORDINALITY AS u(n, place)
+                WHERE attrelid = to_regclass($1) AND attname = n ORDER BY place
+                """, [.text(table.name.quoted), .array(Self.names(["power", "voltage", "current", "timestamp"]))])
+            guard types.count == 4 else { return }
+            func same(_ column: String, _ type: Int) -> String {
+                // A column may be narrower than what comes: what counts is what it makes of it.
+                "t.\"\(column)\" IS NOT DISTINCT FROM new.\(column)_\(types[type, 0].map { "::" + $0 } ?? "")"
+            }
+            var arrays = parameters(sorted.indices)
+            arrays.removeSubrange(0..<2)
+            let conflicts = try connection.execute(
+                """
+                SELECT count(*)
+                FROM unnest($1::float8[], $2::float8[], $3::float8[], $4::timestamptz[], $5::text[])
+                    AS new(power_, voltage_, current_, timestamp_, key_)
+                JOIN \(table.name.quoted) AS t ON t.idempotency_key = new.key_ AND t.idempotency_key IS NOT NULL
+                WHERE NOT (\(same("power", 0)) AND \(same("voltage", 1)) AND \(same("current", 2))
+                    AND \(same("timestamp", 3)))
+                """, arrays)
+            outcome.conflicts = conflicts.integer(0, 0) ?? 0
+        }
+
+        private static func names(_ names: [String]) -> BinaryArray {
+            var array = BinaryArray(.text)
+            for name in names { array.append(utf8: name.utf8) }
+            return array
         }
 
         /// Inserts the rows at these positions of `sorted`.
@@ -95,7 +143,7 @@ struct ReadingTable {
             try insert([next])
         }
 
-        private func parameters(_ positions: ArraySlice<Int>) -> [Parameter] {
+        private func parameters(_ positions: some Sequence<Int>) -> [Parameter] {
             var device = BinaryArray(.text)
             var channel = BinaryArray(.int4)
             var power = BinaryArray(.float8)

@@ -1,4 +1,3 @@
-import FoundationEssentials
 import Postgres
 import Readings
 import Spool
@@ -13,6 +12,9 @@ final class Reconciliation {
     private let decoder = BatchDecoder()
     private let rows = RowBuffer()
     private var segments: [SegmentStart] = []
+    /// What must have a dead letter, as it can be no row.
+    private var expectedLetters: Set<DeadLetter.Subject> = []
+    private let letter = JSONMembers()
     /// Everything before this byte of the present segment is loaded.
     private var loadedBytes = 0
 
@@ -39,19 +41,38 @@ final class Reconciliation {
         loadedBytes = known.map { $0.finished ? .max : $0.bytes } ?? 0
     }
 
+    /// Segments that the database has heard of and that the spool has not, beyond its newest.
+    func segments(beyond newest: Int) -> [Int] {
+        Set(progress.keys.map(\.segment).filter { $0 > newest }).sorted()
+    }
+
+    /// How many bytes of the present segment are loaded, more than it has when it became shorter.
+    func isShorterThanLoaded(_ bytes: Int) -> Bool { loadedBytes != .max && loadedBytes > bytes }
+
     func take(_ record: SegmentReader.Record, _ report: VerificationReport) throws {
-        guard let batch = try? decoder.decode(record.body, receivedAt: record.receivedAt) else { return }
+        let position = SpoolPosition(segment: segments.last?.number ?? 0, sequence: record.sequence).description
+        guard let batch = try? decoder.decode(record.body, receivedAt: record.receivedAt) else {
+            if record.range.upperBound <= loadedBytes { expectedLetters.insert(DeadLetter.Subject(record: position)) }
+            return
+        }
         var counts = report.summary.database ?? VerificationReport.Database()
         defer { report.summary.database = counts }
         guard record.range.upperBound <= loadedBytes else {
-            counts.notLoadedYet += batch.readings.count
+            counts.notLoadedYet += batch.readings.count + batch.faults.count
             return
         }
-        counts.readings += batch.readings.count
+        counts.readings += batch.readings.count + batch.faults.count
+        for fault in batch.faults {
+            expectedLetters.insert(
+                DeadLetter.Subject(record: position, message: fault.message, channel: fault.channel))
+        }
+        for message in batch.invalid {
+            expectedLetters.insert(DeadLetter.Subject(record: position, message: message.index))
+        }
         for reading in batch.readings {
             rows.append(reading, of: batch.devices[reading.device], record: record.sequence)
         }
-        guard rows.count >= Self.statementKeys else { return }
+        guard rows.count + expectedLetters.count >= Self.statementKeys else { return }
         report.summary.database = counts
         try compare(report)
         counts = report.summary.database ?? counts
@@ -59,7 +80,7 @@ final class Reconciliation {
 
     func finish(_ report: VerificationReport) throws {
         if report.summary.database == nil { report.summary.database = VerificationReport.Database() }
-        if !rows.isEmpty { try compare(report) }
+        if !rows.isEmpty || !expectedLetters.isEmpty { try compare(report) }
     }
 
     private func compare(_ report: VerificationReport) throws {
@@ -68,25 +89,33 @@ final class Reconciliation {
         let answer = try connection.execute(
             """
             SELECT k.number FROM unnest($1::text[]) WITH ORDINALITY AS k(key, number)
-            WHERE NOT EXISTS (SELECT 1 FROM \(table.quoted) WHERE idempotency_key = k.key AND idempotency_key IS NOT NULL)
+            WHERE NOT EXISTS (SELECT 1 FROM \(table.quoted) AS t WHERE t.idempotency_key = k.key AND t.idempotency_key IS NOT NULL)
             ORDER BY k.number
             """, [.array(keys)])
         let absent = (0..<answer.count).compactMap { answer.integer($0, 0).map { $0 - 1 } }
-        if !absent.isEmpty { try judge(absent, report) }
+        if !absent.isEmpty || !expectedLetters.isEmpty { try judge(absent, report) }
         rows.removeAll()
+        expectedLetters = []
         segments = segments.suffix(1).map { SegmentStart(row: 0, number: $0.number) }
     }
 
-    /// Tells rows that were rejected from rows that are missing.
+    /// Tells rows that were rejected from rows that are missing, and looks for the letters that must be there.
     private func judge(_ absent: [Int], _ report: VerificationReport) throws {
         func key(_ index: Int) -> String { rows.withKey(of: rows.rows[index]) { String(decoding: $0, as: UTF8.self) } }
         let keys = Set(absent.map(key))
         var rejected: Set<String> = []
+        var missing = expectedLetters
         try deadLetters.forEachLine { line in
-            guard let letter = try? JSONDecoder().decode(RefusedReading.self, from: Data(line)),
-                let device = try? DeviceID(letter.device)
+            guard letter.read(line), let record = letter.string(of: "record") else { return }
+            let channel = letter.integer(of: "channel").map { Int($0) }
+            missing.remove(
+                DeadLetter.Subject(
+                    record: String(decoding: record, as: UTF8.self),
+                    message: letter.integer(of: "message_index").map { Int($0) }, channel: channel))
+            guard let channel, let time = letter.integer(of: "timestamp"), let name = letter.string(of: "device_id"),
+                let device = try? DeviceID(String(decoding: name, as: UTF8.self))
             else { return }
-            let key = IdempotencyKey.text(device: device, channel: letter.channel, minute: letter.timestamp / 60)
+            let key = IdempotencyKey.text(device: device, channel: channel, minute: time / 60)
             if keys.contains(key) { rejected.insert(key) }
         }
         for index in absent {
@@ -96,20 +125,14 @@ final class Reconciliation {
             } else {
                 let segment = segments.last { $0.row <= index }?.number ?? 0
                 let position = SpoolPosition(segment: segment, sequence: Int(rows.rows[index].record))
-                report.missing(position, key: key)
+                report.missing(position.description, "reading \(key) is neither in the table nor in rejected/")
             }
         }
-    }
-
-    /// A line of `rejected/` that is about a reading which the database refused.
-    private struct RefusedReading: Decodable {
-        let device: String
-        let channel: Int
-        let timestamp: Int64
-
-        private enum CodingKeys: String, CodingKey {
-            case channel, timestamp
-            case device = "device_id"
+        report.summary.database?.rejected += expectedLetters.subtracting(missing).count { $0.channel != nil }
+        for subject in missing.sorted(by: { ($0.record, $0.message ?? 0) < ($1.record, $1.message ?? 0) }) {
+            let what = subject.message.map { "message \($0)" } ?? "the record, which is no batch,"
+            let which = subject.channel.map { ", channel \($0)," } ?? ""
+            report.missing(subject.record, "\(what)\(which) cannot be loaded and is not in rejected/ either")
         }
     }
 }

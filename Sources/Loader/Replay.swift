@@ -1,6 +1,7 @@
 import Postgres
 import Readings
 import Spool
+import SystemPackage
 
 /// Inserts again what segments hold, wherever they come from. Rows that are there stay as they are, so it can be
 /// repeated; the spool and its progress are not touched.
@@ -23,12 +24,14 @@ struct Replay {
         var readings = 0
         var inserted = 0
         var duplicates = 0
+        /// Of these, readings with other values than the one that was first.
+        var conflicts = 0
         var rejected = 0
         var invalidMessages = 0
         var damagedRanges = 0
 
         private enum CodingKeys: String, CodingKey {
-            case records, readings, inserted, duplicates, rejected
+            case records, readings, inserted, duplicates, conflicts, rejected
             case invalidMessages = "invalid_messages"
             case damagedRanges = "damaged_ranges"
         }
@@ -36,6 +39,7 @@ struct Replay {
 
     private static let attempts = 5
 
+    /// Inserts a segment's readings.
     func run(_ file: SegmentFile) throws -> Counts {
         var counts = Counts()
         let rows = RowBuffer()
@@ -44,25 +48,74 @@ struct Replay {
             counts.damagedRanges += 1
             damaged(damage)
         } _: { record, position in
-            counts.records += 1
-            guard let batch = try? decoder.decode(record.body, receivedAt: record.receivedAt) else {
-                counts.invalidMessages += 1
-                return
-            }
-            counts.invalidMessages += batch.invalid.count
-            for fault in batch.faults where selection.isEverything || selection.device == batch.devices[fault.device] {
-                counts.readings += 1
-                counts.rejected += 1
-            }
-            for reading in batch.readings where selection.includes(reading, in: batch) {
-                counts.readings += 1
-                if destination == nil { continue }
-                rows.append(reading, of: batch.devices[reading.device], record: position.sequence)
-            }
-            if let destination, rows.count >= destination.statementRows { try insert(rows, destination, &counts) }
+            try take(try? decoder.decode(record.body, receivedAt: record.receivedAt), position.sequence, rows, &counts)
         }
-        if let destination, !rows.isEmpty { try insert(rows, destination, &counts) }
+        try finish(rows, &counts)
         return counts
+    }
+
+    /// Inserts what a file of dead letters holds and can be inserted by now, each letter's message as if it had just been
+    /// received. The file stays as it is.
+    func run(letters path: FilePath) throws -> Counts {
+        var counts = Counts()
+        let rows = RowBuffer()
+        let decoder = BatchDecoder()
+        let members = JSONMembers()
+        let now = Moment.now
+        var number = 0
+        var failure: (any Error)?
+        try DeadLetters.forEachLine(of: path) { line in
+            number += 1
+            guard failure == nil else { return }
+            guard members.read(line), let body = Self.body(members) else {
+                counts.damagedRanges += 1
+                return damaged("\(path) line \(number): no dead letter")
+            }
+            let channel = members.integer(of: "channel").map { Int($0) }
+            do {
+                try take(try? decoder.decode(body, receivedAt: now), number, channel: channel, rows, &counts)
+            } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
+        try finish(rows, &counts)
+        return counts
+    }
+
+    /// A batch of a letter's message, or the record that was none.
+    private static func body(_ letter: JSONMembers) -> [UInt8]? {
+        if let message = letter.text(of: "message") { return Array("{\"messages\":[\(message)]}".utf8) }
+        return letter.string(of: "body")
+    }
+
+    /// Takes a record's readings, of one channel alone where a letter is about that.
+    private func take(
+        _ batch: Batch?, _ record: Int, channel: Int? = nil, _ rows: RowBuffer, _ counts: inout Counts
+    ) throws {
+        counts.records += 1
+        guard let batch else {
+            counts.invalidMessages += 1
+            return
+        }
+        counts.invalidMessages += batch.invalid.count
+        let faults = batch.faults.count {
+            channel ?? $0.channel == $0.channel
+                && selection.includes(device: batch.devices[$0.device], timestamp: $0.timestamp)
+        }
+        counts.readings += faults
+        counts.rejected += faults
+        for reading in batch.readings
+        where channel ?? reading.channel == reading.channel && selection.includes(reading, in: batch) {
+            counts.readings += 1
+            if destination == nil { continue }
+            rows.append(reading, of: batch.devices[reading.device], record: record)
+        }
+        if let destination, rows.count >= destination.statementRows { try insert(rows, destination, &counts) }
+    }
+
+    private func finish(_ rows: RowBuffer, _ counts: inout Counts) throws {
+        if let destination, !rows.isEmpty { try insert(rows, destination, &counts) }
     }
 
     private func insert(_ rows: RowBuffer, _ destination: Destination, _ counts: inout Counts) throws {
@@ -71,6 +124,7 @@ struct Replay {
         }
         counts.inserted += outcome.inserted
         counts.duplicates += outcome.duplicates
+        counts.conflicts += outcome.conflicts
         counts.rejected += outcome.refusals.count
         rows.removeAll()
     }

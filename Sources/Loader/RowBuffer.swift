@@ -40,6 +40,7 @@ final class RowBuffer {
 
     private(set) var rows: [Row] = []
     private var keys: [UInt8] = []
+    private var places: [(record: Int, offset: Int)] = []
 
     var count: Int { rows.count }
     var isEmpty: Bool { rows.isEmpty }
@@ -52,10 +53,21 @@ final class RowBuffer {
             Row(reading, key: start..<keys.count, deviceLength: device.utf8.count, record: record))
     }
 
+    /// Notes where the record of the next rows begins in its segment, in bytes.
+    func note(record: Int, at offset: Int) { places.append((record, offset)) }
+
+    /// Where a record of the rows begins, as noted.
+    func offset(ofRecord record: Int) -> Int? {
+        // Noted in the order of their numbers.
+        let index = places.partitioningIndex { $0.record >= record }
+        return index < places.count && places[index].record == record ? places[index].offset : nil
+    }
+
     /// Empties the buffer and keeps its memory.
     func removeAll() {
         rows.removeAll(keepingCapacity: true)
         keys.removeAll(keepingCapacity: true)
+        places.removeAll(keepingCapacity: true)
     }
 
     /// The rows' indices in the order of their keys' bytes; of equal keys the first appended comes first.
@@ -97,5 +109,17 @@ final class RowBuffer {
         let shorter = Int(min(a.keyLength, b.keyLength))
         let order = memcmp(base + Int(a.keyStart), base + Int(b.keyStart), shorter)
         return order != 0 ? Int(order) : Int(a.keyLength) - Int(b.keyLength)
+    }
+}
+
+extension Array {
+    /// The first index from which on `predicate` holds, in an array that it parts in two.
+    fileprivate func partitioningIndex(where predicate: (Element) -> Bool) -> Int {
+        var (low, high) = (0, count)
+        while low < high {
+            let middle = (low + high) / 2
+            if predicate(self[middle]) { high = middle } else { low = middle + 1 }
+        }
+        return low
     }
 }

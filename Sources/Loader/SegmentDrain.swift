@@ -111,6 +111,7 @@ struct SegmentDrain {
             return rejectMessage(
                 DeadLetter(reason: error.message, record: position(record.sequence), body: Array(record.body)))
         }
+        context.rows.note(record: record.sequence, at: record.range.lowerBound)
         for reading in batch.readings {
             context.rows.append(reading, of: batch.devices[reading.device], record: record.sequence)
         }
@@ -119,7 +120,7 @@ struct SegmentDrain {
             next.rejected += 1
             DeadLetter(
                 reason: fault.reason, record: position(record.sequence), message: fault.message,
-                device: batch.devices[fault.device].utf8, channel: fault.channel,
+                device: batch.devices[fault.device].utf8, channel: fault.channel, timestamp: fault.timestamp,
                 content: context.decoder.text(ofMessage: fault.message)
             ).appendLine(to: &letters)
         }
@@ -164,21 +165,42 @@ struct SegmentDrain {
         let outcome = try context.table.insert(context.rows, on: context.connection)
         reached.inserted += outcome.inserted
         reached.duplicates += outcome.duplicates
+        reached.conflicts += outcome.conflicts
         reached.rejected += outcome.refusals.count
-        for refusal in outcome.refusals { letter(refusal).appendLine(to: &letters) }
+        if !outcome.refusals.isEmpty { try append(outcome.refusals, to: &letters) }
         try context.deadLetters.append(letters)
         try context.progressTable.write(reached, of: key, on: context.connection)
         return reached
     }
 
-    /// The letter of a row that the database refused: its values, as rows do not keep their message.
-    private func letter(_ refusal: ReadingTable.Refusal) -> DeadLetter {
-        let row = context.rows.rows[Int(refusal.row)]
-        return DeadLetter(
-            reason: refusal.error.description, sqlState: refusal.error.sqlState, record: position(Int(row.record)),
-            message: Int(row.message), device: context.rows.withDevice(of: row) { Array($0) },
-            channel: Int(row.channel), timestamp: row.timestamp,
-            values: DeadLetter.Values(power: row.power, voltage: row.voltage, current: row.current))
+    /// The letters of rows that the database refused. Rows do not keep their message, so their records are read again.
+    private func append(_ refusals: [ReadingTable.Refusal], to letters: inout [UInt8]) throws {
+        let rows = context.rows.rows
+        let ordered = refusals.sorted {
+            let (a, b) = (rows[Int($0.row)], rows[Int($1.row)])
+            return (a.record, a.message, a.channel) < (b.record, b.message, b.channel)
+        }
+        var decoded: UInt32?
+        for refusal in ordered {
+            let row = rows[Int(refusal.row)]
+            if decoded != row.record { try decode(record: Int(row.record)) }
+            decoded = row.record
+            DeadLetter(
+                reason: refusal.error.description, sqlState: refusal.error.sqlState, record: position(Int(row.record)),
+                message: Int(row.message), device: context.rows.withDevice(of: row) { Array($0) },
+                channel: Int(row.channel), timestamp: row.timestamp,
+                values: DeadLetter.Values(power: row.power, voltage: row.voltage, current: row.current),
+                content: context.decoder.text(ofMessage: Int(row.message))
+            ).appendLine(to: &letters)
+        }
+    }
+
+    /// Has the decoder hold a record of the rows.
+    private func decode(record: Int) throws {
+        guard let offset = context.rows.offset(ofRecord: record) else { return }
+        let reader = try SegmentReader(file, path: segment.path, from: offset)
+        guard case .record(let found)? = try reader.next() else { return }
+        _ = try context.decoder.decode(found.body, receivedAt: found.receivedAt)
     }
 
     private func position(_ sequence: Int) -> SpoolPosition {

@@ -11,6 +11,13 @@ final class StandardOutput {
         if buffer.count >= Self.pieceBytes { try flush() }
     }
 
+    /// Makes sure that what `print` has taken is out.
+    static func finish() throws {
+        guard fflush(nil) != 0 else { return }
+        if errno == EPIPE { throw ExitCode.success }
+        throw LoaderError.output(String(cString: strerror(errno)))
+    }
+
     func flush() throws {
         var written = 0
         while written < buffer.count {

@@ -1,5 +1,6 @@
 import Readings
 import Spool
+import SystemPackage
 
 /// Reads every segment of a spool and says what is wrong with it: checksums, headers, sequence, footers, gaps.
 struct Verification {
@@ -8,38 +9,69 @@ struct Verification {
     var reconciliation: Reconciliation?
 
     func run(_ report: VerificationReport) throws {
-        var predecessor: Int?
-        for segment in try directory.segments() {
-            if let predecessor, segment.number > predecessor + 1 {
-                let missing = (predecessor + 1)..<segment.number
-                let first = SpoolPosition.digits(missing.lowerBound)
-                let name = missing.count == 1 ? first : "\(first) to \(SpoolPosition.digits(missing.upperBound - 1))"
-                report.note("segment \(name) missing: never written or removed")
-            }
-            predecessor = segment.number
+        let segments = try directory.segments()
+        var chain = SegmentChain(pruned: directory.pruneMark()?.through ?? 0)
+        try lookAround(segments, report)
+        for segment in segments {
             do {
-                try verify(segment, report)
+                try chain.add(try verify(segment, report), report)
             } catch SpoolError.disk(_, _, .noSuchFileOrDirectory) where !FileLength.exists(segment.path) {
                 // It was moved to loaded/ since it was listed, or the receiver took an empty one back.
-                try verifyMoved(segment, report)
+                try verifyMoved(segment, &chain, report)
             } catch let error as SpoolError {
                 report.problem(ofFile: segment.path, error.description)
+                chain.add(unreadable: segment.number)
             }
         }
         try reconciliation?.finish(report)
     }
 
-    private func verifyMoved(_ segment: SpoolDirectory.Segment, _ report: VerificationReport) throws {
-        guard let moved = try directory.segments().first(where: { $0.number == segment.number }) else { return }
-        try verify(moved, report)
+    /// What the folders and the loader's marks say.
+    private func lookAround(_ segments: [SpoolDirectory.Segment], _ report: VerificationReport) throws {
+        for folder in [directory.pending, directory.loaded] {
+            for name in try names(in: folder) where SpoolDirectory.number(ofFileNamed: name) == nil {
+                report.problem(
+                    ofFile: folder.appending(name), "is no segment; it is never loaded and should lie elsewhere")
+            }
+        }
+        let twice = Set(try names(in: directory.pending)).intersection(try names(in: directory.loaded))
+        for name in twice.sorted() {
+            report.problem(
+                ofFile: directory.loaded.appending(name), "lies in pending/ as well; compare the two and remove one")
+        }
+        let newest = segments.last?.number ?? 0
+        let marked = [directory.loadMark()?.segment ?? 0].filter { $0 > newest }
+        for number in Set(marked + (reconciliation?.segments(beyond: newest) ?? [])).sorted() {
+            report.problem(
+                ofFile: directory.pending,
+                "segment \(SpoolPosition.digits(number)) is missing: the loader has loaded from it")
+        }
     }
 
-    private func verify(_ segment: SpoolDirectory.Segment, _ report: VerificationReport) throws {
+    private func names(in folder: FilePath) throws(SpoolError) -> [String] {
+        do throws(Errno) {
+            return try directory.disk.names(in: folder).sorted()
+        } catch {
+            throw .disk("list", folder, error)
+        }
+    }
+
+    private func verifyMoved(
+        _ segment: SpoolDirectory.Segment, _ chain: inout SegmentChain, _ report: VerificationReport
+    ) throws {
+        guard let moved = try directory.segments().first(where: { $0.number == segment.number }) else { return }
+        try chain.add(try verify(moved, report), report)
+    }
+
+    private func verify(
+        _ segment: SpoolDirectory.Segment, _ report: VerificationReport
+    ) throws -> SegmentChain.Link {
         let reader = try SegmentFile(segment).open()
         var header: SegmentHeader?
         var sequence = 0
         var records = 0
         var isDamaged = false
+        var hasDamage = false
         reconciliation?.begin(segment.number, created: "")
         report.summary.segments += 1
         while let event = try reader.next() {
@@ -62,6 +94,7 @@ struct Verification {
             case .damage(let damage):
                 // The records in it are missing, which is said with this once.
                 isDamaged = true
+                hasDamage = true
                 report.damage(segment.path, damage)
             case .footer(let footer):
                 if footer.segment != segment.number {
@@ -78,6 +111,12 @@ struct Verification {
             }
         }
         if header == nil, reader.end > 0 { report.note("\(segment.path): its first line is no header") }
+        if let reconciliation, reconciliation.isShorterThanLoaded(reader.end) {
+            report.problem(
+                ofFile: segment.path, "has \(reader.end) bytes, but more were loaded from it; is it an older copy?")
+        }
+        return SegmentChain.Link(
+            number: segment.number, path: segment.path, header: header, records: records, hasDamage: hasDamage)
     }
 
     private func objections(to header: SegmentHeader, _ segment: SpoolDirectory.Segment) -> [String] {
@@ -88,7 +127,7 @@ struct Verification {
         if header.segment != segment.number {
             objections.append("its header says segment \(SpoolPosition.digits(header.segment)); was the file renamed?")
         }
-        if let predecessor = header.predecessor, predecessor >= header.segment {
+        if let predecessor = header.predecessor?.segment, predecessor >= header.segment {
             objections.append("its header names segment \(SpoolPosition.digits(predecessor)) as the one before it")
         }
         return objections

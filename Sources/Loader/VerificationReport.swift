@@ -75,13 +75,13 @@ final class VerificationReport {
     }
 
     /// A reading that should be in the database and is nowhere; the first ones are listed.
-    func missing(_ record: SpoolPosition, key: String) {
+    func missing(_ record: String, _ reason: String) {
         summary.database?.missing += 1
         guard summary.database?.missing ?? 0 <= Self.missingListed else {
             summary.problems += 1
             return
         }
-        add(Finding(record: record.description, reason: "reading \(key) is neither in the table nor in rejected/"))
+        add(Finding(record: record, reason: reason))
     }
 
     /// Something worth knowing that is no fault.

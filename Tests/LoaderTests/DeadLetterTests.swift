@@ -1,3 +1,4 @@
+import ArgumentParser
 import Testing
 
 @testable import Loader
@@ -46,6 +47,37 @@ struct DeadLetterTests {
         let letters = try fixture.deadLetters()
         #expect(letters.count == refused.count)
         #expect(letters.allSatisfy { $0.contains(#""sqlstate":"23514""#) && $0.contains(#""power":1000.0"#) })
+        #expect(letters.allSatisfy { $0.contains(#""message":{"src":"plug","timestamp":"#) })
+    }
+
+    /// After the cause is mended the letters go in; before, they stay what they are.
+    @Test func lettersAreTriedAgain() throws {
+        let fixture = try Fixture()
+        try fixture.sql("ALTER TABLE power_logs ADD CONSTRAINT small CHECK (power < 1000)")
+        try fixture.append(
+            Fixture.batch(
+                Fixture.message(minute: 0, power: "2000"), Fixture.message(minute: 1),
+                Fixture.message(minute: 2, power: #""much""#)), "no batch")
+        _ = try fixture.drain()
+        func replay(_ selection: String...) throws -> Replay.Counts {
+            let database = try fixture.database
+            let replay = Replay(
+                selection: try .parse(selection),
+                destination: .init(connection: try database.connect(), table: ReadingTable(name: database.table)),
+                damaged: { _ in })
+            return try replay.run(letters: try #require(DeadLetters(directory: fixture.directory).files().first))
+        }
+        var counts = try replay()
+        #expect((counts.records, counts.readings, counts.inserted, counts.rejected) == (3, 2, 0, 2))
+        #expect(counts.invalidMessages == 1)
+        try fixture.sql("ALTER TABLE power_logs DROP CONSTRAINT small")
+        #expect(try replay("--device", "other").readings == 0)
+        counts = try replay()
+        #expect((counts.inserted, counts.rejected) == (1, 1))
+        counts = try replay()
+        #expect((counts.inserted, counts.duplicates, counts.conflicts) == (0, 1, 0))
+        #expect(try fixture.count() == 2)
+        #expect(try fixture.deadLetters().count == 3)
     }
 
     @Test func aNumberOutOfTheColumnsRangeIsRefusedByItself() throws {

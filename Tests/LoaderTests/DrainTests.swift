@@ -46,6 +46,21 @@ struct DrainTests {
             try fixture.rows("SELECT power, count(*) FROM power_logs GROUP BY 1 ORDER BY 1") == ["1 10", "2 5", "4 5"])
     }
 
+    /// Duplicates with other values than the row that is there are counted apart, whatever the columns' types.
+    @Test(arguments: [("double precision", "timestamptz"), ("real", "timestamp"), ("numeric(8,1)", "timestamptz")])
+    func otherValuesForTheSameKeyAreConflicts(number: String, time: String) throws {
+        let fixture = try Fixture()
+        try fixture.sql("ALTER TABLE power_logs ALTER power TYPE \(number), ALTER timestamp TYPE \(time)")
+        try fixture.append(Fixture.batch(minutes: 0..<10, power: "8.9"))
+        let first = try fixture.drain()
+        #expect((first.inserted, first.duplicates, first.conflicts) == (10, 0, 0))
+        try fixture.append(Fixture.batch(minutes: 0..<5, power: "8.9"), Fixture.batch(minutes: 3..<12, power: "9"))
+        try fixture.append(Fixture.batch(minutes: 11..<12, power: "9"), Fixture.batch(minutes: 11..<12, power: "10"))
+        let second = try fixture.drain()
+        #expect((second.inserted, second.duplicates, second.conflicts) == (2, 14, 8))
+        #expect(try fixture.rows("SELECT duplicates, conflicts FROM spool_progress") == ["14 8"])
+    }
+
     @Test func rowsOfOthersStayAsTheyAre() throws {
         let fixture = try Fixture()
         try fixture.sql(

@@ -41,16 +41,101 @@ struct VerificationTests {
         #expect(summary.findings[1].record == "00000001:2")
     }
 
-    @Test func aMissingSegmentIsNoted() throws {
+    /// Four sealed segments of three records each.
+    private func fourSegments() throws -> Fixture {
         let fixture = try Fixture()
         for minute in 0..<4 {
-            try fixture.append(Fixture.batch(minutes: minute..<(minute + 1)))
+            for record in 0..<3 {
+                try fixture.append(Fixture.batch(minutes: minute..<(minute + 1), device: "plug-\(record)"))
+            }
             fixture.seal()
         }
-        for number in [1, 3] { try SystemDisk().remove(try fixture.segment(number).path) }
+        return fixture
+    }
+
+    /// Invariant 7: what is gone shows, whoever took it away.
+    @Test(arguments: [[1], [3], [1, 3], [2, 3]])
+    func missingSegmentsAreFound(gone: [Int]) throws {
+        let fixture = try fourSegments()
+        for number in gone { try SystemDisk().remove(try fixture.segment(number).path) }
+        let findings = try verify(fixture).findings.map(\.reason)
+        // A run of missing ones is missed by its follower.
+        let missed = gone.filter { !gone.contains($0 + 1) }
+        #expect(findings.count == missed.count)
+        for (number, finding) in zip(missed, findings) {
+            #expect(finding.hasPrefix("segment 0000000\(number), which it follows, is missing"))
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func theNewestSegmentIsMissedByWhoHasLoadedFromIt(withDatabase: Bool) throws {
+        let fixture = try fourSegments()
+        _ = try fixture.drain()
+        if withDatabase { try SystemDisk().remove(fixture.path.appending("loaded.json")) }
+        try SystemDisk().remove(try fixture.segment(4).path)
+        #expect(
+            try verify(fixture).findings.map(\.reason) == ["segment 00000004 is missing: the loader has loaded from it"]
+        )
+    }
+
+    @Test func whatTheRetentionTookIsNotMissed() throws {
+        let fixture = try fourSegments()
+        let first = try fixture.bytes(1)
+        _ = try fixture.drain { $0.retention.bytes = 0 }
+        #expect(
+            try verify(fixture) == VerificationReport.Summary(segments: 1, records: 3, database: .init(readings: 3)))
+        // Put back, it is stale.
+        try Data(first).write(to: URL(filePath: fixture.directory.loaded.appending("00000001.spool").string))
         let summary = try verify(fixture)
-        #expect(summary.notes == ["segment 00000003 missing: never written or removed"])
-        #expect(summary.problems == 0)
+        #expect(summary.problems == 1 && summary.findings[0].reason.hasPrefix("the retention had removed it"))
+        _ = try fixture.drain { $0.retention.bytes = 0 }
+        #expect(try verify(fixture).problems == 0)
+    }
+
+    @Test func anOlderCopyOfASegmentIsFound() throws {
+        let fixture = try fourSegments()
+        let whole = try fixture.bytes(2)
+        let ends = whole.indices.filter { whole[$0] == UInt8(ascii: "\n") }
+        // Header and two records, as it was before the third.
+        try fixture.overwrite(2, whole[...ends[2]])
+        #expect(
+            try verify(fixture).findings.map(\.reason) == [
+                "has 2 records, but had 3 when segment 00000003 was begun; its end is missing"
+            ])
+        try fixture.overwrite(2, whole)
+        try fixture.append(Fixture.batch(minutes: 0..<3))
+        _ = try fixture.drain()
+        let live = try fixture.bytes(5)
+        try fixture.overwrite(5, live.prefix(live.count / 2))
+        #expect(try verify(fixture).findings.contains { $0.reason.hasSuffix("is it an older copy?") })
+    }
+
+    @Test func whatDoesNotBelongIsFound() throws {
+        let fixture = try fourSegments()
+        _ = try fixture.drain()
+        for name in ["pending/notes.txt", "loaded/00000002.spool.bak"] {
+            try Data("x".utf8).write(to: URL(filePath: fixture.path.appending(name).string))
+        }
+        try Data(try fixture.bytes(3)).write(
+            to: URL(filePath: fixture.directory.pending.appending("00000003.spool").string))
+        #expect(try verify(fixture).problems == 3)
+    }
+
+    /// Invariant 8: what cannot be loaded is in `rejected/`, or it is missed.
+    @Test func lettersThatAreGoneAreMissed() throws {
+        let fixture = try Fixture()
+        try fixture.append(
+            Fixture.batch(
+                Fixture.message(minute: 0), #"{"src":"","timestamp":1,"params":{}}"#,
+                Fixture.message(minute: 1, power: #""much""#)), "no batch")
+        _ = try fixture.drain()
+        #expect(
+            try verify(fixture).database
+                == VerificationReport.Database(readings: 2, rejected: 1, missing: 0, notLoadedYet: 0))
+        for file in try DeadLetters(directory: fixture.directory).files() { try SystemDisk().remove(file) }
+        let summary = try verify(fixture)
+        #expect((summary.problems, summary.database?.missing) == (3, 3))
+        #expect(summary.findings.compactMap(\.record) == ["00000001:1", "00000001:1", "00000001:2"])
     }
 
     @Test func aGapInTheSequenceIsFound() throws {

@@ -7,7 +7,8 @@ struct DrainCommand: LoaderCommand {
         abstract: "Load what the spool holds, each reading once.",
         discussion: """
             Segments that are wholly loaded move to loaded/; what cannot be loaded goes to rejected/ with its reason. \
-            Damaged byte ranges are logged and passed over; 'shelly-loader verify' lists them again.
+            Damaged byte ranges are logged and passed over, which ends the run with exit code 1; 'shelly-loader verify' \
+            lists them again.
             """)
 
     @OptionGroup var options: CommonOptions
@@ -31,6 +32,8 @@ struct DrainCommand: LoaderCommand {
         if follow { return try drain.follow(report) }
         defer { json ? printJSON(report.summary) : print(report.summary.text) }
         try drain.run(report)
-        if report.summary.problems > 0, !interruption.isRequested { throw ExitCode.failure }
+        if report.summary.problems + report.summary.damagedRanges > 0, !interruption.isRequested {
+            throw ExitCode.failure
+        }
     }
 }

@@ -19,6 +19,7 @@ extension LoaderCommand {
         signal(SIGPIPE, SIG_IGN)
         do {
             try execute()
+            try StandardOutput.finish()
         } catch let error as PostgresError where error.isTemporary || error.isRetryable {
             complain("\(error.asAway); \(Self.whenAway)")
             throw ExitCode.databaseAway

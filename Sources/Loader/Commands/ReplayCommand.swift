@@ -9,11 +9,15 @@ struct ReplayCommand: LoaderCommand {
         abstract: "Insert again what segments hold.",
         discussion: """
             Readings that the table has are left as they are, so it can be repeated. The spool's progress is not moved, \
-            no file is moved, and what cannot be inserted is counted but not set aside again.
+            no file is moved, and what cannot be inserted is counted but not set aside again. With --rejected it is the dead \
+            letters that are tried again, after their cause was mended.
+            Exit code 1 when a file is damaged or holds nothing.
             """)
 
     @OptionGroup var options: CommonOptions
     @OptionGroup var selection: ReadingSelection
+    @Flag(help: "Try dead letters again: the given files, or all of the spool's rejected/.")
+    var rejected = false
     @Argument(help: "Files or segment numbers, files from elsewhere included; without any, the whole spool.")
     var files: [String] = []
     @Flag(help: "Count what would be inserted again, without asking the database.")
@@ -23,10 +27,26 @@ struct ReplayCommand: LoaderCommand {
 
     func execute() throws {
         let settings = try options.settings()
-        let files = try SegmentFile.named(files, in: settings.spool)
+        let work = try work(settings)
         let destination = try dryRun ? nil : destination(settings)
         let replay = Replay(selection: selection, destination: destination, damaged: complain)
-        for file in files { show(try replay.run(file), of: file.path) }
+        var isFlawed = false
+        for (path, run) in work {
+            let counts = try run(replay)
+            show(counts, of: path)
+            if counts.records == 0, !files.isEmpty { complain("\(path): holds no record") }
+            if counts.damagedRanges > 0 || (counts.records == 0 && !files.isEmpty) { isFlawed = true }
+        }
+        if isFlawed { throw ExitCode.failure }
+    }
+
+    /// What is to be replayed, file by file.
+    private func work(_ settings: Settings) throws -> [(FilePath, (Replay) throws -> Replay.Counts)] {
+        guard rejected else {
+            return try SegmentFile.named(files, in: settings.spool).map { file in (file.path, { try $0.run(file) }) }
+        }
+        let paths = try files.isEmpty ? DeadLetters(directory: settings.spool()).files() : files.map { FilePath($0) }
+        return paths.map { path in (path, { try $0.run(letters: path) }) }
     }
 
     private func destination(_ settings: Settings) throws -> Replay.Destination {
@@ -41,8 +61,12 @@ struct ReplayCommand: LoaderCommand {
         let fate =
             dryRun
             ? "nothing inserted (dry run)"
-            : "\(counts.inserted) inserted, \(counts.duplicates) duplicates, \(counts.rejected) rejected"
-        print("\(file): \(counts.records) records, \(counts.readings) readings selected: \(fate)")
+            : "\(counts.inserted) inserted, \(counts.duplicates) duplicates (\(counts.conflicts) with other values), "
+                + "\(counts.rejected) rejected"
+        let flaws =
+            counts.invalidMessages + counts.damagedRanges == 0
+            ? "" : "; \(counts.invalidMessages) invalid messages, \(counts.damagedRanges) damaged ranges"
+        print("\(file): \(counts.records) records, \(counts.readings) readings selected: \(fate)\(flaws)")
     }
 
     private struct Line: Encodable {
