@@ -16,11 +16,13 @@ final class Rig: @unchecked Sendable {
     private var receiver: Process?
     private var loader: Process?
 
-    var spool: String { directory + "/spool" }
+    /// Where the programs' spool is; may be changed while none of them runs.
+    var spool: String
     private var cluster: String { directory + "/postgres" }
 
     init() throws {
         directory = NSTemporaryDirectory() + "shelly-e2e-" + UUID().uuidString.prefix(8)
+        spool = directory + "/spool"
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         try startDatabase()
         try expect(load("migrate"), status: 0)
@@ -89,12 +91,15 @@ final class Rig: @unchecked Sendable {
     }
 
     /// Starts a program in the background, its standard error in a file of that name.
+    ///
+    /// - Parameter wrapper: a command that becomes the program in the end, such as `strace -D`.
     private func start(
-        _ program: String, _ arguments: [String], environment: [String: String], log: String
+        _ program: String, _ arguments: [String], environment: [String: String], under wrapper: [String], log: String
     ) throws -> Process {
         let process = Process()
-        process.executableURL = URL(fileURLWithPath: Self.binaries! + "/" + program)
-        process.arguments = arguments
+        let command = wrapper + [Self.binaries! + "/" + program] + arguments
+        process.executableURL = URL(fileURLWithPath: command[0])
+        process.arguments = Array(command.dropFirst())
         _ = FileManager.default.createFile(atPath: log, contents: nil)
         process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: log))
         process.standardOutput = FileHandle.nullDevice
@@ -107,9 +112,9 @@ final class Rig: @unchecked Sendable {
     }
 
     /// Starts the receiver and waits until it listens, on the port that it had before.
-    func startReceiver(_ environment: [String: String] = [:]) throws {
+    func startReceiver(_ environment: [String: String] = [:], under wrapper: [String] = []) throws {
         let log = directory + "/receiver.log"
-        let process = try start("shelly-receiver", [], environment: environment, log: log)
+        let process = try start("shelly-receiver", [], environment: environment, under: wrapper, log: log)
         receiver = process
         try wait("the receiver does not listen") {
             let text = try String(contentsOfFile: log, encoding: .utf8)
@@ -135,14 +140,19 @@ final class Rig: @unchecked Sendable {
         return receiver.map { end($0, signal) } ?? 0
     }
 
+    /// The receiver's process, 0 when there is none.
+    var receiverProcess: Int32 { receiver?.processIdentifier ?? 0 }
+
     /// Sends the receiver a signal and does not wait for what it does.
     func signalReceiver(_ signal: Int32) {
         if let receiver { kill(receiver.processIdentifier, signal) }
     }
 
-    func startLoader(_ arguments: String..., environment: [String: String] = [:]) throws {
+    func startLoader(
+        _ arguments: String..., environment: [String: String] = [:], under wrapper: [String] = []
+    ) throws {
         loader = try start(
-            "shelly-loader", arguments, environment: environment, log: directory + "/loader.log")
+            "shelly-loader", arguments, environment: environment, under: wrapper, log: directory + "/loader.log")
     }
 
     @discardableResult

@@ -1,0 +1,137 @@
+import Foundation
+import Testing
+
+/// `kill -9` before every system call that matters, one after the other; before one is after the one before. Afterwards
+/// what was acknowledged is there, once, and the counts are right (invariants 1, 2, 3, 4, 6 and 8).
+@Suite(
+    .serialized, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"),
+    .enabled(if: Strace.obstacle == nil, "\(Strace.obstacle ?? "")"))
+struct KillPointTests {
+    let rig: Rig
+
+    init() throws { rig = try Rig() }
+
+    /// Segments so small that four batches fill one and begin another.
+    private let settings = ["SPOOL_SEGMENT_BYTES": "4096"]
+
+    /// Kills at the first, second, … call of a kind, until there is none to be killed at, and returns how many there were.
+    private func killPoints(_ call: String, _ survives: (_ injection: String) throws -> Bool) throws -> Int {
+        for number in 1..<100 {
+            try rig.beginAgain()
+            if try survives("\(call):signal=KILL:when=\(number)") {
+                print("killed at each of \(number - 1) calls of \(call)")
+                return number - 1
+            }
+        }
+        throw Rig.Failure(description: "there is no end of \(call)")
+    }
+
+    /// The files of a spool that is being made.
+    private var spoolPaths: [String] {
+        ["", "/spool.json", "/receiver.lock", "/loader.lock", "/pending", "/loaded", "/rejected"].map { rig.spool + $0 }
+    }
+
+    @Test func receiverKilledWhileItMakesItsSpoolStartsAgain() throws {
+        for call in ["mkdir", "openat", "pwrite64", "fdatasync", "link", "unlink", "fsync"] {
+            let points = try killPoints(call) { injection in
+                let killer = Strace.around(injection, paths: call == "openat" ? spoolPaths : [])
+                let isStarted = (try? rig.startReceiver(settings, under: killer)) != nil
+                let status = rig.stopReceiver()
+                #expect(isStarted || status == -SIGKILL)
+                let book = BatchBook()
+                try rig.startReceiver(settings)
+                try book.post("plug", through: RawClient(port: rig.port), expecting: 200)
+                #expect(rig.stopReceiver() == 0)
+                try rig.expectLoaded(book)
+                return isStarted
+            }
+            #expect(points >= 1, "\(call)")
+        }
+    }
+
+    @Test func receiverKilledAtEveryCallOfItsWorkKeepsWhatItAcknowledged() throws {
+        for call in ["openat", "pwrite64", "fdatasync", "fsync", "writev"] {
+            let points = try killPoints(call) { injection in
+                let book = BatchBook()
+                try rig.startReceiver(settings)
+                var status: Int32 = 0
+                try Strace.injecting(injection, into: rig) {
+                    let client = try RawClient(port: rig.port)
+                    for batch in 0..<4 {
+                        guard (try? book.post("plug-\(batch)", through: client)) != nil else { break }
+                    }
+                    // The footer is written, and synchronized, at the end.
+                    status = rig.stopReceiver()
+                }
+                #expect(status == -SIGKILL || status == 0 && book.acknowledged == 4)
+
+                try rig.startReceiver(settings)
+                #expect(rig.lost(try rig.readingsInSpool(), book) == 0, "\(injection)")
+                try rig.expect(rig.load("drain"), status: 0)
+                #expect(rig.lost(try rig.readingsInTable(), book) == 0, "\(injection)")
+                try rig.expectLedgerKnows(book)
+                #expect(rig.stopReceiver() == 0)
+                try rig.expectLoaded(book)
+                return status == 0
+            }
+            // Two segments of four batches: as many writes and syncs, two syncs of the directory, four answers.
+            #expect(points >= (call == "fsync" ? 2 : 4), "\(call)")
+        }
+    }
+
+    @Test func loaderKilledAtEveryCallLoadsOnceAndDropsNothing() throws {
+        let (model, book) = try spooled()
+        for call in ["openat", "fdatasync", "sendto", "write", "fsync", "pwrite64", "rename"] {
+            let points = try killPoints(call) { injection in
+                try FileManager.default.copyItem(atPath: model, toPath: rig.spool)
+                try rig.startLoader(
+                    "drain", environment: ["LOADER_STATEMENT_ROWS": "30", "LOG_LEVEL": "warning"],
+                    under: Strace.around(injection, paths: call == "openat" ? loaderPaths : []))
+                let status = rig.awaitLoader()
+                #expect(status == 0 || status == -SIGKILL)
+                // A transaction's rows and progress come together, and never before the dead letters.
+                let letters = try rig.deadLetteredDevices()
+                for device in try rig.readingsInTable().keys { #expect(letters.contains(device), "\(injection)") }
+
+                try rig.expectLoaded(book)
+                #expect(try rig.deadLetteredDevices() == Set(book.all.keys))
+                #expect(try FileManager.default.contentsOfDirectory(atPath: rig.spool + "/pending") == [])
+                #expect(try rig.query(Self.progressAddsUp(to: book)) == "t", "\(injection)")
+                return status == 0
+            }
+            #expect(points >= 2, "\(call)")
+        }
+    }
+
+    private static func progressAddsUp(to book: BatchBook) -> String {
+        """
+        SELECT bool_and(finished) AND sum(inserted) = \(book.readings * book.all.count)
+            AND sum(readings) = sum(inserted + duplicates + rejected) AND sum(rejected) = \(book.all.count)
+        FROM spool_progress
+        """
+    }
+
+    /// A spool of two segments, each batch with a reading that will be dead-lettered.
+    private func spooled() throws -> (path: String, BatchBook) {
+        let book = BatchBook(hasFault: true)
+        try rig.startReceiver(settings)
+        let client = try RawClient(port: rig.port)
+        for batch in 0..<5 { try book.post("plug-\(batch)", through: client) }
+        #expect(rig.stopReceiver() == 0)
+        return (rig.spool, book)
+    }
+
+    /// Those that the loader opens.
+    private var loaderPaths: [String] {
+        let segments = (1...2).map { String(format: "/pending/%08d.spool", $0) }
+        return spoolPaths + (segments + ["/loaded.json.new"]).map { rig.spool + $0 }
+    }
+}
+
+extension Rig {
+    /// The devices that `rejected/` names.
+    func deadLetteredDevices() throws -> Set<String> {
+        let script = #"cat "$0"/rejected/*.ndjson 2>/dev/null | grep -o '"device_id":"[^"]*' | cut -d'"' -f4 | sort -u"#
+        return Set(try run("/bin/bash", ["-c", script, spool]).text.split(separator: "\n").map(String.init))
+    }
+}
