@@ -17,7 +17,11 @@ ca-certificates | test -e /etc/ssl/certs/ca-certificates.crt | SwiftPM fetches d
 git             | command -v git               | SwiftPM fetches dependencies with it
 jq              | command -v jq                | the demo makes batches and reads answers with it
 shellcheck      | command -v shellcheck        | make test lints these scripts
-strace          | command -v strace            | a test checks the order of fdatasync and answer
+strace          | command -v strace            | tests make system calls fail, and kill before a given one
+faketime        | faketime_library             | a test sets the clock of a receiver
+e2fsprogs       | root_command mkfs.ext4       | tests cut the power of a file system of their own, and fill it
+mount           | root_command losetup         | the same: a file as a disk
+util-linux      | command -v prlimit           | tests take file descriptors away from a receiver
 '
 
 main() {
@@ -53,6 +57,15 @@ require_swift() {
 
 header() {
     test -e "/usr/include/$1" || test -e "/usr/include/postgresql/$1" || test -e "/usr/local/include/$1"
+}
+
+# Commands for root are not on everybody's PATH.
+root_command() {
+    PATH=$PATH:/usr/sbin:/sbin command -v "$1"
+}
+
+faketime_library() {
+    compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1'
 }
 
 postgres_server() {

@@ -1,0 +1,309 @@
+import Foundation
+import Synchronization
+import Testing
+
+/// Disks that fail, dawdle, are full or read-only, too few files and a wrong clock. What fails is a 503 and counts as new
+/// afterwards, nothing acknowledged is lost, and ingest comes back by itself (invariants 1, 2, 4, 5, 10 and 11).
+@Suite(.serialized, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
+struct DiskFaultTests {
+    let rig: Rig
+    let book = BatchBook()
+
+    init() throws { rig = try Rig() }
+
+    /// Every batch fills a segment, so that each one begins a segment, seals it and needs all of the calls.
+    private static let segmentABatch = ["SPOOL_SEGMENT_BYTES": "4096"]
+
+    /// Restarts after a kill and compares everything with the book.
+    private func expectKept(_ book: BatchBook) throws {
+        rig.stopReceiver(SIGKILL)
+        try rig.startReceiver(["SPOOL_RESERVE_BYTES": "0"])
+        #expect(rig.lost(try rig.readingsInSpool(), book) == 0)
+        try rig.expectLedgerKnows(book)
+        #expect(rig.stopReceiver() == 0)
+        try rig.expectLoaded(book)
+    }
+
+    private static let faults = [
+        "openat:error=EIO", "pwrite64:error=EIO", "pwrite64:error=ENOSPC", "fdatasync:error=EIO", "fsync:error=EIO",
+    ]
+
+    @Test(.enabled(if: Strace.obstacle == nil, "\(Strace.obstacle ?? "")"))
+    func oneFailedCallFailsItsBatchAlone() throws {
+        for fault in Self.faults {
+            try rig.beginAgain()
+            try oneFailedCallFailsItsBatchAlone(fault)
+        }
+    }
+
+    private func oneFailedCallFailsItsBatchAlone(_ fault: String) throws {
+        let book = BatchBook(readings: 60)
+        try rig.startReceiver(Self.segmentABatch)
+        let client = try RawClient(port: rig.port)
+        try book.post("before", through: client, expecting: 200)
+        try Strace.injecting(fault + ":when=1", into: rig) {
+            try book.post("struck", through: client, expecting: 503)
+            // The same batch, and all of it counts as new.
+            try book.post("struck", through: client, expecting: 200)
+        }
+        try book.post("after", through: client, expecting: 200)
+        try expectKept(book)
+    }
+
+    @Test(.enabled(if: Strace.obstacle == nil, "\(Strace.obstacle ?? "")"))
+    func ingestComesBackByItselfWhenTheDiskDoes() throws {
+        for fault in Self.faults {
+            try rig.beginAgain()
+            try ingestComesBackByItselfWhenTheDiskDoes(fault)
+        }
+    }
+
+    private func ingestComesBackByItselfWhenTheDiskDoes(_ fault: String) throws {
+        let book = BatchBook(readings: 60)
+        try rig.startReceiver(Self.segmentABatch)
+        let client = try RawClient(port: rig.port)
+        try book.post("before", through: client, expecting: 200)
+        try Strace.injecting(fault, into: rig) {
+            for batch in 0..<5 { try book.post("struck-\(batch)", through: client, expecting: 503) }
+            #expect(try rig.get("/readyz").status == 503)
+            #expect(try rig.get("/healthz").status == 200)
+        }
+        for batch in 0..<5 { try book.post("struck-\(batch)", through: client, expecting: 200) }
+        #expect(try rig.get("/readyz").status == 200)
+        // What never became durable leaves nothing behind that could fill a disk.
+        #expect(try rig.segmentNames().count == 6)
+        try expectKept(book)
+    }
+
+    @Test(.enabled(if: Strace.obstacle == nil, "\(Strace.obstacle ?? "")"))
+    func aSlowDiskIsWaitedForOnceByAllAndByNobodyElse() throws {
+        try rig.startReceiver()
+        let delay = 0.3
+        let slowest = Mutex(0.0)
+        try Strace.injecting("fdatasync:delay_enter=\(Int(delay * 1e6))", into: rig) {
+            rig.concurrently(16) { [rig, book] client in
+                let answer = try book.post("plug-\(client)", through: RawClient(port: rig.port))
+                // Nobody is answered before the sync (invariant 1).
+                #expect(answer.status == 200 && answer.seconds >= delay)
+                slowest.withLock { $0 = max($0, answer.seconds) }
+                if client == 0 { #expect(try rig.get("/healthz").seconds < delay) }
+            }
+        }
+        // Those that come while a sync is under way share the next one.
+        #expect(slowest.withLock { $0 } < 8 * delay)
+        try expectKept(book)
+    }
+
+    @Test func aShortWriteIsNeverAcknowledged() throws {
+        // A limit on a file's length makes the kernel take a part of a write and refuse the rest. Its signal is ignored.
+        try rig.startReceiver(under: ["/bin/sh", "-c", #"trap '' XFSZ; exec "$0" "$@""#])
+        let client = try RawClient(port: rig.port)
+        for batch in 0..<3 { try book.post("before-\(batch)", through: client, expecting: 200) }
+        let first = rig.spool + "/pending/00000001.spool"
+        let length = try rig.fileLength(first)
+        try rig.limitReceiver("fsize", to: length + 100)
+        try book.post("cut", through: client, expecting: 503)
+        #expect(try rig.fileLength(first) == length + 100)
+        // The next segment has room (invariants 4 and 5).
+        try book.post("cut", through: client, expecting: 200)
+        #expect(try rig.segmentNames() == ["00000001.spool", "00000002.spool"])
+        try expectKept(book)
+    }
+
+    @Test(
+        .enabled(if: MountedDisk.obstacle == nil, "\(MountedDisk.obstacle ?? "")"),
+        arguments: [MountedDisk.Kind.ext4, .tmpfs])
+    func aFullFileSystemIsRefusedHonestlyAndServesAgainWhenItIsFreed(kind: MountedDisk.Kind) throws {
+        try withDisk(MountedDisk(kind, megabytes: 16)) { disk in
+            // No reserve, so that it is the file system that refuses, with a write cut short where it likes.
+            try rig.startReceiver(["SPOOL_RESERVE_BYTES": "0", "SPOOL_SEGMENT_BYTES": "262144"])
+            let ballast = disk.path + "/ballast"
+            let client = try RawClient(port: rig.port)
+            try book.post("before", through: client, expecting: 200)
+            // Somebody else fills the disk while clients post.
+            rig.concurrently(4) { [rig, book] role in
+                guard role < 3 else { return try fill(ballast) }
+                book.postUntilRefused("plug-\(role)", through: try RawClient(port: rig.port))
+            }
+            for batch in 0..<5 { try book.post("full-\(batch)", through: client, expecting: 503) }
+            #expect(try rig.get("/healthz").status == 200)
+            try FileManager.default.removeItem(atPath: ballast)
+            for device in book.devices(.refused) {
+                try book.post(device, through: client, expecting: 200)
+            }
+            #expect(try rig.get("/readyz").status == 200)
+            try expectKept(book)
+        }
+    }
+
+    @Test(.enabled(if: MountedDisk.obstacle == nil, "\(MountedDisk.obstacle ?? "")"))
+    func noRoomForAnotherFileIsA503UntilThereIsSome() throws {
+        // The bytes are there and the inodes are not, which statvfs(3) does not warn of.
+        let book = BatchBook(readings: 60)
+        try withDisk(MountedDisk(.tmpfs, megabytes: 64, options: ",nr_inodes=16")) { disk in
+            try rig.startReceiver(Self.segmentABatch.merging(["SPOOL_RESERVE_BYTES": "0"]) { $1 })
+            var number = 0
+            let client = try RawClient(port: rig.port)
+            while try book.post("plug-\(number)", through: client).status == 200 {
+                number += 1
+                try #require(number < 16)
+            }
+            #expect(number > 0)
+            try book.post("plug-\(number)", through: client, expecting: 503)
+            try disk.remount("nr_inodes=200")
+            try book.post("plug-\(number)", through: client, expecting: 200)
+            try expectKept(book)
+        }
+    }
+
+    @Test(.enabled(if: MountedDisk.obstacle == nil, "\(MountedDisk.obstacle ?? "")"))
+    func aReadOnlySpoolRefusesAndServesAgainWhenItIsWritable() throws {
+        let book = BatchBook(readings: 60)
+        try withDisk(MountedDisk(.ext4, megabytes: 16)) { disk in
+            let settings = Self.segmentABatch.merging(["SPOOL_RESERVE_BYTES": "0"]) { $1 }
+            try rig.startReceiver(settings)
+            let client = try RawClient(port: rig.port)
+            try book.post("before", through: client, expecting: 200)
+            // A file system with files open for writing cannot be made read-only, the folder in it can.
+            try rig.expect(rig.run("/usr/bin/chattr", ["+i", rig.spool + "/pending"]), status: 0)
+            for batch in 0..<3 { try book.post("struck-\(batch)", through: client, expecting: 503) }
+            #expect(try rig.get("/readyz").status == 503)
+            #expect(try rig.get("/healthz").status == 200)
+            let drained = try rig.load("drain")
+            #expect(drained.status == 1 && drained.text.contains(rig.spool + "/pending/"), "\(drained.text)")
+            try rig.expect(rig.run("/usr/bin/chattr", ["-i", rig.spool + "/pending"]), status: 0)
+            #expect(try rig.get("/readyz").status == 200)
+            for batch in 0..<3 { try book.post("struck-\(batch)", through: client, expecting: 200) }
+
+            // A start on a read-only file system says what is wrong.
+            rig.stopReceiver(SIGKILL)
+            try disk.remount("ro")
+            let refused = try rig.run(Rig.binaries! + "/shelly-receiver", ["--spool", rig.spool, "--port", "0"])
+            #expect(refused.status == 1 && refused.text.contains("Read-only file system"), "\(refused.text)")
+            try disk.remount("rw")
+            try expectKept(book)
+        }
+    }
+
+    @Test func tooFewFileDescriptorsAreA503UntilThereAreMore() throws {
+        let book = BatchBook(readings: 60)
+        try rig.startReceiver(Self.segmentABatch)
+        let client = try RawClient(port: rig.port)
+        try book.post("before", through: client, expecting: 200)
+        // As many as are open: no segment can be created, no connection accepted.
+        let open = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(rig.receiverProcess)/fd").count
+        try rig.limitReceiver("nofile", to: open)
+        for batch in 0..<3 { try book.post("struck-\(batch)", through: client, expecting: 503) }
+        // It waits to be accepted, and is served when there is room.
+        let waiting = try RawClient(port: rig.port)
+        try waiting.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        try book.post("struck-0", through: client, expecting: 503)
+        try rig.limitReceiver("nofile", to: 1024)
+        #expect(try waiting.receive().hasPrefix("HTTP/1.1 200 "))
+        for batch in 0..<3 { try book.post("struck-\(batch)", through: client, expecting: 200) }
+        try book.post("another", through: RawClient(port: rig.port), expecting: 200)
+        try expectKept(book)
+    }
+
+    private static let faketime: String? =
+        ["x86_64", "aarch64"].map { "/usr/lib/\($0)-linux-gnu/faketime/libfaketimeMT.so.1" }
+        .first { FileManager.default.isReadableFile(atPath: $0) }
+
+    @Test(.enabled(if: faketime != nil, "faketime is not installed"))
+    func aClockSetForwardAndBackLosesNothing() throws {
+        // Forward by more than a segment is kept (14 days), and back before the first batch.
+        let clock = rig.directory + "/clock"
+        func set(_ offset: String) throws { try offset.write(toFile: clock, atomically: true, encoding: .utf8) }
+        try set("+0")
+        try rig.startReceiver([
+            "LD_PRELOAD": try #require(Self.faketime), "FAKETIME_TIMESTAMP_FILE": clock, "FAKETIME_NO_CACHE": "1",
+            "DONT_FAKE_MONOTONIC": "1", "SPOOL_SEGMENT_BYTES": "4096",
+        ])
+        let client = try RawClient(port: rig.port)
+        for (step, offset) in ["+0", "+30d", "-20h", "+0"].enumerated() {
+            try set(offset)
+            for batch in 0..<4 { try book.post("plug-\(step)-\(batch)", through: client, expecting: 200) }
+            try rig.expect(rig.load("drain"), status: 0)
+        }
+        let created = try rig.segmentNames().compactMap { name in
+            let segment = try String(contentsOfFile: rig.segmentPath(name), encoding: .utf8)
+            return segment.range(of: #""created":"[^"]*"#, options: .regularExpression).map { String(segment[$0]) }
+        }
+        // The clock was really another one: numbers and times disagree, and it is the numbers that count.
+        #expect(created.sorted() != created)
+        try expectKept(book)
+        // A clock that was wrong for a while makes the loader remove nothing.
+        #expect(try rig.segmentNames().first == "00000001.spool")
+    }
+
+    @Test func twoReceiversAndTwoLoadersAtOnceDoTheWorkOfOne() throws {
+        // Invariant 10, under load: whoever comes second is refused, and disturbs nothing.
+        try rig.startReceiver()
+        let isOver = Flag()
+        let loaded = Mutex(0)
+        rig.concurrently(4 + 1 + 2) { [rig, book] role in
+            switch role {
+            case 0..<4:
+                let client = try RawClient(port: rig.port)
+                for batch in 0..<100 { try book.post("plug-\(role)-\(batch)", through: client, expecting: 200) }
+                isOver.set()
+            case 4:
+                while !isOver.isSet {
+                    let second = try rig.run(Rig.binaries! + "/shelly-receiver", ["--spool", rig.spool, "--port", "0"])
+                    #expect(second.status == 1 && second.text.contains(rig.spool), "\(second.text)")
+                }
+            default:
+                while !isOver.isSet {
+                    let drained = try rig.load("drain")
+                    #expect(drained.status == 0 || drained.status == 1 && drained.text.contains(rig.spool))
+                    if drained.status == 0 { loaded.withLock { $0 += 1 } }
+                }
+            }
+        }
+        #expect(book.acknowledged == 400)
+        #expect(loaded.withLock { $0 } > 0)
+        try expectKept(book)
+    }
+
+    /// With the spool on the disk, which is gone afterwards.
+    private func withDisk(_ disk: MountedDisk, _ body: (MountedDisk) throws -> Void) throws {
+        rig.spool = disk.path + "/spool"
+        defer {
+            rig.stopReceiver(SIGKILL)
+            #expect(throws: Never.self) { try disk.unmount() }
+        }
+        try body(disk)
+    }
+}
+
+/// Writes a file until the disk is full.
+private func fill(_ path: String) throws {
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else { throw Rig.Failure(description: "cannot create \(path): errno \(errno)") }
+    defer { close(descriptor) }
+    let piece = [UInt8](repeating: 0, count: 4096)
+    while write(descriptor, piece, piece.count) > 0 {}
+    #expect(errno == ENOSPC)
+}
+
+extension Rig {
+    /// The spool's segments in order, wherever they lie.
+    fileprivate func segmentNames() throws -> [String] {
+        try ["/pending", "/loaded"].flatMap { try FileManager.default.contentsOfDirectory(atPath: spool + $0) }.sorted()
+    }
+
+    fileprivate func segmentPath(_ name: String) -> String {
+        let pending = spool + "/pending/" + name
+        return access(pending, F_OK) == 0 ? pending : spool + "/loaded/" + name
+    }
+
+    fileprivate func fileLength(_ path: String) throws -> Int {
+        (try FileManager.default.attributesOfItem(atPath: path)[.size] as? NSNumber)?.intValue ?? 0
+    }
+
+    /// Sets a limit of the running receiver (prlimit(1)).
+    fileprivate func limitReceiver(_ resource: String, to value: Int) throws {
+        try expect(
+            run("/usr/bin/prlimit", ["--pid", "\(receiverProcess)", "--\(resource)=\(value):"]), status: 0)
+    }
+}

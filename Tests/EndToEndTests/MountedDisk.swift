@@ -1,0 +1,94 @@
+import Foundation
+import Synchronization
+
+/// A small file system of its own, mounted for a test: it can be full, read-only, or lose its power.
+final class MountedDisk: Sendable {
+    enum Kind: String {
+        /// In a file, through a loop device.
+        case ext4
+        case tmpfs
+    }
+
+    /// Why there can be none here; nil when it works.
+    static let obstacle: String? = {
+        guard geteuid() == 0 else { return "only root may mount a file system" }
+        do {
+            try MountedDisk(.ext4, megabytes: 8).unmount()
+            return nil
+        } catch {
+            return "no file system can be mounted here: \(error)"
+        }
+    }()
+
+    let path: String
+    private let image: String
+    private let isMounted = Mutex(false)
+
+    /// - Parameter options: of mount(8), `size=` of a tmpfs excepted.
+    init(_ kind: Kind, megabytes: Int, options: String = "") throws {
+        let base = NSTemporaryDirectory() + "shelly-disk-" + UUID().uuidString.prefix(8)
+        path = base + "/mount"
+        image = base + "/image"
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        switch kind {
+        case .ext4:
+            try Self.run("truncate", "-s", "\(megabytes)M", image)
+            try Self.run("mkfs.ext4", "-q", "-F", image)
+            try mount()
+        case .tmpfs:
+            try Self.run("mount", "-t", "tmpfs", "-o", "size=\(megabytes)M" + options, "shelly", path)
+            isMounted.withLock { $0 = true }
+        }
+    }
+
+    deinit {
+        if isMounted.withLock({ $0 }) { try? Self.run("umount", "-l", path) }
+        try? FileManager.default.removeItem(atPath: (path as NSString).deletingLastPathComponent)
+    }
+
+    /// Unmounts; nobody may have a file open there any more.
+    func unmount() throws {
+        guard isMounted.withLock({ $0 }) else { return }
+        try Self.run("umount", path)
+        isMounted.withLock { $0 = false }
+    }
+
+    private func mount() throws {
+        try Self.run("mount", "-o", "loop", image, path)
+        isMounted.withLock { $0 = true }
+    }
+
+    func remount(_ options: String) throws { try Self.run("mount", "-o", "remount," + options, path) }
+
+    /// From one moment to the next nothing reaches the disk any more, what waits in memory included.
+    ///
+    /// `EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`.
+    func cutPower() throws {
+        let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        defer { close(descriptor) }
+        var flags: UInt32 = 2
+        guard ioctl(descriptor, 0x8004_587D, &flags) == 0 else {
+            throw Rig.Failure(description: "the power cannot be cut: errno \(errno)")
+        }
+    }
+
+    /// What is on the disk after the power cut, its journal replayed.
+    func restorePower() throws {
+        try unmount()
+        try mount()
+    }
+
+    private static func run(_ arguments: String...) throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"] + arguments
+        let errors = Pipe()
+        process.standardError = errors
+        try process.run()
+        let text = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        guard process.terminationStatus == 0 else {
+            throw Rig.Failure(description: "\(arguments.joined(separator: " ")): \(text)")
+        }
+    }
+}
