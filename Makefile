@@ -2,9 +2,10 @@
 
 ARGS =
 SEEDS = 1..10000
+CYCLES = 200
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test simulate build format clean-local
+.PHONY: help run demo test simulate powercut build format clean-local
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -21,6 +22,9 @@ test: ## lint, build and test; make test ARGS='--filter SpoolTests' runs some te
 simulate: ## the spool's life on a failing disk: make simulate SEEDS=1..100000, or one seed that failed
 	@ops/dev/packages.sh
 	SHELLY_SEEDS=$(SEEDS) swift test --filter SimulationTests.SimulationTests/everySeedKeepsWhatWasPromised
+
+powercut: ## cut the power under load, as root: make powercut CYCLES=1000
+	@SHELLY_POWER_CUTS=$(CYCLES) ops/dev/test.sh --filter PowerCutTests
 
 build: ## build the release programs
 	@ops/dev/packages.sh

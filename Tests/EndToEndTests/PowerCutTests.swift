@@ -1,0 +1,110 @@
+import Foundation
+import Testing
+
+/// The power goes at random moments, under load: what was acknowledged is on the disk (invariants 1 to 4 and 8).
+///
+/// SHELLY_POWER_CUTS says how many cuts there are; `make powercut CYCLES=200`.
+@Suite(
+    .serialized, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"),
+    .enabled(if: MountedDisk.obstacle == nil, "\(MountedDisk.obstacle ?? "")"))
+struct PowerCutTests {
+    let rig: Rig
+
+    init() throws { rig = try Rig() }
+
+    private static let cycles = ProcessInfo.processInfo.environment["SHELLY_POWER_CUTS"].flatMap { Int($0) } ?? 12
+    private static let cyclesOfADisk = 5
+    private static let clients = 6
+
+    /// Segments that fill, so that cuts fall into footers and new ones too.
+    private let settings = ["SPOOL_SEGMENT_BYTES": "65536", "SPOOL_RESERVE_BYTES": "0"]
+
+    @Test func everyAcknowledgedReadingOutlivesThePower() throws {
+        var checked = 0
+        var lost = 0
+        for first in stride(from: 0, to: Self.cycles, by: Self.cyclesOfADisk) {
+            try withDisk { disk in
+                for cycle in first..<min(first + Self.cyclesOfADisk, Self.cycles) {
+                    // Every other cut finds the loader at work as well.
+                    let book = try powerCut("c\(cycle)-", disk, isDraining: cycle.isMultiple(of: 2))
+                    checked += book.acknowledged * book.readings
+                    lost += try lostBatches(book, prefix: "c\(cycle)-") * book.readings
+                }
+                let verified = try rig.load("verify", "--database")
+                #expect(verified.status == 0, "\(verified.text)")
+            }
+        }
+        #expect(lost == 0)
+        #expect(checked > 0)
+        print("power cuts: \(Self.cycles), acknowledged readings checked: \(checked), lost: \(lost)")
+    }
+
+    @Test(.enabled(if: Strace.obstacle == nil, "\(Strace.obstacle ?? "")"))
+    func aReceiverThatDoesNotSynchronizeIsCaught() throws {
+        // The control: it is told that every sync succeeded, and acknowledges what is in memory alone.
+        try withDisk { disk in
+            let book = try powerCut(
+                "liar-", disk, isDraining: false, under: Strace.around("fdatasync,fsync:retval=0"))
+            try #require(book.acknowledged > 0)
+            try rig.startReceiver(settings)
+            #expect(rig.lost(try rig.readingsInSpool(), book) > 0)
+        }
+    }
+
+    /// With the spool on a new disk, which is gone afterwards.
+    private func withDisk(_ body: (MountedDisk) throws -> Void) throws {
+        let disk = try MountedDisk(.ext4, megabytes: 64)
+        rig.spool = disk.path + "/spool"
+        defer {
+            rig.stopReceiver(SIGKILL)
+            #expect(throws: Never.self) { try disk.unmount() }
+        }
+        try body(disk)
+    }
+
+    /// Starts the receiver, lets clients and perhaps loaders loose on it, and cuts the power when some more batches are
+    /// acknowledged. Returns with the power back and nothing running.
+    private func powerCut(
+        _ prefix: String, _ disk: MountedDisk, isDraining: Bool, under wrapper: [String] = []
+    ) throws -> BatchBook {
+        let book = BatchBook(hasFault: true)
+        try rig.startReceiver(settings, under: wrapper)
+        let moment = Int.random(in: 1...150)
+        let isOver = Flag()
+        rig.concurrently(Self.clients + (isDraining ? 2 : 1)) { [rig] role in
+            switch role {
+            case 0:
+                defer { isOver.set() }
+                try rig.wait("the clients are not heard") { book.acknowledged >= moment }
+                // A machine dies with its disk, this receiver does not: a sync that the cut falls into can return success
+                // without having happened, and what is answered then is answered by nobody.
+                book.close()
+                try disk.cutPower()
+            case 1...Self.clients:
+                book.postUntilRefused("\(prefix)\(role)", through: try RawClient(port: rig.port))
+            default:
+                while !isOver.isSet { _ = try rig.load("drain") }
+            }
+        }
+        rig.stopReceiver(SIGKILL)
+        try disk.restorePower()
+        // Dead letters are on the disk before the rows of their transaction are in the database.
+        let letters = try rig.deadLetteredDevices()
+        for device in try rig.readingsInTable(prefix).keys { #expect(letters.contains(device)) }
+        return book
+    }
+
+    /// Starts everything again and compares it with the book.
+    private func lostBatches(_ book: BatchBook, prefix: String) throws -> Int {
+        try rig.startReceiver(settings)
+        let lost = rig.lost(try rig.readingsInSpool().filter { $0.key.hasPrefix(prefix) }, book)
+        try rig.expect(rig.load("drain"), status: 0)
+        #expect(rig.lost(try rig.readingsInTable(prefix), book) == lost)
+        try rig.expectLedgerKnows(book)
+        // The next cut finds a segment that was left in good order, or one that was not.
+        rig.stopReceiver(Bool.random() ? SIGTERM : SIGKILL)
+        try rig.expect(rig.load("drain"), status: 0)
+        #expect(try rig.readingsInTable(prefix) == book.all.mapValues { _ in book.readings })
+        return lost
+    }
+}
