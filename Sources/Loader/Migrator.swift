@@ -27,6 +27,8 @@ struct Migrator {
 
     func run() throws {
         let connection = try database.connect()
+        // Each statement has its own patience here, see `indexTimeout`.
+        _ = try connection.execute("SET statement_timeout TO 0")
         try lock(connection)
         let table = database.table
         let isNew = try !exists(table.quoted, on: connection)

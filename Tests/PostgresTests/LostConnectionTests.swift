@@ -33,6 +33,25 @@ import Testing
         #expect(rows.integer(0, 0) == 0)
     }
 
+    @Test func serverEndsATransactionThatWeLeaveOpen() throws {
+        let connection = try TestDatabase.connect(timeout: .seconds(1))
+        #expect(try connection.execute("SHOW statement_timeout")[0, 0] == "2s")
+        #expect(try connection.execute("SHOW tcp_keepalives_idle")[0, 0] == "30")
+        let process = Int64(connection.processID)
+        _ = try connection.execute("BEGIN; SELECT 1")
+        // We say nothing any more, and the server waits for no longer than it would for a statement.
+        let rows = try TestDatabase.connect().execute(
+            """
+            DO $$ BEGIN FOR i IN 1..150 LOOP
+                EXIT WHEN NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = \(process));
+                PERFORM pg_stat_clear_snapshot(), pg_sleep(0.1);
+            END LOOP; END $$;
+            SELECT count(*) FROM pg_stat_activity WHERE pid = \(process)
+            """)
+        #expect(rows.integer(0, 0) == 0)
+        #expect(try failure { _ = try connection.execute("SELECT 1") }.isUnavailable)
+    }
+
     @Test func terminatedBackEndIsUnavailableOnTheNextCall() throws {
         let connection = try TestDatabase.connect()
         try TestDatabase.terminate(connection.processID)

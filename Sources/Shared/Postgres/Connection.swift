@@ -10,7 +10,8 @@ public final class Connection {
     var handle: OpaquePointer?
     private let timeout: Duration
 
-    /// Connects, and sets the encoding to UTF-8 and the time zone to UTC. Notices are ignored.
+    /// Connects, and sets the encoding to UTF-8, the time zone to UTC and the server's own time-outs for this session.
+    /// Notices are ignored.
     ///
     /// Follows `PQconnectStartParams` and `PQconnectPoll`. Fails as `unavailable` when no server lets us in, be it for a
     /// wrong password: libpq does not tell these apart, and a server may mend either.
@@ -19,7 +20,7 @@ public final class Connection {
     ///   - conninfo: URL or key/value list; empty for libpq's own environment (`PGHOST`, `PGSERVICE`, `PGPASSFILE`, …).
     ///   - applicationName: shown in `pg_stat_activity`, unless the conninfo or `PGAPPNAME` has another.
     ///   - connectTimeout: for the whole of connecting and authenticating, over all of the conninfo's hosts.
-    ///   - timeout: for each statement, unless it says otherwise.
+    ///   - timeout: for each statement, unless it says otherwise, and for a pause of ours within a transaction.
     public init(
         _ conninfo: String, applicationName: String, connectTimeout: Duration = .seconds(5),
         timeout: Duration = .seconds(60)
@@ -29,6 +30,7 @@ public final class Connection {
         do throws(PostgresError) {
             try connect(conninfo, applicationName, deadline)
             _ = try run("SET TimeZone TO 'UTC'", [], deadline)
+            try boundTheServersPatience(deadline)
             try noticeOurLeaving(deadline)
         } catch {
             close()
@@ -127,6 +129,17 @@ public final class Connection {
         guard answer.tag != "ROLLBACK" else {
             throw .refused(sqlState: "25P02", message: "an earlier error has aborted the transaction", detail: nil)
         }
+    }
+
+    /// Has the server end by itself what a frozen client or a dead network would leave open, locks included: a statement
+    /// a second after our own deadline, an idle transaction after the same time, a silent TCP connection after a minute.
+    private func boundTheServersPatience(_ deadline: ContinuousClock.Instant) throws(PostgresError) {
+        let milliseconds = Int(timeout / .milliseconds(1)) + 1000
+        _ = try run(
+            """
+            SET statement_timeout TO \(milliseconds); SET idle_in_transaction_session_timeout TO \(milliseconds);
+            SET tcp_keepalives_idle TO 30; SET tcp_keepalives_interval TO 10; SET tcp_keepalives_count TO 3
+            """, [], deadline)
     }
 
     /// Has the server (PostgreSQL 14 and newer) look every two seconds whether we are still there, so that a statement

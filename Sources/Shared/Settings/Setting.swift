@@ -83,7 +83,7 @@ extension Setting {
         "LOADER_STATEMENT_ROWS", .integer(1...1_000_000), standard: "50000", "Readings that go in with one statement")
     public static let statementSeconds = Setting(
         "LOADER_STATEMENT_SECONDS", .integer(1...3600), standard: "120",
-        "Time for one statement, after which the database counts as away")
+        "Time for one statement, after which the database counts as away, and for a pause in a transaction")
     public static let followSeconds = Setting(
         "LOADER_FOLLOW_SECONDS", .integer(1...3600), standard: "1",
         "Pause of drain --follow when there is nothing to load; doubled up to 30 while the database is away")
