@@ -30,6 +30,9 @@ struct Drain {
     }
 
     /// Loads what is there and what comes, until it is interrupted; waits for the spool and for the database.
+    ///
+    /// Whatever the database refuses can be mended there, so it is said and tried again: a table that is missing as well
+    /// as a server that is away. Only what waiting cannot mend ends it.
     func follow(_ report: DrainReport) throws {
         guard let directory = try awaitSpool() else { return }
         let lock = try SpoolLock(.loader, of: path)
@@ -47,8 +50,8 @@ struct Drain {
                     pause = followPause
                     interruption.pause(followPause)
                 }
-            } catch let error as PostgresError where error.isTemporary || error.isRetryable {
-                logger.warning("\(error.asAway); trying again in \(pause.components.seconds) s")
+            } catch let error as PostgresError where !error.isOurs {
+                logger.warning("\(error.withRemedy); trying again in \(pause.components.seconds) s")
             } catch let error as LoaderError where wasConnected && error.isBusy {
                 // Our own session of before, which the server has not given up yet.
                 logger.warning("\(error); trying again in \(pause.components.seconds) s")

@@ -21,10 +21,10 @@ extension LoaderCommand {
             try execute()
             try StandardOutput.finish()
         } catch let error as PostgresError where error.isTemporary || error.isRetryable {
-            complain("\(error.asAway); \(Self.whenAway)")
+            complain("\(error.withRemedy); \(Self.whenAway)")
             throw ExitCode.databaseAway
         } catch let error as PostgresError {
-            complain(error.needsMigration ? "\(error); run 'shelly-loader migrate' first" : "\(error)")
+            complain(error.withRemedy)
             throw ExitCode.failure
         } catch let error as LoaderError {
             complain(error.description)
@@ -51,8 +51,12 @@ extension ExitCode {
 }
 
 extension PostgresError {
-    /// The same, beginning with the words that say what it means for us.
-    var asAway: String { description.hasPrefix("database away") ? description : "database away: \(self)" }
+    /// The same in words that say what it means for us, and what to do where that is known.
+    var withRemedy: String {
+        if needsMigration { return "\(self); run 'shelly-loader migrate' first" }
+        let isAway = isTemporary || isRetryable
+        return isAway && !description.hasPrefix("database away") ? "database away: \(self)" : description
+    }
 
     /// A table, a column or the unique index that ON CONFLICT names is not there.
     var needsMigration: Bool { ["42P01", "42703", "42P10"].contains(sqlState) }

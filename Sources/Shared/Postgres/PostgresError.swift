@@ -23,6 +23,11 @@ public enum PostgresError: Error, CustomStringConvertible, Sendable {
         }
     }
 
+    /// Whether a fault of ours, which waiting does not mend: not even somebody at the server could.
+    public var isOurs: Bool {
+        if case .invalid = self { true } else { false }
+    }
+
     /// Whether the transaction only has to be run again, at once: a serialization failure or a deadlock.
     public var isRetryable: Bool { sqlState == "40001" || sqlState == "40P01" }
 
