@@ -27,6 +27,8 @@ struct ReadingTable {
     /// When the statement is refused because of a row, halves are tried, each in a savepoint, down to the single row.
     func insert(_ rows: RowBuffer, on connection: Connection) throws -> Outcome {
         guard !rows.isEmpty else { return Outcome() }
+        // A constraint that is deferred to COMMIT would refuse everything there, and nobody could tell for which row.
+        _ = try connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
         var insertion = Insertion(rows: rows, sorted: rows.sorted(), connection: connection, table: self)
         try insertion.run()
         return insertion.outcome
