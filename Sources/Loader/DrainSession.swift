@@ -86,7 +86,8 @@ final class DrainSession {
             directory: directory, retention: retention, progressTable: context.progressTable,
             connection: context.connection)
         do {
-            let result = try pruning.run(progress)
+            // Asked for again: a database restored a moment ago still needs what our memory calls loaded (invariant 6).
+            let result = try pruning.run(context.progressTable.read(on: context.connection))
             for segment in result.segments { done[segment] = nil }
             for path in result.damaged {
                 context.report.note("\(path) is kept beyond its time, because it is damaged")
