@@ -36,7 +36,7 @@ struct Migrator {
             switch migration.object {
             case .table:
                 if !isNew { try requireTable(on: connection) }
-                try create(migration, isThere: !isNew, on: connection)
+                try create(migration, isThere: !isNew, on: connection) { try forgetProgress(on: connection) }
                 if !isNew { try complete(on: connection) }
             case .progressTable:
                 let name = table.quoted(ProgressTable.name)
@@ -50,12 +50,24 @@ struct Migrator {
         try check(connection)
     }
 
-    private func create(_ migration: Migration, isThere: Bool, on connection: Connection) throws {
+    private func create(
+        _ migration: Migration, isThere: Bool, on connection: Connection, also: () throws -> Void = {}
+    ) throws {
         guard !isThere else { return say("\(migration.subject): already there") }
         try connection.transaction {
             for statement in migration.statements { _ = try connection.execute(statement) }
+            try also()
         }
         say("created \(migration.subject)")
+    }
+
+    /// Progress that outlived its rows, as when somebody dropped their table, would keep them from coming again
+    /// (invariant 6).
+    private func forgetProgress(on connection: Connection) throws {
+        let progress = database.table.quoted(ProgressTable.name)
+        guard try exists(progress, on: connection) else { return }
+        let forgotten = try connection.execute("DELETE FROM \(progress)").affected
+        if forgotten > 0 { say("forgot the progress of \(forgotten) segments, whose rows are gone with their table") }
     }
 
     /// Only a plain table will do: a unique index on the key alone cannot be had elsewhere.

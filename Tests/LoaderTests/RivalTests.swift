@@ -1,0 +1,169 @@
+import Dispatch
+import Logging
+import Postgres
+import Spool
+import Testing
+
+@testable import Loader
+
+/// Other transactions, constraints and triggers get in the loader's way, and it goes on (invariants 2, 6 and 8).
+@Suite(.enabled(if: Fixture.isAvailable))
+struct RivalTests {
+    private let fixture: Fixture
+
+    init() throws {
+        fixture = try Fixture()
+        try fixture.append(Fixture.batch(minutes: 0..<10))
+        fixture.seal()
+    }
+
+    private static let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+    /// A drain of the fixture's spool, with these settings in its session.
+    private func draining(_ options: String = "") throws -> Drain {
+        let encoded = options.utf8.map { "%" + String($0, radix: 16) }.joined()
+        let conninfo = Fixture.url + (Fixture.url.contains("?") ? "&" : "?") + "options=" + encoded
+        return Drain(
+            path: fixture.path, database: Database(conninfo: conninfo, table: try fixture.table), logger: Self.logger,
+            interruption: Interruption())
+    }
+
+    private static func run(_ drain: Drain) async throws -> DrainReport.Summary {
+        try await withCheckedThrowingContinuation { continuation in
+            // A thread that may block: the cooperative pool's must not.
+            DispatchQueue.global().async {
+                continuation.resume(
+                    with: Result {
+                        let report = DrainReport(logger: drain.logger)
+                        try drain.run(report)
+                        return report.summary
+                    })
+            }
+        }
+    }
+
+    /// Returns when the loader waits for a lock of the fixture's transaction.
+    private func loaderWaits() async throws {
+        let deadline = ContinuousClock.now + .seconds(30)
+        // Not pg_stat_activity, of which a transaction sees the same all the time.
+        while try fixture.rows(
+            "SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+        ).isEmpty {
+            try #require(ContinuousClock.now < deadline, "the loader does not wait")
+            await Task.yield()
+        }
+    }
+
+    private func insertAsAnother(_ minute: Int) throws {
+        try fixture.sql(
+            "INSERT INTO power_logs (device_id, idempotency_key) VALUES ('rival', 'plug_0_\(29_398_333 + minute)')")
+    }
+
+    @Test(arguments: ["repeatable read", "serializable"])
+    func aSerializationFailureIsRunAgain(isolation: String) async throws {
+        let level = isolation.replacing(" ", with: "\\ ")
+        let drain = try draining("-c default_transaction_isolation=\(level)")
+        try fixture.sql("BEGIN")
+        try insertAsAnother(4)
+        async let drained = Self.run(drain)
+        try await loaderWaits()
+        // The loader's snapshot is older than this commit, so that its statement ends with 40001.
+        try fixture.sql("COMMIT")
+        let summary = try await drained
+        #expect((summary.inserted, summary.duplicates, summary.problems) == (9, 1, 0))
+        #expect(try fixture.count("device_id = 'rival'") == 1 && fixture.count() == 10)
+        #expect(try fixture.progress() == ["1 10 9 1 0 t"])
+    }
+
+    @Test func aDeadlockIsRunAgain() async throws {
+        // Who looks for deadlocks first is the victim: the loader, two seconds after it began to wait.
+        try fixture.sql("SET deadlock_timeout TO '1min'; BEGIN; LOCK TABLE spool_progress IN SHARE MODE")
+        let before = try deadlocks()
+        let drain = try draining("-c deadlock_timeout=2s")
+        async let drained = Self.run(drain)
+        try await loaderWaits()
+        // It has inserted this key and waits for us; now we wait for it.
+        try insertAsAnother(4)
+        try fixture.sql("COMMIT")
+        let summary = try await drained
+        #expect((summary.inserted, summary.duplicates, summary.problems) == (9, 1, 0))
+        #expect(try fixture.count() == 10)
+        #expect(try fixture.progress() == ["1 10 9 1 0 t"])
+        #expect(try deadlocks() > before)
+    }
+
+    private func deadlocks() throws -> Int {
+        let rows = try fixture.rows("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+        return Int(rows[0]) ?? 0
+    }
+
+    /// Constraints in every guise; each refuses the reading with power 1000 and nothing else.
+    @Test(arguments: [
+        (
+            "P0001",
+            """
+            CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN IF NEW.power >= 1000 THEN RAISE 'too much'; END IF; RETURN NEW; END $$;
+            CREATE TRIGGER refuse BEFORE INSERT ON power_logs FOR EACH ROW EXECUTE FUNCTION refuse()
+            """
+        ),
+        (
+            // Not before COMMIT, unless it is told to.
+            "P0001",
+            """
+            CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN IF NEW.power >= 1000 THEN RAISE 'too much'; END IF; RETURN NEW; END $$;
+            CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON power_logs DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION refuse()
+            """
+        ),
+        (
+            "23503",
+            """
+            CREATE TABLE known (power double precision PRIMARY KEY); INSERT INTO known VALUES (1.5);
+            ALTER TABLE power_logs ADD FOREIGN KEY (power) REFERENCES known DEFERRABLE INITIALLY DEFERRED
+            """
+        ),
+        ("23514", "ALTER TABLE power_logs ADD CHECK (power < 1000)"),
+        (
+            "23505",
+            """
+            INSERT INTO power_logs (device_id, power) VALUES ('other', 1000);
+            CREATE UNIQUE INDEX ON power_logs (power) WHERE power >= 1000
+            """
+        ),
+    ])
+    func whatRefusesARowHoldsUpNoOther(sqlState: String, constraint: String) throws {
+        try fixture.sql(constraint)
+        try fixture.append(Fixture.batch(Fixture.message("big", power: "1000")), Fixture.batch(minutes: 10..<20))
+        fixture.seal()
+        let summary = try fixture.drain()
+        #expect((summary.inserted, summary.rejected, summary.duplicates, summary.problems) == (20, 1, 0, 0))
+        #expect(try fixture.progress() == ["1 10 10 0 0 t", "2 11 10 0 1 t"])
+        let letters = try fixture.deadLetters()
+        #expect(letters.count == 1 && letters.allSatisfy { $0.contains("\"sqlstate\":\"\(sqlState)\"") })
+        #expect(try fixture.count("device_id = 'plug'") == 20)
+    }
+
+    /// Invariant 6: the retention goes by what the database has now, not by what it had when the loader connected.
+    @Test func aDatabaseThatWentBackUnderALivingSessionKeepsItsSegments() throws {
+        try fixture.append(Fixture.batch(minutes: 10..<20))
+        fixture.seal()
+        #expect(try fixture.drain().inserted == 20)
+        var drain = try draining()
+        drain.retention = Retention(age: .zero, bytes: 0)
+        let session = try DrainSession(
+            drain, directory: fixture.directory, report: DrainReport(logger: Self.logger), lockPatience: .zero)
+        try fixture.sql("DELETE FROM power_logs; DELETE FROM spool_progress")
+        try session.pass()
+        #expect(try fixture.directory.segments().map(\.number) == [1, 2])
+    }
+
+    /// Invariant 6: progress that outlived the rows' table would keep them from coming again.
+    @Test func aTableThatIsMadeAnewFillsItself() throws {
+        _ = try fixture.drain()
+        try fixture.sql("DROP TABLE power_logs")
+        #expect(try fixture.migrate().contains { $0.hasPrefix("forgot the progress of 1 segments") })
+        #expect(try fixture.drain().inserted == 10)
+    }
+}
