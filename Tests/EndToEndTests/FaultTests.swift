@@ -1,5 +1,4 @@
 import Foundation
-import Postgres
 import Synchronization
 import Testing
 
@@ -48,38 +47,10 @@ struct FaultTests {
             #expect([0, 20].contains(again.count("inserted")) && again.count("total_messages") == 20)
         }
         try rig.expect(rig.load("drain"), status: 0)
-        try expectExactly(readings: 20 * sent.all.count)
+        try rig.expectExactly(readings: 20 * sent.all.count)
         for device in known {
             #expect(try rig.query("SELECT count(*) FROM power_logs WHERE device_id = '\(device)'") == "20")
         }
-    }
-
-    /// A drain that has inserted rows and cannot write its progress, so that it stands in the middle of its transaction.
-    private func withDrainInMidTransaction(follow: Bool = false, _ fault: () throws -> Void) throws {
-        let holder = try Connection(rig.databaseURL, applicationName: "test")
-        _ = try holder.execute("BEGIN; LOCK TABLE spool_progress IN SHARE MODE")
-        if follow {
-            try rig.startLoader("drain", "--follow")
-        } else {
-            try rig.startLoader("drain")
-        }
-        try rig.wait("the loader is not in mid-transaction") {
-            try rig.query(
-                """
-                SELECT count(*) FROM pg_stat_activity
-                WHERE wait_event_type = 'Lock' AND query LIKE '%INSERT INTO%spool_progress%' AND pid <> pg_backend_pid()
-                """) == "1"
-        }
-        // The transaction has written rows, and nobody sees them.
-        #expect(try rig.query("SELECT count(*) FROM power_logs") == "0")
-        try fault()
-    }
-
-    private func expectExactly(readings: Int) throws {
-        #expect(try rig.query("SELECT count(*) FROM power_logs") == "\(readings)")
-        #expect(try rig.query("SELECT count(DISTINCT idempotency_key) FROM power_logs") == "\(readings)")
-        let verified = try rig.load("verify", "--database")
-        #expect(verified.status == 0, "\(verified.text)")
     }
 
     @Test func killOfTheLoaderInMidTransactionLosesNothing() throws {
@@ -87,10 +58,10 @@ struct FaultTests {
         for device in 0..<20 {
             #expect(try rig.post(Rig.batch("plug-\(device)", minutes: 0..<100)).count("inserted") == 100)
         }
-        try withDrainInMidTransaction { #expect(rig.stopLoader(SIGKILL) == -SIGKILL) }
+        try rig.withDrainInMidTransaction { _ in #expect(rig.stopLoader(SIGKILL) == -SIGKILL) }
         #expect(try rig.query("SELECT count(*) FROM spool_progress") == "0")
         try rig.expect(rig.load("drain"), status: 0)
-        try expectExactly(readings: 2000)
+        try rig.expectExactly(readings: 2000)
         let drained = try rig.expect(rig.load("drain", "--json"), status: 0)
         #expect(drained.contains("\"readings\":0"))
     }
@@ -100,7 +71,7 @@ struct FaultTests {
         for device in 0..<20 {
             #expect(try rig.post(Rig.batch("plug-\(device)", minutes: 0..<100)).count("inserted") == 100)
         }
-        try withDrainInMidTransaction(follow: follow) { try rig.stopDatabase("immediate") }
+        try rig.withDrainInMidTransaction(follow: follow) { _ in try rig.stopDatabase("immediate") }
         if !follow { #expect(rig.awaitLoader() == 75) }
         // Ingest does not notice.
         #expect(try rig.post(Rig.batch("meanwhile", minutes: 0..<10)).count("inserted") == 10)
@@ -113,7 +84,7 @@ struct FaultTests {
         } else {
             try rig.expect(rig.load("drain"), status: 0)
         }
-        try expectExactly(readings: 2010)
+        try rig.expectExactly(readings: 2010)
     }
 
     @Test func aSecondReceiverOrLoaderIsRefusedByTheSpoolsName() throws {
@@ -145,7 +116,7 @@ struct FaultTests {
         let segment = try String(contentsOfFile: rig.spool + "/pending/00000001.spool", encoding: .utf8)
         #expect(segment.split(separator: "\n").last?.hasPrefix("{") == true)
         try rig.expect(rig.load("drain"), status: 0)
-        try expectExactly(readings: 20)
+        try rig.expectExactly(readings: 20)
     }
 
     @Test func aCutSegmentGivesWhatItHasAndTheNextOneFollows() throws {

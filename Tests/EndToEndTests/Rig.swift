@@ -18,6 +18,7 @@ final class Rig: @unchecked Sendable {
 
     /// Where the programs' spool is; may be changed while none of them runs.
     var spool: String
+    var databasePort: Int { URL(string: databaseURL)?.port ?? 0 }
     private var cluster: String { directory + "/postgres" }
 
     init() throws {
@@ -61,10 +62,12 @@ final class Rig: @unchecked Sendable {
         return Output(status: process.terminationStatus, text: try String(contentsOfFile: file, encoding: .utf8))
     }
 
-    func load(_ arguments: String...) throws -> Output {
+    func load(_ arguments: String..., environment: [String: String] = [:]) throws -> Output {
         try run(
             Self.binaries! + "/shelly-loader", arguments,
-            environment: ["DATABASE_URL": databaseURL, "SPOOL_DIR": spool, "LOG_LEVEL": "warning"])
+            environment: ["DATABASE_URL": databaseURL, "SPOOL_DIR": spool, "LOG_LEVEL": "warning"].merging(
+                environment
+            ) { $1 })
     }
 
     @discardableResult
@@ -85,9 +88,13 @@ final class Rig: @unchecked Sendable {
 
     func stopDatabase(_ mode: String = "fast") throws { try database("stop", mode) }
 
-    func query(_ sql: String) throws -> String {
-        let connection = try Connection(databaseURL, applicationName: "test")
-        return try connection.execute(sql)[0, 0] ?? "NULL"
+    /// Runs SQL and returns the first value that it gives, empty when it gives no rows.
+    @discardableResult
+    func query(_ sql: String, database: String = "shelly") throws -> String {
+        let server = databaseURL.dropLast("shelly".count)
+        let connection = try Connection(server + database, applicationName: "test")
+        let rows = try connection.execute(sql)
+        return rows.count > 0 ? rows[0, 0] ?? "NULL" : ""
     }
 
     /// Starts a program in the background, its standard error in a file of that name.
@@ -160,6 +167,13 @@ final class Rig: @unchecked Sendable {
         defer { loader = nil }
         return loader.map { end($0, signal) } ?? 0
     }
+
+    func signalLoader(_ signal: Int32) {
+        if let loader { kill(loader.processIdentifier, signal) }
+    }
+
+    /// What the loader has logged since it was started.
+    var loaderLog: String { get throws { try String(contentsOfFile: directory + "/loader.log", encoding: .utf8) } }
 
     /// The status that the loader ends with by itself.
     func awaitLoader() -> Int32 { stopLoader(0) }
@@ -234,12 +248,12 @@ final class Rig: @unchecked Sendable {
     }
 
     /// Read once, so that a batch made again a minute later is the same.
-    private static let newest = Int(Date().timeIntervalSince1970) / 60 * 60
+    static let newestMinute = Int(Date().timeIntervalSince1970) / 60
 
     /// A batch of one-channel messages, a minute each.
     static func batch(_ src: String, minutes: Range<Int>, power: Double = 8.9, reversed: Bool = false) -> String {
         let messages = minutes.map {
-            "{\"src\":\"\(src)\",\"timestamp\":\(newest - 60 * $0),\"params\":{\"switch:0\":{\"apower\":\(power)}}}"
+            "{\"src\":\"\(src)\",\"timestamp\":\((newestMinute - $0) * 60),\"params\":{\"switch:0\":{\"apower\":\(power)}}}"
         }
         let ordered = reversed ? messages.reversed() : messages
         return "{\"messages\":[\(ordered.joined(separator: ","))]}"

@@ -1,0 +1,131 @@
+import Foundation
+import Synchronization
+
+/// A TCP proxy before PostgreSQL that strikes exactly when the loader sends a certain statement.
+///
+/// It looks for the statement in what one read gives. That is enough: the client awaits each answer before it sends the
+/// next statement, and `COMMIT` fits into one packet.
+final class DatabaseProxy: Sendable {
+    enum Effect: CaseIterable {
+        /// The connection is cut and the server never sees the statement.
+        case cutBefore
+        /// The connection is cut when the server has the statement, whatever it is doing with it.
+        case cutMeanwhile
+        /// The connection is cut when the server has answered; the answer is lost.
+        case cutAfter
+        /// The connection stays and nothing goes through any more, in neither direction.
+        case hang
+    }
+
+    let port: Int
+    private let listener: Int32
+    private let server: Int
+    private let fault = Mutex<(effect: Effect, statement: String)?>(nil)
+
+    init(to server: Int) throws {
+        self.server = server
+        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        var address = Self.loopback(port: 0)
+        let listener = listener
+        let isListening = withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(listener, $0, length) == 0 && listen(listener, 8) == 0 && getsockname(listener, $0, &length) == 0
+            }
+        }
+        guard isListening else { throw Rig.Failure(description: "cannot listen: errno \(errno)") }
+        port = Int(UInt16(bigEndian: address.sin_port))
+        Thread.detachNewThread { [self] in
+            while true {
+                let client = accept(listener, nil, nil)
+                guard client >= 0 else { break }
+                Thread.detachNewThread { [self] in serve(client) }
+            }
+            Glibc.close(listener)
+        }
+    }
+
+    var url: String { "postgresql://shelly@127.0.0.1:\(port)/shelly" }
+
+    /// Strikes once, at the next time that a client sends this; empty for the first thing that it sends at all.
+    func arm(_ effect: Effect, at statement: String) { fault.withLock { $0 = (effect, statement) } }
+
+    /// Whether what was armed is still to come.
+    var isArmed: Bool { fault.withLock { $0 != nil } }
+
+    /// Takes no more connections.
+    func close() { shutdown(listener, Int32(SHUT_RDWR)) }
+
+    /// Moves bytes between the two until one of them ends.
+    private func serve(_ client: Int32) {
+        let upstream = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer {
+            Glibc.close(client)
+            Glibc.close(upstream)
+        }
+        var address = Self.loopback(port: server)
+        let isConnected = withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(upstream, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+            }
+        }
+        guard isConnected else { return }
+        var ends = [client, upstream].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+        while poll(&ends, 2, -1) > 0 {
+            if ends[1].revents != 0 {
+                guard let bytes = Self.receive(upstream), Self.send(bytes, client) else { return }
+            }
+            if ends[0].revents != 0 {
+                guard let bytes = Self.receive(client) else { return }
+                switch strike(bytes) {
+                case nil: guard Self.send(bytes, upstream) else { return }
+                case .cutBefore: return
+                case .cutMeanwhile:
+                    _ = Self.send(bytes, upstream)
+                    return
+                case .cutAfter:
+                    _ = Self.send(bytes, upstream)
+                    _ = Self.receive(upstream)
+                    return
+                case .hang:
+                    while Self.receive(client) != nil {}
+                    return
+                }
+            }
+        }
+    }
+
+    /// The effect, if these bytes are what it was armed for.
+    private func strike(_ bytes: [UInt8]) -> Effect? {
+        fault.withLock { fault in
+            guard let armed = fault else { return nil }
+            guard armed.statement.isEmpty || bytes.firstRange(of: armed.statement.utf8) != nil else { return nil }
+            fault = nil
+            return armed.effect
+        }
+    }
+
+    private static func receive(_ socket: Int32) -> [UInt8]? {
+        var bytes = [UInt8](repeating: 0, count: 1 << 16)
+        let count = recv(socket, &bytes, bytes.count, 0)
+        return count > 0 ? Array(bytes[..<count]) : nil
+    }
+
+    private static func send(_ bytes: [UInt8], _ socket: Int32) -> Bool {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { Glibc.send(socket, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            guard count > 0 else { return false }
+            rest = rest.dropFirst(count)
+        }
+        return true
+    }
+
+    private static func loopback(port: Int) -> sockaddr_in {
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = in_port_t(port).bigEndian
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        return address
+    }
+}

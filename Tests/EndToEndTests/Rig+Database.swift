@@ -1,0 +1,51 @@
+import Postgres
+import Testing
+
+/// The loader between the spool and a database that is in trouble.
+extension Rig {
+    /// Each reading exactly once, and progress that agrees with the rows (invariants 2, 6 and 8).
+    func expectExactly(readings: Int, _ when: Comment? = nil) throws {
+        let rows = try query("SELECT count(*) || ' ' || count(DISTINCT idempotency_key) FROM power_logs")
+        #expect(rows == "\(readings) \(readings)", when)
+        let progress = try query(
+            "SELECT sum(inserted) || ' ' || sum(readings - inserted - duplicates - rejected) FROM spool_progress")
+        #expect(progress == "\(readings) 0", when)
+        let verified = try load("verify", "--database")
+        #expect(verified.status == 0, "\(when?.rawValue ?? ""): \(verified.text)")
+    }
+
+    /// Drains, and returns the one line that says why that failed.
+    func failToDrain(status: Int32, _ environment: [String: String] = [:]) throws -> String {
+        let output = try load("drain", "--json", environment: environment)
+        // The summary is there as well, on standard output.
+        let lines = output.text.split(separator: "\n").filter { !$0.hasPrefix("{") }
+        #expect(output.status == status && lines.count == 1, "\(output.text)")
+        let reason = lines.last.map(String.init) ?? ""
+        #expect(reason.hasPrefix("shelly-loader: "))
+        return reason
+    }
+
+    /// A drain that has inserted rows and cannot write its progress, so that it stands in the middle of its transaction
+    /// for as long as the connection that `fault` gets holds its lock.
+    func withDrainInMidTransaction(
+        follow: Bool = false, environment: [String: String] = [:], _ fault: (Connection) throws -> Void
+    ) throws {
+        let holder = try Connection(databaseURL, applicationName: "test")
+        _ = try holder.execute("BEGIN; LOCK TABLE spool_progress IN SHARE MODE")
+        if follow {
+            try startLoader("drain", "--follow", environment: environment)
+        } else {
+            try startLoader("drain", environment: environment)
+        }
+        try wait("the loader is not in mid-transaction") {
+            try query(
+                """
+                SELECT count(*) FROM pg_stat_activity
+                WHERE wait_event_type = 'Lock' AND query LIKE '%INSERT INTO%spool_progress%' AND pid <> pg_backend_pid()
+                """) == "1"
+        }
+        // The transaction has written rows, and nobody sees them.
+        #expect(try query("SELECT count(*) FROM power_logs") == "0")
+        try fault(holder)
+    }
+}
