@@ -1,7 +1,9 @@
 import Dispatch
+import Glibc
 import Logging
 import Postgres
 import Spool
+import Synchronization
 import Testing
 
 @testable import Loader
@@ -28,29 +30,39 @@ struct RivalTests {
             interruption: Interruption())
     }
 
-    private static func run(_ drain: Drain) async throws -> DrainReport.Summary {
-        try await withCheckedThrowingContinuation { continuation in
-            // A thread that may block: the cooperative pool's must not.
-            DispatchQueue.global().async {
-                continuation.resume(
-                    with: Result {
-                        let report = DrainReport(logger: drain.logger)
-                        try drain.run(report)
-                        return report.summary
-                    })
+    /// A drain on a thread of its own. The tests do not suspend: others would take their thread, and the server does not
+    /// wait for ever for the transactions that they have open.
+    private final class Running: Sendable {
+        private let ended = DispatchSemaphore(value: 0)
+        private let result = Mutex<Result<DrainReport.Summary, any Error>?>(nil)
+
+        init(_ drain: Drain) {
+            DispatchQueue(label: "drain").async { [self] in
+                let report = DrainReport(logger: drain.logger)
+                let outcome = Result {
+                    try drain.run(report)
+                    return report.summary
+                }
+                result.withLock { $0 = outcome }
+                ended.signal()
             }
+        }
+
+        func summary() throws -> DrainReport.Summary {
+            ended.wait()
+            return try result.withLock { try $0!.get() }
         }
     }
 
     /// Returns when the loader waits for a lock of the fixture's transaction.
-    private func loaderWaits() async throws {
+    private func awaitWaitingLoader() throws {
         let deadline = ContinuousClock.now + .seconds(30)
         // Not pg_stat_activity, of which a transaction sees the same all the time.
         while try fixture.rows(
             "SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
         ).isEmpty {
             try #require(ContinuousClock.now < deadline, "the loader does not wait")
-            await Task.yield()
+            usleep(10_000)
         }
     }
 
@@ -60,38 +72,38 @@ struct RivalTests {
     }
 
     @Test(arguments: ["repeatable read", "serializable"])
-    func aSerializationFailureIsRunAgain(isolation: String) async throws {
+    func aSerializationFailureIsRunAgain(isolation: String) throws {
         let level = isolation.replacing(" ", with: "\\ ")
         let drain = try draining("-c default_transaction_isolation=\(level)")
         try fixture.sql("BEGIN")
         try insertAsAnother(4)
-        async let drained = Self.run(drain)
-        try await loaderWaits()
+        let drained = Running(drain)
+        try awaitWaitingLoader()
         // The loader's snapshot is older than this commit, so that its statement ends with 40001.
         try fixture.sql("COMMIT")
-        let summary = try await drained
+        let summary = try drained.summary()
         #expect((summary.inserted, summary.duplicates, summary.problems) == (9, 1, 0))
         #expect(try fixture.count("device_id = 'rival'") == 1 && fixture.count() == 10)
         #expect(try fixture.progress() == ["1 10 9 1 0 t"])
     }
 
-    @Test func aDeadlockIsRunAgain() async throws {
+    @Test func aDeadlockIsRunAgain() throws {
         // Who looks for deadlocks first is the victim: the loader, two seconds after it began to wait.
         try fixture.sql("SET deadlock_timeout TO '1min'; BEGIN; LOCK TABLE spool_progress IN SHARE MODE")
         let before = try deadlocks()
         let drain = try draining("-c deadlock_timeout=2s")
-        async let drained = Self.run(drain)
-        try await loaderWaits()
+        let drained = Running(drain)
+        try awaitWaitingLoader()
         // It has inserted this key and waits for us; now we wait for it.
         try insertAsAnother(4)
         try fixture.sql("COMMIT")
-        let summary = try await drained
+        let summary = try drained.summary()
         #expect((summary.inserted, summary.duplicates, summary.problems) == (9, 1, 0))
         #expect(try fixture.count() == 10)
         #expect(try fixture.progress() == ["1 10 9 1 0 t"])
         // A back end counts its deadlocks when it next rests or ends.
         let deadline = ContinuousClock.now + .seconds(30)
-        while try deadlocks() == before, .now < deadline { await Task.yield() }
+        while try deadlocks() == before, .now < deadline { usleep(10_000) }
         #expect(try deadlocks() > before)
     }
 
