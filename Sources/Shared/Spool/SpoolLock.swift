@@ -35,15 +35,21 @@ public final class SpoolLock: Sendable {
         pwrite(descriptor, text, text.utf8.count, 0)
     }
 
-    deinit { close(descriptor) }
+    deinit { Self.release(descriptor) }
 
     /// The process that holds the lock of `role`, or nil when nobody does.
     public static func holder(of role: Role, in path: FilePath) -> String? {
         let descriptor = open(path.appending("\(role.rawValue).lock").string, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
-        defer { close(descriptor) }
+        defer { release(descriptor) }
         guard flock(descriptor, LOCK_SH | LOCK_NB) != 0 else { return nil }
         return holder(descriptor)
+    }
+
+    /// Not by close(2) alone: a child that was forked a moment ago has the descriptor too, until its execve(2).
+    private static func release(_ descriptor: CInt) {
+        flock(descriptor, LOCK_UN)
+        close(descriptor)
     }
 
     private static func holder(_ descriptor: CInt) -> String {
