@@ -2,14 +2,24 @@ import ArgumentParser
 import Hummingbird
 import Logging
 import NIOCore
+import NIOPosix
 import Postgres
 import Readings
 import Settings
 import Spool
 import SystemPackage
 
-/// `shelly-receiver`: takes batches over HTTP and answers when they are durable in the spool.
+/// Begins on the main thread, before anything has run elsewhere.
 @main
+enum Program {
+    static func main() async {
+        // Requests are worked on where they are read: without the hops between two pools of threads.
+        _ = NIOSingletons.unsafeTryInstallSingletonPosixEventLoopGroupAsConcurrencyGlobalExecutor()
+        await App.main()
+    }
+}
+
+/// `shelly-receiver`: takes batches over HTTP and answers when they are durable in the spool.
 struct App: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "shelly-receiver",

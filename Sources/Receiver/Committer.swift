@@ -7,6 +7,7 @@ import Spool
 struct Committer {
     private var ledger: MinuteLedger
     private let writer: SpoolWriter
+    private var directory: SpoolDirectory { writer.directory }
     private let ledgerBytes: Int
     private let holdings: SpoolHoldings
     private let logger: Logger
@@ -19,10 +20,12 @@ struct Committer {
         self.logger = logger
     }
 
+    /// Makes the batches durable, all of them together, or says why not.
     mutating func commit(_ group: [(content: Batch, record: NewRecord)?]) -> [GroupCommit.Outcome] {
         guard ledger.approximateBytes < ledgerBytes else {
             return group.map { _ in .failure(.ledgerFull) }
         }
+        rotateIfDue()
         var claims = MinuteLedger.Claims()
         let segment = writer.next
         let counts = group.map { batch in batch.map { ledger.claim($0.content, in: segment, noting: &claims) } }
@@ -60,8 +63,18 @@ struct Committer {
         }
     }
 
+    /// Leaves a segment whose length or age is reached; better before somebody waits for it.
     func rotateIfDue() {
-        if let left = writer.untilRotation, left <= .zero { writer.seal() }
+        if writer.isDue { seal() }
+    }
+
+    private func seal() {
+        guard let sealed = writer.seal(), let keys = ledger.keys(of: sealed.number) else { return }
+        directory.write(
+            LedgerDigest(
+                spool: directory.identity, segment: sealed.number, created: sealed.created, records: sealed.records,
+                bytes: sealed.bytes, keys: keys))
+        directory.removeDigests(before: writer.oldest)
     }
 
     var nextTurn: DispatchTime {
@@ -69,5 +82,5 @@ struct Committer {
         return .now() + left.inSeconds + 0.001
     }
 
-    func stop() { writer.seal() }
+    func stop() { seal() }
 }

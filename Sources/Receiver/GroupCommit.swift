@@ -171,6 +171,7 @@ final class GroupCommit: Sendable {
                     return queue.inProgress
                 }
                 for (waiter, outcome) in zip(waiters, outcomes) { waiter?.continuation.resume(returning: outcome) }
+                committer.rotateIfDue()
             } else if isStopping {
                 committer.stop()
                 let waiting = queue.withLock { queue in

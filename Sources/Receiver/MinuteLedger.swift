@@ -4,8 +4,20 @@ import Readings
 ///
 /// A value with one owner, the spool's writer. It covers what the spool retains, so counts are exact with the database
 /// away and, rebuilt from the spool, after any restart; with the spool it forgets, a page at a time, when the last segment
-/// that had to do with the page is gone. 192 bytes a device, channel and day, plus the device's name.
+/// that had to do with the page is gone. 196 bytes a device, channel and day, plus the device's name.
 struct MinuteLedger {
+    /// Keys of one segment: up to 32 minutes of a device's channel.
+    struct Delta: Equatable {
+        /// Number of the device, here within the ledger.
+        var device: UInt32
+        /// Day since 1970 times 4, plus the channel.
+        let dayAndChannel: UInt32
+        /// Minute of the day divided by 32.
+        let word: UInt16
+        /// A bit for each minute.
+        var minutes: UInt32
+    }
+
     /// Keys that a group has set, so that they can be forgotten when it does not become durable.
     struct Claims {
         fileprivate var bits: [(page: UInt32, minute: UInt16)] = []
@@ -27,6 +39,13 @@ struct MinuteLedger {
     private var chunks: [[UInt32]] = []
     /// The last segment with a key of the page, by page.
     private var touched: [UInt32] = []
+    /// What was claimed in the newest segment, duplicates included, and where a page's latest share of it lies.
+    private var deltas: [Delta] = []
+    private var deltaSegment: UInt32 = 0
+    /// A segment of which keys were taken back, so that its deltas are not its keys.
+    private var spoiltSegment: UInt32 = 0
+    private var latestDelta: [UInt32] = []
+    private var names: [DeviceID] = []
     /// Pages and devices' numbers that are free again.
     private var freePages: [UInt32] = []
     private var freeDevices: [Int] = []
@@ -35,7 +54,7 @@ struct MinuteLedger {
 
     /// Roughly the memory that the ledger's keys take, in bytes; what was forgotten is used again first.
     var approximateBytes: Int {
-        (touched.count - freePages.count) * (Self.wordsPerPage * 4 + 12) + devices.count * 192
+        (touched.count - freePages.count) * (Self.wordsPerPage * 4 + 16) + devices.count * 192
     }
 
     /// Devices that the ledger knows.
@@ -48,12 +67,16 @@ struct MinuteLedger {
         _ batch: Batch, in segment: Int, noting claims: inout Claims
     ) -> (inserted: Int, duplicates: Int) {
         let segment = UInt32(clamping: segment)
+        beginDeltas(of: segment)
         let numbers = batch.devices.map { number(of: $0) }
         var inserted = 0
         for reading in batch.readings {
             let minute = reading.minute
-            let page = page(device: numbers[reading.device], channel: reading.channel, day: minute / Self.minutesPerDay)
+            let page = page(
+                device: numbers[reading.device],
+                dayAndChannel: Self.dayAndChannel(minute / Self.minutesPerDay, reading.channel))
             let bit = UInt16(minute % Self.minutesPerDay)
+            noteDelta(page, device: numbers[reading.device], minute: minute, channel: reading.channel)
             touched[Int(page)] = max(touched[Int(page)], segment)
             if set(page, bit) {
                 inserted += 1
@@ -63,8 +86,65 @@ struct MinuteLedger {
         return (inserted, batch.readings.count - inserted)
     }
 
+    private mutating func beginDeltas(of segment: UInt32) {
+        guard segment != deltaSegment else { return }
+        deltas.removeAll(keepingCapacity: true)
+        deltaSegment = segment
+    }
+
+    private mutating func noteDelta(_ page: UInt32, device: Int, minute: Int64, channel: Int) {
+        let dayAndChannel = Self.dayAndChannel(minute / Self.minutesPerDay, channel)
+        let bit = minute % Self.minutesPerDay
+        let word = UInt16(bit / 32)
+        let latest = Int(latestDelta[Int(page)])
+        if latest < deltas.count, deltas[latest].device == device, deltas[latest].dayAndChannel == dayAndChannel,
+            deltas[latest].word == word
+        {
+            deltas[latest].minutes |= 1 << UInt32(bit % 32)
+        } else {
+            latestDelta[Int(page)] = UInt32(deltas.count)
+            deltas.append(
+                Delta(
+                    device: UInt32(device), dayAndChannel: dayAndChannel, word: word, minutes: 1 << UInt32(bit % 32)))
+        }
+    }
+
+    /// The keys that were claimed in `segment`, with the devices that their numbers count; nil when they are not known
+    /// as a whole, because another segment's were claimed since or some were taken back.
+    func keys(of segment: Int) -> (devices: [DeviceID], deltas: [Delta])? {
+        guard deltaSegment == UInt32(clamping: segment), deltaSegment != spoiltSegment else { return nil }
+        var numbers: [UInt32: UInt32] = [:]
+        var found: [DeviceID] = []
+        let renumbered = deltas.map { delta in
+            var delta = delta
+            if let number = numbers[delta.device] {
+                delta.device = number
+            } else {
+                let number = UInt32(found.count)
+                numbers[delta.device] = number
+                found.append(names[Int(delta.device)])
+                delta.device = number
+            }
+            return delta
+        }
+        return (found, renumbered)
+    }
+
+    /// Sets keys that a segment is known to hold.
+    mutating func restore(_ deltas: [Delta], of found: [DeviceID], in segment: Int) {
+        let segment = UInt32(clamping: segment)
+        let numbers = found.map { number(of: $0) }
+        for delta in deltas {
+            let page = page(device: numbers[Int(delta.device)], dayAndChannel: delta.dayAndChannel)
+            touched[Int(page)] = max(touched[Int(page)], segment)
+            let (chunk, word, _) = Self.place(page, delta.word * 32)
+            chunks[chunk][word] |= delta.minutes
+        }
+    }
+
     /// Takes back what a group has set.
     mutating func forget(_ claims: Claims) {
+        spoiltSegment = deltaSegment
         for (page, minute) in claims.bits {
             let (chunk, word, mask) = Self.place(page, minute)
             chunks[chunk][word] &= ~mask
@@ -91,16 +171,19 @@ struct MinuteLedger {
         let number: Int
         if let free = freeDevices.popLast() {
             number = free
+            names[number] = device
         } else {
             number = pages.count
             pages.append([])
+            names.append(device)
         }
         devices[device] = number
         return number
     }
 
-    private mutating func page(device: Int, channel: Int, day: Int64) -> UInt32 {
-        let wanted = UInt32(day) << 2 | UInt32(channel)
+    private static func dayAndChannel(_ day: Int64, _ channel: Int) -> UInt32 { UInt32(day) << 2 | UInt32(channel) }
+
+    private mutating func page(device: Int, dayAndChannel wanted: UInt32) -> UInt32 {
         // Nearly always among the newest, so the search starts there.
         var position = pages[device].count
         while position > 0, pages[device][position - 1].dayAndChannel >= wanted {
@@ -124,6 +207,7 @@ struct MinuteLedger {
             chunks.append([UInt32](repeating: 0, count: Self.pagesPerChunk * Self.wordsPerPage))
         }
         touched.append(0)
+        latestDelta.append(.max)
         return UInt32(touched.count - 1)
     }
 

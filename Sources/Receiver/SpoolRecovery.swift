@@ -12,7 +12,8 @@ struct SpoolRecovery {
     /// Segments that could not be read; their keys are unknown.
     private(set) var unreadable: [Int] = []
 
-    /// Reads every retained segment. Its bytes are made durable before anything is concluded from them (invariant 3).
+    /// Reads every retained segment, or its digest. Its bytes are made durable before anything is concluded from them
+    /// (invariant 3).
     init(of directory: SpoolDirectory, logger: Logger) throws {
         try directory.synchronize()
         let decoder = BatchDecoder()
@@ -33,7 +34,13 @@ struct SpoolRecovery {
     private mutating func read(
         _ segment: SpoolDirectory.Segment, of directory: SpoolDirectory, with decoder: BatchDecoder, _ logger: Logger
     ) throws(SpoolError) {
-        let reader = try SegmentReader(directory.openAsOnDisk(segment), path: segment.path)
+        let file = try directory.openAsOnDisk(segment)
+        if let digest = try? directory.digest(of: segment, file) {
+            records[segment.number] = digest.records
+            return ledger.restore(digest.deltas, of: digest.devices, in: segment.number)
+        }
+        let reader = try SegmentReader(file, path: segment.path)
+        var created = ""
         while let event = try reader.next() {
             switch event {
             case .record(let record):
@@ -48,8 +55,15 @@ struct SpoolRecovery {
                     metadata: [
                         "file": "\(segment.path)", "bytes": "\(damage.range)", "reason": "\(damage.reason)",
                     ])
-            case .header, .footer, .tornTail: break
+            case .header(let header): created = header.created
+            case .footer, .tornTail: break
             }
         }
+        // Nobody writes to it any more, and it is durable as it was read: the next start has it easier.
+        guard let keys = ledger.keys(of: segment.number) else { return }
+        directory.write(
+            LedgerDigest(
+                spool: directory.identity, segment: segment.number, created: created,
+                records: records[segment.number] ?? 0, bytes: reader.end, keys: keys))
     }
 }

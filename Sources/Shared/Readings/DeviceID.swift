@@ -24,6 +24,12 @@ public struct DeviceID: Hashable, Sendable, CustomStringConvertible {
         self = try result.get()
     }
 
+    /// Takes a name that was judged before, as it is; nil when it cannot be one.
+    public init?(spooled name: ArraySlice<UInt8>) {
+        guard 1...Self.maximumBytes ~= name.count else { return nil }
+        utf8 = Array(name)
+    }
+
     public var description: String { String(decoding: utf8, as: UTF8.self) }
 
     public static func == (a: DeviceID, b: DeviceID) -> Bool { a.utf8 == b.utf8 }

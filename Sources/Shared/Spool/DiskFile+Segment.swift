@@ -1,16 +1,16 @@
-internal import SystemPackage
+public import SystemPackage
 
 /// A segment's first and last line, read without the rest.
 extension DiskFile {
     /// The header, nil when the first line is none.
-    func segmentHeader() throws(Errno) -> SegmentHeader? {
+    public func segmentHeader() throws(Errno) -> SegmentHeader? {
         let beginning = try bytes(0..<min(try size(), SegmentFormat.longestLineBytes))
         guard let end = beginning.firstIndex(of: UInt8(ascii: "\n")) else { return nil }
         return beginning[...end].withUnsafeBytes { SegmentFormat.parse(SegmentHeader.self, $0) }
     }
 
     /// The footer, nil when the segment does not end with one.
-    func segmentFooter() throws(Errno) -> SegmentFooter? {
+    public func segmentFooter() throws(Errno) -> SegmentFooter? {
         let end = try size()
         let tail = try bytes(max(0, end - SegmentFormat.longestLineBytes)..<end)
         guard tail.last == UInt8(ascii: "\n") else { return nil }
@@ -20,7 +20,7 @@ extension DiskFile {
     }
 
     /// These bytes of the file, fewer when it ends before.
-    private func bytes(_ range: Range<Int>) throws(Errno) -> [UInt8] {
+    func bytes(_ range: Range<Int>) throws(Errno) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: range.count)
         var count = 0
         while count < range.count {

@@ -1,3 +1,4 @@
+internal import Glibc
 public import SystemPackage
 
 /// A record that is to be spooled.
@@ -25,6 +26,9 @@ public final class SegmentWriter {
     /// Records that are durable.
     public private(set) var records = 0
 
+    /// When it was created, as its header says.
+    let created = SegmentFormat.timestamp()
+
     private let file: any DiskFile
     private let directory: SpoolDirectory
     private var buffer: [UInt8] = []
@@ -43,7 +47,7 @@ public final class SegmentWriter {
         buffer = SegmentFormat.line(
             SegmentHeader(
                 format: SegmentHeader.formatName, version: SegmentHeader.knownVersion, spool: directory.identity,
-                segment: number, predecessor: predecessor, created: SegmentFormat.timestamp()))
+                segment: number, predecessor: predecessor, created: created))
     }
 
     /// Appends the records and returns when they are durable, with the sequence number of the first.
@@ -69,14 +73,15 @@ public final class SegmentWriter {
         return records + 1
     }
 
-    /// Leaves the segment in good order: a footer, durable.
-    func seal() throws(SpoolError) {
+    /// Leaves the segment in good order: a footer, durable. Returns the file's length.
+    func seal() throws(SpoolError) -> Int {
         var end = bytes
         buffer.append(
             contentsOf: SegmentFormat.line(
                 SegmentFooter(end: SegmentHeader.formatName, segment: number, records: records, bytes: bytes)))
         try flush(at: &end)
         try synchronize()
+        return end
     }
 
     private func flush(at end: inout Int) throws(SpoolError) {
@@ -95,8 +100,17 @@ public final class SegmentWriter {
 
     /// Replaces line breaks by spaces. In valid JSON they stand only between tokens, so its meaning stays the same.
     public static func removeLineBreaks(in body: inout ArraySlice<UInt8>) {
-        body.withUnsafeMutableBufferPointer { bytes in
-            for index in bytes.indices where bytes[index] == 0x0A || bytes[index] == 0x0D { bytes[index] = 0x20 }
+        body.withUnsafeMutableBytes { bytes in
+            // memchr(3) looks at many bytes at a time, and nearly always there are none.
+            for lineBreak: CInt in [0x0A, 0x0D] {
+                var rest = bytes[...]
+                while let start = UnsafeMutableRawBufferPointer(rebasing: rest).baseAddress,
+                    let found = memchr(start, lineBreak, rest.count)
+                {
+                    found.storeBytes(of: 0x20, as: UInt8.self)
+                    rest = rest.dropFirst(found - start + 1)
+                }
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ public import SystemPackage
 ///     pending/00000017.spool     written now, or not wholly loaded
 ///     loaded/00000016.spool      wholly loaded, kept for replay
 ///     rejected/2026-11-23.ndjson what could not be loaded
+///     ledger/00000016.keys       the receiver's digests of segments
 public struct SpoolDirectory: Sendable {
     public let path: FilePath
     public let disk: any Disk
@@ -19,10 +20,11 @@ public struct SpoolDirectory: Sendable {
     public var pending: FilePath { path.appending("pending") }
     public var loaded: FilePath { path.appending("loaded") }
     public var rejected: FilePath { path.appending("rejected") }
+    public var ledger: FilePath { path.appending("ledger") }
 
     /// Opens the spool at `path`, making what is missing of it.
     public init(creating path: FilePath, disk: any Disk = SystemDisk()) throws(SpoolError) {
-        for directory in [path, path.appending("pending"), path.appending("loaded"), path.appending("rejected")] {
+        for directory in [path] + ["pending", "loaded", "rejected", "ledger"].map({ path.appending($0) }) {
             try Spool.disk("make directory", directory) { () throws(Errno) in try disk.makeDirectory(directory) }
         }
         try Self.createIdentity(in: path, disk)
@@ -197,6 +199,12 @@ extension SpoolDirectory {
         } catch {
             throw .disk("create", target, error)
         }
+    }
+
+    /// The bytes of a file of the spool.
+    public func contents(of path: FilePath) throws(Errno) -> [UInt8] {
+        let file = try disk.open(path)
+        return try file.bytes(0..<(try file.size()))
     }
 
     static func contents(of path: FilePath, _ disk: any Disk) throws(Errno) -> [UInt8] {

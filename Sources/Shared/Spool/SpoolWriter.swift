@@ -31,7 +31,7 @@ public final class SpoolWriter {
     /// The number that the next records go to, unless they cannot be written.
     public var next: Int { segment?.number ?? newest + 1 }
 
-    private let directory: SpoolDirectory
+    public let directory: SpoolDirectory
     private let limits: Limits
     private let clock: any Clock<Duration>
     /// The last segment that is known to be durable, which the next one names as its predecessor.
@@ -66,14 +66,13 @@ public final class SpoolWriter {
     ///   (invariant 5).
     public func append(_ group: [NewRecord]) throws(SpoolError) -> [SpoolPosition] {
         try makeSure(of: group.reduce(0) { $0 + $1.body.count + NewRecord.overheadBytes })
+        if isDue { seal() }
         let open = if let segment { segment } else { try begin() }
         do throws(SpoolError) {
             let before = open.bytes
             let first = try open.append(group)
             heldBytes += open.bytes - before
-            let positions = group.indices.map { SpoolPosition(segment: open.number, sequence: first + $0) }
-            if open.bytes >= limits.segmentBytes { seal() }
-            return positions
+            return group.indices.map { SpoolPosition(segment: open.number, sequence: first + $0) }
         } catch {
             leave()
             // A segment without a durable record holds nothing that anyone was promised; a full disk must not fill
@@ -88,10 +87,30 @@ public final class SpoolWriter {
         segment == nil ? nil : max(.zero, limits.segmentAge - opened())
     }
 
+    /// Whether the open segment has the length or the age to be left.
+    public var isDue: Bool {
+        guard let segment else { return false }
+        return segment.bytes >= limits.segmentBytes || opened() >= limits.segmentAge
+    }
+
+    /// A segment that was left in good order.
+    public struct Sealed: Sendable {
+        public let number: Int
+        /// When it was created, as its header says.
+        public let created: String
+        public let records: Int
+        /// Length of its file.
+        public let bytes: Int
+    }
+
     /// Leaves the open segment in good order, if it can be; a reader copes with a missing footer.
-    public func seal() {
-        try? segment?.seal()
-        leave()
+    ///
+    /// - Returns: nil when there was none, or its footer could not be written.
+    @discardableResult
+    public func seal() -> Sealed? {
+        defer { leave() }
+        guard let segment, let bytes = try? segment.seal() else { return nil }
+        return Sealed(number: segment.number, created: segment.created, records: segment.records, bytes: bytes)
     }
 
     private func leave() {

@@ -1,0 +1,154 @@
+import Readings
+import Spool
+import SystemPackage
+
+/// The minute keys of one segment that is left for good, kept in `ledger/00000017.keys`, so that a start need not read
+/// the segment again.
+///
+/// Derived and not synchronized: a digest that is missing, torn or not of this very file is made anew from the segment.
+/// It says nothing that the segment does not: it is written from durable records only, and believed only beside a file of
+/// the same length and creation (invariant 3).
+///
+///     shelly-ledger 1 <crc32c, 8 hex>\n     the checksum is that of all bytes behind this line
+///     <length> <spool, 36 bytes> <length> <created> segment, records, file's bytes
+///     devices: count, then <length> <name> each
+///     keys: count, then device (4), day × 4 + channel (4), minute of the day / 32 (2), bits of minutes (4) each
+///
+/// Integers are little-endian, 8 bytes where no other size is given; lengths of text are one byte.
+struct LedgerDigest: Equatable {
+    let spool: String
+    let segment: Int
+    /// When the segment was created, from its header.
+    let created: String
+    let records: Int
+    /// Length of the segment's file.
+    let bytes: Int
+    let devices: [Readings.DeviceID]
+    let deltas: [MinuteLedger.Delta]
+
+    private static let title = "shelly-ledger 1 "
+
+    var encoded: [UInt8] {
+        var out: [UInt8] = []
+        out.reserveCapacity(256 + devices.count * 40 + deltas.count * 14)
+        func put(_ value: some FixedWidthInteger) {
+            withUnsafeBytes(of: value.littleEndian) { out.append(contentsOf: $0) }
+        }
+        func put(text: some Collection<UInt8>) {
+            put(UInt8(text.count))
+            out.append(contentsOf: text)
+        }
+        put(text: spool.utf8)
+        put(text: created.utf8)
+        for number in [segment, records, bytes] { put(Int64(number)) }
+        put(Int64(devices.count))
+        for device in devices { put(text: device.utf8) }
+        put(Int64(deltas.count))
+        for delta in deltas {
+            put(delta.device)
+            put(delta.dayAndChannel)
+            put(delta.word)
+            put(delta.minutes)
+        }
+        return Array((Self.title + Checksum.text(of: out) + "\n").utf8) + out
+    }
+
+    /// Nil when these are not the bytes of a whole digest.
+    init?(decoding bytes: [UInt8]) {
+        let titleBytes = Self.title.utf8.count + 9
+        guard bytes.count > titleBytes, bytes.starts(with: Self.title.utf8) else { return nil }
+        let content = Array(bytes[titleBytes...])
+        guard Array(bytes[..<titleBytes]) == Array((Self.title + Checksum.text(of: content) + "\n").utf8) else {
+            return nil
+        }
+        var position = 0
+        func take<Value: FixedWidthInteger>(_ type: Value.Type) -> Value? {
+            let size = MemoryLayout<Value>.size
+            guard content.count - position >= size else { return nil }
+            defer { position += size }
+            return content.withUnsafeBytes {
+                Value(littleEndian: $0.loadUnaligned(fromByteOffset: position, as: Value.self))
+            }
+        }
+        func takeText() -> ArraySlice<UInt8>? {
+            guard let length = take(UInt8.self), content.count - position >= length else { return nil }
+            defer { position += Int(length) }
+            return content[position..<(position + Int(length))]
+        }
+        func takeCount() -> Int? {
+            guard let count = take(Int64.self), 0...Int64(content.count) ~= count else { return nil }
+            return Int(count)
+        }
+        guard let spool = takeText(), let created = takeText(), let segment = take(Int64.self),
+            let records = take(Int64.self), let length = take(Int64.self), let deviceCount = takeCount()
+        else { return nil }
+        var devices: [Readings.DeviceID] = []
+        devices.reserveCapacity(deviceCount)
+        for _ in 0..<deviceCount {
+            guard let name = takeText(), let device = Readings.DeviceID(spooled: name) else { return nil }
+            devices.append(device)
+        }
+        guard let deltaCount = takeCount() else { return nil }
+        var deltas: [MinuteLedger.Delta] = []
+        deltas.reserveCapacity(deltaCount)
+        for _ in 0..<deltaCount {
+            guard let device = take(UInt32.self), device < deviceCount, let dayAndChannel = take(UInt32.self),
+                let word = take(UInt16.self), word < 45, let minutes = take(UInt32.self)
+            else { return nil }
+            deltas.append(
+                MinuteLedger.Delta(device: device, dayAndChannel: dayAndChannel, word: word, minutes: minutes))
+        }
+        guard position == content.count else { return nil }
+        self.spool = String(decoding: spool, as: UTF8.self)
+        self.created = String(decoding: created, as: UTF8.self)
+        self.segment = Int(segment)
+        self.records = Int(records)
+        self.bytes = Int(length)
+        self.devices = devices
+        self.deltas = deltas
+    }
+
+    init(
+        spool: String, segment: Int, created: String, records: Int, bytes: Int,
+        keys: (devices: [Readings.DeviceID], deltas: [MinuteLedger.Delta])
+    ) {
+        self.spool = spool
+        self.segment = segment
+        self.created = created
+        self.records = records
+        self.bytes = bytes
+        devices = keys.devices
+        deltas = keys.deltas
+    }
+}
+
+extension SpoolDirectory {
+    /// The digest of a segment, if there is one of exactly this file.
+    func digest(of segment: Segment, _ file: any DiskFile) throws(Errno) -> LedgerDigest? {
+        guard let bytes = try? contents(of: digestPath(segment.number)), let digest = LedgerDigest(decoding: bytes),
+            digest.spool == identity, digest.segment == segment.number, digest.bytes == (try file.size()),
+            let header = try file.segmentHeader(), header.created == digest.created, header.segment == segment.number,
+            header.spool == identity
+        else { return nil }
+        return digest
+    }
+
+    /// Leaves a segment's digest; without it a start takes longer, nothing else.
+    func write(_ digest: LedgerDigest) {
+        let path = digestPath(digest.segment)
+        try? disk.remove(path)
+        guard let file = try? disk.create(path) else { return }
+        digest.encoded.withUnsafeBytes { bytes in _ = try? file.writeAll(bytes, at: 0) }
+    }
+
+    /// Removes the digests of segments before `oldest`.
+    func removeDigests(before oldest: Int) {
+        for name in (try? disk.names(in: ledger)) ?? [] {
+            if let number = Int(name.prefix { $0 != "." }), number < oldest { try? disk.remove(ledger.appending(name)) }
+        }
+    }
+
+    private func digestPath(_ number: Int) -> FilePath {
+        ledger.appending(SpoolPosition.digits(number) + ".keys")
+    }
+}

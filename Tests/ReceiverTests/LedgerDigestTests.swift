@@ -1,0 +1,130 @@
+import Foundation
+import Logging
+import Readings
+import Spool
+import SystemPackage
+import Testing
+
+@testable import Receiver
+
+/// A start from digests knows what a start from segments knows, and believes none that is not of the very file
+/// (invariant 3).
+struct LedgerDigestTests {
+    private let path = FilePath(NSTemporaryDirectory() + "digest-" + UUID().uuidString)
+    private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    private static let receivedAt: Int64 = 1_795_392_000_000
+
+    private func body(_ src: String, _ minutes: some Sequence<Int>) -> [UInt8] {
+        let messages = minutes.map {
+            "{\"src\":\"\(src)\",\"timestamp\":\(60 * $0),\"params\":{\"switch:\($0 % 4)\":{\"apower\":1}}}"
+        }
+        return Array("{\"messages\":[\(messages.joined(separator: ","))]}".utf8)
+    }
+
+    private func committer(of directory: SpoolDirectory) throws -> Committer {
+        let recovery = try SpoolRecovery(of: directory, logger: logger)
+        var limits = SpoolWriter.Limits()
+        limits.segmentBytes = 30_000
+        return Committer(
+            ledger: recovery.ledger,
+            writer: SpoolWriter(
+                directory: directory, newest: recovery.newest, newestRecords: recovery.records[recovery.newest] ?? 0,
+                limits: limits),
+            ledgerBytes: .max, holdings: SpoolHoldings(records: recovery.records), logger: logger)
+    }
+
+    private func commit(_ body: [UInt8], to committer: inout Committer) throws -> GroupCommit.Acknowledgement {
+        let batch = try BatchDecoder().decode(body, receivedAt: Self.receivedAt)
+        let outcomes = committer.commit([(batch, NewRecord(receivedAt: Self.receivedAt, body: body[...]))])
+        return try #require(outcomes.first?.get())
+    }
+
+    private func digests(of directory: SpoolDirectory) throws -> [String] {
+        try directory.disk.names(in: directory.ledger).sorted()
+    }
+
+    /// Some segments, their digests with them, the last one left by a kill.
+    private func fill(_ directory: SpoolDirectory) throws {
+        var committer = try committer(of: directory)
+        for round in 0..<40 {
+            _ = try commit(body("plug-\(round % 7)", (round * 11)..<(round * 11 + 30)), to: &committer)
+        }
+    }
+
+    @Test func aStartFromDigestsKnowsWhatAStartFromSegmentsKnows() throws {
+        defer { try? FileManager.default.removeItem(atPath: path.string) }
+        let directory = try SpoolDirectory(creating: path)
+        try fill(directory)
+        let segments = try directory.segments().map(\.number)
+        #expect(segments.count > 2)
+        #expect(try digests(of: directory).count == segments.count - 1)
+
+        for name in try digests(of: directory) { try directory.disk.remove(directory.ledger.appending(name)) }
+        let fromSegments = try SpoolRecovery(of: directory, logger: logger)
+        // That has made all of them anew, the killed one's included.
+        #expect(try digests(of: directory).count == segments.count)
+        let fromDigests = try SpoolRecovery(of: directory, logger: logger)
+        #expect(fromDigests.records == fromSegments.records && fromDigests.newest == fromSegments.newest)
+        #expect(fromDigests.ledger.approximateBytes == fromSegments.ledger.approximateBytes)
+        var (a, b) = (fromSegments.ledger, fromDigests.ledger)
+        for device in 0..<8 {
+            let all = try BatchDecoder().decode(body("plug-\(device)", 0..<500), receivedAt: Self.receivedAt)
+            var claims = MinuteLedger.Claims()
+            let (fromA, fromB) = (a.claim(all, in: 99, noting: &claims), b.claim(all, in: 99, noting: &claims))
+            #expect(fromA == fromB && (device == 7) == (fromA.duplicates == 0))
+        }
+        // Both forget with their segments.
+        a.forget(before: 100)
+        b.forget(before: 100)
+        #expect((a.approximateBytes, b.approximateBytes) == (0, 0))
+    }
+
+    @Test func aDigestOfAnotherFileIsNotBelieved() throws {
+        defer { try? FileManager.default.removeItem(atPath: path.string) }
+        let directory = try SpoolDirectory(creating: path)
+        try fill(directory)
+        let before = try SpoolRecovery(of: directory, logger: logger)
+        let first = try #require(try directory.segments().first)
+        // The segment lost its end, as an older copy has; its digest would call readings duplicates that are gone.
+        let bytes = try directory.contents(of: first.path)
+        try Data(bytes[..<(bytes.count / 2)]).write(to: URL(filePath: first.path.string))
+        let after = try SpoolRecovery(of: directory, logger: logger)
+        #expect(after.records[first.number, default: 0] < before.records[first.number, default: 0])
+    }
+
+    @Test func aTornOrFlippedDigestIsMadeAnew() throws {
+        let digest = LedgerDigest(
+            spool: SpoolDirectory.noIdentity, segment: 7, created: "2026-11-23T00:00:00.000Z", records: 3, bytes: 4711,
+            keys: (
+                [try Readings.DeviceID("a"), try Readings.DeviceID("é")],
+                [.init(device: 1, dayAndChannel: 82_000, word: 44, minutes: 0x8000_0001)]
+            ))
+        let bytes = digest.encoded
+        #expect(LedgerDigest(decoding: bytes) == digest)
+        for count in 0..<bytes.count { #expect(LedgerDigest(decoding: Array(bytes[..<count])) == nil) }
+        for place in bytes.indices {
+            var flipped = bytes
+            flipped[place] ^= 0x10
+            #expect(LedgerDigest(decoding: flipped) == nil, "byte \(place)")
+        }
+        #expect(LedgerDigest(decoding: bytes + [0]) == nil)
+    }
+
+    @Test func whatAFailedGroupTookBackIsInNoDigest() throws {
+        defer { try? FileManager.default.removeItem(atPath: path.string) }
+        let directory = try SpoolDirectory(creating: path)
+        var ledger = MinuteLedger()
+        let batch = try BatchDecoder().decode(body("plug", 0..<10), receivedAt: Self.receivedAt)
+        var kept = MinuteLedger.Claims()
+        _ = ledger.claim(batch, in: 1, noting: &kept)
+        #expect(ledger.keys(of: 1)?.devices.count == 1)
+        var claims = MinuteLedger.Claims()
+        _ = ledger.claim(try BatchDecoder().decode(body("other", 0..<10), receivedAt: 0), in: 1, noting: &claims)
+        ledger.forget(claims)
+        #expect(ledger.keys(of: 1) == nil)
+        _ = ledger.claim(batch, in: 1, noting: &claims)
+        #expect(ledger.keys(of: 1) == nil)
+        _ = ledger.claim(batch, in: 2, noting: &claims)
+        #expect(ledger.keys(of: 2)?.deltas.isEmpty == false)
+    }
+}
