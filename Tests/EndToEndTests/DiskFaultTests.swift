@@ -191,7 +191,13 @@ struct DiskFaultTests {
         let client = try RawClient(port: rig.port)
         try book.post("before", through: client, expecting: 200)
         // As many as are open: no segment can be created, no connection accepted.
-        let open = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(rig.receiverProcess)/fd").count
+        // The segment is sealed behind the answer, and its digest written.
+        var open = 0
+        try rig.wait("the segment is not sealed") {
+            let now = try rig.openFilesOfReceiver()
+            defer { open = now }
+            return now == open && FileManager.default.fileExists(atPath: rig.spool + "/ledger/00000001.keys")
+        }
         try rig.limitReceiver("nofile", to: open)
         for batch in 0..<3 { try book.post("struck-\(batch)", through: client, expecting: 503) }
         // It waits to be accepted, and is served when there is room.

@@ -40,6 +40,32 @@ struct MainJobTests {
         #expect(try rig.get("/readyz").status == 200)
     }
 
+    @Test func replayDuringLiveLoadAddsNothingAndLeavesProgressAlone() throws {
+        // Invariants 2 and 6.
+        try rig.startLoader("drain", "--follow")
+        rig.concurrently(5) { [rig] client in
+            guard client == 4 else {
+                for round in 0..<15 {
+                    #expect(try rig.post(Rig.batch("plug-\(client)-\(round)", minutes: 0..<40)).count("inserted") == 40)
+                }
+                return
+            }
+            for _ in 0..<2 { try rig.expect(rig.load("replay"), status: 0) }
+        }
+        try rig.wait("the loader has not caught up") {
+            try rig.query("SELECT sum(readings) FROM spool_progress") == "2400"
+        }
+        #expect(rig.stopLoader() == 0)
+        #expect(try rig.query("SELECT count(*) FROM power_logs") == "2400")
+        #expect(try rig.query("SELECT sum(inserted + duplicates) FROM spool_progress") == "2400")
+        let before = try rig.query("SELECT md5(string_agg(p::text, ' ' ORDER BY segment)) FROM spool_progress p")
+        let again = try rig.expect(rig.load("replay", "--json"), status: 0)
+        #expect(again.contains(#""inserted":0,"#) && again.contains(#""duplicates":2400,"#))
+        #expect(again.contains(#""conflicts":0,"#))
+        #expect(try rig.query("SELECT md5(string_agg(p::text, ' ' ORDER BY segment)) FROM spool_progress p") == before)
+        #expect(try rig.load("verify", "--database").status == 0)
+    }
+
     @Test func countsAreExactAcrossKillAndRestart() throws {
         let batch = Rig.batch("plug-1", minutes: 0..<50)
         #expect(try rig.post(batch).count("inserted") == 50)

@@ -13,6 +13,8 @@ private final class FaultyDisk: Disk {
     private let system = SystemDisk()
     let failingSynchronizations = Mutex(0)
     let synchronizations = Mutex(0)
+    /// Held while a synchronization shall not end.
+    let gate = NSLock()
 
     func create(_ path: FilePath) throws(Errno) -> any DiskFile { File(try system.create(path), self) }
     func openOrCreate(_ path: FilePath) throws(Errno) -> any DiskFile { try system.openOrCreate(path) }
@@ -45,6 +47,8 @@ private final class FaultyDisk: Disk {
         }
         func synchronize() throws(Errno) {
             disk.synchronizations.withLock { $0 += 1 }
+            disk.gate.lock()
+            disk.gate.unlock()
             let fails = disk.failingSynchronizations.withLock { left in
                 left -= 1
                 return left >= 0
@@ -60,13 +64,14 @@ struct GroupCommitTests {
     private let disk = FaultyDisk()
     private let path = FilePath(NSTemporaryDirectory() + "group-commit-" + UUID().uuidString)
 
-    private func groupCommit() throws -> (GroupCommit, SpoolDirectory) {
+    private func groupCommit(patience: Duration = .seconds(20)) throws -> (GroupCommit, SpoolDirectory) {
         let directory = try SpoolDirectory(creating: path, disk: disk)
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let recovery = try SpoolRecovery(of: directory, logger: logger)
         let commit = GroupCommit(
             ledger: recovery.ledger, writer: SpoolWriter(directory: directory, newest: recovery.newest),
-            ledgerBytes: .max, holdings: SpoolHoldings(records: recovery.records), logger: logger)
+            ledgerBytes: .max, holdings: SpoolHoldings(records: recovery.records), patience: patience,
+            logger: logger)
         return (commit, directory)
     }
 
@@ -117,6 +122,38 @@ struct GroupCommitTests {
         #expect(counts == (4, 64 * 4 - 4))
         // Group commit: far fewer synchronizations than batches would mean by themselves.
         #expect(disk.synchronizations.withLock { $0 } <= 64 + 4)
+        await commit.stop()
+    }
+
+    /// Invariant 11: nobody waits for ever for a disk that does not answer, and what becomes durable after all counts.
+    @Test func aDiskThatDoesNotAnswerIsNotWaitedForForEver() async throws {
+        defer { cleanUp() }
+        let (commit, _) = try groupCommit(patience: .milliseconds(200))
+        let (first, second) = (try batch("a", 1, 2), try batch("a", 3))
+        _ = try await commit.commit(first.0, first.1)
+        let gate = disk.gate
+        let isOver = DispatchSemaphore(value: 0)
+        await withCheckedContinuation { continuation in
+            // A lock is its thread's.
+            Thread.detachNewThread {
+                gate.lock()
+                continuation.resume()
+                isOver.wait()
+                gate.unlock()
+            }
+        }
+        for batch in [first, second, second] {
+            let failure = await #expect(throws: GroupCommit.Failure.self) {
+                _ = try await commit.commit(batch.0, batch.1)
+            }
+            guard case .stalled? = failure else { throw try #require(failure) }
+        }
+        isOver.signal()
+        // The first of them is with the disk, and durable in the end; those that only waited are not.
+        while commit.isStalled { await Task.yield() }
+        let answer = try await commit.commit(second.0, second.1)
+        #expect(answer.inserted == 1)
+        #expect(try await commit.commit(first.0, first.1).duplicates == 2)
         await commit.stop()
     }
 

@@ -36,7 +36,8 @@ struct LedgerDigestTests {
     private func commit(_ body: [UInt8], to committer: inout Committer) throws -> GroupCommit.Acknowledgement {
         let batch = try BatchDecoder().decode(body, receivedAt: Self.receivedAt)
         let outcomes = committer.commit([(batch, NewRecord(receivedAt: Self.receivedAt, body: body[...]))])
-        return try #require(outcomes.first?.get())
+        let outcome = try #require(outcomes.first)
+        return try #require(try outcome.get())
     }
 
     private func digests(of directory: SpoolDirectory) throws -> [String] {

@@ -121,6 +121,18 @@ struct SegmentTests {
         #expect(try directory.segments().map(\.number) == [1, 2])
     }
 
+    /// Invariant 1: what is synchronized into a file without a name is not durable.
+    @Test func aSegmentThatWasRemovedTakesNothingMore() throws {
+        let directory = try SpoolDirectory(creating: scratch.path.appending("spool"))
+        let writer = SpoolWriter(directory: directory, newest: 0)
+        let record = NewRecord(receivedAt: 0, body: [0x7B, 0x7D])
+        _ = try writer.append([record])
+        try directory.disk.remove(try #require(writer.segment?.path))
+        #expect(throws: SpoolError.self) { try writer.append([record]) }
+        #expect(try writer.append([record]) == [SpoolPosition(segment: 2, sequence: 1)])
+        #expect(try directory.segments().map(\.number) == [2])
+    }
+
     @Test func segmentIsRotatedByLength() throws {
         let directory = try directory()
         var limits = SpoolWriter.Limits()

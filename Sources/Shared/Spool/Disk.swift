@@ -39,9 +39,14 @@ public protocol DiskFile: AnyObject {
     /// Lets go of what memory holds of the file, so that what is read next comes from the disk (posix_fadvise(2)
     /// `POSIX_FADV_DONTNEED`).
     func refresh() throws(Errno)
+    /// Whether the file still has a name; one that was removed is gone when it is closed, synchronized or not (fstat(2)).
+    func hasName() throws(Errno) -> Bool
 }
 
 extension DiskFile {
+    /// Files that nobody can remove behind our back.
+    public func hasName() throws(Errno) -> Bool { true }
+
     /// Writes all of `bytes` at `offset`, in as many calls as it takes.
     public func writeAll(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(Errno) {
         var written = 0

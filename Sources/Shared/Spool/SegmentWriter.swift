@@ -68,6 +68,8 @@ public final class SegmentWriter {
             let disk = directory.disk
             try Spool.disk("synchronize", pending) { () throws(Errno) in try disk.synchronizeDirectory(pending) }
         }
+        let hasName = try Spool.disk("examine", path) { () throws(Errno) in try file.hasName() }
+        guard hasName else { throw .unfit(path, "was removed while it was written") }
         defer { records = sequence }
         bytes = end
         return records + 1

@@ -84,6 +84,12 @@ private final class SystemFile: DiskFile {
         return status.st_size
     }
 
+    func hasName() throws(Errno) -> Bool {
+        var status = stat()
+        try check(fstat(descriptor, &status))
+        return status.st_nlink > 0
+    }
+
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(Errno) -> Int {
         try retrying { pread(descriptor, buffer.baseAddress, buffer.count, offset) }
     }
