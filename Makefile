@@ -3,9 +3,10 @@
 ARGS =
 SEEDS = 1..10000
 CYCLES = 200
+PARTS =
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test simulate powercut build format clean-local
+.PHONY: help run demo test simulate powercut bench bench-smoke build format clean-local
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -26,13 +27,19 @@ simulate: ## the spool's life on a failing disk: make simulate SEEDS=1..100000, 
 powercut: ## cut the power under load, as root: make powercut CYCLES=1000
 	@SHELLY_POWER_CUTS=$(CYCLES) ops/dev/test.sh --filter PowerCutTests
 
+bench: ## measure it beside its limits and peers, and rewrite docs/BENCHMARKS.md's tables: make bench PARTS='ingest hot'
+	@ops/bench/bench.py $(PARTS)
+
+bench-smoke: ## one short run of each measurement, to see that the bench works
+	@ops/bench/bench.py --quick --output .local/bench/smoke $(PARTS)
+
 build: ## build the release programs
 	@ops/dev/packages.sh
 	swift build -c release --product shelly-receiver
 	swift build -c release --product shelly-loader
 
 format: ## format the Swift sources in place
-	swift format --in-place --recursive --parallel Package.swift Sources Tests
+	swift format --in-place --recursive --parallel Package.swift Sources Tests ops/bench/Package.swift ops/bench/Sources
 
 clean-local: ## stop the private clusters and delete .local with their data and spools
 	@ops/dev/clean.sh

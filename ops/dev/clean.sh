@@ -4,16 +4,16 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 # Whoever holds one of these has processes that work in .local.
-mkdir -p .local/demo
-for lock in .local/run.lock .local/demo/run.lock .local/test.lock; do
+mkdir -p .local/demo .local/bench
+for lock in .local/run.lock .local/demo/run.lock .local/test.lock .local/bench/lock; do
     exec {descriptor}>"$lock"
     flock -n "$descriptor" || {
-        echo "clean.sh: make run, demo or test is busy in this checkout: stop it first" >&2
+        echo "clean.sh: make run, demo, test or bench is busy in this checkout: stop it first" >&2
         exit 1
     }
 done
 
-for cluster in .local/postgres .local/demo/postgres .local/test-postgres; do
+for cluster in .local/postgres .local/demo/postgres .local/test-postgres .local/bench/postgres; do
     ops/dev/postgres.sh destroy "$cluster"
 done
 rm -rf .local

@@ -21,6 +21,11 @@ strace          | command -v strace            | tests make system calls fail, a
 faketime        | faketime_library             | a test sets the clock of a receiver
 e2fsprogs       | root_command mkfs.ext4       | tests cut the power of a file system of their own, and fill it
 mount           | root_command losetup         | the same: a file as a disk
+wrk             | command -v wrk               | load generator of the bench
+valgrind        | command -v valgrind          | the bench counts instructions with it
+binutils        | command -v strip             | takes away debugging information that valgrind cannot read
+python3         | command -v python3           | the bench is written in it
+python3-venv    | python3 -m ensurepip --version | the bench installs its FastAPI peer in a virtual environment
 util-linux      | command -v prlimit           | tests take file descriptors away from a receiver
 '
 

@@ -23,9 +23,9 @@ flock -n "$lock" || {
 }
 
 echo "== Lint"
-mapfile -t scripts < <(find ops -name '*.sh' | sort)
+mapfile -t scripts < <(find ops -name .build -prune -o -name '*.sh' -print | sort)
 shellcheck "${scripts[@]}" .ci/run
-swift format lint --strict --recursive --parallel Package.swift Sources Tests
+swift format lint --strict --recursive --parallel Package.swift Sources Tests ops/bench/Package.swift ops/bench/Sources
 
 echo "== Build"
 # -warnings-as-errors would reach the dependencies too, whose warnings SwiftPM suppresses, and the compiler refuses the

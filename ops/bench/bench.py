@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""Measures the product beside what it is compared with, and writes docs/BENCHMARKS.md's tables, JSON and plots.
+
+    bench.py                      everything, at most 15 minutes once built
+    bench.py ingest latency       these parts; of the others the last results stay
+    bench.py --quick --output DIR a look whether the bench works; its figures say nothing
+
+FULL=1 looks at the growth with 10 GB instead of 2. SHELLY_BIN=DIR takes the release programs from DIR, SHELLY_PEER=DIR
+the peer (default ../shared/peer; left out when it is not there).
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import signal
+import sys
+import time
+
+import figures
+import report
+from rig import ROOT, Rig, run, say
+
+
+def main():
+    arguments = parse()
+    effort = figures.QUICK if arguments.quick else figures.Effort()
+    if os.environ.get("FULL"):
+        effort.spools = (2_000_000_000, 10_000_000_000)
+    # The rig takes down what it has started when it is left by an exception.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(1))
+
+    document = arguments.output / "BENCHMARKS.md"
+    results_file = arguments.output / "benchmarks.json"
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    if not document.exists():
+        shutil.copy(ROOT / "docs/BENCHMARKS.md", document)
+    results = json.loads(results_file.read_text()) if results_file.exists() else {}
+
+    run(ROOT / "ops/dev/packages.sh")
+    with Rig() as rig:
+        rig.build()
+        rig.choose_peer(may_install=not arguments.quick)
+        for part in arguments.parts:
+            say(f"{part}: {figures.PARTS[part].__doc__.splitlines()[0]}")
+            started = time.monotonic()
+            results[part] = figures.PARTS[part](rig, effort)
+            results[part]["took_seconds"] = round(time.monotonic() - started)
+        results["machine"] = report.machine(rig)
+    results_file.write_text(json.dumps(results, indent=1) + "\n")
+    report.write(results, document)
+    print(report.summary(results))
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(figures.PARTS)} (default: all)")
+    parser.add_argument("--quick", action="store_true", help="one short run of each")
+    parser.add_argument(
+        "--output", type=pathlib.Path, default=ROOT / "docs", help="where the results go (default: docs)")
+    arguments = parser.parse_args()
+    unknown = set(arguments.parts) - set(figures.PARTS)
+    if unknown:
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    arguments.parts = arguments.parts or list(figures.PARTS)
+    return arguments
+
+
+if __name__ == "__main__":
+    main()

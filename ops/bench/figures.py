@@ -1,0 +1,520 @@
+"""The measurements. Each part takes the rig and how much effort to spend, and returns what goes into the JSON."""
+
+import contextlib
+import dataclasses
+import json
+import re
+import selectors
+import signal
+import socket
+import subprocess
+import time
+
+import rig as rigs
+from rig import BENCH, KEY, STATE, run, say, wait_for
+
+
+@dataclasses.dataclass
+class Effort:
+    """How long and how often."""
+
+    rounds: int = 3
+    seconds: int = 3
+    #: Messages in a spool that is drained.
+    drain_messages: int = 100_000
+    #: Rows that are in the table already.
+    table_rows: int = 1_000_000
+    #: Spools that the growth is looked at with, in bytes; the empty one comes by itself.
+    spools: tuple = (500_000_000, 2_000_000_000)
+    #: Devices that share the load, one after the other.
+    fleets: tuple = (10, 1_000, 100_000, 1_000_000)
+    #: Messages that callgrind counts the instructions of.
+    counted_messages: int = 3_200
+    timed_messages: int = 320_000
+
+
+QUICK = Effort(
+    rounds=1, seconds=1, drain_messages=4_000, table_rows=10_000, spools=(50_000_000,), fleets=(10, 100_000),
+    counted_messages=1_600, timed_messages=16_000)
+
+
+def alternate(rounds, runs):
+    """Runs each of the named functions in turn, again and again: what the machine does meanwhile, it does to all."""
+    results = {name: [] for name in runs}
+    for number in range(rounds):
+        for name, function in runs.items():
+            say(f"  {number + 1}/{rounds} {name}")
+            results[name].append(function())
+    return results
+
+
+def settle(server):
+    """Waits until the server has dealt with what was in flight when the load ended."""
+    last = [server.cpu_seconds()]
+
+    def is_idle():
+        time.sleep(0.1)
+        last.append(server.cpu_seconds())
+        return last[-1] - last[-2] <= 0.01
+
+    wait_for(is_idle, f"{server.name} is idle")
+
+
+#: Messages of a batch and connections.
+LOADS = ((100, 32), (100, 64), (1, 64), (10, 64), (1000, 64))
+
+
+def ingest(rig, effort):
+    """Acknowledged messages a second: the receiver, the HTTP library alone, and the peer where it is there."""
+
+    def ours(batch, connections):
+        with rig.receiver("spool") as receiver:
+            result = receiver.load(batch, connections, effort.seconds)
+            records = json.loads(rigs.get(receiver.port, "/api/stats/spool")[1])["backlog"]["records"]
+            if records < result["requests"]:
+                raise SystemExit(f"bench: {result['requests']} batches were acknowledged, {records} are in the spool")
+        return result
+
+    def other(server, batch, connections):
+        result = server.load(batch, connections, effort.seconds)
+        settle(server)
+        return result
+
+    with contextlib.ExitStack() as stack:
+        floor = stack.enter_context(rig.floor())
+        peer = stack.enter_context(rig.peer()) if rig.has_peer else None
+        runs = {}
+        for batch, connections in LOADS:
+            name = f"{batch}x{connections}"
+            runs[f"ours {name}"] = lambda b=batch, c=connections: ours(b, c)
+            runs[f"floor {name}"] = lambda b=batch, c=connections: other(floor, b, c)
+            # Its answers to 64 batches of 1000 would come after 20 s.
+            if peer and batch <= 100:
+                runs[f"peer {name}"] = lambda b=batch, c=connections: other(peer, b, c)
+        return alternate(effort.rounds, runs)
+
+
+def latency(rig, effort):
+    """Time to the acknowledgement, beside plain appends of the same bytes."""
+    message_bytes = (BENCH / "message.json").stat().st_size
+    group = mean_group(rig, 10, 16)
+    group_bytes = round(group * 10 * message_bytes)
+
+    def load(batch, connections, pause=0):
+        with rig.receiver("spool") as receiver:
+            return receiver.load(batch, connections, effort.seconds, PAUSE_MS=pause)
+
+    say("  the maximum load")
+    most = load(100, 64)["messages_per_second"]
+    # 16 connections with a pause each that makes a tenth of the requests together.
+    pause = 16 / (most / 10 / 100) * 1000
+    results = alternate(effort.rounds, {
+        "ack 10x16": lambda: load(10, 16),
+        "append of its groups": lambda: rig.diskfloor(group_bytes, effort.seconds),
+        "ack at a tenth": lambda: load(100, 16, pause),
+        "append of a batch": lambda: rig.diskfloor(100 * message_bytes, effort.seconds),
+    })
+    return results | {"group": {"batches": round(group, 2), "bytes": group_bytes}, "maximum": round(most)}
+
+
+def mean_group(rig, batch, connections):
+    """How many batches share a synchronization under this load."""
+    trace = STATE / "fdatasync.trace"
+    # With --seccomp-bpf all other system calls go at full speed; with -D the receiver, not strace, is our child.
+    wrapper = ["strace", "-D", "-f", "--seccomp-bpf", "-e", "trace=fdatasync", "-o", trace]
+    with rig.receiver("spool", wrapper=wrapper) as receiver:
+        requests = receiver.load(batch, connections, 1)["requests"]
+    ended = re.compile(rf"^{receiver.pid} +\+\+\+ exited", re.MULTILINE)
+    wait_for(lambda: ended.search(trace.read_text()), "the trace of fdatasync is complete", 10)
+    synchronizations = len(re.findall(r"\bfdatasync\(", trace.read_text()))
+    return max(1, requests / max(1, synchronizations))
+
+
+def herd(rig, effort):
+    """10,000 devices in the same second: 100 batches of 100 at once on 100 connections, until all are answered."""
+    message = (BENCH / "message.json").read_text().strip()
+    message = re.sub("V", "1", message).replace("M" * 10, "1728000000").replace("S" * 10, "1728000017")
+    message = message.replace("RRRRR", "%05x" % rigs.next_run())
+    head = (
+        "POST /api/ingest/batch HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-Key: %s\r\nContent-Type: application/json\r\n"
+        "Content-Length: %d\r\n\r\n%s")
+    requests = []
+    for batch in range(100):
+        messages = ",".join(message.replace("DDDDDDD", "%07x" % (100 * batch + index)) for index in range(100))
+        body = '{"messages":[%s]}' % messages
+        requests.append((head % (KEY, len(body), body)).encode())
+
+    def once():
+        with rig.receiver("spool") as receiver:
+            seconds = all_at_once(receiver.port, requests)
+        return {"ms": round(seconds * 1000, 1)}
+
+    return alternate(max(effort.rounds, 3), {"herd": once})
+
+
+def all_at_once(port, requests):
+    """Sends each request on a connection of its own and returns the seconds until the last answer."""
+    with contextlib.ExitStack() as stack:
+        selector = stack.enter_context(selectors.DefaultSelector())
+        for request in requests:
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            connection.setblocking(False)
+            selector.register(
+                connection, selectors.EVENT_READ | selectors.EVENT_WRITE, {"rest": memoryview(request), "answer": b""})
+        begin = time.monotonic()
+        waiting = len(requests)
+        while waiting:
+            ready = selector.select(30)
+            if not ready:
+                raise SystemExit("bench: no answer within 30 s")
+            for key, events in ready:
+                state = key.data
+                if events & selectors.EVENT_WRITE:
+                    state["rest"] = state["rest"][key.fileobj.send(state["rest"]):]
+                    if not state["rest"]:
+                        selector.modify(key.fileobj, selectors.EVENT_READ, state)
+                if events & selectors.EVENT_READ:
+                    part = key.fileobj.recv(65536)
+                    state["answer"] += part
+                    if b'"record":' in state["answer"]:
+                        if not state["answer"].startswith(b"HTTP/1.1 200"):
+                            raise SystemExit(f"bench: refused: {state['answer'][:200]}")
+                        selector.unregister(key.fileobj)
+                        waiting -= 1
+                    elif not part or state["answer"].partition(b" ")[2][:1] not in (b"", b"2"):
+                        raise SystemExit(f"bench: refused: {state['answer'][:200]}")
+        return time.monotonic() - begin
+
+
+COLUMNS = 'device_id, channel, power, voltage, "current", "timestamp", idempotency_key'
+CHUNK_ROWS = 50_000
+
+
+class Tables:
+    """Databases that begin with the same table, and the same rows for each way of loading."""
+
+    def __init__(self, rig, effort):
+        self.rig = rig
+        if rig.database_url and rig.sql("SELECT count(*) FROM pg_database WHERE datname = 'base'", "postgres") == "1":
+            return
+        rig.start_postgres()
+        rig.sql("CREATE DATABASE base", "postgres")
+        rig.migrate("base")
+        say(f"a table with {effort.table_rows} rows")
+        rig.sql(
+            f"""INSERT INTO power_logs ({COLUMNS})
+                SELECT device, 0, 8.9, 231.2, 0.04, to_timestamp(1700000000 + 60 * (n / 10000)),
+                       device || '_0_' || 1700000000 / 60 + n / 10000
+                FROM generate_series(0, {effort.table_rows} - 1) AS n,
+                     LATERAL (SELECT 'shellyplus1pm-' || lpad(to_hex(n * 7919 % 10000), 12, '0') AS device) AS d""",
+            "base")
+        rig.sql("VACUUM ANALYZE power_logs", "base")
+
+    def fresh(self, name="loading"):
+        """A database with the table as it was at first."""
+        self.rig.sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", "postgres")
+        self.rig.sql(f"CREATE DATABASE {name} TEMPLATE base STRATEGY file_copy", "postgres")
+        return name
+
+    def rows(self, database="loading"):
+        return int(self.rig.sql("SELECT count(*) FROM power_logs", database))
+
+
+def drain(rig, effort):
+    """Rows a second into a table that has rows already: the loader, COPY, and SQL written by hand."""
+    tables = Tables(rig, effort)
+    spool = "spool-drain"
+    rig.forget(spool)
+    rig.fill(spool, effort.drain_messages)
+    chunks = write_rows(rig, spool)
+    count = sum(chunks.values())
+    before = effort.table_rows
+
+    def rate(seconds):
+        return {"rows_per_second": round(count / seconds), "seconds": round(seconds, 3)}
+
+    def check(found, what):
+        if found != count:
+            raise SystemExit(f"bench: {what}: {found} rows of {count}")
+
+    def new():
+        pend(spool)
+        summary = rig.drain(spool, tables.fresh())
+        check(summary["inserted"], "drain")
+        return rate(summary["seconds"])
+
+    def duplicates():
+        # The same readings again, as after a database was restored that lost only its progress.
+        rig.sql("DELETE FROM spool_progress", "loading")
+        pend(spool)
+        summary = rig.drain(spool, "loading")
+        check(summary["duplicates"], "drain of duplicates")
+        return rate(summary["seconds"])
+
+    def script(name, prepare=None):
+        def load():
+            database = tables.fresh()
+            if prepare:
+                psql(rig, database, prepare)
+            begin = time.monotonic()
+            psql(rig, database, name)
+            seconds = time.monotonic() - begin
+            check(tables.rows() - before, name)
+            return rate(seconds)
+
+        return load
+
+    numbers = range(len(chunks))
+    (STATE / "copy.sql").write_text("".join(f"\\copy power_logs ({COLUMNS}) FROM 'rows-{n}.tsv'\n" for n in numbers))
+    (STATE / "staging.sql").write_text(STAGING + "".join(STAGING_CHUNK % n for n in numbers))
+    (STATE / "arrays.sql").write_text(
+        ARRAYS + "".join(f"\\copy rows ({COLUMNS}) FROM 'rows-{n}.tsv'\n{ARRAYS_CHUNK % n}" for n in numbers))
+    (STATE / "unnest.sql").write_text("".join(UNNEST_CHUNK % n for n in numbers))
+    return alternate(effort.rounds, {
+        "drain": new,
+        "drain of duplicates": duplicates,
+        "COPY": script("copy.sql"),
+        "staging table": script("staging.sql"),
+        "unnest": script("unnest.sql", prepare="arrays.sql"),
+    }) | {"rows": count, "table_rows": before}
+
+
+def pend(spool):
+    """Makes a spool as if nothing of it had been loaded."""
+    for segment in (STATE / spool / "loaded").iterdir():
+        segment.rename(STATE / spool / "pending" / segment.name)
+    (STATE / spool / "loaded.json").unlink(missing_ok=True)
+
+
+def write_rows(rig, spool):
+    """The spool's readings in the order of arrival, as files for COPY; returns the rows of each."""
+    for file in STATE.glob("rows-*.tsv"):
+        file.unlink()
+    chunks = {}
+    with subprocess.Popen(
+            [rig.programs / "shelly-loader", "cat", "--readings", "--spool", STATE / spool], stdout=subprocess.PIPE,
+            env=rigs.clean_environment()) as cat, contextlib.ExitStack() as stack:
+        for number, line in enumerate(cat.stdout):
+            if number % CHUNK_ROWS == 0:
+                out = stack.enter_context(open(STATE / f"rows-{len(chunks)}.tsv", "w"))
+                chunks[len(chunks)] = 0
+            row = json.loads(line)
+            moment = time.strftime("%Y-%m-%d %H:%M:%S+00", time.gmtime(row["timestamp"]))
+            fields = (
+                row["device_id"], row["channel"], row["power"], row["voltage"], row["current"], moment,
+                row["idempotency_key"])
+            out.write("\t".join(str(field) for field in fields) + "\n")
+            chunks[len(chunks) - 1] += 1
+    return chunks
+
+
+def psql(rig, database, script):
+    run("psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-d", rig.url(database), "-f", script, cwd=STATE)
+
+
+# What somebody would write who knows PostgreSQL: a temporary table for 50,000 rows, the new of them sorted by key.
+STAGING = f"""
+SET client_min_messages = warning;
+SET enable_hashjoin = off;
+SET enable_mergejoin = off;
+CREATE TEMP TABLE stage ON COMMIT DELETE ROWS AS SELECT {COLUMNS} FROM power_logs WITH NO DATA;
+"""
+STAGING_CHUNK = f"""
+BEGIN;
+\\copy stage ({COLUMNS}) FROM 'rows-%d.tsv'
+INSERT INTO power_logs ({COLUMNS})
+SELECT {COLUMNS} FROM stage AS s
+WHERE NOT EXISTS (SELECT FROM power_logs AS t
+                  WHERE t.idempotency_key = s.idempotency_key AND t.idempotency_key IS NOT NULL)
+ORDER BY idempotency_key
+ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING;
+COMMIT;
+"""
+
+# The statement alone: the arrays are in the database beforehand, so that no client and no network has a part in it.
+ARRAYS = f"""
+CREATE TABLE rows AS SELECT {COLUMNS} FROM power_logs WITH NO DATA;
+CREATE TABLE arrays (number int, device text[], channel int[], power float8[], voltage float8[], amperes float8[],
+                     moment timestamptz[], key text[]);
+"""
+ARRAYS_CHUNK = """
+INSERT INTO arrays
+SELECT %d, array_agg(device_id), array_agg(channel), array_agg(power), array_agg(voltage), array_agg("current"),
+       array_agg("timestamp"), array_agg(idempotency_key)
+FROM (SELECT * FROM rows ORDER BY idempotency_key) AS sorted;
+TRUNCATE rows;
+"""
+UNNEST_CHUNK = f"""
+INSERT INTO power_logs ({COLUMNS})
+SELECT u.* FROM arrays, unnest(device, channel, power, voltage, amperes, moment, key) AS u
+WHERE number = %d
+ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING;
+"""
+
+
+def together(rig, effort):
+    """Drain and ingest at the same time, and each alone."""
+    tables = Tables(rig, effort)
+    seconds = 2 * effort.seconds if effort.seconds > 1 else 1
+    spool = "spool-together"
+    # More than can be drained meanwhile.
+    backlog = seconds * 40_000
+
+    def load(receiver):
+        return round(receiver.load(100, 32, seconds)["messages_per_second"])
+
+    def drained(begin):
+        """Rows a second up to the last commit."""
+        rows, last = rig.sql(
+            "SELECT coalesce(sum(inserted), 0), extract(epoch FROM max(updated_at)) FROM spool_progress", "loading"
+        ).split("|")
+        return round(int(rows) / (float(last or begin + seconds) - begin))
+
+    def ingest_alone():
+        with rig.receiver(spool) as receiver:
+            return {"messages_per_second": load(receiver)}
+
+    def with_backlog():
+        rig.forget(spool)
+        rig.fill(spool, backlog)
+        return tables.fresh()
+
+    def drain_alone():
+        database = with_backlog()
+        begin = time.time()
+        with rig.loader(spool, database):
+            time.sleep(seconds)
+        return {"rows_per_second": drained(begin)}
+
+    def both():
+        database = with_backlog()
+        with rig.receiver(spool, fresh=False) as receiver:
+            begin = time.time()
+            with rig.loader(spool, database):
+                messages = load(receiver)
+            return {"messages_per_second": messages, "rows_per_second": drained(begin)}
+
+    return alternate(effort.rounds, {"ingest alone": ingest_alone, "drain alone": drain_alone, "both": both})
+
+
+def memory(rig, effort):
+    """Peak memory, the ledger's cost, and what idleness costs."""
+    rig.start_postgres()
+
+    def receiver(batch):
+        with rig.receiver("spool") as server:
+            time.sleep(1)
+            idle = server.memory_mib()
+            server.load(batch, 64, effort.seconds)
+            return {"idle_mib": round(idle, 1), "load_mib": round(server.memory_mib(), 1)}
+
+    def loader():
+        tables_database = "memory"
+        rig.sql(f"DROP DATABASE IF EXISTS {tables_database} WITH (FORCE)", "postgres")
+        rig.sql(f"CREATE DATABASE {tables_database}", "postgres")
+        rig.migrate(tables_database)
+        spool = rig.filled(effort.spools[-1])
+        pend(spool)
+        with rig.loader(spool, tables_database) as loader:
+            time.sleep(2 * effort.seconds)
+            loader.check()
+            return {"mib": round(loader.memory_mib(), 1)}
+
+    def ledger():
+        # A device for each message, four channels of one day: the difference of two fleets is the keys' own.
+        few, many = 20_000, 100_000
+        sizes = []
+        for devices in (few, many):
+            rig.forget("spool-ledger")
+            rig.fill("spool-ledger", devices, devices)
+            with rig.receiver("spool-ledger", fresh=False) as server:
+                sizes.append(server.memory_mib("VmRSS"))
+        return {"bytes": round((sizes[1] - sizes[0]) * 2**20 / (many - few) / 4)}
+
+    def idle():
+        with rig.receiver("spool") as server, rig.loader("spool", "memory") as loader:
+            time.sleep(1)
+            before = [process.cpu_seconds() for process in (server, loader)]
+            seconds = max(2, effort.seconds)
+            time.sleep(seconds)
+            after = [process.cpu_seconds() for process in (server, loader)]
+            percent = [round((b - a) / seconds * 100, 2) for a, b in zip(before, after)]
+            return {"receiver_percent": percent[0], "loader_percent": percent[1]}
+
+    return alternate(effort.rounds, {
+        "receiver 100x64": lambda: receiver(100),
+        "receiver 1000x64": lambda: receiver(1000),
+        "loader with backlog": loader,
+        "ledger": ledger,
+        "idle": idle,
+    }) | {"backlog_bytes": effort.spools[-1]}
+
+
+def growth(rig, effort):
+    """What a large spool and a large fleet change."""
+    spools = {0: "spool"} | {size: rig.filled(size) for size in effort.spools}
+
+    def with_spool(size):
+        with rig.receiver(spools[size], fresh=size == 0) as receiver:
+            result = {"ready_ms": round(receiver.ready_seconds * 1000)}
+            result["messages_per_second"] = receiver.load(100, 64, effort.seconds)["messages_per_second"]
+            result |= {
+                name: value for name, value in receiver.load(10, 16, effort.seconds).items() if name.startswith("p")}
+            # Of a filled spool the next start is one after `kill -9`.
+            receiver.stop(signal.SIGKILL)
+            return result
+
+    def restarted(size):
+        with rig.receiver(spools[size], fresh=False) as receiver:
+            receiver.stop(signal.SIGKILL)
+            return {"ready_ms": round(receiver.ready_seconds * 1000)}
+
+    def with_fleet(devices):
+        with rig.receiver("spool") as receiver:
+            return receiver.load(100, 64, effort.seconds, DEVICES=devices)
+
+    results = alternate(effort.rounds, {
+        f"spool {size}": lambda size=size: with_spool(size) for size in spools
+    } | {
+        f"restart {size}": lambda size=size: restarted(size) for size in spools
+    } | {
+        f"devices {devices}": lambda devices=devices: with_fleet(devices) for devices in effort.fleets
+    })
+    return results
+
+
+STEPS = ("decode", "breaks", "claim", "record", "all")
+#: What a step needs beforehand is counted by itself and taken off.
+PREPARATION = {"claim": "decoded"}
+
+
+def hot(rig, effort):
+    """One core, no server: nanoseconds and instructions of a message."""
+    program = STATE / "hot"
+    # valgrind cannot read the debugging information of newer compilers.
+    run("strip", "--strip-debug", "-o", program, rig.tools / "hot")
+
+    def timed(step):
+        return {"ns": round(float(run(program, step, effort.timed_messages, BENCH / "message.json")), 1)}
+
+    def instructions(step):
+        counts = []
+        for messages in (effort.counted_messages, 2 * effort.counted_messages):
+            done = subprocess.run(
+                ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", program, step, str(messages),
+                 BENCH / "message.json"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                text=True, check=True, env=rigs.clean_environment() | {"SWIFT_DETERMINISTIC_HASHING": "1"})
+            counts.append(int(re.search(r"Collected : (\d+)", done.stderr)[1]))
+        return (counts[1] - counts[0]) / effort.counted_messages
+
+    results = alternate(effort.rounds, {step: lambda step=step: timed(step) for step in STEPS})
+    say("  instructions")
+    base = {name: instructions(name) for name in {"none", *PREPARATION.values()}}
+    counted = {step: round(instructions(step) - base[PREPARATION.get(step, "none")]) for step in STEPS}
+    return results | {"instructions": counted}
+
+
+PARTS = {
+    "ingest": ingest, "latency": latency, "herd": herd, "drain": drain, "together": together, "growth": growth,
+    "memory": memory, "hot": hot,
+}

@@ -1,0 +1,318 @@
+"""What the results say: the targets, the tables of docs/BENCHMARKS.md, and the plots beside it."""
+
+import os
+import platform
+import re
+import statistics
+
+import plot
+from rig import ROOT, run
+
+BATCH_SIZES = (1, 10, 100, 1000)
+
+
+def median(runs, field):
+    return statistics.median(run[field] for run in runs)
+
+
+def write(results, document):
+    """Rewrites what stands between the markers of the document, and the plots."""
+    text = document.read_text()
+    for name, content in {"machine": machine_table, "targets": targets_table}.items():
+        text = between(text, name, content(results))
+    for part, content in TABLES.items():
+        if part in results:
+            text = between(text, part, content(results[part]))
+    document.write_text(text)
+    plots = document.parent / "plots"
+    plots.mkdir(exist_ok=True)
+    for name, svg in draw(results):
+        (plots / f"{name}.svg").write_text(svg)
+
+
+def between(text, name, content):
+    begin, end = f"<!-- {name}: written by make bench -->", f"<!-- end of {name} -->"
+    pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+    if not pattern.search(text):
+        raise SystemExit(f"bench: the document has no markers for {name}")
+    return pattern.sub(lambda _: f"{begin}\n\n{content}\n\n{end}", text)
+
+
+def table(head, rows):
+    """A table in Markdown; columns of numbers have a heading and stand to the right."""
+    lines = [head, ["---:" if name and place else "---" for place, name in enumerate(head)], *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def count(value):
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+# The targets of the issue, each as measured.
+
+class Target:
+    def __init__(self, name, value, bound, unit="", note="", at_most=False):
+        self.name, self.value, self.bound, self.unit, self.note, self.at_most = name, value, bound, unit, note, at_most
+
+    @property
+    def is_met(self):
+        return self.value <= self.bound if self.at_most else self.value >= self.bound
+
+    @property
+    def cells(self):
+        sign = "≤" if self.at_most else "≥"
+        return (self.name, f"{count(self.value)}{self.unit}", f"{sign} {count(self.bound)}{self.unit}",
+                "yes" if self.is_met else "**no**", self.note)
+
+
+def targets(results):
+    """All targets that the results can tell of."""
+    found = []
+
+    def add(*arguments, **options):
+        found.append(Target(*arguments, **options))
+
+    if "ingest" in results:
+        ingest = results["ingest"]
+        for load, name, times, share in (
+                ("100x32", "100 a batch, 32 connections", 100, 35), ("100x64", "100 a batch, 64 connections", 100, 35),
+                ("1x64", "1 a batch, 64 connections", 15, 60)):
+            ours = median(ingest[f"ours {load}"], "messages_per_second")
+            floor = median(ingest[f"floor {load}"], "messages_per_second")
+            rate = f"{count(ours)} messages/s"
+            if f"peer {load}" in ingest:
+                peer = median(ingest[f"peer {load}"], "messages_per_second")
+                add(f"ingest, {name}: of the peer", ours / peer, times, " ×", f"{rate}, peer {count(peer)}")
+            add(f"ingest, {name}: of the HTTP library", 100 * ours / floor, share, " %",
+                f"{rate}, library {count(floor)}")
+        busiest = max(
+            median(runs, "generator_cores") for name, runs in ingest.items() if name.startswith(("ours", "floor")))
+        add("the load generator, of a core at most", 100 * busiest, 90, " %", at_most=True)
+    if "latency" in results:
+        for ack, append, name, times in (
+                ("ack 10x16", "append of its groups", "p99 of the answer, 10 a batch, 16 connections: of an append", 3),
+                ("ack at a tenth", "append of a batch", "p99 of the answer at a tenth of the load: of an append", 5)):
+            ours, disk = (median(results["latency"][name], "p99_ms") for name in (ack, append))
+            add(name, ours / disk, times, " ×", f"{ours:.2f} ms, append {disk:.2f} ms", at_most=True)
+    if "herd" in results:
+        add("10,000 devices at once, all answered", median(results["herd"]["herd"], "ms"), 250, " ms", at_most=True)
+    if "drain" in results:
+        rates = {
+            name: median(runs, "rows_per_second") for name, runs in results["drain"].items() if isinstance(runs, list)}
+        ours, best = rates["drain"], max(rates["staging table"], rates["unnest"])
+        add("drain: of the best SQL", ours / best, 0.9, " ×", f"{count(ours)} rows/s, SQL {count(best)}")
+        add("drain: of COPY", ours / rates["COPY"], 0.5, " ×", f"COPY {count(rates['COPY'])} rows/s")
+        again = rates["drain of duplicates"]
+        add("drain of duplicates: of new rows", again / ours, 1, " ×", f"{count(again)} rows/s")
+    if "together" in results:
+        together = results["together"]
+        for name, field in (("ingest", "messages_per_second"), ("drain", "rows_per_second")):
+            alone, both = median(together[f"{name} alone"], field), median(together["both"], field)
+            add(f"{name} while both run: of alone", 100 * both / alone, 50, " %", f"{count(both)} of {count(alone)}/s")
+    if "growth" in results:
+        spools = spool_sizes(results["growth"])
+        empty, full = (results["growth"][f"spool {size}"] for size in (0, spools[-1]))
+        name = f"with {spools[-1] / 1e9:.3g} GB in the spool"
+        for field, what, bound, at_most in (
+                ("messages_per_second", "messages/s", 90, False), ("p99_ms", "p99", 110, True)):
+            add(f"{name}: {what}, of an empty one", 100 * median(full, field) / median(empty, field), bound, " %",
+                f"{count(median(full, field))} of {count(median(empty, field))}", at_most=at_most)
+        add(f"{name}: ready after kill -9", median(results["growth"][f"restart {spools[-1]}"], "ready_ms"), 1000, " ms",
+            at_most=True)
+    if "memory" in results:
+        memory = results["memory"]
+        add("receiver's memory, idle", median(memory["receiver 100x64"], "idle_mib"), 40, " MiB", at_most=True)
+        most = max(median(memory[f"receiver {load}"], "load_mib") for load in ("100x64", "1000x64"))
+        add("receiver's memory, full load", most, 150, " MiB", at_most=True)
+        backlog = f"{memory['backlog_bytes'] / 1e9:.3g} GB of backlog"
+        add("loader's memory", median(memory["loader with backlog"], "mib"), 64, " MiB", backlog, at_most=True)
+        add("ledger, a device's channel and day", median(memory["ledger"], "bytes"), 200, " bytes", at_most=True)
+        for program in ("receiver", "loader"):
+            add(f"{program} idle, of a core", median(memory["idle"], f"{program}_percent"), 1, " %", at_most=True)
+    if "hot" in results:
+        nanoseconds = median(results["hot"]["all"], "ns")
+        add("one core, from body to record", 1e9 / nanoseconds, 500_000, " messages/s", f"{nanoseconds:.0f} ns each")
+    return found
+
+
+def targets_table(results):
+    return table(("", "measured", "target", "met", ""), [target.cells for target in targets(results)])
+
+
+def summary(results):
+    """The targets for a terminal."""
+    rows = [target.cells for target in targets(results)]
+    wide = [max(len(row[column]) for row in rows) for column in range(3)]
+    return "\n".join(
+        f"{name:<{wide[0]}}  {value:>{wide[1]}}  {bound:>{wide[2]}}  {'✓' if met == 'yes' else '✗'}  {note}".rstrip()
+        for name, value, bound, met, note in rows)
+
+
+# The tables of the single parts.
+
+def ingest_table(results):
+    rows = []
+    for batch, connections in sorted({load_of(name) for name in results if " " in name}):
+        for who, name in (("ours", "receiver"), ("floor", "HTTP library alone"), ("peer", "FastAPI peer")):
+            runs = results.get(f"{who} {batch}x{connections}")
+            if runs:
+                rows.append((
+                    f"{batch}, {connections}", name, count(median(runs, "messages_per_second")),
+                    f"{median(runs, 'p50_ms'):.2f}", f"{median(runs, 'p99_ms'):.2f}",
+                    f"{median(runs, 'server_cores'):.2f}", f"{median(runs, 'generator_cores'):.2f}"))
+    return table(
+        ("messages of a batch, connections", "", "messages/s", "p50 ms", "p99 ms", "cores of the server", "of wrk"),
+        rows)
+
+
+def load_of(name):
+    batch, _, connections = name.split(" ")[1].partition("x")
+    return int(batch), int(connections)
+
+
+def latency_table(results):
+    group = results["group"]
+    names = (
+        ("ack 10x16", "answer, 10 messages a batch, 16 connections"),
+        ("append of its groups",
+         f"append + fdatasync of {group['bytes']:,} bytes, the mean group of {group['batches']} batches"),
+        ("ack at a tenth", f"answer, 100 a batch, at a tenth of {results['maximum']:,} messages/s"),
+        ("append of a batch", "append + fdatasync of one such batch"))
+    rows = [
+        (text, *(f"{median(results[name], field):.2f}" for field in ("p50_ms", "p99_ms", "max_ms")))
+        for name, text in names]
+    return table(("", "p50 ms", "p99 ms", "max ms"), rows)
+
+
+def herd_table(results):
+    return table(
+        ("100 batches of 100 on 100 connections", "ms"),
+        [(f"run {number + 1}", run["ms"]) for number, run in enumerate(results["herd"])])
+
+
+def drain_table(results):
+    rows = [
+        (name, count(median(runs, "rows_per_second")), f"{median(runs, 'seconds'):.2f}")
+        for name, runs in results.items() if isinstance(runs, list)]
+    return table((f"{results['rows']:,} rows into a table of {results['table_rows']:,}", "rows/s", "s"), rows)
+
+
+def together_table(results):
+    def cell(name, field):
+        return count(median(results[name], field)) if field in results[name][0] else ""
+
+    fields = ("messages_per_second", "rows_per_second")
+    rows = [(name, *(cell(name, field) for field in fields)) for name in ("ingest alone", "drain alone", "both")]
+    return table(("", "messages/s taken", "rows/s loaded"), rows)
+
+
+def growth_table(results):
+    rows = []
+    for size in spool_sizes(results):
+        runs = results[f"spool {size}"]
+        rows.append((
+            f"{size / 1e9:.3g} GB in the spool", count(median(runs, "messages_per_second")),
+            f"{median(runs, 'p50_ms'):.2f}", f"{median(runs, 'p99_ms'):.2f}",
+            count(median(results[f"restart {size}"], "ready_ms"))))
+    for devices in fleets(results):
+        runs = results[f"devices {devices}"]
+        rows.append((f"{devices:,} devices", count(median(runs, "messages_per_second")), "", "", ""))
+    return table(
+        ("", "messages/s, 100 a batch, 64 connections", "p50 ms, 10 a batch, 16 connections", "p99 ms",
+         "ready after kill -9, ms"), rows)
+
+
+def memory_table(results):
+    rows = [
+        ("receiver idle", f"{median(results['receiver 100x64'], 'idle_mib'):.1f} MiB"),
+        ("receiver, 100 a batch, 64 connections", f"{median(results['receiver 100x64'], 'load_mib'):.1f} MiB"),
+        ("receiver, 1000 a batch, 64 connections", f"{median(results['receiver 1000x64'], 'load_mib'):.1f} MiB"),
+        (f"loader, {results['backlog_bytes'] / 1e9:.3g} GB of backlog",
+         f"{median(results['loader with backlog'], 'mib'):.1f} MiB"),
+        ("ledger, a device's channel and day", f"{median(results['ledger'], 'bytes'):.0f} bytes"),
+        ("receiver, nothing to do", f"{median(results['idle'], 'receiver_percent'):.2f} % of a core"),
+        ("loader --follow, nothing to do", f"{median(results['idle'], 'loader_percent'):.2f} % of a core")]
+    return table(("peak resident memory, and idle CPU", ""), rows)
+
+
+def hot_table(results):
+    names = {
+        "decode": "parse and validate", "breaks": "line breaks to spaces", "claim": "check against the ledger",
+        "record": "record line and checksum", "all": "all of it"}
+    rows = [
+        (text, f"{median(results[step], 'ns'):.0f}", f"{results['instructions'][step]:,}",
+         count(1e9 / median(results[step], "ns"))) for step, text in names.items()]
+    return table(("a message of 1 KB with four channels", "ns", "instructions", "messages/s on a core"), rows)
+
+
+TABLES = {
+    "ingest": ingest_table, "latency": latency_table, "herd": herd_table, "drain": drain_table,
+    "together": together_table, "growth": growth_table, "memory": memory_table, "hot": hot_table,
+}
+
+
+def spool_sizes(growth):
+    return sorted(int(name.split(" ")[1]) for name in growth if name.startswith("spool "))
+
+
+def fleets(growth):
+    return sorted(int(name.split(" ")[1]) for name in growth if name.startswith("devices "))
+
+
+# The plots
+
+def draw(results):
+    """Names and SVG texts of the plots."""
+    if "ingest" in results:
+        series = {}
+        for who, name in (("floor", "HTTP library alone"), ("ours", "receiver"), ("peer", "FastAPI peer")):
+            points = [
+                (batch, median(results["ingest"][f"{who} {batch}x64"], "messages_per_second"))
+                for batch in BATCH_SIZES if f"{who} {batch}x64" in results["ingest"]]
+            if points:
+                series[name] = points
+        yield "batch-size", plot.lines(
+            "Acknowledged messages a second over the size of a batch, 64 connections", "messages of a batch", series,
+            log_y=True)
+    if "growth" in results:
+        growth = results["growth"]
+        yield "devices", plot.lines(
+            "Acknowledged messages a second over the size of the fleet", "devices",
+            {"receiver": [(n, median(growth[f"devices {n}"], "messages_per_second")) for n in fleets(growth)]})
+        spools = spool_sizes(growth)
+        yield "backlog", plot.lines(
+            "Acknowledged messages a second over the backlog", "GB in the spool",
+            {"receiver": [(s / 1e9, median(growth[f"spool {s}"], "messages_per_second")) for s in spools]}, log_x=False)
+        yield "backlog-latency", plot.lines(
+            "Milliseconds to the answer over the backlog, 10 messages a batch, 16 connections", "GB in the spool",
+            {name: [(s / 1e9, median(growth[f"spool {s}"], field)) for s in spools]
+             for name, field in (("p50", "p50_ms"), ("p99", "p99_ms"))}, log_x=False)
+
+
+# The machine
+
+def machine(rig):
+    """What the figures are of."""
+
+    def first(pattern, text):
+        found = re.search(pattern, text, re.MULTILINE)
+        return found[1].strip() if found else "unknown"
+
+    with open("/proc/cpuinfo") as cpu, open("/proc/meminfo") as memory, open("/etc/os-release") as system:
+        model = first(r"^model name\s*:(.*)", cpu.read())
+        kilobytes = int(first(r"^MemTotal:\s*(\d+)", memory.read()))
+        distribution = first(r"^PRETTY_NAME=.(.*).$", system.read())
+    facts = {
+        "processor": f"{os.cpu_count()} × {model}",
+        "memory": f"{kilobytes / 2**20:.0f} GiB",
+        "system": f"{distribution}, Linux {platform.release()}",
+    }
+    facts["file system"] = run("stat", "-f", "-c", "%T", rig.programs).strip()
+    facts["Swift"] = first(r"Swift version (\S+)", run("swift", "--version"))
+    facts["PostgreSQL"] = first(r"(\d[\d.]*)", run("psql", "--version"))
+    facts["commit"] = run("git", "describe", "--always", "--dirty", cwd=ROOT).strip()
+    return facts
+
+
+def machine_table(results):
+    return "\n".join(f"- {name}: {value}" for name, value in results["machine"].items())

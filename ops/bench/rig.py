@@ -1,0 +1,340 @@
+"""The things that are measured: how they are built, started, loaded and looked at."""
+
+import contextlib
+import fcntl
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.parse
+
+BENCH = pathlib.Path(__file__).resolve().parent
+ROOT = BENCH.parent.parent
+STATE = ROOT / ".local" / "bench"
+KEY = "bench-key"
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def wait_for(condition, what, seconds=120, pause=0.002):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"bench: {what}: not within {seconds} s")
+        time.sleep(pause)
+
+
+def get(port, path):
+    """Status and body of a GET, None when nobody listens."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read()
+    except OSError:
+        return None
+    finally:
+        connection.close()
+
+
+class Process:
+    """A program that runs until it is stopped, its output in a file."""
+
+    def __init__(self, name, command, environment=None, cwd=None):
+        self.name = name
+        self.log = STATE / f"{name}.log"
+        with open(self.log, "wb") as log:
+            self.child = subprocess.Popen(
+                [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=cwd,
+                env=clean_environment() | (environment or {}))
+        self.pid = self.child.pid
+
+    def cpu_seconds(self):
+        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+    def memory_mib(self, field="VmHWM"):
+        for line in pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith(field + ":"):
+                return int(line.split()[1]) / 1024
+        raise SystemExit(f"bench: no {field} of {self.name}")
+
+    def check(self):
+        if self.child.poll() is not None:
+            tail = self.log.read_text(errors="replace")[-2000:]
+            raise SystemExit(f"bench: {self.name} ended with status {self.child.returncode}:\n{tail}")
+
+    def stop(self, how=signal.SIGTERM):
+        if self.child.poll() is None:
+            self.child.send_signal(how)
+        try:
+            self.child.wait(30)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
+            raise SystemExit(f"bench: {self.name} did not end within 30 s")
+
+
+class Server(Process):
+    """A process that listens."""
+
+    def __init__(self, name, command, port, ready, environment=None, cwd=None):
+        started = time.monotonic()
+        super().__init__(name, command, environment, cwd)
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}/api/ingest/batch"
+
+        def is_ready():
+            self.check()
+            answer = get(port, ready)
+            return answer is not None and answer[0] < 500
+
+        try:
+            wait_for(is_ready, f"{name} is ready")
+        except BaseException:
+            self.child.kill()
+            raise
+        self.ready_seconds = time.monotonic() - started
+
+    def load(self, batch, connections, seconds, **options):
+        """Runs wrk against the server. Adds how many cores server and generator kept busy."""
+        self.check()
+        out = STATE / "wrk.json"
+        out.unlink(missing_ok=True)
+        environment = clean_environment() | {
+            "BATCH": str(batch), "RUN": str(next_run()), "KEY": KEY, "OUT": str(out),
+            "TEMPLATE": str(BENCH / "message.json"),
+        } | {name: str(value) for name, value in options.items()}
+        before, begin = self.cpu_seconds(), time.monotonic()
+        wrk = subprocess.Popen(
+            ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "-s", BENCH / "batch.lua",
+             self.url], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        output = wrk.stdout.read().decode()
+        _, status, usage = os.wait4(wrk.pid, 0)
+        wrk.returncode = status
+        if status != 0 or not out.exists():
+            raise SystemExit(f"bench: wrk failed:\n{output}")
+        self.check()
+        result = json.loads(out.read_text())
+        elapsed = time.monotonic() - begin
+        result["server_cores"] = round((self.cpu_seconds() - before) / elapsed, 2)
+        result["generator_cores"] = round((usage.ru_utime + usage.ru_stime) / elapsed, 2)
+        if result["errors"] > 0:
+            raise SystemExit(f"bench: {self.name} refused {result['errors']} requests:\n{output}")
+        return result
+
+
+_run = int(time.time()) % 30000
+
+
+def next_run():
+    """A number that no other run of wrk or `fill` has, so that all its readings are new."""
+    global _run
+    _run += 1
+    return _run
+
+
+def clean_environment():
+    """The environment without settings that are meant for another receiver or server."""
+    return {
+        name: value for name, value in os.environ.items()
+        if not name.startswith(("PG", "INGEST_", "SPOOL_", "LOADER_", "DATABASE_"))
+    }
+
+
+def run(*command, **options):
+    """Runs a command to its end and returns its output; ends the bench when it fails."""
+    done = subprocess.run(
+        [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, env=clean_environment() | options.pop("environment", {}), **options)
+    if done.returncode != 0:
+        words = " ".join(str(word) for word in command)
+        output = done.stdout[-2000:] + done.stderr[-2000:]
+        raise SystemExit(f"bench: {words}\nended with status {done.returncode}:\n{output}")
+    return done.stdout
+
+
+class Rig:
+    """Where everything is, and how to start it. Use as a context manager: it stops what it has started."""
+
+    def __init__(self):
+        self.programs = None
+        self.tools = None
+        self.database_url = None
+        self._peer = None
+        self._filled = {}
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self):
+        STATE.mkdir(parents=True, exist_ok=True)
+        lock = self._stack.enter_context(open(STATE / "lock", "w"))
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit("bench: another one is running in this checkout") from None
+        self._stack.callback(self._clean)
+        return self
+
+    def __exit__(self, *exception):
+        return self._stack.__exit__(*exception)
+
+    def _clean(self):
+        for directory in STATE.glob("spool*"):
+            shutil.rmtree(directory)
+        for file in STATE.glob("rows-*.tsv"):
+            file.unlink()
+        if self.database_url:
+            run(ROOT / "ops/dev/postgres.sh", "destroy", STATE / "postgres")
+
+    # What is built and installed
+
+    def build(self):
+        """The release programs, unless SHELLY_BIN says where they are, and the bench's own."""
+        if os.environ.get("SHELLY_BIN"):
+            self.programs = pathlib.Path(os.environ["SHELLY_BIN"]).resolve()
+        else:
+            say("building the product")
+            for product in ("shelly-receiver", "shelly-loader"):
+                run("swift", "build", "-c", "release", "--product", product, cwd=ROOT)
+            self.programs = pathlib.Path(run("swift", "build", "-c", "release", "--show-bin-path", cwd=ROOT).strip())
+        say("building the comparators")
+        run("swift", "build", "-c", "release", cwd=BENCH)
+        self.tools = pathlib.Path(run("swift", "build", "-c", "release", "--show-bin-path", cwd=BENCH).strip())
+        run("cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", STATE / "diskfloor", BENCH / "diskfloor.c")
+
+    def choose_peer(self, may_install):
+        """Finds the peer, and installs what it needs if it may."""
+        directory = pathlib.Path(os.environ.get("SHELLY_PEER") or ROOT.parent / "shared" / "peer")
+        environment = STATE / "venv"
+        if not (directory / "app.py").exists():
+            return say(f"no peer: {directory}/app.py is not there")
+        if not (environment / "bin/uvicorn").exists():
+            if not may_install:
+                return say("no peer: it is not installed, which a quick run leaves so")
+            say("installing the peer")
+            run(sys.executable, "-m", "venv", environment)
+            run(environment / "bin/pip", "install", "-q", "fastapi", "uvicorn[standard]", "asyncpg")
+        self._peer = directory
+
+    @property
+    def has_peer(self):
+        return self._peer is not None
+
+    # What is started
+
+    def start_postgres(self):
+        """A private cluster, fresh, with room enough that no comparator waits for its checkpoints."""
+        if self.database_url:
+            return
+        script, directory = ROOT / "ops/dev/postgres.sh", STATE / "postgres"
+        run(script, "destroy", directory)
+        url = run(script, "start", directory).strip()
+        self.database_url = url
+        for setting in (
+                "shared_buffers = '1GB'", "max_wal_size = '8GB'", "checkpoint_timeout = '30min'", "autovacuum = off"):
+            self.sql(f"ALTER SYSTEM SET {setting}", "shelly")
+        self.database_url = run(script, "restart", directory).strip()
+
+    def url(self, database):
+        return urllib.parse.urlsplit(self.database_url)._replace(path="/" + database).geturl()
+
+    def sql(self, statement, database):
+        return run("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", self.url(database), "-c", statement).strip()
+
+    def receiver(self, spool, fresh=True, wrapper=(), **settings):
+        """The receiver on a spool in .local/bench."""
+        directory = STATE / spool
+        if fresh:
+            shutil.rmtree(directory, ignore_errors=True)
+        port = free_port()
+        server = Server(
+            "receiver", [*wrapper, self.programs / "shelly-receiver"], port, "/readyz", {
+                "INGEST_API_KEY": KEY, "SPOOL_DIR": str(directory), "HOST": "127.0.0.1", "PORT": str(port),
+            } | settings)
+        return self._stoppable(server)
+
+    def loader_environment(self, spool, database):
+        return {"SPOOL_DIR": str(STATE / spool), "DATABASE_URL": self.url(database)}
+
+    def loader(self, spool, database):
+        """`drain --follow`."""
+        command = [self.programs / "shelly-loader", "drain", "--follow"]
+        return self._stoppable(Process("loader", command, self.loader_environment(spool, database)))
+
+    def drain(self, spool, database):
+        """One `drain` to its end: its summary, with the seconds that the whole process took."""
+        begin = time.monotonic()
+        output = run(
+            self.programs / "shelly-loader", "drain", "--json", environment=self.loader_environment(spool, database))
+        summary = json.loads(output)
+        summary["seconds"] = time.monotonic() - begin
+        return summary
+
+    def migrate(self, database):
+        run(self.programs / "shelly-loader", "migrate", environment={"DATABASE_URL": self.url(database)})
+
+    def floor(self):
+        port = free_port()
+        return self._stoppable(Server("floor", [self.tools / "floor", port], port, "/"))
+
+    def peer(self):
+        """The FastAPI peer in a virtual environment, with a table of its own."""
+        self.start_postgres()
+        self.sql("DROP DATABASE IF EXISTS peer", "postgres")
+        self.sql("CREATE DATABASE peer", "postgres")
+        run("psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-d", self.url("peer"), "-f", self._peer / "schema.sql")
+        port = free_port()
+        command = [
+            STATE / "venv/bin/uvicorn", "app:app", "--port", port, "--workers", "1", "--log-level", "warning",
+            "--no-access-log",
+        ]
+        settings = {
+            "DATABASE_URL": self.url("peer"), "INGEST_API_KEY": KEY, "LOG_LEVEL": "WARNING",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        return self._stoppable(Server("peer", command, port, "/openapi.json", settings, self._peer))
+
+    @contextlib.contextmanager
+    def _stoppable(self, process):
+        try:
+            yield process
+        finally:
+            process.stop()
+
+    # Spools and disk
+
+    def fill(self, spool, messages, devices=10_000):
+        """Adds batches to a spool, as the receiver would have."""
+        run(self.tools / "fill", STATE / spool, BENCH / "message.json", messages, devices, next_run())
+
+    def filled(self, size_bytes):
+        """A spool that holds so many bytes, made once."""
+        if size_bytes not in self._filled:
+            name = f"spool-{size_bytes >> 20}"
+            shutil.rmtree(STATE / name, ignore_errors=True)
+            say(f"filling a spool with {size_bytes / 1e9:.1f} GB")
+            self.fill(name, size_bytes // 1030)
+            self._filled[size_bytes] = name
+        return self._filled[size_bytes]
+
+    def forget(self, spool):
+        self._filled = {size: name for size, name in self._filled.items() if name != spool}
+        shutil.rmtree(STATE / spool, ignore_errors=True)
+
+    def diskfloor(self, size_bytes, seconds):
+        return json.loads(run(STATE / "diskfloor", STATE / "diskfloor.data", size_bytes, seconds))
