@@ -48,8 +48,9 @@ def main():
             started = time.monotonic()
             results[part] = figures.PARTS[part](rig, effort)
             results[part]["took_seconds"] = round(time.monotonic() - started)
-        results["machine"] = report.machine(rig)
-    results_file.write_text(json.dumps(results, indent=1) + "\n")
+            results["machine"] = report.machine(rig)
+            # After each part, so that what fails later takes nothing with it.
+            results_file.write_text(json.dumps(results, indent=1) + "\n")
     report.write(results, document)
     print(report.summary(results))
 
