@@ -271,13 +271,15 @@ def drain(rig, effort):
     (STATE / "staging.sql").write_text(STAGING + "".join(STAGING_CHUNK % n for n in numbers))
     (STATE / "arrays.sql").write_text(
         ARRAYS + "".join(f"\\copy rows ({COLUMNS}) FROM 'rows-{n}.tsv'\n{ARRAYS_CHUNK % n}" for n in numbers))
-    (STATE / "unnest.sql").write_text("".join(UNNEST_CHUNK % n for n in numbers))
+    (STATE / "unnest.sql").write_text("".join(UNNEST % array_literals(n) for n in numbers))
+    (STATE / "statement.sql").write_text("".join(STATEMENT % n for n in numbers))
     return alternate(effort.rounds, {
         "drain": new,
         "drain of duplicates": duplicates,
         "COPY": script("copy.sql"),
         "staging table": script("staging.sql"),
-        "unnest": script("unnest.sql", prepare="arrays.sql"),
+        "unnest": script("unnest.sql"),
+        "its statement alone": script("statement.sql", prepare="arrays.sql"),
     }) | {"rows": count, "table_rows": before}
 
 
@@ -310,6 +312,13 @@ def write_rows(rig, spool):
     return chunks
 
 
+def array_literals(chunk):
+    """A chunk's columns as SQL, in the order of their keys."""
+    rows = [line.rstrip("\n").split("\t") for line in open(STATE / f"rows-{chunk}.tsv")]
+    rows.sort(key=lambda row: row[-1])
+    return tuple("'{%s}'" % ",".join(f'"{value}"' for value in column) for column in zip(*rows))
+
+
 def psql(rig, database, script):
     run("psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-d", rig.url(database), "-f", script, cwd=STATE)
 
@@ -333,7 +342,14 @@ ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING;
 COMMIT;
 """
 
-# The statement alone: the arrays are in the database beforehand, so that no client and no network has a part in it.
+# The same with one statement that brings its rows along as arrays, sorted by key.
+UNNEST = f"""
+INSERT INTO power_logs ({COLUMNS})
+SELECT * FROM unnest(%s::text[], %s::int[], %s::float8[], %s::float8[], %s::float8[], %s::timestamptz[], %s::text[])
+ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING;
+"""
+
+# What of it is the statement's own: the arrays are in the database beforehand, so that no client and no network has a part in it.
 ARRAYS = f"""
 CREATE TABLE rows AS SELECT {COLUMNS} FROM power_logs WITH NO DATA;
 CREATE TABLE arrays (number int, device text[], channel int[], power float8[], voltage float8[], amperes float8[],
@@ -346,7 +362,7 @@ SELECT %d, array_agg(device_id), array_agg(channel), array_agg(power), array_agg
 FROM (SELECT * FROM rows ORDER BY idempotency_key) AS sorted;
 TRUNCATE rows;
 """
-UNNEST_CHUNK = f"""
+STATEMENT = f"""
 INSERT INTO power_logs ({COLUMNS})
 SELECT u.* FROM arrays, unnest(device, channel, power, voltage, amperes, moment, key) AS u
 WHERE number = %d

@@ -196,7 +196,7 @@ class Rig:
     def _clean(self):
         for directory in STATE.glob("spool*"):
             shutil.rmtree(directory)
-        for file in STATE.glob("rows-*.tsv"):
+        for file in [*STATE.glob("*.tsv"), *STATE.glob("*.sql")]:
             file.unlink()
         if self.database_url:
             run(ROOT / "ops/dev/postgres.sh", "destroy", STATE / "postgres")
