@@ -17,10 +17,10 @@ public struct SpoolDirectory: Sendable {
     /// An identity that no spool has.
     public static let noIdentity = "00000000-0000-0000-0000-000000000000"
 
-    public var pending: FilePath { path.appending("pending") }
-    public var loaded: FilePath { path.appending("loaded") }
-    public var rejected: FilePath { path.appending("rejected") }
-    public var ledger: FilePath { path.appending("ledger") }
+    public let pending: FilePath
+    public let loaded: FilePath
+    public let rejected: FilePath
+    public let ledger: FilePath
 
     /// Opens the spool at `path`, making what is missing of it.
     public init(creating path: FilePath, disk: any Disk = SystemDisk()) throws(SpoolError) {
@@ -28,10 +28,7 @@ public struct SpoolDirectory: Sendable {
             try Spool.disk("make directory", directory) { () throws(Errno) in try disk.makeDirectory(directory) }
         }
         try Self.createIdentity(in: path, disk)
-        // The folders' own entries: without them a power cut could take away a synchronized segment's directory.
-        for directory in [path, path.removingLastComponent()] where !directory.isEmpty {
-            try Spool.disk("synchronize", directory) { () throws(Errno) in try disk.synchronizeDirectory(directory) }
-        }
+        try Self.synchronizeUpwards(from: path, disk)
         try self.init(existing: path, disk: disk)
     }
 
@@ -54,6 +51,10 @@ public struct SpoolDirectory: Sendable {
                 file, "has format version \(identity.version), this program knows \(SegmentHeader.knownVersion)")
         }
         self.path = path
+        pending = path.appending("pending")
+        loaded = path.appending("loaded")
+        rejected = path.appending("rejected")
+        ledger = path.appending("ledger")
         self.disk = disk
         self.identity = identity.spool
     }
@@ -205,6 +206,24 @@ extension SpoolDirectory {
     public func contents(of path: FilePath) throws(Errno) -> [UInt8] {
         let file = try disk.open(path)
         return try file.bytes(0..<(try file.size()))
+    }
+
+    /// Makes the entries of the spool's directory durable, and of all that it lies in, as any of them may be new:
+    /// without its entry a power cut would take a directory away with the synchronized segments in it.
+    private static func synchronizeUpwards(from path: FilePath, _ disk: any Disk) throws(SpoolError) {
+        var directory = path
+        while true {
+            do throws(Errno) {
+                try disk.synchronizeDirectory(directory)
+            } catch .permissionDenied where directory != path {
+                // What may not be read was made by somebody else.
+            } catch {
+                throw .disk("synchronize", directory, error)
+            }
+            guard directory.lastComponent != nil, directory != "." else { return }
+            directory.removeLastComponent()
+            if directory.isEmpty { directory = "." }
+        }
     }
 
     static func contents(of path: FilePath, _ disk: any Disk) throws(Errno) -> [UInt8] {
