@@ -72,6 +72,7 @@ struct Verification {
         var records = 0
         var isDamaged = false
         var hasDamage = false
+        var isSealed = false
         reconciliation?.begin(segment.number, created: "")
         report.summary.segments += 1
         while let event = try reader.next() {
@@ -82,6 +83,9 @@ struct Verification {
                 for objection in objections(to: found, segment) { report.problem(ofFile: segment.path, objection) }
             case .record(let record):
                 records += 1
+                if isSealed {
+                    report.problem(segment.path, record.range, "record \(record.sequence) stands behind the footer")
+                }
                 if record.sequence != sequence + 1, !isDamaged {
                     report.problem(
                         segment.path, record.range,
@@ -97,6 +101,7 @@ struct Verification {
                 hasDamage = true
                 report.damage(segment.path, damage)
             case .footer(let footer):
+                isSealed = true
                 if footer.segment != segment.number {
                     report.problem(ofFile: segment.path, "the footer is that of segment \(footer.segment)")
                 }

@@ -110,6 +110,33 @@ struct SegmentTests {
         }
     }
 
+    @Test func whatStandsBehindAFooterIsSeen() throws {
+        // Invariants 7 and 8: the writer put nothing there, so somebody else did.
+        let segment = try sealedSegment()
+        let record = segment.split(separator: 0x0A, omittingEmptySubsequences: true)[1] + [0x0A]
+        let foreign = Array("foreign\n".utf8)
+        let found = try read(segment + foreign + record + foreign.dropLast())
+        let range = segment.count..<(segment.count + 8)
+        let tail = (range.upperBound + record.count)..<(range.upperBound + record.count + 7)
+        #expect(
+            found == ["header"] + Self.bodies + ["footer", "damage \(range)", Self.bodies[0], "damage \(tail)"])
+    }
+
+    @Test func aReaderThatGoesOnBehindARecordWithoutLineBreakFindsTheNext() throws {
+        // Invariant 2: a loader may have committed its progress just there.
+        var segment = try sealedSegment()
+        let lineBreaks = segment.indices.filter { segment[$0] == 0x0A }
+        segment[lineBreaks[1]] = 0x20
+        let file = scratch.path.appending("segment")
+        try scratch.write(segment, to: file)
+        let reader = try SegmentReader(try SystemDisk().open(file), path: file)
+        _ = try reader.next()
+        guard case .record(let first)? = try reader.next() else { throw Errno.invalidArgument }
+        let next = try SegmentReader(try SystemDisk().open(file), path: file, from: first.range.upperBound)
+        guard case .record(let second)? = try next.next() else { throw Errno.invalidArgument }
+        #expect((first.sequence, second.sequence) == (1, 2))
+    }
+
     @Test func restartNeverAppendsToAnOldSegment() throws {
         // Invariant 4.
         let directory = try directory()

@@ -1,3 +1,4 @@
+internal import Glibc
 public import SystemPackage
 
 /// Reads a segment from any record's beginning to its end, in bounded memory, and never gives out a damaged record.
@@ -11,7 +12,7 @@ public final class SegmentReader {
         case record(Record)
         /// Bytes that are no record, with lines in good order before or behind them.
         case damage(Damage)
-        /// The segment was left in good order; nothing follows.
+        /// The segment was left in good order; the writer put nothing behind it.
         case footer(SegmentFooter)
         /// The bytes up to the end are no whole line: the rest of an interrupted write, never acknowledged, or the
         /// beginning of one that goes on now.
@@ -23,7 +24,7 @@ public final class SegmentReader {
         public let sequence: Int
         /// Time of receipt, Unix milliseconds.
         public let receivedAt: Int64
-        /// Where its line lies in the segment, in bytes, line break included.
+        /// Where its line lies in the segment, in bytes: up to the next line, whatever stands in the line break's place.
         public let range: Range<Int>
         /// The body; `SegmentReader.padding` more bytes are readable behind it.
         public let body: UnsafeRawBufferPointer
@@ -53,6 +54,7 @@ public final class SegmentReader {
     private var damageStart: Int?
     private var damageReason = ""
     private var queue: [Event] = []
+    private var isSealed = false
     private var isFinished = false
 
     private static let initialBytes = 1 << 20
@@ -79,10 +81,11 @@ public final class SegmentReader {
             if let (event, length) = try line() {
                 let start = offset
                 offset += length
-                if case .footer = event { isFinished = true }
+                if case .footer = event { isSealed = true }
                 return yield(event, before: start)
             }
-            guard let length = try lineBreak() else {
+            // Behind a footer there is no interrupted write.
+            guard let length = try lineBreak() ?? (isSealed ? end - offset : nil) else {
                 isFinished = true
                 return yield(.tornTail(offset..<end), before: offset)
             }
@@ -128,11 +131,10 @@ public final class SegmentReader {
             fail("checksum mismatch")
             return nil
         }
-        guard line[length - 1] == UInt8(ascii: "\n") else {
+        if line[length - 1] != UInt8(ascii: "\n") {
             // The record itself is whole; only the byte that ends its line is not.
             let last = offset + length - 1
             queue.append(.damage(Damage(range: last..<(last + 1), reason: "no line break behind the record")))
-            return (.record(record(prefix, line, offset..<last)), length)
         }
         return (.record(record(prefix, line, offset..<(offset + length))), length)
     }
@@ -163,7 +165,11 @@ public final class SegmentReader {
         var searched = 0
         while searched < end - offset {
             let piece = try bytes(atLeast: min(end - offset, searched + Self.initialBytes / 2))
-            if let found = piece[searched...].firstIndex(of: UInt8(ascii: "\n")) { return found + 1 }
+            if let start = piece.baseAddress,
+                let found = memchr(start + searched, CInt(UInt8(ascii: "\n")), piece.count - searched)
+            {
+                return UnsafeRawPointer(found) - start + 1
+            }
             searched = piece.count
             // A stretch without a line break longer than any record: let go of its beginning.
             if searched > Self.maximumBodyBytes {
