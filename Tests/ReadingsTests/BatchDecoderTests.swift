@@ -85,6 +85,8 @@ struct BatchDecoderTests {
     @Test(arguments: [
         (#"" plug ""#, "plug"), (#""\tplug\n""#, "plug"), (#""\u00a0plug\u3000""#, "plug"),
         ("\"" + String(repeating: "é", count: 64) + "\"", String(repeating: "é", count: 64)), (#""a b""#, "a b"),
+        // Three of their four bytes look like U+1680 and U+2000.
+        ("\"\u{5A000} \"", "\u{5A000}"), ("\" \u{52000}\"", "\u{52000}"),
     ])
     func sourceIsTrimmed(src: String, name: String) throws {
         #expect(try decode(batch(message(src))).devices.map(\.description) == [name])

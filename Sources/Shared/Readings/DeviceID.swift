@@ -52,24 +52,32 @@ public struct DeviceID: Hashable, Sendable, CustomStringConvertible {
 // the loader judge a spooled message differently from the receiver that took it.
 extension DeviceID {
     private static func trim(_ bytes: UnsafeRawBufferPointer) -> Slice<UnsafeRawBufferPointer> {
-        var slice = bytes[...]
-        while let length = leadingWhiteSpace(slice) { slice = slice.dropFirst(length) }
-        while let length = trailingWhiteSpace(slice) { slice = slice.dropLast(length) }
-        return slice
+        var (start, end) = (0, bytes.count)
+        while start < end {
+            let length = bytes[start] < 0x80 ? 1 : bytes[start] < 0xE0 ? 2 : 3
+            guard start + length <= end, isWhiteSpace(bytes, start..<(start + length)) else { break }
+            start += length
+        }
+        while start < end {
+            var length = 1
+            while length < 3, end - length > start, bytes[end - length] & 0xC0 == 0x80 { length += 1 }
+            guard isWhiteSpace(bytes, (end - length)..<end) else { break }
+            end -= length
+        }
+        return bytes[start..<end]
     }
 
-    private static func leadingWhiteSpace(_ s: Slice<UnsafeRawBufferPointer>) -> Int? {
-        guard let first = s.first else { return nil }
-        if first < 0x80 { return isWhiteSpace(UInt32(first)) ? 1 : nil }
-        guard let scalar = String(decoding: s.prefix(4), as: UTF8.self).unicodeScalars.first else { return nil }
-        return isWhiteSpace(scalar.value) ? UTF8.width(scalar) : nil
-    }
-
-    private static func trailingWhiteSpace(_ s: Slice<UnsafeRawBufferPointer>) -> Int? {
-        guard let last = s.last else { return nil }
-        if last < 0x80 { return isWhiteSpace(UInt32(last)) ? 1 : nil }
-        guard let scalar = String(decoding: s.suffix(4), as: UTF8.self).unicodeScalars.last else { return nil }
-        return isWhiteSpace(scalar.value) ? UTF8.width(scalar) : nil
+    /// Whether these bytes of valid UTF-8 are one scalar that is white space; none has more than three.
+    private static func isWhiteSpace(_ bytes: UnsafeRawBufferPointer, _ range: Range<Int>) -> Bool {
+        let lead = UInt32(bytes[range.lowerBound])
+        let (mark, bits): (UInt32, UInt32) =
+            switch range.count {
+            case 1: (0x00, 0x7F)
+            case 2: (0xC0, 0x1F)
+            default: (0xE0, 0x0F)
+            }
+        guard lead & ~bits == mark else { return false }
+        return isWhiteSpace(range.dropFirst().reduce(lead & bits) { $0 << 6 | UInt32(bytes[$1]) & 0x3F })
     }
 
     private static func isWhiteSpace(_ scalar: UInt32) -> Bool {

@@ -179,9 +179,22 @@ struct JSONSyntax {
     }
 
     private mutating func multibyte() throws(Fault) {
-        var iterator = text[position..<min(position + 4, text.count)].makeIterator()
-        var decoder = UTF8()
-        guard case .scalarValue(let scalar) = decoder.decode(&iterator) else { throw fault("valid UTF-8") }
-        position += UTF8.width(scalar)
+        // RFC 3629: the second byte's bounds rule out overlong forms, surrogates and what lies beyond U+10FFFF.
+        let (length, second): (Int, ClosedRange<UInt8>) =
+            switch text[position] {
+            case 0xC2...0xDF: (2, 0x80...0xBF)
+            case 0xE0: (3, 0xA0...0xBF)
+            case 0xED: (3, 0x80...0x9F)
+            case 0xE1...0xEF: (3, 0x80...0xBF)
+            case 0xF0: (4, 0x90...0xBF)
+            case 0xF1...0xF3: (4, 0x80...0xBF)
+            case 0xF4: (4, 0x80...0x8F)
+            default: throw fault("valid UTF-8")
+            }
+        guard position + length <= text.count, second ~= text[position + 1] else { throw fault("valid UTF-8") }
+        for index in (position + 2)..<(position + length) where text[index] & 0xC0 != 0x80 {
+            throw fault("valid UTF-8")
+        }
+        position += length
     }
 }
