@@ -3,10 +3,12 @@
 ARGS =
 SEEDS = 1..10000
 CYCLES = 200
+SECONDS = 60
+SEED = $(shell date +%s)000000
 PARTS =
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test simulate powercut bench bench-smoke build format clean-local
+.PHONY: help run demo test simulate powercut fuzz tsan bench bench-smoke build format clean-local
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -32,6 +34,14 @@ bench: ## measure it beside its limits and peers, and rewrite docs/BENCHMARKS.md
 
 bench-smoke: ## one short run of each measurement, to see that the bench works
 	@ops/bench/bench.py --quick --output .local/bench/smoke $(PARTS)
+
+fuzz: ## mutated bodies and segments for so long each: make fuzz SECONDS=600; SECONDS=0 SEED=… is one case again
+	@ops/dev/packages.sh
+	SHELLY_FUZZ_SECONDS=$(SECONDS) SHELLY_FUZZ_SEED=$(SEED) swift test --filter 'FuzzTests.*FuzzTests'
+
+tsan: ## the tests of concurrency under the thread sanitizer, in a build of its own
+	@ops/dev/packages.sh
+	swift test --sanitize thread --scratch-path .build-tsan --filter ReceiverTests
 
 build: ## build the release programs
 	@ops/dev/packages.sh

@@ -115,12 +115,18 @@ let package = Package(
         .testTarget(
             name: "SimulationTests",
             dependencies: [
-                "Receiver", "Readings", "Spool",
+                "Receiver", "Readings", "Spool", "Seeds",
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: swiftSettings
         ),
+        .testTarget(
+            name: "FuzzTests",
+            dependencies: ["Readings", "Spool", "Seeds", .product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: swiftSettings
+        ),
+        .target(name: "Seeds", path: "Tests/Seeds", swiftSettings: swiftSettings),
         .testTarget(name: "EndToEndTests", dependencies: ["Postgres", "Settings"], swiftSettings: swiftSettings),
     ],
     cxxLanguageStandard: .cxx17

@@ -1,0 +1,168 @@
+import Foundation
+import Seeds
+import Spool
+import Testing
+
+@testable import Readings
+
+/// Whatever the body, the decoder ends, says the same every time, and lets nothing through that cannot be stored
+/// (invariants 9 and 11).
+struct BatchDecoderFuzzTests {
+    private typealias Finding = Fuzzing.Finding
+
+    private static let receivedAt: Int64 = 1_795_392_000_000
+
+    /// A result that can be compared.
+    private struct Verdict: Equatable {
+        var problem: Problem?
+        var messageCount = 0
+        var devices: [DeviceID] = []
+        var readings: [Reading] = []
+        var faults: [ReadingFault] = []
+        var invalid: [InvalidMessage] = []
+        /// The invalid and faulty messages, as a dead letter keeps them.
+        var texts: [Int: String] = [:]
+    }
+
+    @Test func anyBodyIsJudgedAlikeAndWithinBounds() throws {
+        let decoder = BatchDecoder()
+        var previous: [UInt8] = []
+        try Fuzzing.run("decoder") { seed in
+            var generator = BodyGenerator(random: SeededGenerator(seed: seed))
+            var (tokens, readings) = generator.batch()
+            let mutations = Int.random(in: 0...3, using: &generator.random)
+            for _ in 0..<mutations where generator.random.oneIn(2) { generator.mutate(&tokens) }
+            var body = generator.text(tokens)
+            let isValid = mutations == 0
+            for _ in 0..<mutations { _ = generator.random.mutate(&body) }
+
+            let verdict = judge(body, decoder)
+            _ = judge(previous, decoder)
+            previous = body
+            guard judge(body, decoder) == verdict, judge(body, BatchDecoder()) == verdict else {
+                throw Finding(message: "the same body is judged differently (invariant 9)", input: body)
+            }
+            do {
+                try checkBounds(of: verdict)
+                try checkSyntax(of: body, verdict)
+                if verdict.problem == nil {
+                    try checkSpooled(body, verdict, decoder)
+                    try checkLetters(verdict, decoder)
+                }
+                if isValid { try check(verdict, against: readings) }
+            } catch let objection as Objection {
+                throw Finding(message: objection.message, input: body)
+            }
+        }
+    }
+
+    private struct Objection: Error {
+        let message: String
+        init(_ message: String) { self.message = message }
+    }
+
+    private func judge(_ body: [UInt8], _ decoder: BatchDecoder) -> Verdict {
+        do throws(Problem) {
+            let batch = try decoder.decode(body, receivedAt: Self.receivedAt)
+            let faulty = Set(batch.invalid.map(\.index) + batch.faults.map(\.message))
+            let texts = faulty.map { ($0, decoder.text(ofMessage: $0) ?? "") }
+            return Verdict(
+                messageCount: batch.messageCount, devices: batch.devices, readings: batch.readings,
+                faults: batch.faults, invalid: batch.invalid, texts: Dictionary(uniqueKeysWithValues: texts))
+        } catch {
+            return Verdict(problem: error)
+        }
+    }
+
+    private func checkBounds(of verdict: Verdict) throws {
+        let problems = (verdict.problem.map { [$0] } ?? []) + verdict.invalid.flatMap(\.problems)
+        for text in problems.map(\.message) + verdict.faults.map(\.reason)
+        where text.contains(BodyGenerator.secret) || text.utf8.count > 120
+            || !text.utf8.allSatisfy({ 0x20..<0x7F ~= $0 })
+        {
+            throw Objection("a problem says what the client sent: \(text)")
+        }
+        if verdict.problem != nil { return }
+        guard 1...BatchDecoder.maximumMessages ~= verdict.messageCount else { throw Objection("message count") }
+        guard Set(verdict.devices).count == verdict.devices.count else { throw Objection("a device comes twice") }
+        for device in verdict.devices {
+            guard 1...DeviceID.maximumBytes ~= device.utf8.count, String(validating: device.utf8, as: UTF8.self) != nil,
+                !device.description.unicodeScalars.contains(where: { $0.properties.generalCategory == .control })
+            else { throw Objection("device \(device)") }
+        }
+        for reading in verdict.readings {
+            guard verdict.devices.indices.contains(reading.device), 0..<verdict.messageCount ~= reading.message,
+                0...3 ~= reading.channel, 1...(Self.receivedAt / 1000 + 86_400) ~= reading.timestamp
+            else { throw Objection("\(reading)") }
+            for value in [reading.power, reading.voltage, reading.current] where value?.isFinite == false {
+                throw Objection("\(reading) is not finite")
+            }
+            let key = IdempotencyKey.text(
+                device: verdict.devices[reading.device], channel: reading.channel, minute: reading.minute)
+            guard key.utf8.count <= 160, key.hasSuffix("_\(reading.channel)_\(reading.timestamp / 60)") else {
+                throw Objection("key \(key)")
+            }
+        }
+        let invalid = verdict.invalid.map(\.index)
+        guard invalid == Set(invalid).sorted(), invalid.allSatisfy({ $0 < verdict.messageCount }),
+            verdict.invalid.allSatisfy({ !$0.problems.isEmpty }),
+            Set(invalid).isDisjoint(with: verdict.readings.map(\.message) + verdict.faults.map(\.message))
+        else { throw Objection("invalid messages \(invalid)") }
+    }
+
+    /// simdjson, our own scanner and Foundation agree on what is JSON, as far as Foundation keeps to RFC 8259.
+    private func checkSyntax(of body: [UInt8], _ verdict: Verdict) throws {
+        let fault = body.withUnsafeBytes {
+            JSONSyntax.firstFault(in: $0, maximumDepth: BatchDecoder.maximumDepth)
+        }
+        let isRefused = verdict.problem?.type == "json_invalid"
+        guard isRefused == (fault != nil) else {
+            throw Objection("simdjson says \(isRefused ? "no" : "yes"), the scanner \(fault.map { "\($0)" } ?? "yes")")
+        }
+        let foundation = (try? JSONSerialization.jsonObject(with: Data(body), options: .fragmentsAllowed)) != nil
+        guard foundation == isRefused else { return }
+        // Bounds of ours, a comma behind the last member, and Foundation's guess at the encoding.
+        if let fault, fault.expected.contains("nesting") || fault.expected.contains("hold") { return }
+        if let fault, fault.offset < body.count, "}]".utf8.contains(body[fault.offset]) { return }
+        if body.prefix(4).contains(0) || body.starts(with: [0xEF, 0xBB, 0xBF]) || body.starts(with: [0xFE, 0xFF])
+            || body.starts(with: [0xFF, 0xFE])
+        {
+            return
+        }
+        throw Objection("Foundation says \(foundation), ours \(fault.map { "\($0)" } ?? "yes")")
+    }
+
+    /// Line breaks are taken out before a body is spooled, which must not change what it says.
+    private func checkSpooled(_ body: [UInt8], _ verdict: Verdict, _ decoder: BatchDecoder) throws {
+        var spooled = body[...]
+        SegmentWriter.removeLineBreaks(in: &spooled)
+        guard !spooled.contains(UInt8(ascii: "\n")), judge(Array(spooled), decoder) == verdict else {
+            throw Objection("the spooled body says something else")
+        }
+    }
+
+    /// A message that is kept as a dead letter is judged again as it was.
+    private func checkLetters(_ verdict: Verdict, _ decoder: BatchDecoder) throws {
+        for (index, text) in verdict.texts {
+            let again = judge(Array("{\"messages\":[\(text)]}".utf8), decoder)
+            guard again.problem == nil, again.readings.count == verdict.readings.count(where: { $0.message == index }),
+                zip(again.readings, verdict.readings.filter { $0.message == index }).allSatisfy({ a, b in
+                    a.timestamp == b.timestamp && a.power == b.power && a.voltage == b.voltage && a.current == b.current
+                }),
+                again.faults.map(\.reason) == verdict.faults.filter({ $0.message == index }).map(\.reason),
+                again.invalid.map(\.reason) == verdict.invalid.filter({ $0.index == index }).map(\.reason)
+            else { throw Objection("message \(index) is judged differently as a dead letter: \(text)") }
+        }
+    }
+
+    private func check(_ verdict: Verdict, against expected: [BodyGenerator.Expected]) throws {
+        let found = verdict.readings.map { reading in
+            BodyGenerator.Expected(
+                device: verdict.devices[reading.device].description, timestamp: reading.timestamp,
+                channel: reading.channel, power: reading.power, voltage: reading.voltage, current: reading.current)
+        }
+        guard verdict.problem == nil, verdict.invalid.isEmpty, verdict.faults.isEmpty, found == expected else {
+            throw Objection("a valid batch came to \(verdict)")
+        }
+    }
+}

@@ -1,0 +1,76 @@
+import Foundation
+import Synchronization
+import Testing
+
+/// Runs case after case, a seed each, until the time is up.
+///
+/// `SHELLY_FUZZ_SECONDS` is the time of each fuzzer, `SHELLY_FUZZ_SEED` the first seed; with 0 seconds that case runs
+/// alone. A case that fails is written to a file; one that crashes or hangs leaves its seed in the file that is named
+/// at the beginning.
+struct Fuzzing {
+    /// What an oracle objects to, and the input that showed it.
+    struct Finding: Error {
+        let message: String
+        let input: [UInt8]
+    }
+
+    private static let seconds = environment("SHELLY_FUZZ_SECONDS").flatMap(Double.init) ?? 2
+    private static let firstSeed = environment("SHELLY_FUZZ_SEED").flatMap(UInt64.init) ?? 1
+    /// No case may take that long, debug build and busy machine included.
+    private static let patience = 20
+
+    private static func environment(_ name: String) -> String? { ProcessInfo.processInfo.environment[name] }
+
+    static func run(_ name: String, _ body: (UInt64) throws -> Void) throws {
+        let directory = URL(fileURLWithPath: NSTemporaryDirectory()).appendingPathComponent("shelly-fuzz")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        let trace = directory.appendingPathComponent("\(name)-\(getpid()).seed")
+        try Data().write(to: trace)
+        let handle = try FileHandle(forWritingTo: trace)
+        let watch = Watch(name)
+        defer { watch.end() }
+        let start = ContinuousClock.now
+        var seed = firstSeed
+        repeat {
+            watch.begin(seed)
+            try handle.seek(toOffset: 0)
+            try handle.write(contentsOf: Data("\(seed)\n".utf8))
+            do {
+                try body(seed)
+            } catch let finding as Finding {
+                let file = directory.appendingPathComponent("\(name)-\(seed)")
+                try Data(finding.input).write(to: file)
+                Issue.record(
+                    """
+                    \(name): \(finding.message)
+                    input: \(file.path)
+                    again: make fuzz SECONDS=0 SEED=\(seed)
+                    """)
+                return
+            }
+            seed += 1
+        } while ContinuousClock.now - start < .seconds(seconds)
+        print("fuzz \(name): seeds \(firstSeed)..<\(seed)")
+        try FileManager.default.removeItem(at: trace)
+    }
+
+    /// Ends the process, naming the seed, when a case does not end.
+    private final class Watch: Sendable {
+        private let seed = Mutex<UInt64?>(nil)
+        private let ended = DispatchSemaphore(value: 0)
+
+        init(_ name: String) {
+            Thread.detachNewThread { [self] in
+                var last: UInt64?
+                while ended.wait(timeout: .now() + .seconds(Fuzzing.patience)) == .timedOut {
+                    let current = seed.withLock { $0 }
+                    precondition(current != last, "fuzz \(name): seed \(current ?? 0) hangs")
+                    last = current
+                }
+            }
+        }
+
+        func begin(_ number: UInt64) { seed.withLock { $0 = number } }
+        func end() { ended.signal() }
+    }
+}

@@ -1,0 +1,154 @@
+import Seeds
+import SystemPackage
+import Testing
+
+@testable import Spool
+
+/// Whatever became of a segment's bytes, the reader gives out what was written and nothing else, and accounts for every
+/// byte (invariant 7).
+struct SegmentReaderFuzzTests {
+    private typealias Finding = Fuzzing.Finding
+
+    private struct Written: Hashable {
+        let sequence: Int
+        let receivedAt: Int64
+        let body: [UInt8]
+    }
+
+    /// What was read, without the reader's buffer.
+    private enum Event: Equatable {
+        case header, footer
+        case record(Written, Range<Int>)
+        case damage(Range<Int>)
+        case tornTail(Range<Int>)
+    }
+
+    @Test func whatIsReadWasWrittenAndEveryByteIsAccountedFor() throws {
+        try Fuzzing.run("segment") { seed in
+            var random = SeededGenerator(seed: seed)
+            let (intact, records) = segment(&random)
+            var bytes = intact
+            let mutations = random.oneIn(3) ? Int.random(in: 2...5, using: &random) : 1
+            var touched = 0..<0
+            for _ in 0..<mutations { touched = random.mutate(&bytes) }
+            do {
+                let (events, ends) = try read(bytes, from: 0, seed)
+                try checkTiling(events, ends, count: bytes.count)
+                let found = events.compactMap { if case .record(let record, _) = $0 { record } else { nil } }
+                let written = Set(records.map(\.0))
+                if let invented = found.first(where: { !written.contains($0) }) {
+                    throw Objection("record \(invented.sequence) was never written")
+                }
+                if mutations == 1 { try checkSurvivors(of: records, touched, Set(found)) }
+                // A loader that begins again behind any event sees the rest as it was; of the line break that a record
+                // lacks it has heard.
+                let places = ends.indices.filter { !events[...$0].contains(.footer) }
+                if let place = places.randomElement(using: &random) {
+                    let end = ends[place]
+                    let rest = events[(place + 1)...].drop { $0 == .damage((end - 1)..<end) }
+                    guard try read(bytes, from: end, seed &+ 1).events == Array(rest) else {
+                        throw Objection("from byte \(end) on it reads something else than before")
+                    }
+                }
+            } catch let objection as Objection {
+                throw Finding(message: objection.message, input: bytes)
+            } catch let error as SpoolError {
+                throw Finding(message: error.description, input: bytes)
+            }
+        }
+    }
+
+    private struct Objection: Error {
+        let message: String
+        init(_ message: String) { self.message = message }
+    }
+
+    /// A segment, sealed or not, and where each of its records lies.
+    private func segment(_ random: inout SeededGenerator) -> ([UInt8], [(Written, Range<Int>)]) {
+        var bytes = SegmentFormat.line(
+            SegmentHeader(
+                format: SegmentHeader.formatName, version: SegmentHeader.knownVersion, spool: "8de0", segment: 17,
+                predecessor: SegmentHeader.Predecessor(segment: 16, records: 2), created: "2026-11-23T20:21:19.395Z"))
+        var records: [(Written, Range<Int>)] = []
+        for sequence in 1...Int.random(in: 1...12, using: &random) {
+            let length =
+                random.oneIn(4) ? Int.random(in: 0...3000, using: &random) : Int.random(in: 0...60, using: &random)
+            let body = Array("{\"\(sequence)\":".utf8) + random.bytes(length).map { $0 == 0x0A ? 0x20 : $0 }
+            let record = Written(
+                sequence: sequence, receivedAt: Int64.random(in: 0...1_800_000_000_000, using: &random),
+                body: body)
+            let start = bytes.count
+            SegmentFormat.appendRecord(
+                sequence: sequence, receivedAt: record.receivedAt, body: record.body[...], to: &bytes)
+            records.append((record, start..<bytes.count))
+        }
+        if random.oneIn(2) {
+            bytes += SegmentFormat.line(
+                SegmentFooter(
+                    end: SegmentHeader.formatName, segment: 17, records: records.count, bytes: bytes.count))
+        }
+        return (bytes, records)
+    }
+
+    /// The events, and where a reader would go on behind each.
+    private func read(
+        _ bytes: [UInt8], from offset: Int, _ seed: UInt64
+    ) throws(SpoolError) -> (events: [Event], ends: [Int]) {
+        let reader = try SegmentReader(MemoryFile(bytes, seed: seed), path: "segment", from: offset)
+        var events: [Event] = []
+        var ends: [Int] = []
+        while let event = try reader.next() {
+            switch event {
+            case .header:
+                events.append(.header)
+                ends.append(reader.offset)
+            case .footer:
+                events.append(.footer)
+                ends.append(reader.offset)
+            case .record(let record):
+                let written = Written(
+                    sequence: record.sequence, receivedAt: record.receivedAt, body: Array(record.body))
+                events.append(.record(written, record.range))
+                ends.append(record.range.upperBound)
+            case .damage(let damage):
+                events.append(.damage(damage.range))
+                ends.append(damage.range.upperBound)
+            case .tornTail(let range):
+                events.append(.tornTail(range))
+                ends.append(range.upperBound)
+            }
+        }
+        return (events, ends)
+    }
+
+    /// Every byte belongs to one event, in order; a record without its line break is followed by damage, that byte.
+    private func checkTiling(_ events: [Event], _ ends: [Int], count: Int) throws {
+        var position = 0
+        for (event, end) in zip(events, ends) {
+            switch event {
+            case .record(_, let range), .tornTail(let range):
+                guard range.lowerBound == position else { throw Objection("\(range) does not follow \(position)") }
+            case .damage(let range):
+                guard !range.isEmpty, range.lowerBound == position || range == (position - 1)..<position else {
+                    throw Objection("damage \(range) does not follow \(position)")
+                }
+            case .header, .footer:
+                guard end > position else { throw Objection("a line ends at \(end), before \(position)") }
+            }
+            position = end
+        }
+        guard position == count else { throw Objection("the last event ends at \(position), the segment at \(count)") }
+    }
+
+    /// A record is found unless it, or the end of the line before it, was touched.
+    private func checkSurvivors(
+        of records: [(Written, Range<Int>)], _ touched: Range<Int>, _ found: Set<Written>
+    ) throws {
+        for (record, range) in records where !touched.overlaps((range.lowerBound - 1)..<range.upperBound) {
+            guard found.contains(record) else {
+                throw Objection(
+                    "record \(record.sequence) at \(range) is not found, though only \(touched) was touched")
+            }
+        }
+    }
+}
