@@ -1,3 +1,4 @@
+import Seeds
 import Spool
 import SystemPackage
 
@@ -6,7 +7,8 @@ import SystemPackage
 /// What it promises is what POSIX and ext4 promise and no more. A write is durable after a successful `synchronize` of
 /// its file; until then each block of it may or may not be, in any order, or hold anything. A name is durable after
 /// `synchronizeDirectory`; until then each operation on it may or may not be. Blocks whose synchronization failed are
-/// marked clean all the same: they are read back from the cache, and a later `synchronize` succeeds without them.
+/// marked clean all the same: they are read back from the cache, and a later `synchronize` succeeds without them, except
+/// for those who have had the file open since before and are told once each, as Linux does. A directory is a name, too.
 ///
 /// Unchecked: the driver uses it from one thread at a time.
 final class SimulatedDisk: Disk, @unchecked Sendable {
@@ -15,6 +17,8 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
         case fails(Errno)
         /// A write takes only a part of the bytes, and says so.
         case short
+        /// It takes this long.
+        case slow(Duration)
         /// The process dies before or after the operation has its effect.
         case death(after: Bool)
     }
@@ -26,8 +30,12 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
     var fault: (Int, Operation) -> Fault? = { _, _ in nil }
     private(set) var operations = 0
     private(set) var isDead = false
+    /// What another process does when the operation of this number is about to begin.
+    var interlude: (operation: Int, body: () -> Void)?
+    /// The time, which passes while operations run.
+    let clock = ManualClock()
 
-    enum Operation {
+    enum Operation: CaseIterable {
         case create, open, makeDirectory, list, rename, link, remove, synchronizeDirectory, examine
         case size, read, write, synchronize, refresh
     }
@@ -39,6 +47,8 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
         var durable: [UInt8] = []
         /// Blocks of `cached` that differ from the platter and will be written by the next synchronization.
         var dirty: Set<Int> = []
+        /// How often synchronizing it has failed.
+        var failures = 0
     }
 
     /// An operation on names: what each of them is from then on, nil for no file. A rename has two, which the file
@@ -51,16 +61,20 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
         let name: String
 
         init(_ path: FilePath) {
-            let text = path.string
-            let slash = text.lastIndex(of: "/") ?? text.startIndex
-            directory = String(text[..<slash])
-            name = String(text[slash...].dropFirst())
+            self.init(path.string)
+        }
+
+        init(_ path: String) {
+            let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) ?? path.startIndex
+            directory = slash == path.startIndex ? "/" : String(path[..<slash])
+            name = String(path.utf8[slash...].dropFirst()) ?? ""
         }
     }
 
     private static let blockBytes = 512
 
-    private var directories: Set<String> = []
+    private var directories: Set<String> = ["/"]
+    private var durableDirectories: Set<String> = ["/"]
     /// The files as a process sees them, as the platter has them, and the changes between the two.
     private var files: [Name: Content] = [:]
     private var durableFiles: [Name: Content] = [:]
@@ -93,6 +107,13 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
             }
         }
         changes = []
+        for path in directories.sorted() {
+            let isDurable = durableDirectories.contains(path) || Bool.random(using: &random)
+            if isDurable, directories.contains(Name(path).directory) { continue }
+            directories.remove(path)
+            durableFiles = durableFiles.filter { $0.key.directory != path }
+        }
+        durableDirectories = directories
         files = durableFiles
         var seen: Set<ObjectIdentifier> = []
         for (_, content) in files.sorted(by: { ($0.key.directory, $0.key.name) < ($1.key.directory, $1.key.name) })
@@ -151,9 +172,8 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
 
     func makeDirectory(_ path: FilePath) throws(Errno) {
         try perform(.makeDirectory) { disk throws(Errno) in
-            // With its parents. That a directory's own entry can be lost is not simulated.
             var path = path.string
-            while !path.isEmpty, disk.directories.insert(path).inserted { path = Name(FilePath(path)).directory }
+            while disk.directories.insert(path).inserted { path = Name(path).directory }
         }
     }
 
@@ -203,6 +223,9 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
                 for (path, content) in change { disk.durableFiles[path] = content }
             }
             disk.changes = later.reversed()
+            for path in disk.directories.subtracting(disk.durableDirectories) where Name(path).directory == directory {
+                disk.durableDirectories.insert(path)
+            }
         }
     }
 
@@ -226,9 +249,11 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
         _ operation: Operation, onFailure: (SimulatedDisk) -> Void = { _ in },
         _ effect: (SimulatedDisk) throws(Errno) -> Void
     ) throws(Errno) {
+        meanwhile()
         guard !isDead else { throw Self.dead }
         let number = operations
         operations += 1
+        clock.advance(.milliseconds(1))
         switch fault(number, operation) {
         case .fails(let cause):
             onFailure(self)
@@ -237,18 +262,30 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
             if after { try effect(self) }
             isDead = true
             throw Self.dead
+        case .slow(let duration):
+            clock.advance(duration)
+            try effect(self)
         case .short, nil:
             try effect(self)
         }
     }
 
+    private func meanwhile() {
+        guard let interlude, interlude.operation <= operations else { return }
+        self.interlude = nil
+        interlude.body()
+    }
+
     private final class File: DiskFile {
         private let content: Content
         private let disk: SimulatedDisk
+        /// Failures of synchronizing that came before it was opened or that it was told of.
+        private var toldFailures: Int
 
         init(_ content: Content, _ disk: SimulatedDisk) {
             self.content = content
             self.disk = disk
+            toldFailures = content.failures
         }
 
         func size() throws(Errno) -> Int {
@@ -264,6 +301,7 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
         }
 
         func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(Errno) -> Int {
+            disk.meanwhile()
             var count = bytes.count
             let number = disk.operations
             if !disk.isDead {
@@ -271,7 +309,7 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
                 case .short: count = Int.random(in: 1...max(1, count), using: &disk.random)
                 // A process can die within the call, and a full disk can take a part of it.
                 case .death, .fails: put(bytes.prefix(Int.random(in: 0...count, using: &disk.random)), at: offset)
-                case nil: break
+                case .slow, nil: break
                 }
             }
             try disk.perform(.write) { [self] _ throws(Errno) in put(bytes.prefix(count), at: offset) }
@@ -295,8 +333,14 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
                     // Some blocks made it, and all of them count as clean from now on.
                     for number in content.dirty.sorted() where Bool.random(using: &disk.random) { store(number) }
                     content.dirty = []
+                    content.failures += 1
+                    toldFailures = content.failures
                 },
                 { [self] _ throws(Errno) in
+                    guard toldFailures == content.failures else {
+                        toldFailures = content.failures
+                        throw .ioError
+                    }
                     for number in content.dirty { store(number) }
                     // The length goes along, but only as far as there is something behind it.
                     content.dirty = []
@@ -325,17 +369,17 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
     }
 }
 
-/// SplitMix64: the same numbers for the same seed, everywhere.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
+/// A clock that stands still until it is moved. Unchecked, like its disk.
+final class ManualClock: Clock, @unchecked Sendable {
+    struct Instant: InstantProtocol {
+        var time: Duration
+        func advanced(by duration: Duration) -> Instant { Instant(time: time + duration) }
+        func duration(to other: Instant) -> Duration { other.time - time }
+        static func < (a: Instant, b: Instant) -> Bool { a.time < b.time }
     }
+
+    private(set) var now = Instant(time: .zero)
+    var minimumResolution: Duration { .zero }
+    func sleep(until deadline: Instant, tolerance: Duration?) async throws {}
+    func advance(_ duration: Duration) { now = now.advanced(by: duration) }
 }

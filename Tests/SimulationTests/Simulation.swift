@@ -1,15 +1,17 @@
 import Logging
 import Readings
+import Seeds
 import Spool
 import SystemPackage
 
 @testable import Receiver
 
-/// A spool's life by the numbers of a seed: commits, failures, deaths, power cuts, restarts, drains; and after each step
-/// the question whether everything that was promised still holds.
+/// A spool's life by the numbers of a seed: commits, failures, deaths, power cuts, restarts, drains, rotations, prunings,
+/// replays and restored databases; and after each step the question whether everything that was promised still holds.
 ///
 /// The receiver's part is the product's own, from the ledger to the disk's seam, without its thread; the loader's is the
-/// product's reader and directory, with a table in memory whose transactions cannot fail by halves.
+/// product's reader and directory, with a table in memory whose transactions cannot fail by halves. It may pass between
+/// any two operations of the receiver.
 final class Simulation {
     struct Violation: Error, CustomStringConvertible {
         let description: String
@@ -24,6 +26,10 @@ final class Simulation {
         var faults = 0
         var loaded = 0
         var pruned = 0
+        var replays = 0
+        var restores = 0
+        var rotations = 0
+        var interludes = 0
 
         static func += (left: inout Tally, right: Tally) {
             left.acknowledged += right.acknowledged
@@ -33,6 +39,10 @@ final class Simulation {
             left.faults += right.faults
             left.loaded += right.loaded
             left.pruned += right.pruned
+            left.replays += right.replays
+            left.restores += right.restores
+            left.rotations += right.rotations
+            left.interludes += right.interludes
         }
     }
 
@@ -42,8 +52,10 @@ final class Simulation {
         let power: Double
     }
 
-    private static let path: FilePath = "/simulated/spool"
+    /// Short, as a debug build of swift-system looks at every byte of a path again and again.
+    private static let path: FilePath = "/a/b"
     private static let receivedAt: Int64 = 1_795_392_000_000
+    private static let segmentAge = Duration.seconds(3600)
 
     let disk: SimulatedDisk
     private(set) var tally = Tally()
@@ -64,10 +76,25 @@ final class Simulation {
     /// Keys whose records were pruned: the ledger forgets them at its next opportunity, and not before its page's others.
     private var fading: Set<String> = []
     private var positions: Set<SpoolPosition> = []
-    /// The database: rows by key, and how far each segment is loaded.
-    private var table: [String: Double] = [:]
-    private var progress: [String: Int] = [:]
-    private var finished: Set<String> = []
+    private var database = Database()
+    private var backup = Database()
+    /// When a segment's first position was given.
+    private var begun: (segment: Int, at: ManualClock.Instant)?
+    /// The newest segment that was too old to be written to any more.
+    private var outlived = 0
+    /// What was read before: bodies' readings and files' content.
+    private var readings: [String: [Sent]] = [:]
+    private var seen: [String: (bytes: [UInt8], found: Found)] = [:]
+    /// What an interlude found wrong.
+    private var violation: Violation?
+
+    private struct Database {
+        /// Rows by key.
+        var table: [String: Double] = [:]
+        /// How far each segment is loaded, by number and time of creation.
+        var progress: [String: Int] = [:]
+        var finished: Set<String> = []
+    }
 
     init(seed: UInt64) {
         disk = SimulatedDisk(seed: seed &* 3 &+ 1)
@@ -76,77 +103,118 @@ final class Simulation {
 
     /// Lives through so many steps with faults of all kinds, then makes sure that all is well without them.
     func run(steps: Int) throws {
-        for _ in 0..<steps { try step() }
-        disk.fault = { _, _ in nil }
-        try finish()
-    }
-
-    /// The same steps for every `fault` that the disk is given: to try a fault at each operation in turn.
-    func runScript() throws {
-        for turn in 0..<12 {
-            switch turn {
-            case 0, 7: try start()
-            case 3, 9: try drain()
-            case 5: committer?.stop()
-            default: try commit()
-            }
-            if disk.isDead { try die() }
-        }
+        for _ in 0..<steps { try disk.isDead ? die() : step() }
         disk.fault = { _, _ in nil }
         try finish()
     }
 
     /// What a script is made of.
     enum Step {
-        case start, commit, failingCommit, drain, prune, powerCut
+        case start, commit, failingCommit, stop, drain, prune, replay, backUp, restore, wait, powerCut
+
+        /// Something of everything, to try a fault at each operation in turn.
+        static let everything: [Self] = [
+            .start, .commit, .drain, .commit, .stop, .backUp, .start, .commit, .drain, .prune, .wait, .commit, .restore,
+            .start, .replay, .drain, .commit,
+        ]
     }
 
-    /// Lives through the steps in this order.
+    /// Lives through the steps in this order, then makes sure that all is well without faults.
     func run(script: [Step]) throws {
-        for step in script {
-            switch step {
-            case .start: try start()
-            case .commit: try commit()
-            case .failingCommit:
-                disk.fault = { _, operation in operation == .synchronize ? .fails(.ioError) : nil }
-                try commit()
-                disk.fault = { _, _ in nil }
-            case .drain: try drain()
-            case .prune: try prune()
-            case .powerCut: try die(losingPower: true)
-            }
-        }
+        try live(script)
+        disk.fault = { _, _ in nil }
         try finish()
     }
 
-    private func step() throws {
-        if disk.isDead { return try die() }
-        switch Int.random(in: 0..<100, using: &random) {
-        case 0..<50: try commit()
-        case 50..<62: try drain()
-        case 62..<65: try prune()
-        case 65..<75: armFault()
-        case 75..<79: committer?.stop()
-        case 79..<84: try die(losingPower: false)
-        case 84..<90: try die(losingPower: true)
-        default: try start()
+    func live(_ script: [Step]) throws {
+        for step in script { try disk.isDead ? die() : live(step) }
+    }
+
+    private func live(_ step: Step) throws {
+        switch step {
+        case .start: try start()
+        case .commit: try commit()
+        case .failingCommit:
+            disk.fault = { _, operation in operation == .synchronize ? .fails(.ioError) : nil }
+            try commit()
+            disk.fault = { _, _ in nil }
+        case .stop: committer?.stop()
+        case .drain: try drain()
+        case .prune: try prune()
+        case .replay: try replay()
+        case .backUp: backup = database
+        case .restore:
+            database = backup
+            tally.restores += 1
+        case .wait: wait(Self.segmentAge)
+        case .powerCut: try die(losingPower: true)
         }
     }
 
-    /// The next fault comes at one of the next operations, once or again and again.
+    private func step() throws {
+        switch Int.random(in: 0..<100, using: &random) {
+        case 0..<45: try live(.commit)
+        case 45..<57: try live(.drain)
+        case 57..<60: try live(.prune)
+        case 60..<62: try live(.replay)
+        case 62..<63: try live(.backUp)
+        case 63..<64: try live(.restore)
+        case 64..<66: wait(.seconds(Int.random(in: 0..<5000, using: &random)))
+        case 66..<76: armFault()
+        case 76..<79: try live(.stop)
+        case 79..<84: try die(losingPower: false)
+        case 84..<90: try die(losingPower: true)
+        default: try live(.start)
+        }
+        if let violation { throw violation }
+    }
+
+    /// The next fault comes at one of the next operations, once or again and again; and perhaps another behind it.
     private func armFault() {
-        let first = disk.operations + Int.random(in: 0..<12, using: &random)
-        let last = first + (Int.random(in: 0..<4, using: &random) == 0 ? 8 : 0)
-        let fault: SimulatedDisk.Fault =
-            switch Int.random(in: 0..<6, using: &random) {
-            case 0: .fails(.noSpace)
-            case 1, 2: .fails(.ioError)
-            case 3: .short
-            case 4: .death(after: false)
-            default: .death(after: true)
+        var faults: [(ClosedRange<Int>, SimulatedDisk.Fault)] = []
+        var first = disk.operations + Int.random(in: 0..<12, using: &random)
+        repeat {
+            let last = first + (Int.random(in: 0..<4, using: &random) == 0 ? 8 : 0)
+            let fault: SimulatedDisk.Fault =
+                switch Int.random(in: 0..<8, using: &random) {
+                case 0: .fails(.noSpace)
+                case 1, 2: .fails(.ioError)
+                case 3: .fails(.interrupted)
+                case 4: .short
+                case 5: .slow(.seconds(Int.random(in: 1..<5000, using: &random)))
+                case 6: .death(after: false)
+                default: .death(after: true)
+                }
+            faults.append((first...last, fault))
+            first = last + Int.random(in: 1...4, using: &random)
+            tally.faults += 1
+        } while faults.count < 3 && Int.random(in: 0..<3, using: &random) == 0
+        disk.fault = { number, _ in faults.first { $0.0.contains(number) }?.1 }
+    }
+
+    /// Nothing arrives for so long, and the receiver's thread has its turn.
+    private func wait(_ duration: Duration) {
+        disk.clock.advance(duration)
+        guard committer != nil else { return }
+        committer?.rotateIfDue()
+        // What is old enough now is left, whether its footer could be written or not.
+        if let begun, begun.at.duration(to: disk.clock.now) >= Self.segmentAge {
+            outlived = begun.segment
+            tally.rotations += 1
+        }
+    }
+
+    /// The loader makes a pass while the receiver is in the midst of what it does next.
+    private func interlude() {
+        guard Int.random(in: 0..<4, using: &random) == 0 else { return }
+        let operation = disk.operations + Int.random(in: 0..<10, using: &random)
+        disk.interlude = (
+            operation,
+            { [unowned self] in
+                tally.interludes += 1
+                do { try drain() } catch { violation = violation ?? Violation(description: "\(error)") }
             }
-        tally.faults += 1
-        disk.fault = { number, _ in first...last ~= number ? fault : nil }
+        )
     }
 
     private func die() throws { try die(losingPower: Bool.random(using: &random)) }
@@ -167,6 +235,8 @@ final class Simulation {
     /// A new receiver; the one before, if it lives, just ends without a word.
     private func start() throws {
         committer = nil
+        interlude()
+        defer { disk.interlude = nil }
         var isWhole = false
         do throws(SpoolError) {
             let directory = try SpoolDirectory(creating: Self.path, disk: disk)
@@ -181,11 +251,12 @@ final class Simulation {
             isWhole = recovery.unreadable.isEmpty
             var limits = SpoolWriter.Limits()
             limits.segmentBytes = Int.random(in: 1000...16_000, using: &random)
+            limits.segmentAge = Self.segmentAge
             committer = Committer(
                 ledger: recovery.ledger,
                 writer: SpoolWriter(
                     directory: directory, newest: recovery.newest,
-                    newestRecords: recovery.records[recovery.newest] ?? 0, limits: limits),
+                    newestRecords: recovery.records[recovery.newest] ?? 0, limits: limits, clock: disk.clock),
                 ledgerBytes: .max, holdings: SpoolHoldings(records: recovery.records), logger: logger)
         } catch {
             // A receiver that cannot start says so and ends; nothing was promised.
@@ -216,7 +287,9 @@ final class Simulation {
                 return keys[reading.key] == reading.power
             }
         }
-        guard let outcomes = committer?.commit(group) else { return }
+        interlude()
+        let outcomes = committer?.commit(group) ?? []
+        disk.interlude = nil
         guard outcomes.count == group.count else { throw Violation(description: "\(outcomes.count) answers") }
         for (index, outcome) in outcomes.enumerated() {
             switch outcome {
@@ -230,7 +303,13 @@ final class Simulation {
                         description: "answered \(answer), but of \(readings[index]) new are \(expected[index])")
                 }
                 guard positions.insert(answer.position).inserted else {
-                    throw Violation(description: "position \(answer.position) was given twice")
+                    throw Violation(description: "position \(answer.position) was given twice (invariant 4)")
+                }
+                guard answer.position.segment > outlived else {
+                    throw Violation(description: "\(answer.position) is in a segment that was due for rotation")
+                }
+                if begun?.segment != answer.position.segment {
+                    begun = (answer.position.segment, disk.clock.now)
                 }
                 for case (let key, let power?) in readings[index].map({ ($0.key, keys[$0.key]) }) {
                     promised.insert(Sent(key: key, power: power))
@@ -277,7 +356,7 @@ final class Simulation {
                 var key = "\(segment.number)"
                 let beginning = try SegmentReader(file, path: segment.path)
                 if case .header(let header)? = try beginning.next() { key += header.created }
-                let from = progress[key] ?? 0
+                let from = database.progress[key] ?? 0
                 let reader = try SegmentReader(file, path: segment.path, from: from)
                 var rows: [Sent] = []
                 var isSealed = false
@@ -285,7 +364,7 @@ final class Simulation {
                 while let event = try reader.next() {
                     switch event {
                     case .record(let record):
-                        rows += readings(of: Array(record.body))
+                        rows += readings(of: record.body)
                         end = record.range.upperBound
                     case .footer:
                         isSealed = true
@@ -295,10 +374,10 @@ final class Simulation {
                     }
                 }
                 // The transaction.
-                for row in rows where table[row.key] == nil { table[row.key] = row.power }
-                progress[key] = max(from, end)
+                for row in rows where database.table[row.key] == nil { database.table[row.key] = row.power }
+                database.progress[key] = max(from, end)
                 tally.loaded += rows.count
-                if isSealed || segment.number != segments.last?.number { finished.insert(key) }
+                if isSealed || segment.number != segments.last?.number { database.finished.insert(key) }
                 if !segment.isLoaded, isSealed || segment.number != segments.last?.number {
                     try directory.moveToLoaded(segment.number)
                 }
@@ -308,22 +387,59 @@ final class Simulation {
         }
     }
 
+    /// Everything that the spool holds goes in again, twice: only what no pass has reached can be new, and nothing can be
+    /// the second time.
+    private func replay() throws {
+        tally.replays += 1
+        let progress = database.progress
+        for turn in 0..<2 {
+            do throws(SpoolError) {
+                let directory = try SpoolDirectory(existing: Self.path, disk: disk)
+                for segment in try directory.segments() {
+                    let file: any DiskFile
+                    do throws(Errno) { file = try disk.open(segment.path) } catch { return }
+                    var loaded = 0
+                    let reader = try SegmentReader(file, path: segment.path)
+                    while let event = try reader.next() {
+                        if case .header(let header) = event {
+                            loaded = progress["\(segment.number)\(header.created)"] ?? 0
+                        }
+                        guard case .record(let record) = event else { continue }
+                        for row in readings(of: record.body) where database.table[row.key] == nil {
+                            guard turn == 0, record.range.upperBound > loaded else {
+                                violation =
+                                    violation
+                                    ?? Violation(
+                                        description: "\(row) in \(segment.path) is new to a replay, but \(loaded) "
+                                            + "bytes of it are loaded (invariants 2 and 6)")
+                                return
+                            }
+                            database.table[row.key] = row.power
+                        }
+                    }
+                }
+            } catch {
+                return
+            }
+        }
+    }
+
     /// Retention, as the loader's own code does it.
     private func prune() throws {
-        let before = segments()
+        let before = Dictionary(uniqueKeysWithValues: segments().map { ($0.name, $0.readings) })
         let retention = Retention(age: .seconds(86_400), bytes: Int.random(in: 0...10_000, using: &random))
         do throws(SpoolError) {
             let directory = try SpoolDirectory(existing: Self.path, disk: disk)
             tally.pruned += try directory.prune(retention, now: Self.receivedAt) { header in
-                finished.contains("\(header.segment)" + header.created)
+                database.finished.contains("\(header.segment)" + header.created)
             }.segments.count
         } catch {
             // Whatever it had removed until then is removed.
         }
-        let left = segments()
+        let left = Dictionary(uniqueKeysWithValues: segments().map { ($0.name, $0.readings) })
         let gone = before.filter { left[$0.key] == nil }
         for reading in gone.values.joined() {
-            guard table[reading.key] != nil else {
+            guard database.table[reading.key] != nil else {
                 throw Violation(description: "\(reading) was pruned and is not in the table (invariant 7)")
             }
         }
@@ -339,7 +455,15 @@ final class Simulation {
         }
     }
 
-    private func readings(of body: [UInt8]) -> [Sent] {
+    private func readings(of body: some Collection<UInt8>) -> [Sent] {
+        let text = String(decoding: body, as: UTF8.self)
+        if let known = readings[text] { return known }
+        let found = decoded(Array(body))
+        readings[text] = found
+        return found
+    }
+
+    private func decoded(_ body: [UInt8]) -> [Sent] {
         guard let batch = try? decoder.decode(body, receivedAt: Self.receivedAt) else { return [] }
         return batch.readings.map { reading in
             let key = IdempotencyKey.text(
@@ -349,23 +473,38 @@ final class Simulation {
     }
 
     /// What is in the spool, read by an eye of its own that knows the format from its document alone.
-    private func recovered() -> [Sent] {
-        segments().sorted { $0.key < $1.key }.flatMap(\.value)
+    private func recovered() -> [Sent] { segments().flatMap(\.readings) }
+
+    private struct Found {
+        let name: String
+        /// Number and time of creation, as in `Database.progress`.
+        let key: String
+        /// The whole records: where each ends, and what is in it.
+        let records: [(end: Int, readings: [Sent])]
+
+        var readings: [Sent] { records.flatMap(\.readings) }
     }
 
-    /// The readings of each segment by its file's name.
-    private func segments() -> [String: [Sent]] {
+    private func segments() -> [Found] {
         let files = disk.contents(of: Self.path.appending("pending"))
             .merging(disk.contents(of: Self.path.appending("loaded"))) { $1 }
-        return files.mapValues { bytes in
-            bytes.split(separator: UInt8(ascii: "\n")).flatMap { line -> [Sent] in
+        return files.sorted { $0.key < $1.key }.map { name, bytes in
+            // Most files are as they were; two arrays that share their memory are compared at once.
+            if let seen = seen[name], seen.bytes == bytes { return seen.found }
+            let lines = bytes.split(separator: UInt8(ascii: "\n"))
+            let beginning = String(decoding: lines.first ?? [], as: UTF8.self).split(separator: "\"")
+            let created = beginning.count > 3 && beginning[1] == "created" ? beginning[3] : ""
+            let records = lines.compactMap { line -> (Int, [Sent])? in
                 let parts = line.split(separator: UInt8(ascii: " "), maxSplits: 4)
                 guard parts.count == 5, parts[0].count == 8,
                     let length = Int(String(decoding: parts[3], as: UTF8.self)), length == parts[4].count,
                     Self.checksum(line.dropFirst(9)) == String(decoding: parts[0], as: UTF8.self)
-                else { return [] }
-                return readings(of: Array(parts[4]))
+                else { return nil }
+                return (line.endIndex + 1, readings(of: parts[4]))
             }
+            let found = Found(name: name, key: "\(Int(name.prefix(8)) ?? 0)\(created)", records: records)
+            seen[name] = (bytes, found)
+            return found
         }
     }
 
@@ -385,7 +524,9 @@ final class Simulation {
 
     /// What must hold at any moment, and is looked at when something has happened to the disk.
     private func check() throws {
-        let found = Set(recovered())
+        if let violation { throw violation }
+        let segments = segments()
+        let found = Set(segments.flatMap(\.readings))
         if let lost = promised.subtracting(found).first {
             throw Violation(
                 description: "\(lost) was acknowledged, or others as its duplicates, and is lost (invariants 1 and 3)")
@@ -393,8 +534,18 @@ final class Simulation {
         if let invented = found.subtracting(sent).first {
             throw Violation(description: "\(invented) was never sent")
         }
-        for (key, power) in table where !sent.contains(Sent(key: key, power: power)) {
+        for (key, power) in database.table where !sent.contains(Sent(key: key, power: power)) {
             throw Violation(description: "row \(key) \(power) was never sent")
+        }
+        for segment in segments {
+            let progress = database.progress[segment.key] ?? 0
+            for record in segment.records where record.end <= progress {
+                for reading in record.readings where database.table[reading.key] == nil {
+                    throw Violation(
+                        description: "progress \(progress) of \(segment.name) is past \(reading), which is not in the "
+                            + "table (invariants 4 and 6)")
+                }
+            }
         }
     }
 
@@ -414,11 +565,16 @@ final class Simulation {
         committer = nil
         try check()
         try drain()
-        if let lost = promised.first(where: { table[$0.key] == nil }) {
+        if let lost = promised.first(where: { database.table[$0.key] == nil }) {
             throw Violation(description: "\(lost) was acknowledged and is not in the table (invariant 2)")
         }
-        // A power cut now takes nothing away.
+        // A power cut now takes nothing away, and a replay finds nothing new.
         disk.losePower()
+        let rows = database.table.count
+        try replay()
+        guard database.table.count == rows else {
+            throw Violation(description: "a replay of what is loaded added rows (invariant 2)")
+        }
         try check()
     }
 }
