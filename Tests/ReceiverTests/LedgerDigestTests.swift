@@ -112,8 +112,6 @@ struct LedgerDigestTests {
     }
 
     @Test func whatAFailedGroupTookBackIsInNoDigest() throws {
-        defer { try? FileManager.default.removeItem(atPath: path.string) }
-        let directory = try SpoolDirectory(creating: path)
         var ledger = MinuteLedger()
         let batch = try BatchDecoder().decode(body("plug", 0..<10), receivedAt: Self.receivedAt)
         var kept = MinuteLedger.Claims()
