@@ -43,12 +43,12 @@ def main():
     with Rig() as rig:
         rig.build()
         rig.choose_peer(may_install=not arguments.quick)
+        results["machine"] = report.machine(rig)
         for part in arguments.parts:
             say(f"{part}: {figures.PARTS[part].__doc__.splitlines()[0]}")
             started = time.monotonic()
             results[part] = figures.PARTS[part](rig, effort)
             results[part]["took_seconds"] = round(time.monotonic() - started)
-            results["machine"] = report.machine(rig)
             # After each part, so that what fails later takes nothing with it.
             results_file.write_text(json.dumps(results, indent=1) + "\n")
     report.write(results, document)
