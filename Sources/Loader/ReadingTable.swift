@@ -3,6 +3,15 @@ import Postgres
 /// The readings' table: the one statement that fills it, and what to do when it refuses a row.
 struct ReadingTable {
     let name: TableName
+    private let habit = Habit()
+
+    init(name: TableName) { self.name = name }
+
+    /// What the last statement lets expect of the next.
+    private final class Habit {
+        /// Whether nearly all rows were duplicates, as in a replay.
+        var isToFindDuplicates = false
+    }
 
     /// What became of the rows; the three counts add up to them.
     struct Outcome {
@@ -25,11 +34,16 @@ struct ReadingTable {
     /// Inserts the rows in one statement, within the caller's transaction; of rows with the same key the first counts.
     ///
     /// When the statement is refused because of a row, halves are tried, each in a savepoint, down to the single row.
-    func insert(_ rows: RowBuffer, on connection: Connection) throws -> Outcome {
+    ///
+    /// - Parameter meanwhile: is run once while the server works, if it has anything to do.
+    func insert(
+        _ rows: RowBuffer, on connection: Connection, meanwhile: @escaping () -> Void = {}
+    ) throws -> Outcome {
         guard !rows.isEmpty else { return Outcome() }
         // A constraint that is deferred to COMMIT would refuse everything there, and nobody could tell for which row.
         _ = try connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        var insertion = Insertion(rows: rows, sorted: rows.sorted(), connection: connection, table: self)
+        var insertion = Insertion(
+            rows: rows, sorted: rows.sorted(), connection: connection, table: self, meanwhile: meanwhile)
         try insertion.run()
         return insertion.outcome
     }
@@ -72,8 +86,14 @@ struct ReadingTable {
         let connection: Connection
         let table: ReadingTable
         var outcome = Outcome()
+        /// Taken by the first statement.
+        private var meanwhile: (() -> Void)?
 
-        init(rows: RowBuffer, sorted: [Int32], connection: Connection, table: ReadingTable) {
+        init(
+            rows: RowBuffer, sorted: [Int32], connection: Connection, table: ReadingTable,
+            meanwhile: @escaping () -> Void
+        ) {
+            self.meanwhile = meanwhile
             self.rows = rows
             self.sorted = sorted
             self.connection = connection
@@ -82,35 +102,56 @@ struct ReadingTable {
 
         mutating func run() throws {
             let firsts = sorted.indices.filter { $0 == 0 || !rows.haveSameKey(sorted[$0 - 1], sorted[$0]) }
+            if table.habit.isToFindDuplicates {
+                // To look is cheaper than to try an insert.
+                let found = try compare()
+                if found.absent == 0 {
+                    (outcome.duplicates, outcome.conflicts) = (sorted.count, found.conflicts)
+                    return
+                }
+            }
             outcome.duplicates = sorted.count - firsts.count
             try insert(firsts[...])
-            if outcome.duplicates > 0 { try countConflicts() }
+            table.habit.isToFindDuplicates = outcome.inserted < sorted.count / 10
+            // By now the table has a row for each key that it takes.
+            if outcome.duplicates > 0 { outcome.conflicts = try compare().conflicts }
         }
 
-        /// Compares all rows with those in the table, which by now has one for each key that it takes.
-        private mutating func countConflicts() throws {
+        /// How many of the rows have none of their key in the table, and how many have one with other values.
+        private mutating func compare() throws -> (absent: Int, conflicts: Int) {
             let types = try connection.execute(
                 """
                 SELECT format_type(atttypid, atttypmod) FROM pg_attribute, unnest($2::text[]) WITH ORDINALITY AS u(n, place)
                 WHERE attrelid = to_regclass($1) AND attname = n ORDER BY place
                 """, [.text(table.name.quoted), .array(Self.names(["power", "voltage", "current", "timestamp"]))])
-            guard types.count == 4 else { return }
+            guard types.count == 4 else { return (sorted.count, 0) }
             func same(_ column: String, _ type: Int) -> String {
                 // A column may be narrower than what comes: what counts is what it makes of it.
                 "t.\"\(column)\" IS NOT DISTINCT FROM new.\(column)_\(types[type, 0].map { "::" + $0 } ?? "")"
             }
             var arrays = parameters(sorted.indices)
             arrays.removeSubrange(0..<2)
-            let conflicts = try connection.execute(
+            // LIMIT keeps the planner from anything but a look into the index for each row, in the index's own order.
+            let counts = try execute(
                 """
-                SELECT count(*)
+                SELECT count(*) FILTER (WHERE t.idempotency_key IS NULL),
+                    count(*) FILTER (WHERE t.idempotency_key IS NOT NULL AND NOT (\(same("power", 0))
+                        AND \(same("voltage", 1)) AND \(same("current", 2)) AND \(same("timestamp", 3))))
                 FROM unnest($1::float8[], $2::float8[], $3::float8[], $4::timestamptz[], $5::text[])
                     AS new(power_, voltage_, current_, timestamp_, key_)
-                JOIN \(table.name.quoted) AS t ON t.idempotency_key = new.key_ AND t.idempotency_key IS NOT NULL
-                WHERE NOT (\(same("power", 0)) AND \(same("voltage", 1)) AND \(same("current", 2))
-                    AND \(same("timestamp", 3)))
+                LEFT JOIN LATERAL (
+                    SELECT idempotency_key, power, voltage, "current", "timestamp" FROM \(table.name.quoted)
+                    WHERE idempotency_key = new.key_ AND idempotency_key IS NOT NULL LIMIT 1
+                ) AS t ON true
                 """, arrays)
-            outcome.conflicts = conflicts.integer(0, 0) ?? 0
+            return (counts.integer(0, 0) ?? 0, counts.integer(0, 1) ?? 0)
+        }
+
+        /// Runs one of the statements that take long.
+        private mutating func execute(_ sql: String, _ parameters: [Parameter]) throws(PostgresError) -> Rows {
+            guard let work = meanwhile else { return try connection.execute(sql, parameters) }
+            meanwhile = nil
+            return try connection.execute(sql, parameters, meanwhile: work)
         }
 
         private static func names(_ names: [String]) -> BinaryArray {
@@ -123,7 +164,7 @@ struct ReadingTable {
         private mutating func insert(_ positions: ArraySlice<Int>) throws {
             _ = try connection.execute("SAVEPOINT statement")
             do {
-                let inserted = try connection.execute(table.statement, parameters(positions)).affected
+                let inserted = try execute(table.statement, parameters(positions)).affected
                 _ = try connection.execute("RELEASE SAVEPOINT statement")
                 outcome.inserted += inserted
                 outcome.duplicates += positions.count - inserted

@@ -16,8 +16,36 @@ struct SegmentDrain {
         let report: DrainReport
         let logger: Logger
         let interruption: Interruption
-        let rows = RowBuffer()
+        /// One goes into the database while the other is filled.
+        let buffers = [RowBuffer(), RowBuffer()]
         let decoder = BatchDecoder()
+    }
+
+    /// What goes into one transaction; the counts are what comes on top of the progress so far.
+    private struct Load {
+        let rows: RowBuffer
+        /// Everything before this byte is in it or was before it.
+        var bytes: Int
+        var records = 0
+        var readings = 0
+        var rejected = 0
+        var invalidMessages = 0
+        var letters: [UInt8] = []
+        /// Whether there is nothing behind it, now or ever.
+        var isLast = false
+        var isFinal = false
+        var isInterrupted = false
+
+        /// Progress once it is committed, but for what the database makes of its rows.
+        func added(to progress: Progress) -> Progress {
+            var progress = progress
+            progress.bytes = bytes
+            progress.records += records
+            progress.readings += readings
+            progress.rejected += rejected
+            progress.finished = isFinal
+            return progress
+        }
     }
 
     enum End {
@@ -38,10 +66,6 @@ struct SegmentDrain {
     private let segment: SpoolDirectory.Segment
     private let key: Progress.Key
     private let file: any DiskFile
-    /// Where the segment will stand after the next commit.
-    private var next: Progress
-    private var letters: [UInt8] = []
-    private var invalidMessages = 0
     private let onCommit: (Progress) -> Void
 
     /// What is committed.
@@ -59,14 +83,12 @@ struct SegmentDrain {
         self.progress = progress
         self.context = context
         self.onCommit = onCommit
-        next = progress
     }
 
     /// Loads what is there.
     ///
     /// - Parameter isLeft: whether nobody can write to the segment any more, footer or not.
     mutating func run(isLeft: Bool) throws -> End {
-        context.rows.removeAll()
         let reader = try SegmentReader(file, path: segment.path, from: progress.bytes)
         end = reader.end
         if end < progress.bytes {
@@ -75,107 +97,135 @@ struct SegmentDrain {
             context.logger.warning(
                 "\(segment.path) has \(end) bytes, but \(progress.bytes) were loaded from it; was it cut?")
         }
+        var load = try nextLoad(from: reader, behind: progress.bytes, into: context.buffers[0], isLeft: isLeft)
+        var turn = 0
+        while !load.isInterrupted {
+            // While the server works on one load the next one is decoded.
+            turn += 1
+            var next: Result<Load, any Error>?
+            let (drain, behind, spare, isLast) = (self, load.bytes, context.buffers[turn % 2], load.isLast)
+            let prepareNext = {
+                if !isLast, next == nil {
+                    next = Result { try drain.nextLoad(from: reader, behind: behind, into: spare, isLeft: isLeft) }
+                }
+            }
+            if load.added(to: progress) != progress { try commit(load, meanwhile: prepareNext) }
+            if load.isLast { return load.isFinal ? .finished : .live }
+            prepareNext()
+            guard let prepared = next else { preconditionFailure("a load that is not the last has a next one") }
+            load = try prepared.get()
+        }
+        return .interrupted
+    }
+
+    /// Reads on until there is enough for a transaction, or nothing more.
+    private func nextLoad(
+        from reader: SegmentReader, behind bytes: Int, into rows: RowBuffer, isLeft: Bool
+    ) throws -> Load {
+        rows.removeAll()
+        var load = Load(rows: rows, bytes: bytes)
         var isSealed = false
         while let event = try reader.next() {
-            if context.interruption.isRequested { return .interrupted }
+            if context.interruption.isRequested {
+                load.isInterrupted = true
+                return load
+            }
             switch event {
-            case .header: next.bytes = reader.offset
-            case .record(let record): try take(record)
+            case .header: load.bytes = reader.offset
+            case .record(let record): take(record, into: &load)
             case .damage(let damage):
                 context.report.damage(damage.sentence(segment.path))
-                next.bytes = damage.range.upperBound
+                load.bytes = damage.range.upperBound
             case .footer:
                 isSealed = true
-                next.bytes = reader.offset
+                load.bytes = reader.offset
             case .tornTail(let range):
                 guard isLeft else { break }
                 context.logger.info(
                     "\(segment.path) ends with \(range.count) bytes of an interrupted write, which was never acknowledged"
                 )
-                next.bytes = range.upperBound
+                load.bytes = range.upperBound
             }
-            if context.rows.count >= context.statementRows || letters.count >= Self.lettersBytes { try commit() }
+            if rows.count >= context.statementRows || load.letters.count >= Self.lettersBytes { return load }
         }
-        next.finished = isSealed || isLeft
-        if next != progress { try commit() }
-        return next.finished ? .finished : .live
+        load.isLast = true
+        load.isFinal = isSealed || isLeft
+        return load
     }
 
-    private mutating func take(_ record: SegmentReader.Record) throws {
-        next.records += 1
-        next.bytes = record.range.upperBound
+    private func take(_ record: SegmentReader.Record, into load: inout Load) {
+        load.records += 1
+        load.bytes = record.range.upperBound
         let batch: Batch
         do throws(Problem) {
             batch = try context.decoder.decode(record.body, receivedAt: record.receivedAt)
         } catch {
-            return rejectMessage(
-                DeadLetter(reason: error.message, record: position(record.sequence), body: Array(record.body)))
+            // Its readings are not known, so they do not count.
+            load.invalidMessages += 1
+            return DeadLetter(reason: error.message, record: position(record.sequence), body: Array(record.body))
+                .appendLine(to: &load.letters)
         }
-        context.rows.note(record: record.sequence, at: record.range.lowerBound)
+        load.rows.note(record: record.sequence, at: record.range.lowerBound)
         for reading in batch.readings {
-            context.rows.append(reading, of: batch.devices[reading.device], record: record.sequence)
+            load.rows.append(reading, of: batch.devices[reading.device], record: record.sequence)
         }
-        next.readings += batch.readings.count + batch.faults.count
+        load.readings += batch.readings.count + batch.faults.count
+        load.rejected += batch.faults.count
         for fault in batch.faults {
-            next.rejected += 1
             DeadLetter(
                 reason: fault.reason, record: position(record.sequence), message: fault.message,
                 device: batch.devices[fault.device].utf8, channel: fault.channel, timestamp: fault.timestamp,
                 content: context.decoder.text(ofMessage: fault.message)
-            ).appendLine(to: &letters)
+            ).appendLine(to: &load.letters)
         }
+        load.invalidMessages += batch.invalid.count
         for invalid in batch.invalid {
-            rejectMessage(
-                DeadLetter(
-                    reason: invalid.reason, record: position(record.sequence), message: invalid.index,
-                    content: context.decoder.text(ofMessage: invalid.index)))
+            DeadLetter(
+                reason: invalid.reason, record: position(record.sequence), message: invalid.index,
+                content: context.decoder.text(ofMessage: invalid.index)
+            ).appendLine(to: &load.letters)
         }
-    }
-
-    /// A message's readings are not known, so it does not count among them.
-    private mutating func rejectMessage(_ letter: DeadLetter) {
-        invalidMessages += 1
-        letter.appendLine(to: &letters)
     }
 
     /// Rows, dead letters and progress together; the progress counts when all of it is durable (invariants 6 and 8).
-    private mutating func commit() throws {
+    private mutating func commit(_ load: Load, meanwhile: @escaping () -> Void) throws {
         let begin = ContinuousClock.now
-        next = try context.connection.retryingTransaction(Self.attempts) { try write() }
+        let reached = try context.connection.retryingTransaction(Self.attempts) {
+            try write(load, meanwhile: meanwhile)
+        }
         context.logger.debug(
             "committed",
             metadata: [
-                "segment": "\(SpoolPosition.digits(segment.number))", "bytes": "\(next.bytes)",
-                "inserted": "\(next.inserted - progress.inserted)",
-                "duplicates": "\(next.duplicates - progress.duplicates)",
-                "rejected": "\(next.rejected - progress.rejected)",
+                "segment": "\(SpoolPosition.digits(segment.number))", "bytes": "\(reached.bytes)",
+                "inserted": "\(reached.inserted - progress.inserted)",
+                "duplicates": "\(reached.duplicates - progress.duplicates)",
+                "rejected": "\(reached.rejected - progress.rejected)",
                 "seconds": "\((ContinuousClock.now - begin) / .seconds(1))",
             ])
-        context.report.advanced(progress, to: next, invalidMessages: invalidMessages)
-        invalidMessages = 0
-        progress = next
-        context.rows.removeAll()
-        letters.removeAll(keepingCapacity: letters.capacity <= 2 * Self.lettersBytes)
+        context.report.advanced(progress, to: reached, invalidMessages: load.invalidMessages)
+        progress = reached
         onCommit(progress)
     }
 
-    private func write() throws -> Progress {
-        var reached = next
-        var letters = letters
-        let outcome = try context.table.insert(context.rows, on: context.connection)
+    private func write(_ load: Load, meanwhile: @escaping () -> Void) throws -> Progress {
+        var reached = load.added(to: progress)
+        var letters = load.letters
+        let outcome = try context.table.insert(load.rows, on: context.connection, meanwhile: meanwhile)
         reached.inserted += outcome.inserted
         reached.duplicates += outcome.duplicates
         reached.conflicts += outcome.conflicts
         reached.rejected += outcome.refusals.count
-        if !outcome.refusals.isEmpty { try append(outcome.refusals, to: &letters) }
+        if !outcome.refusals.isEmpty { try append(outcome.refusals, of: load.rows, to: &letters) }
         try context.deadLetters.append(letters)
         try context.progressTable.write(reached, of: key, on: context.connection)
         return reached
     }
 
     /// The letters of rows that the database refused. Rows do not keep their message, so their records are read again.
-    private func append(_ refusals: [ReadingTable.Refusal], to letters: inout [UInt8]) throws {
-        let rows = context.rows.rows
+    private func append(
+        _ refusals: [ReadingTable.Refusal], of buffer: RowBuffer, to letters: inout [UInt8]
+    ) throws {
+        let rows = buffer.rows
         let ordered = refusals.sorted {
             let (a, b) = (rows[Int($0.row)], rows[Int($1.row)])
             return (a.record, a.message, a.channel) < (b.record, b.message, b.channel)
@@ -183,11 +233,11 @@ struct SegmentDrain {
         var decoded: UInt32?
         for refusal in ordered {
             let row = rows[Int(refusal.row)]
-            if decoded != row.record { try decode(record: Int(row.record)) }
+            if decoded != row.record { try decode(record: Int(row.record), of: buffer) }
             decoded = row.record
             DeadLetter(
                 reason: refusal.error.description, sqlState: refusal.error.sqlState, record: position(Int(row.record)),
-                message: Int(row.message), device: context.rows.withDevice(of: row) { Array($0) },
+                message: Int(row.message), device: buffer.withDevice(of: row) { Array($0) },
                 channel: Int(row.channel), timestamp: row.timestamp,
                 values: DeadLetter.Values(power: row.power, voltage: row.voltage, current: row.current),
                 content: context.decoder.text(ofMessage: Int(row.message))
@@ -196,8 +246,8 @@ struct SegmentDrain {
     }
 
     /// Has the decoder hold a record of the rows.
-    private func decode(record: Int) throws {
-        guard let offset = context.rows.offset(ofRecord: record) else { return }
+    private func decode(record: Int, of buffer: RowBuffer) throws {
+        guard let offset = buffer.offset(ofRecord: record) else { return }
         let reader = try SegmentReader(file, path: segment.path, from: offset)
         guard case .record(let found)? = try reader.next() else { return }
         _ = try context.decoder.decode(found.body, receivedAt: found.receivedAt)

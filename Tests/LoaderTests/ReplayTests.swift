@@ -32,6 +32,26 @@ struct ReplayTests {
         #expect(try fixture.drain().duplicates == 9)
     }
 
+    /// A replay looks before it inserts once nearly all was there, and still inserts what is not.
+    @Test func manyStatementsOfDuplicatesFindWhatIsMissing() throws {
+        let fixture = try Fixture()
+        for minute in stride(from: 0, to: 200, by: 10) {
+            try fixture.append(Fixture.batch(minutes: minute..<(minute + 10)))
+        }
+        fixture.seal()
+        #expect(try fixture.drain { $0.statementRows = 20 }.inserted == 200)
+        try fixture.sql("DELETE FROM power_logs WHERE idempotency_key LIKE '%55'; UPDATE power_logs SET voltage = NULL")
+        let database = try fixture.database
+        let replay = Replay(
+            selection: try .parse([]),
+            destination: .init(
+                connection: try database.connect(), table: ReadingTable(name: database.table), statementRows: 20),
+            damaged: { _ in })
+        let counts = try replay.run(try #require(SegmentFile.named([], in: { fixture.directory }).first))
+        #expect((counts.inserted, counts.duplicates, counts.conflicts) == (2, 198, 198))
+        #expect(try fixture.count() == 200)
+    }
+
     @Test func aDryRunOnlyCounts() throws {
         let fixture = try Fixture(migrated: false)
         try fixture.append(Fixture.batch(minutes: 0..<5))

@@ -58,6 +58,13 @@ public final class Connection {
         try run(sql, parameters, .now + (timeout ?? self.timeout))
     }
 
+    /// As `execute(_:_:timeout:)`, and runs `meanwhile`, which must not use the connection, while the server works.
+    public func execute(
+        _ sql: String, _ parameters: [Parameter], meanwhile: @escaping () -> Void
+    ) throws(PostgresError) -> Rows {
+        try run(sql, parameters, .now + timeout, meanwhile: meanwhile)
+    }
+
     /// Runs `body` between BEGIN and COMMIT, and rolls back when it throws.
     ///
     /// Fails as `outcomeUnknown` when the connection is lost or too slow during COMMIT. A transaction that the server
@@ -100,7 +107,8 @@ public final class Connection {
     }
 
     private func run(
-        _ sql: String, _ parameters: [Parameter], _ deadline: ContinuousClock.Instant
+        _ sql: String, _ parameters: [Parameter], _ deadline: ContinuousClock.Instant,
+        meanwhile: (() -> Void)? = nil
     ) throws(PostgresError) -> Rows {
         guard isUsable else { throw .unavailable("the connection is closed") }
         guard !sql.utf8.contains(0) else { throw .invalid("a statement cannot hold a NUL") }
@@ -109,6 +117,7 @@ public final class Connection {
             let sent = parameters.isEmpty ? PQsendQuery(handle, sql) : send(sql, parameters)
             guard sent == 1 else { throw .unavailable(lastMessage) }
             try flush(deadline)
+            meanwhile?()
             return try collect(deadline)
         } catch {
             if case .unavailable = error { close() }
