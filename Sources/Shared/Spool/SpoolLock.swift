@@ -24,8 +24,8 @@ public final class SpoolLock: Sendable {
             usleep(5000)
         }
         if let cause = failure {
+            // `deinit` runs here too and closes the descriptor; twice would close another one of the same number.
             let holder = Self.holder(descriptor)
-            close(descriptor)
             guard cause == .wouldBlock else { throw .disk("lock", file, cause) }
             throw .inUse(path, by: "another \(role.rawValue) (process \(holder))")
         }
