@@ -135,6 +135,10 @@ struct BatchDecoderTests {
             #"{"switch:0":{"apower":123456789012345678901,"voltage":"\"100000000000000000000"}}"#,
             "switch:0.voltage is not a number"
         ),
+        (
+            #"{"switch:0":{"apower":-9223372036854775809,"voltage":-9223372036854775808}}"#,
+            "0 -9.223372036854776e+18 -9.223372036854776e+18 -"
+        ),
         (#"{"switch:3":{"apower":0,"voltage":null}}"#, "3 0.0 - -"),
         (#"{"switch:0":{"apower":1},"switch:0":{"apower":2}}"#, "0 2.0 - -"),
         (#"{"switch:0":{"apower":"x","apower":2}}"#, "0 2.0 - -"),

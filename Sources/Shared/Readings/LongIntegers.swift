@@ -1,8 +1,8 @@
-/// Integers of 20 digits and more in a JSON text, for a parser that holds integers in 64 bits.
+/// Integers in a JSON text that 64 bits do not hold, for a parser that refuses those.
 enum LongIntegers {
     /// A copy of `text` in which such integers are written with an exponent, so that they are read as doubles; nil when
     /// there are none. Every byte keeps its place: of `123456789012345678901` the last two digits become `e2`, which
-    /// leaves more digits than a double holds.
+    /// leaves as many digits as a double holds.
     static func rewritten(_ text: UnsafeRawBufferPointer, padding: Int) -> [UInt8]? {
         var copy: [UInt8]?
         var position = 0
@@ -13,10 +13,8 @@ enum LongIntegers {
                 let start = position
                 position += 1
                 while position < text.count, isOfNumber(text[position]) { position += 1 }
-                let digits = text[start..<position].drop { $0 == UInt8(ascii: "-") }
-                guard digits.count >= 20, digits.allSatisfy({ 0x30...0x39 ~= $0 }), digits.first != 0x30 else {
-                    continue
-                }
+                let literal = text[start..<position]
+                guard literal.count >= 20, isTooLong(literal) else { continue }
                 if copy == nil { copy = [UInt8](text) + [UInt8](repeating: 0, count: padding) }
                 copy?[position - 2] = UInt8(ascii: "e")
                 copy?[position - 1] = UInt8(ascii: "2")
@@ -24,6 +22,13 @@ enum LongIntegers {
             }
         }
         return copy
+    }
+
+    private static func isTooLong(_ literal: Slice<UnsafeRawBufferPointer>) -> Bool {
+        let digits = literal.drop { $0 == UInt8(ascii: "-") }
+        guard digits.allSatisfy({ 0x30...0x39 ~= $0 }), digits.first != 0x30 else { return false }
+        let text = String(decoding: literal, as: UTF8.self)
+        return Int64(text) == nil && UInt64(text) == nil
     }
 
     private static func isOfNumber(_ byte: UInt8) -> Bool {
