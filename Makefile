@@ -41,7 +41,8 @@ fuzz: ## mutated bodies and segments for so long each: make fuzz SECONDS=600; SE
 
 tsan: ## the tests of concurrency under the thread sanitizer, in a build of its own
 	@ops/dev/packages.sh
-	swift test --sanitize thread --scratch-path .build-tsan --filter ReceiverTests
+	TSAN_OPTIONS=halt_on_error=1:suppressions=$(CURDIR)/ops/dev/tsan.supp \
+		swift test --sanitize thread --scratch-path .build-tsan --filter ReceiverTests
 
 build: ## build the release programs
 	@ops/dev/packages.sh
