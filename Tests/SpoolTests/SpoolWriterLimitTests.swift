@@ -24,6 +24,23 @@ struct SpoolWriterLimitTests {
         func advance(_ duration: Duration) { time.withLock { $0 += duration } }
     }
 
+    /// The real disk, which says of its room what it is told.
+    private struct DiskOfKnownRoom: Disk {
+        let system = SystemDisk()
+        let availableBytes: Int
+
+        func availableBytes(at path: FilePath) throws(Errno) -> Int { availableBytes }
+        func create(_ path: FilePath) throws(Errno) -> any DiskFile { try system.create(path) }
+        func openOrCreate(_ path: FilePath) throws(Errno) -> any DiskFile { try system.openOrCreate(path) }
+        func open(_ path: FilePath) throws(Errno) -> any DiskFile { try system.open(path) }
+        func makeDirectory(_ path: FilePath) throws(Errno) { try system.makeDirectory(path) }
+        func names(in directory: FilePath) throws(Errno) -> [String] { try system.names(in: directory) }
+        func rename(_ source: FilePath, to target: FilePath) throws(Errno) { try system.rename(source, to: target) }
+        func link(_ source: FilePath, to target: FilePath) throws(Errno) { try system.link(source, to: target) }
+        func remove(_ path: FilePath) throws(Errno) { try system.remove(path) }
+        func synchronizeDirectory(_ path: FilePath) throws(Errno) { try system.synchronizeDirectory(path) }
+    }
+
     private func record(_ bytes: Int) -> NewRecord {
         NewRecord(receivedAt: 0, body: [UInt8](repeating: 0x78, count: bytes)[...])
     }
@@ -77,9 +94,11 @@ struct SpoolWriterLimitTests {
     }
 
     @Test func theReserveIsKeptFreeOfTheGroupItself() throws {
-        let directory = try SpoolDirectory(creating: scratch.path.appending("spool"))
+        // What is free on the machine's own disk changes while others write to it.
+        let disk = DiskOfKnownRoom(availableBytes: 100 << 20)
+        let directory = try SpoolDirectory(creating: scratch.path.appending("spool"), disk: disk)
         var limits = SpoolWriter.Limits()
-        limits.reserveBytes = try directory.availableBytes() - (8 << 20)
+        limits.reserveBytes = 92 << 20
         let writer = SpoolWriter(directory: directory, newest: 0, limits: limits)
         #expect(throws: SpoolError.self) { try writer.append([record(16 << 20)]) }
         let positions = try writer.append([record(100)])
