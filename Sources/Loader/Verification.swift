@@ -28,14 +28,14 @@ struct Verification {
 
     /// What the folders and the loader's marks say.
     private func lookAround(_ segments: [SpoolDirectory.Segment], _ report: VerificationReport) throws {
-        for folder in [directory.pending, directory.loaded] {
-            for name in try names(in: folder) where SpoolDirectory.number(ofFileNamed: name) == nil {
+        let (pending, loaded) = (try names(in: directory.pending), try names(in: directory.loaded))
+        for (folder, names) in [(directory.pending, pending), (directory.loaded, loaded)] {
+            for name in names where SpoolDirectory.number(ofFileNamed: name) == nil {
                 report.problem(
                     ofFile: folder.appending(name), "is no segment; it is never loaded and should lie elsewhere")
             }
         }
-        let twice = Set(try names(in: directory.pending)).intersection(try names(in: directory.loaded))
-        for name in twice.sorted() {
+        for name in Set(pending).intersection(loaded).sorted() {
             report.problem(
                 ofFile: directory.loaded.appending(name), "lies in pending/ as well; compare the two and remove one")
         }

@@ -1,4 +1,3 @@
-internal import CCrc32c
 internal import FoundationEssentials
 
 // The segment's format, in one place; docs/SPOOL_FORMAT.md draws it. A segment is lines:
@@ -115,8 +114,7 @@ enum SegmentFormat {
 
     /// CRC-32C of the bytes.
     static func checksum(_ bytes: Slice<UnsafeRawBufferPointer>) -> UInt32 {
-        let bytes = UnsafeRawBufferPointer(rebasing: bytes)
-        return shelly_crc32c(0, bytes.baseAddress, bytes.count)
+        Checksum.of(UnsafeRawBufferPointer(rebasing: bytes))
     }
 
     /// A header or footer as one line.

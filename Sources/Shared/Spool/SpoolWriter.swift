@@ -89,8 +89,8 @@ public final class SpoolWriter {
 
     /// Whether the open segment has the length or the age to be left.
     public var isDue: Bool {
-        guard let segment else { return false }
-        return segment.bytes >= limits.segmentBytes || opened() >= limits.segmentAge
+        guard let segment, let left = untilRotation else { return false }
+        return segment.bytes >= limits.segmentBytes || left <= .zero
     }
 
     /// A segment that was left in good order.
