@@ -17,13 +17,18 @@ struct SegmentChain {
     /// Segments up to this number may have been removed by the retention.
     let pruned: Int
     private var links: [Int: Link] = [:]
+    /// Segments of which nothing is known but that they were there.
+    private var unreadable: Set<Int> = []
     private var last: Int?
 
     init(pruned: Int) { self.pruned = pruned }
 
     /// Takes the next segment, and reports what its header says of the one before it.
-    mutating func add(_ link: Link, _ report: VerificationReport) throws {
-        defer { remember(link.number, link) }
+    mutating func add(_ link: Link, _ report: VerificationReport) {
+        defer {
+            links[link.number] = link
+            last = link.number
+        }
         if link.number <= pruned, !link.hasDamage {
             report.problem(
                 ofFile: link.path,
@@ -51,16 +56,9 @@ struct SegmentChain {
                 + "\(SpoolPosition.digits(link.number)) was begun; its end is missing")
     }
 
-    private var unreadable: Set<Int> = []
-
-    /// Passes over a segment that could not be read.
+    /// Passes over a segment that could not be read, or is gone since it was listed.
     mutating func add(unreadable number: Int) {
         unreadable.insert(number)
-        last = number
-    }
-
-    private mutating func remember(_ number: Int, _ link: Link) {
-        links[number] = link
         last = number
     }
 }

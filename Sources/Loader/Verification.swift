@@ -9,12 +9,14 @@ struct Verification {
     var reconciliation: Reconciliation?
 
     func run(_ report: VerificationReport) throws {
+        // The mark first: a live spool may get on between the two, and what it names is there by then.
+        let mark = directory.loadMark()
         let segments = try directory.segments()
         var chain = SegmentChain(pruned: directory.pruneMark()?.through ?? 0)
-        try lookAround(segments, report)
+        try lookAround(segments, mark, report)
         for segment in segments {
             do {
-                try chain.add(try verify(segment, report), report)
+                chain.add(try verify(segment, report), report)
             } catch SpoolError.disk(_, _, .noSuchFileOrDirectory) where !FileLength.exists(segment.path) {
                 // It was moved to loaded/ since it was listed, or the receiver took an empty one back.
                 try verifyMoved(segment, &chain, report)
@@ -27,7 +29,9 @@ struct Verification {
     }
 
     /// What the folders and the loader's marks say.
-    private func lookAround(_ segments: [SpoolDirectory.Segment], _ report: VerificationReport) throws {
+    private func lookAround(
+        _ segments: [SpoolDirectory.Segment], _ mark: LoadMark?, _ report: VerificationReport
+    ) throws {
         let (pending, loaded) = (try names(in: directory.pending), try names(in: directory.loaded))
         for (folder, names) in [(directory.pending, pending), (directory.loaded, loaded)] {
             for name in names where SpoolDirectory.number(ofFileNamed: name) == nil {
@@ -35,12 +39,14 @@ struct Verification {
                     ofFile: folder.appending(name), "is no segment; it is never loaded and should lie elsewhere")
             }
         }
-        for name in Set(pending).intersection(loaded).sorted() {
+        // One that was moved in between was listed twice, and is in pending/ no more.
+        for name in Set(pending).intersection(loaded).sorted()
+        where FileLength.exists(directory.pending.appending(name)) {
             report.problem(
                 ofFile: directory.loaded.appending(name), "lies in pending/ as well; compare the two and remove one")
         }
         let newest = segments.last?.number ?? 0
-        let marked = [directory.loadMark()?.segment ?? 0].filter { $0 > newest }
+        let marked = [mark?.segment ?? 0].filter { $0 > newest }
         for number in Set(marked + (reconciliation?.segments(beyond: newest) ?? [])).sorted() {
             report.problem(
                 ofFile: directory.pending,
@@ -59,8 +65,10 @@ struct Verification {
     private func verifyMoved(
         _ segment: SpoolDirectory.Segment, _ chain: inout SegmentChain, _ report: VerificationReport
     ) throws {
-        guard let moved = try directory.segments().first(where: { $0.number == segment.number }) else { return }
-        try chain.add(try verify(moved, report), report)
+        guard let moved = try directory.segments().first(where: { $0.number == segment.number }) else {
+            return chain.add(unreadable: segment.number)
+        }
+        chain.add(try verify(moved, report), report)
     }
 
     private func verify(
