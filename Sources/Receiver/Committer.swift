@@ -5,7 +5,7 @@ import Spool
 
 /// The part of group commit that its thread owns: the ledger and the writer, in step.
 struct Committer {
-    private var ledger: MinuteLedger
+    private(set) var ledger: MinuteLedger
     private let writer: SpoolWriter
     private var directory: SpoolDirectory { writer.directory }
     private let ledgerBytes: Int

@@ -44,8 +44,16 @@ final class GroupCommit: Sendable {
         let since = ContinuousClock.now
     }
 
+    private struct Question: Sendable {
+        let number: Int
+        let answer: @Sendable (MinuteLedger) -> Void
+        let giveUp: @Sendable () -> Void
+    }
+
     private struct Queue {
         var waiting: [Waiter] = []
+        var questions: [Question] = []
+        var lastQuestion = 0
         /// The group that is with the disk; nil for those that have been answered already.
         var inProgress: [Waiter?] = []
         /// Whether somebody was answered because of the time that the disk takes for this group.
@@ -97,6 +105,39 @@ final class GroupCommit: Sendable {
     /// Returns when the spool can be written; throws why not.
     func probe() async throws(Failure) {
         _ = try await submit(nil).get()
+    }
+
+    /// What `question` makes of the ledger between two groups, when all its keys are durable; nil when the thread does not
+    /// come to it in time, as with a disk that does not answer, or when too many ask.
+    ///
+    /// All batches wait meanwhile: it takes two milliseconds at most, and asks again for the rest.
+    func ask<Answer: Sendable>(
+        within patience: Duration = .seconds(1), _ question: @escaping @Sendable (MinuteLedger) -> Answer
+    ) async -> Answer? {
+        await withCheckedContinuation { continuation in
+            let number = queue.withLock { queue -> Int? in
+                guard !queue.isStopping, queue.questions.count < Self.maximumQuestions else { return nil }
+                queue.lastQuestion += 1
+                queue.questions.append(
+                    Question(
+                        number: queue.lastQuestion, answer: { continuation.resume(returning: question($0)) },
+                        giveUp: { continuation.resume(returning: nil) }))
+                return queue.lastQuestion
+            }
+            guard let number else { return continuation.resume(returning: nil) }
+            wake.signal()
+            DispatchQueue.global().asyncAfter(deadline: .now() + patience.inSeconds) { [self] in
+                takeQuestion { $0.number == number }?.giveUp()
+            }
+        }
+    }
+
+    private static let maximumQuestions = 64
+
+    private func takeQuestion(where isWanted: (Question) -> Bool = { _ in true }) -> Question? {
+        queue.withLock { queue in
+            queue.questions.firstIndex(where: isWanted).map { queue.questions.remove(at: $0) }
+        }
     }
 
     /// Whether the disk has kept a group for longer than anybody should wait.
@@ -158,6 +199,8 @@ final class GroupCommit: Sendable {
     private func run(_ committer: Committer) {
         var committer = committer
         while true {
+            // One between two groups, so that neither waits for the other.
+            takeQuestion()?.answer(committer.ledger)
             let (group, isStopping) = queue.withLock { queue in
                 let group = queue.waiting
                 queue.waiting = []
@@ -174,6 +217,7 @@ final class GroupCommit: Sendable {
                 committer.rotateIfDue()
             } else if isStopping {
                 committer.stop()
+                while let question = takeQuestion() { question.giveUp() }
                 let waiting = queue.withLock { queue in
                     queue.isStopped = true
                     return queue.stopped

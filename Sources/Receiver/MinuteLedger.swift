@@ -20,7 +20,7 @@ struct MinuteLedger {
 
     /// Keys that a group has set, so that they can be forgotten when it does not become durable.
     struct Claims {
-        fileprivate var bits: [(page: UInt32, minute: UInt16)] = []
+        fileprivate var bits: [(page: UInt32, minute: UInt32)] = []
     }
 
     /// A device's pages, sorted by day and channel.
@@ -29,7 +29,7 @@ struct MinuteLedger {
         let number: UInt32
     }
 
-    private static let minutesPerDay: Int64 = 1440
+    static let minutesPerDay: Int64 = 1440
     private static let wordsPerPage = 45
     private static let pagesPerChunk = 256
 
@@ -51,6 +51,8 @@ struct MinuteLedger {
     private var freeDevices: [Int] = []
     /// Pages whose segments are before this one are forgotten already.
     private var oldest = 0
+    /// Keys by minute, of the last day.
+    private(set) var counts = MinuteCounts()
 
     /// Roughly the memory that the ledger's keys take, in bytes; what was forgotten is used again first.
     var approximateBytes: Int {
@@ -80,7 +82,8 @@ struct MinuteLedger {
             touched[Int(page)] = max(touched[Int(page)], segment)
             if set(page, bit) {
                 inserted += 1
-                claims.bits.append((page, bit))
+                counts.add(UInt32(truncatingIfNeeded: minute))
+                claims.bits.append((page, UInt32(truncatingIfNeeded: minute)))
             }
         }
         return (inserted, batch.readings.count - inserted)
@@ -138,6 +141,8 @@ struct MinuteLedger {
             let page = page(device: numbers[Int(delta.device)], dayAndChannel: delta.dayAndChannel)
             touched[Int(page)] = max(touched[Int(page)], segment)
             let (chunk, word, _) = Self.place(page, delta.word * 32)
+            let first = (delta.dayAndChannel >> 2) &* UInt32(Self.minutesPerDay) &+ UInt32(delta.word) * 32
+            counts.add(delta.minutes & ~chunks[chunk][word], from: first)
             chunks[chunk][word] |= delta.minutes
         }
     }
@@ -146,8 +151,9 @@ struct MinuteLedger {
     mutating func forget(_ claims: Claims) {
         spoiltSegment = deltaSegment
         for (page, minute) in claims.bits {
-            let (chunk, word, mask) = Self.place(page, minute)
+            let (chunk, word, mask) = Self.place(page, UInt16(minute % UInt32(Self.minutesPerDay)))
             chunks[chunk][word] &= ~mask
+            counts.remove(minute)
         }
     }
 
@@ -238,5 +244,29 @@ struct MinuteLedger {
     private static func place(_ page: UInt32, _ minute: UInt16) -> (chunk: Int, word: Int, mask: UInt32) {
         let word = Int(page) % pagesPerChunk * wordsPerPage + Int(minute) / 32
         return (Int(page) / pagesPerChunk, word, 1 << UInt32(minute % 32))
+    }
+}
+
+// What those need who only look: see Devices/MinuteLedger+Devices.swift.
+extension MinuteLedger {
+    /// Numbers of devices are below this; some may be free.
+    var deviceNumbers: Int { names.count }
+
+    func name(of number: Int) -> DeviceID { names[number] }
+
+    /// The number of a device that is known.
+    func number(known device: DeviceID) -> Int? { devices[device] }
+
+    /// A device's days and channels, sorted by both, with 45 words of a bit for each minute.
+    func pages(
+        of number: Int
+    ) -> some BidirectionalCollection<(day: Int64, channel: Int, words: ArraySlice<UInt32>)> {
+        pages[number].lazy.map { [chunks] page in
+            let (chunk, first, _) = Self.place(page.number, 0)
+            return (
+                Int64(page.dayAndChannel >> 2), Int(page.dayAndChannel & 3),
+                chunks[chunk][first..<(first + Self.wordsPerPage)]
+            )
+        }
     }
 }

@@ -8,20 +8,17 @@ import Postgres
 /// that waited find its result, or its failure, still fresh.
 actor QueueStatisticsSource {
     private static let freshFor = Duration.seconds(1)
-    private static let connectTimeout = Duration.milliseconds(700)
-    private static let queryTimeout = Duration.milliseconds(1100)
 
     private let executor = BlockingExecutor(label: "statistics.database")
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
-    private let url: String
     private let table: TableName
     private let logger: Logger
-    private var connection: Connection?
+    private var database: ReadConnection
     private var answered: (at: ContinuousClock.Instant, json: String?)?
 
     init(url: String, table: TableName, logger: Logger) {
-        self.url = url
+        database = ReadConnection(url: url)
         self.table = table
         self.logger = logger
     }
@@ -34,7 +31,6 @@ actor QueueStatisticsSource {
             json = try query()
         } catch {
             logger.notice("statistics of the database are not to be had: \(error)")
-            connection = nil
             json = nil
         }
         answered = (.now, json)
@@ -47,33 +43,11 @@ actor QueueStatisticsSource {
     }
 
     private func query() throws -> String {
-        let statistics: QueueStatistics
-        // A kept connection tells at once that the server was restarted meanwhile; then there is time for another one.
-        let started = ContinuousClock.now
-        do throws(PostgresError) {
-            statistics = try read()
-        } catch {
-            guard connection != nil, !(connection?.isUsable ?? true),
-                started.duration(to: .now) < Self.connectTimeout / 4
-            else { throw error }
-            connection = nil
-            statistics = try read()
+        let statistics = try database.ask { [table] (connection) throws(PostgresError) in
+            try QueueStatistics.read(from: connection, table: table, timeout: ReadConnection.queryTimeout)
         }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return String(decoding: try encoder.encode(statistics), as: UTF8.self)
-    }
-
-    private func read() throws(PostgresError) -> QueueStatistics {
-        let open: Connection
-        if let connection {
-            open = connection
-        } else {
-            open = try Connection(
-                url, applicationName: "shelly-receiver", connectTimeout: Self.connectTimeout, timeout: Self.queryTimeout
-            )
-            connection = open
-        }
-        return try QueueStatistics.read(from: open, table: table, timeout: Self.queryTimeout)
     }
 }

@@ -34,6 +34,7 @@ struct Receiver {
         self.authentication = authentication
         self.groupCommit = groupCommit
         self.logger = logger
+        let table = try TableName(settings.required(.table))
         routes = Routes(
             ingest: IngestHandler(
                 authentication: authentication,
@@ -44,10 +45,13 @@ struct Receiver {
                 decoders: DecoderPool(), groupCommit: groupCommit, logger: logger,
                 refusals: RepeatedMessage(logger), strangers: RepeatedMessage(logger), now: Self.unixMilliseconds),
             queueStatistics: QueueStatisticsSource(
-                url: settings.text(.databaseURL) ?? "", table: try TableName(settings.required(.table)),
-                logger: logger),
+                url: settings.text(.databaseURL) ?? "", table: table, logger: logger),
             spoolStatistics: SpoolStatisticsSource(
                 directory: directory, holdings: holdings, now: Self.unixMilliseconds),
+            devices: DeviceSource(
+                groupCommit: groupCommit,
+                powers: PowerSource(url: settings.text(.databaseURL) ?? "", table: table, logger: logger),
+                silentAfterSeconds: settings.integer(.silentSeconds), now: Self.unixMilliseconds),
             readiness: Readiness(
                 authentication: authentication, room: SpoolRoom(directory: directory, limits: limits),
                 holdings: holdings, groupCommit: groupCommit),

@@ -31,6 +31,10 @@ struct Rejection: Error {
     static let notFound = Rejection(.notFound, "Not Found")
     static let databaseUnavailable = Rejection(.serviceUnavailable, "Database unavailable", retryAfterSeconds: 5)
 
+    /// The thread that owns the ledger has not answered a question in time.
+    static let spoolSilent = Rejection(
+        .serviceUnavailable, "Spool's disk does not answer; try again", retryAfterSeconds: 5)
+
     init(_ status: HTTPResponse.Status, _ sentence: String, retryAfterSeconds: Int? = nil) {
         self.status = status
         self.detail = .sentence(sentence)

@@ -19,6 +19,7 @@ struct Routes: HTTPResponder {
     let ingest: IngestHandler
     let queueStatistics: QueueStatisticsSource
     let spoolStatistics: SpoolStatisticsSource
+    let devices: DeviceSource
     let readiness: Readiness
     let unreadable: RepeatedMessage
 

@@ -37,7 +37,7 @@ public struct Problem: Error, Sendable, Equatable {
     public let location: [Step]
     public let message: String
 
-    init(_ type: String, at location: [Step], _ message: String) {
+    public init(_ type: String, at location: [Step], _ message: String) {
         self.type = type
         self.location = location
         self.message = message

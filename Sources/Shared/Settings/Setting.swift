@@ -79,6 +79,10 @@ extension Setting {
         "INGEST_LEDGER_BYTES", .integer((1 << 20)...(1 << 40)), standard: "2147483648",
         "Memory for the ledger of minute keys, above which batches are refused with 503")
 
+    public static let silentSeconds = Setting(
+        "DEVICE_SILENT_SECONDS", .integer(60...31_536_000), standard: "900",
+        "Time without a reading after which a device counts as silent")
+
     public static let statementRows = Setting(
         "LOADER_STATEMENT_ROWS", .integer(1...1_000_000), standard: "50000", "Readings that go in with one statement")
     public static let statementSeconds = Setting(
@@ -99,7 +103,7 @@ extension Setting {
     public static let all: [Setting] = [
         ingestAPIKey, spoolDirectory, host, port, databaseURL, table, logLevel,
         segmentBytes, segmentSeconds, reserveBytes, spoolBytes, inFlightBytes, inFlightRequests, connections,
-        headSeconds, bodySeconds, commitSeconds, idleSeconds, ledgerBytes,
+        headSeconds, bodySeconds, commitSeconds, idleSeconds, ledgerBytes, silentSeconds,
         statementRows, statementSeconds, followSeconds, retentionSeconds, retentionBytes,
     ]
 }

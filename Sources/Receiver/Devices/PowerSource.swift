@@ -1,0 +1,75 @@
+import Logging
+import Postgres
+import Readings
+
+/// Powers from the database, by idempotency key: the one index that is there in any case.
+///
+/// An actor on a queue of its own, since libpq blocks. Calls run one after another, so one query is in flight; the same
+/// question is answered from memory for some seconds, and so is any, that the database is away.
+actor PowerSource {
+    private static let freshFor = Duration.seconds(3)
+    private static let maximumAnswers = 8
+
+    private let executor = BlockingExecutor(label: "devices.database")
+    nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    private let table: TableName
+    private let logger: Logger
+    private var database: ReadConnection
+    private var answers: [(keys: [ReadingKey], at: ContinuousClock.Instant, powers: [ReadingKey: Double])] = []
+    private var failed: ContinuousClock.Instant?
+
+    init(url: String, table: TableName, logger: Logger) {
+        database = ReadConnection(url: url)
+        self.table = table
+        self.logger = logger
+    }
+
+    /// The powers of these readings, as far as the database has them; nil when it does not answer.
+    func powers(of keys: [ReadingKey]) -> [ReadingKey: Double]? {
+        answers.removeAll { $0.at.duration(to: .now) >= Self.freshFor }
+        if let answer = answers.first(where: { $0.keys == keys }) { return answer.powers }
+        if let failed, failed.duration(to: .now) < Self.freshFor { return nil }
+        do {
+            let powers = try query(keys)
+            failed = nil
+            if answers.count == Self.maximumAnswers { answers.removeFirst() }
+            answers.append((keys, .now, powers))
+            return powers
+        } catch {
+            logger.notice("powers of devices are not to be had: \(error)")
+            failed = .now
+            return nil
+        }
+    }
+
+    private func query(_ keys: [ReadingKey]) throws(PostgresError) -> [ReadingKey: Double] {
+        var texts = BinaryArray(.text)
+        var text: [UInt8] = []
+        for key in keys {
+            text.removeAll(keepingCapacity: true)
+            IdempotencyKey.append(device: key.device, channel: key.channel, minute: key.minute, to: &text)
+            texts.append(utf8: text)
+        }
+        // LIMIT keeps the planner from anything but a look into the index for each key. As text, the value is what the
+        // column's type makes of it: 8.9, be it real, numeric or double precision.
+        let sql = """
+            SELECT place, found.power::text FROM unnest($1::text[]) WITH ORDINALITY AS wanted(key, place)
+            CROSS JOIN LATERAL (
+                SELECT power FROM \(table.quoted)
+                WHERE idempotency_key = wanted.key AND idempotency_key IS NOT NULL LIMIT 1
+            ) AS found
+            """
+        let rows = try database.ask { (connection) throws(PostgresError) in
+            try connection.execute(sql, [.array(texts)], timeout: ReadConnection.queryTimeout)
+        }
+        var powers: [ReadingKey: Double] = [:]
+        for row in 0..<rows.count {
+            guard let place = rows.integer(row, 0), let power = rows[row, 1].flatMap(Double.init), power.isFinite else {
+                continue
+            }
+            powers[keys[place - 1]] = power
+        }
+        return powers
+    }
+}
