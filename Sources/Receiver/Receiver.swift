@@ -29,7 +29,7 @@ struct Receiver {
                 limits: limits),
             ledgerBytes: settings.integer(.ledgerBytes), holdings: holdings,
             patience: settings.duration(.commitSeconds), logger: logger)
-        let authentication = Authentication(keys: settings.text(.ingestAPIKey))
+        let authentication = Authentication(keys: LiveKeys(settings.keys(.ingestAPIKey)))
 
         self.authentication = authentication
         self.groupCommit = groupCommit
@@ -55,6 +55,8 @@ struct Receiver {
             readiness: Readiness(
                 authentication: authentication, room: SpoolRoom(directory: directory, limits: limits),
                 holdings: holdings, groupCommit: groupCommit),
+            readAccess: ReadAccess(
+                keys: LiveKeys(settings.keys(.readAPIKey)), strangers: RepeatedMessage(logger)),
             unreadable: RepeatedMessage(logger))
     }
 

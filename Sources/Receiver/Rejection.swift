@@ -14,6 +14,8 @@ struct Rejection: Error {
     /// Seconds after which trying again makes sense.
     var retryAfterSeconds: Int?
     var allow: String?
+    /// The challenge of a 401 that a browser answers by asking its user.
+    var authenticate: String?
 
     /// A body's problems are listed up to this many; the rest is in the same message or the next.
     static let maximumProblems = 100
@@ -73,6 +75,7 @@ struct Rejection: Error {
         var headers: HTTPFields = [:]
         if let retryAfterSeconds { headers[.retryAfter] = String(retryAfterSeconds) }
         if let allow { headers[.allow] = allow }
+        if let authenticate { headers[.wwwAuthenticate] = authenticate }
         return .json(json, status: status, headers: headers)
     }
 

@@ -21,6 +21,7 @@ struct Routes: HTTPResponder {
     let spoolStatistics: SpoolStatisticsSource
     let devices: DeviceSource
     let readiness: Readiness
+    let readAccess: ReadAccess
     let unreadable: RepeatedMessage
 
     func respond(to request: Request, context: ConnectionContext) async throws -> Response {

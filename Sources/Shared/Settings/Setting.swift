@@ -30,6 +30,9 @@ extension Setting {
     public static let ingestAPIKey = Setting(
         "INGEST_API_KEY", .secret,
         "Key that a batch must carry in X-API-Key; several, separated by commas, are all valid")
+    public static let readAPIKey = Setting(
+        "READ_API_KEY", .secret,
+        "Key to read what tells of devices or of the operation; without one that is served on loopback alone")
     public static let spoolDirectory = Setting(
         "SPOOL_DIR", .text, standard: "./spool", "Directory of the spool")
     public static let host = Setting(
@@ -101,7 +104,7 @@ extension Setting {
 
     /// All of them, in the order of the documentation.
     public static let all: [Setting] = [
-        ingestAPIKey, spoolDirectory, host, port, databaseURL, table, logLevel,
+        ingestAPIKey, readAPIKey, spoolDirectory, host, port, databaseURL, table, logLevel,
         segmentBytes, segmentSeconds, reserveBytes, spoolBytes, inFlightBytes, inFlightRequests, connections,
         headSeconds, bodySeconds, commitSeconds, idleSeconds, ledgerBytes, silentSeconds,
         statementRows, statementSeconds, followSeconds, retentionSeconds, retentionBytes,

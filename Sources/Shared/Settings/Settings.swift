@@ -9,7 +9,7 @@ public struct Settings: Sendable {
     private var values: [String: String] = [:]
 
     /// Environment variables that begin like ours and are none of ours are misspelt, not somebody else's.
-    private static let ownPrefixes = ["INGEST_", "SPOOL_", "LOADER_"]
+    private static let ownPrefixes = ["INGEST_", "SPOOL_", "LOADER_", "READ_API"]
 
     /// - Parameters:
     ///   - flags: values of command-line flags by setting name, nil where a flag was not given.
@@ -55,6 +55,11 @@ public struct Settings: Sendable {
 
     /// The value of a setting in seconds.
     public func duration(_ setting: Setting) -> Duration { .seconds(integer(setting)) }
+
+    /// The keys that a setting lists, separated by commas.
+    public func keys(_ setting: Setting) -> [String] {
+        (text(setting) ?? "").split(separator: ",").map(\.trimmed).filter { !$0.isEmpty }.map(String.init)
+    }
 
     /// The log level.
     public var logLevel: Logger.Level { Logger.Level(rawValue: required(.logLevel)) ?? .info }

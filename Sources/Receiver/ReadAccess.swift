@@ -1,0 +1,122 @@
+import FoundationEssentials
+import HTTPTypes
+import NIOCore
+
+/// Who may read what tells of devices or of the operation: the status page, the devices, the metrics. Device data tells
+/// who is at home.
+///
+/// With a read key, whoever carries it. Without one, whoever asks on this machine: over a loopback address, not through
+/// a proxy, and for a loopback name, so that neither a forgotten proxy nor a web site whose name was made to point here
+/// (DNS rebinding) opens it to others. An ingest key never opens it.
+struct ReadAccess: Sendable {
+    let keys: LiveKeys
+    let strangers: RepeatedMessage
+
+    /// Lets the request pass, or says what it lacks: 401 where there is a read key, 403 where there is none.
+    func admit(_ request: HTTPRequest, from channel: any Channel) throws(Rejection) {
+        guard let obstacle = obstacle(to: request, on: .init(channel)) else { return }
+        strangers.warn(
+            "a read from \(channel.remoteAddress?.ipAddress ?? "?") was refused: \(obstacle.reason)")
+        throw obstacle.rejection
+    }
+
+    /// The addresses of a connection.
+    struct Addresses {
+        /// What the server listens on, nil when that is not known.
+        let listener: SocketAddress?
+        let local: SocketAddress?
+        let remote: SocketAddress?
+    }
+
+    /// Why a request is not let pass.
+    enum Obstacle: Equatable {
+        case keyMissingOrWrong
+        case notOnLoopback
+        case forwarded
+        case foreignHost
+    }
+
+    /// What stands in the request's way, nil when nothing does.
+    func obstacle(to request: HTTPRequest, on addresses: Addresses) -> Obstacle? {
+        guard keys.isEmpty else { return carriesKey(request) ? nil : .keyMissingOrWrong }
+        guard addresses.areLoopback else { return .notOnLoopback }
+        guard !request.headerFields.contains(where: { Forwarding.isSign($0.name) }) else { return .forwarded }
+        return LoopbackName.matches(request.authority) ? nil : .foreignHost
+    }
+
+    private func carriesKey(_ request: HTTPRequest) -> Bool {
+        var candidates = [request.headerFields[.apiKey]].compactMap { $0 }
+        if let authorization = request.headerFields[.authorization] {
+            candidates += Self.credential(in: authorization).map { [$0] } ?? []
+        }
+        return candidates.contains { keys.contain($0) }
+    }
+
+    /// The key in `Bearer KEY`, or the password in `Basic base64(user:password)`.
+    private static func credential(in authorization: String) -> String? {
+        let parts = authorization.split(separator: " ", maxSplits: 1)
+        guard parts.count == 2 else { return nil }
+        let value = parts[1].drop { $0 == " " }
+        switch parts[0].lowercased() {
+        case "bearer": return String(value)
+        case "basic":
+            guard let bytes = Data(base64Encoded: String(value)), let colon = bytes.firstIndex(of: UInt8(ascii: ":"))
+            else { return nil }
+            return String(decoding: bytes[bytes.index(after: colon)...], as: UTF8.self)
+        default: return nil
+        }
+    }
+}
+
+extension ReadAccess.Obstacle {
+    /// For the log.
+    var reason: String {
+        switch self {
+        case .keyMissingOrWrong: "read key missing or wrong"
+        case .notOnLoopback: "no READ_API_KEY is configured, and the connection is not on loopback"
+        case .forwarded: "no READ_API_KEY is configured, and the request came through a proxy"
+        case .foreignHost: "no READ_API_KEY is configured, and the request's Host is not localhost"
+        }
+    }
+
+    var rejection: Rejection {
+        switch self {
+        case .keyMissingOrWrong:
+            var rejection = Rejection.unauthorized
+            rejection.authenticate = "Basic realm=\"shelly-collector\", charset=\"UTF-8\""
+            return rejection
+        case .notOnLoopback:
+            return Rejection(.forbidden, "Only served on loopback; set READ_API_KEY to read this from elsewhere")
+        case .forwarded:
+            return Rejection(.forbidden, "Not served through a proxy; set READ_API_KEY to read this from elsewhere")
+        case .foreignHost:
+            return Rejection(
+                .forbidden,
+                "Only served as localhost, 127.0.0.1 or [::1]; set READ_API_KEY to read this by another name")
+        }
+    }
+}
+
+extension ReadAccess.Addresses {
+    init(_ channel: any Channel) {
+        self.init(
+            listener: channel.parent?.localAddress, local: channel.localAddress, remote: channel.remoteAddress)
+    }
+
+    /// The far end counts too, since a packet filter may send foreign packets to a loopback address.
+    fileprivate var areLoopback: Bool {
+        local.isLoopback && remote.isLoopback && (listener == nil || listener.isLoopback)
+    }
+}
+
+extension SocketAddress? {
+    fileprivate var isLoopback: Bool {
+        // As inet_ntop(3) writes it, so there is one way.
+        guard let address = self?.ipAddress else { return false }
+        return address == "::1" || address.hasPrefix("127.") || address.hasPrefix("::ffff:127.")
+    }
+}
+
+extension HTTPField.Name {
+    fileprivate static let apiKey = HTTPField.Name("X-API-Key")!
+}
