@@ -8,7 +8,7 @@ SEED = $(shell date +%s)000000
 PARTS =
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test simulate powercut fuzz tsan bench bench-smoke build format clean-local
+.PHONY: help run demo test simulate powercut fuzz tsan bench bench-smoke build check-proxies format clean-local
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -43,6 +43,10 @@ tsan: ## the tests of concurrency under the thread sanitizer, in a build of its 
 	@ops/dev/packages.sh
 	TSAN_OPTIONS=halt_on_error=1:suppressions=$(CURDIR)/ops/dev/tsan.supp \
 		swift test --sanitize thread --scratch-path .build-tsan --filter ReceiverTests
+
+check-proxies: ## a receiver behind nginx and Caddy, configured as the examples in ops/proxy
+	@ops/dev/packages.sh
+	@ops/proxy/test.sh
 
 build: ## build the release programs
 	@ops/dev/packages.sh
