@@ -57,18 +57,17 @@ struct App: AsyncParsableCommand {
 
     /// From configuration to shutdown.
     private func receive() async throws {
-        let settings = try Settings(
-            flags: ["SPOOL_DIR": spool, "HOST": host, "PORT": port, "DATABASE_URL": databaseURL], file: envFile)
+        let settings = try settings()
         var logger = Logger(label: "shelly-receiver") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = settings.logLevel
 
+        let secrets = try Secrets(settings, logger: logger)
+        let hangUp = HangUp { secrets.reload(self.settings) }
         let directory = try SpoolDirectory(creating: FilePath(settings.required(.spoolDirectory)))
         let lock = try SpoolLock(.receiver, of: directory.path)
         let recovery = try SpoolRecovery(of: directory, logger: logger)
-        let receiver = try Receiver(settings: settings, directory: directory, recovery: recovery, logger: logger)
-        if !receiver.authentication.isConfigured {
-            logger.error("INGEST_API_KEY is not configured: every batch will be refused with 500")
-        }
+        let receiver = try Receiver(
+            settings: settings, directory: directory, recovery: recovery, secrets: secrets, logger: logger)
         logger.info(
             "spool is ready",
             metadata: [
@@ -84,7 +83,12 @@ struct App: AsyncParsableCommand {
         }
         await receiver.groupCommit.stop()
         logger.info("stopped; the segment is sealed")
-        withExtendedLifetime(lock) {}
+        withExtendedLifetime((lock, hangUp)) {}
+    }
+
+    private func settings() throws -> Settings {
+        try Settings(
+            flags: ["SPOOL_DIR": spool, "HOST": host, "PORT": port, "DATABASE_URL": databaseURL], file: envFile)
     }
 
     /// The address cannot be listened on.

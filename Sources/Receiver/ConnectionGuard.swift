@@ -2,6 +2,7 @@ import HTTPTypes
 import NIOCore
 import NIOHTTP1
 import NIOHTTPTypes
+import NIOHTTPTypesHTTP1
 
 /// Watches over one connection: that there is room for it, that requests arrive in time, and that it is closed in an
 /// orderly way after an answer that did not wait for the body.
@@ -55,8 +56,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
-        // The codec in front of us is silent until a header is whole.
-        try? context.pipeline.syncOperations.addHandler(ByteWatch(self, context), position: .first)
+        addHandlersInFront(context)
         let guarded = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         let eventLoop = context.eventLoop
         place = connections.enter {
@@ -66,6 +66,17 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
             }
         }
         if context.channel.isActive, place == nil { turnAway(context) }
+    }
+
+    /// The decoder in front of us is silent until a header is whole, and the codec drops the version.
+    private func addHandlersInFront(_ context: ChannelHandlerContext) {
+        let pipeline = context.pipeline.syncOperations
+        if let decoder = try? pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self) {
+            try? pipeline.addHandler(ByteWatch(self, context), position: .before(decoder))
+        }
+        if let codec = try? pipeline.handler(type: HTTP1ToHTTPServerCodec.self) {
+            try? pipeline.addHandler(ProtocolVersionMark(), position: .before(codec))
+        }
     }
 
     func channelActive(context: ChannelHandlerContext) {

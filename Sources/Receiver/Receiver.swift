@@ -12,9 +12,12 @@ struct Receiver {
     let authentication: Authentication
     let groupCommit: GroupCommit
     let routes: Routes
+    private let certificate: LiveCertificate?
     private let logger: Logger
 
-    init(settings: Settings, directory: SpoolDirectory, recovery: SpoolRecovery, logger: Logger) throws {
+    init(settings: Settings, directory: SpoolDirectory, recovery: SpoolRecovery, secrets: Secrets, logger: Logger)
+        throws
+    {
         try Connection.check(settings.text(.databaseURL) ?? "")
         var limits = SpoolWriter.Limits()
         limits.segmentBytes = settings.integer(.segmentBytes)
@@ -29,11 +32,12 @@ struct Receiver {
                 limits: limits),
             ledgerBytes: settings.integer(.ledgerBytes), holdings: holdings,
             patience: settings.duration(.commitSeconds), logger: logger)
-        let authentication = Authentication(keys: LiveKeys(settings.keys(.ingestAPIKey)))
+        let authentication = Authentication(keys: secrets.ingestKeys)
 
         self.authentication = authentication
         self.groupCommit = groupCommit
         self.logger = logger
+        certificate = secrets.certificate
         let table = try TableName(settings.required(.table))
         routes = Routes(
             ingest: IngestHandler(
@@ -55,8 +59,8 @@ struct Receiver {
             readiness: Readiness(
                 authentication: authentication, room: SpoolRoom(directory: directory, limits: limits),
                 holdings: holdings, groupCommit: groupCommit),
-            readAccess: ReadAccess(
-                keys: LiveKeys(settings.keys(.readAPIKey)), strangers: RepeatedMessage(logger)),
+            readAccess: ReadAccess(keys: secrets.readKeys, strangers: RepeatedMessage(logger)),
+            statisticsAreLocked: settings.text(.statsAccess) == "key",
             unreadable: RepeatedMessage(logger))
     }
 
@@ -68,14 +72,25 @@ struct Receiver {
         let connections = Connections(limit: try connectionLimit(settings))
         return Application(
             responder: routes,
-            server: .http1(
-                configuration: .init(
+            server: server(
+                .init(
                     additionalChannelHandlers: [ConnectionGuard(limits: limits, connections: connections)],
-                    idleTimeout: .seconds(Int64(settings.integer(.idleSeconds))))),
+                    idleTimeout: .seconds(Int64(settings.integer(.idleSeconds)))),
+                handshake: limits.head),
             configuration: ApplicationConfiguration(
                 address: .hostname(settings.required(.host), port: settings.integer(.port)),
                 backlog: 1024),
             logger: logger)
+    }
+
+    /// HTTP, within TLS when there is a certificate.
+    private func server(_ configuration: HTTP1Channel.Configuration, handshake: TimeAmount) -> HTTPServerBuilder {
+        HTTPServerBuilder { [certificate, logger] responder in
+            let http = HTTP1Channel(responder: responder, configuration: configuration)
+            guard let certificate else { return http }
+            return TLSChannel(
+                base: http, certificate: certificate, handshake: handshake, failures: RepeatedMessage(logger))
+        }
     }
 
     /// As many connections as are wanted, or as the process may open files for.

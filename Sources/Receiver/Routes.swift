@@ -22,6 +22,8 @@ struct Routes: HTTPResponder {
     let devices: DeviceSource
     let readiness: Readiness
     let readAccess: ReadAccess
+    /// Whether statistics need what devices need.
+    let statisticsAreLocked: Bool
     let unreadable: RepeatedMessage
 
     func respond(to request: Request, context: ConnectionContext) async throws -> Response {
@@ -29,7 +31,9 @@ struct Routes: HTTPResponder {
             switch (request.uri.path, request.method) {
             case ("/api/ingest/batch", .post): return try await ingest.respond(to: request, channel: context.channel)
             case ("/api/ingest/batch", _): throw Rejection(allowing: [.post])
-            case (let path, .get), (let path, .head): return try await page(path)
+            case (let path, .get), (let path, .head):
+                if isGuarded(path) { try readAccess.admit(request.head, from: context.channel) }
+                return try await page(path)
             case ("/api/stats/queue", _), ("/api/stats/spool", _), ("/healthz", _), ("/readyz", _),
                 ("/openapi.json", _):
                 throw Rejection(allowing: [.get, .head])
@@ -42,6 +46,14 @@ struct Routes: HTTPResponder {
             return Rejection(.serviceUnavailable, "Spool cannot be read", retryAfterSeconds: 5).response
         } catch is CancellationError {
             return Rejection.busy.response
+        }
+    }
+
+    /// Whether the path tells of devices or of the operation, so that not everybody may read it.
+    private func isGuarded(_ path: String) -> Bool {
+        switch path {
+        case "/api/stats/queue", "/api/stats/spool": statisticsAreLocked
+        default: false
         }
     }
 

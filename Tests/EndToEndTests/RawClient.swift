@@ -58,9 +58,9 @@ final class RawClient {
     }
 
     /// Posts a batch and returns the answer, on a connection that stays open for the next one.
-    func post(_ body: String) throws -> Rig.Answer {
+    func post(_ body: String, key: String = Rig.key) throws -> Rig.Answer {
         let start = ContinuousClock.now
-        try send(Self.head(contentLength: body.utf8.count) + body)
+        try send(Self.head(contentLength: body.utf8.count, key: key) + body)
         var received: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 4096)
         while true {

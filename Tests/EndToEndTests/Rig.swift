@@ -18,6 +18,8 @@ final class Rig: @unchecked Sendable {
 
     /// Where the programs' spool is; may be changed while none of them runs.
     var spool: String
+    /// How clients speak to the receiver; with `https` nobody checks its certificate.
+    var scheme = "http"
     var databasePort: Int { URL(string: databaseURL)?.port ?? 0 }
     private var cluster: String { directory + "/postgres" }
 
@@ -119,16 +121,19 @@ final class Rig: @unchecked Sendable {
     }
 
     /// Starts the receiver and waits until it listens, on the port that it had before.
-    func startReceiver(_ environment: [String: String] = [:], under wrapper: [String] = []) throws {
+    func startReceiver(
+        _ environment: [String: String] = [:], arguments: [String] = [], under wrapper: [String] = []
+    ) throws {
         let log = directory + "/receiver.log"
-        let process = try start("shelly-receiver", [], environment: environment, under: wrapper, log: log)
+        let process = try start("shelly-receiver", arguments, environment: environment, under: wrapper, log: log)
         receiver = process
         try wait("the receiver does not listen") {
             let text = try String(contentsOfFile: log, encoding: .utf8)
             guard process.isRunning else { throw Failure(description: "the receiver ended: \(text)") }
-            guard let found = text.range(of: "listening on 127.0.0.1:") else { return false }
-            port = Int(text[found.upperBound...].prefix { $0.isNumber }) ?? 0
-            return true
+            guard let found = text.range(of: "listening on ") else { return false }
+            let address = text[found.upperBound...].prefix { !$0.isWhitespace }
+            port = address.lastIndex(of: ":").flatMap { Int(address[address.index(after: $0)...]) } ?? 0
+            return port > 0
         }
     }
 
@@ -228,15 +233,16 @@ final class Rig: @unchecked Sendable {
         return try request("/api/ingest/batch", arguments)
     }
 
-    func get(_ path: String) throws -> Answer { try request(path, []) }
+    /// - Parameter arguments: more of them for curl.
+    func get(_ path: String, _ arguments: String...) throws -> Answer { try request(path, arguments) }
 
     private func request(_ path: String, _ arguments: [String]) throws -> Answer {
         let headers = directory + "/headers-" + UUID().uuidString
         let output = try run(
             "/usr/bin/curl",
             [
-                "-sS", "-m", "20", "-D", headers, "-w", "\n%{http_code} %{time_total}",
-                "http://127.0.0.1:\(port)\(path)",
+                "-sS", "-k", "-m", "20", "-D", headers, "-w", "\n%{http_code} %{time_total}",
+                "\(scheme)://127.0.0.1:\(port)\(path)",
             ] + arguments)
         var lines = output.text.split(separator: "\n", omittingEmptySubsequences: false)
         let figures = lines.removeLast().split(separator: " ")

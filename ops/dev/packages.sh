@@ -14,6 +14,7 @@ pkg-config      | command -v pkg-config        | how SwiftPM finds libpq
 g++             | command -v g++               | libstdc++ and its headers, for the simdjson shim
 curl            | command -v curl              | the demo posts its batches with it
 ca-certificates | test -e /etc/ssl/certs/ca-certificates.crt | SwiftPM fetches dependencies over TLS
+openssl         | command -v openssl           | tests make certificates with it
 git             | command -v git               | SwiftPM fetches dependencies with it
 jq              | command -v jq                | the demo makes batches and reads answers with it
 shellcheck      | command -v shellcheck        | make test lints these scripts

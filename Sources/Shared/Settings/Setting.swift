@@ -30,9 +30,21 @@ extension Setting {
     public static let ingestAPIKey = Setting(
         "INGEST_API_KEY", .secret,
         "Key that a batch must carry in X-API-Key; several, separated by commas, are all valid")
+    public static let ingestAPIKeyFile = Setting(
+        "INGEST_API_KEY_FILE", .text, "File with such keys, one a line; read again on SIGHUP")
     public static let readAPIKey = Setting(
         "READ_API_KEY", .secret,
         "Key to read what tells of devices or of the operation; without one that is served on loopback alone")
+    public static let readAPIKeyFile = Setting(
+        "READ_API_KEY_FILE", .text, "File with such keys, one a line; read again on SIGHUP")
+    public static let statsAccess = Setting(
+        "STATS_ACCESS", .choice(["open", "key"]), standard: "open",
+        "Who may read /api/stats/queue and /api/stats/spool: everybody, or those who may read devices")
+    public static let tlsCertificateFile = Setting(
+        "TLS_CERTIFICATE_FILE", .text,
+        "Certificate and intermediate ones in PEM, to serve HTTPS in place of HTTP; read again on SIGHUP")
+    public static let tlsKeyFile = Setting(
+        "TLS_KEY_FILE", .text, "Private key of the certificate, in PEM; read again on SIGHUP")
     public static let spoolDirectory = Setting(
         "SPOOL_DIR", .text, standard: "./spool", "Directory of the spool")
     public static let host = Setting(
@@ -104,7 +116,8 @@ extension Setting {
 
     /// All of them, in the order of the documentation.
     public static let all: [Setting] = [
-        ingestAPIKey, readAPIKey, spoolDirectory, host, port, databaseURL, table, logLevel,
+        ingestAPIKey, ingestAPIKeyFile, readAPIKey, readAPIKeyFile, statsAccess, tlsCertificateFile, tlsKeyFile,
+        spoolDirectory, host, port, databaseURL, table, logLevel,
         segmentBytes, segmentSeconds, reserveBytes, spoolBytes, inFlightBytes, inFlightRequests, connections,
         headSeconds, bodySeconds, commitSeconds, idleSeconds, ledgerBytes, silentSeconds,
         statementRows, statementSeconds, followSeconds, retentionSeconds, retentionBytes,

@@ -8,6 +8,9 @@ public import Logging
 public struct Settings: Sendable {
     private var values: [String: String] = [:]
 
+    /// Where systemd has put the credentials of this service (systemd.exec(5), `LoadCredential=`), nil without any.
+    public let credentialsDirectory: String?
+
     /// Environment variables that begin like ours and are none of ours are misspelt, not somebody else's.
     private static let ownPrefixes = ["INGEST_", "SPOOL_", "LOADER_", "READ_API"]
 
@@ -20,6 +23,7 @@ public struct Settings: Sendable {
         environment: [String: String] = Settings.processEnvironment,
         file: String? = nil
     ) throws(SettingsError) {
+        credentialsDirectory = environment["CREDENTIALS_DIRECTORY"]
         if let file { try read(file: file) }
         for (name, value) in environment.sorted(by: { $0.key < $1.key }) {
             if let setting = Self.setting(name) {
@@ -123,7 +127,7 @@ public struct Settings: Sendable {
 /// Why a process does not start.
 public struct SettingsError: Error, CustomStringConvertible, Sendable {
     public let description: String
-    init(_ description: String) { self.description = description }
+    public init(_ description: String) { self.description = description }
 }
 
 /// A value in a message: printable ASCII, shortened.

@@ -74,7 +74,7 @@ extension ReadAccess.Obstacle {
         switch self {
         case .keyMissingOrWrong: "read key missing or wrong"
         case .notOnLoopback: "no READ_API_KEY is configured, and the connection is not on loopback"
-        case .forwarded: "no READ_API_KEY is configured, and the request came through a proxy"
+        case .forwarded: "no READ_API_KEY is configured, and the request came through a proxy or in HTTP/1.0"
         case .foreignHost: "no READ_API_KEY is configured, and the request's Host is not localhost"
         }
     }
@@ -88,7 +88,9 @@ extension ReadAccess.Obstacle {
         case .notOnLoopback:
             return Rejection(.forbidden, "Only served on loopback; set READ_API_KEY to read this from elsewhere")
         case .forwarded:
-            return Rejection(.forbidden, "Not served through a proxy; set READ_API_KEY to read this from elsewhere")
+            return Rejection(
+                .forbidden,
+                "Not served through a proxy, nor over HTTP/1.0; set READ_API_KEY to read this from elsewhere")
         case .foreignHost:
             return Rejection(
                 .forbidden,
@@ -115,8 +117,4 @@ extension SocketAddress? {
         guard let address = self?.ipAddress else { return false }
         return address == "::1" || address.hasPrefix("127.") || address.hasPrefix("::ffff:127.")
     }
-}
-
-extension HTTPField.Name {
-    fileprivate static let apiKey = HTTPField.Name("X-API-Key")!
 }

@@ -6,6 +6,8 @@ enum Forwarding {
         "forwarded", "via", "cdn-loop", "client-ip", "true-client-ip", "x-real-ip", "x-client-ip",
         "x-cluster-client-ip", "x-originating-ip", "x-remote-ip", "x-remote-addr", "x-proxyuser-ip", "x-host",
         "x-scheme", "x-url-scheme", "x-forwarded", "x-amzn-trace-id", "x-cloud-trace-context",
+        // HTTP/1.0 (ProtocolVersionMark).
+        "x-http-version",
         // A second one; the first is no field of its own any more.
         "host",
     ]

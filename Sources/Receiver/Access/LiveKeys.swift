@@ -28,6 +28,12 @@ final class LiveKeys: Sendable {
         return digests.withLock { $0.reduce(false) { $0 || ($1 == digest) } }
     }
 
+    /// Whether a key is among both.
+    func overlap(_ others: LiveKeys) -> Bool {
+        let theirs = others.digests.withLock { $0 }
+        return digests.withLock { $0.contains(where: theirs.contains) }
+    }
+
     private static func digests(of keys: [String]) -> [SHA256.Digest] {
         Set(keys).map { SHA256.hash(data: Array($0.utf8)) }
     }

@@ -9,7 +9,11 @@ struct Authentication: Sendable {
 
     /// Whether the request carries a live key.
     func accepts(_ request: HTTPRequest) -> Bool {
-        guard let name = HTTPField.Name("X-API-Key"), let key = request.headerFields[name] else { return false }
-        return keys.contain(key)
+        request.headerFields[.apiKey].map(keys.contain) ?? false
     }
+}
+
+extension HTTPField.Name {
+    /// `X-API-Key`
+    static let apiKey = HTTPField.Name("X-API-Key")!
 }

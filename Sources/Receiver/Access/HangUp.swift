@@ -1,0 +1,15 @@
+import Dispatch
+import Glibc
+
+/// Runs an action at each SIGHUP, one after another, on a thread where it may block; for as long as this lives.
+final class HangUp {
+    private let source: any DispatchSourceSignal
+
+    init(_ action: @escaping @Sendable () -> Void) {
+        source = DispatchSource.makeSignalSource(signal: SIGHUP, queue: DispatchQueue(label: "hang-up"))
+        source.setEventHandler(handler: action)
+        source.resume()
+    }
+
+    deinit { source.cancel() }
+}

@@ -1,0 +1,33 @@
+/// A file of keys, one a line. Blank lines and those that begin with `#` are comments, and spaces around a key are none
+/// of it.
+enum KeyFile {
+    /// The keys that the file at this path holds: one at least.
+    static func read(_ path: String) throws(SmallFile.Fault) -> [String] {
+        guard let text = String(validating: try SmallFile.read(path), as: UTF8.self) else {
+            throw SmallFile.Fault("not text in UTF-8")
+        }
+        return try keys(in: text)
+    }
+
+    /// The keys in the text of such a file.
+    static func keys(in text: String) throws(SmallFile.Fault) -> [String] {
+        var keys: [String] = []
+        var number = 0
+        // By any line break: in Swift "\r\n" is one character, which "\n" is not. A byte order mark is no part of a key.
+        for line in text.drop(while: { $0 == "\u{FEFF}" }).split(
+            omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+        {
+            number += 1
+            let spaceless = line.drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed()
+            let key = String(spaceless)
+            if key.isEmpty || key.hasPrefix("#") { continue }
+            guard key.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7F }) else {
+                throw SmallFile.Fault("line \(number) has a control character, which no header can carry")
+            }
+            guard !key.contains(",") else { throw SmallFile.Fault("line \(number) has a comma: put one key a line") }
+            keys.append(key)
+        }
+        guard !keys.isEmpty else { throw SmallFile.Fault("there is no key in it: put one key a line") }
+        return keys
+    }
+}

@@ -1,0 +1,93 @@
+import Logging
+import NIOSSL
+import Settings
+
+/// The keys and the certificate that are live: read at start, and again at every SIGHUP.
+///
+/// At start what is wrong with them is an error. Later each of them stays as it was until it can be read again, so that
+/// a slip in a file locks nobody out.
+struct Secrets: Sendable {
+    let ingestKeys: LiveKeys
+    let readKeys: LiveKeys
+    /// nil when the receiver speaks plain HTTP, as behind a proxy.
+    let certificate: LiveCertificate?
+    private let logger: Logger
+
+    init(_ settings: Settings, logger: Logger) throws(SettingsError) {
+        self.logger = logger
+        ingestKeys = LiveKeys(try KeySource.ingest.keys(settings))
+        readKeys = LiveKeys(try KeySource.read.keys(settings))
+        certificate = try TLSFiles(settings).map { files throws(SettingsError) in
+            LiveCertificate(try Self.certificate(files, logger))
+        }
+        if ingestKeys.isEmpty {
+            logger.error("no ingest key is configured (INGEST_API_KEY): every batch will be refused with 500")
+        } else {
+            tellCount(of: ingestKeys, .ingest)
+        }
+        if readKeys.isEmpty {
+            logger.info("no READ_API_KEY: what tells of devices or of the operation is served on loopback alone")
+        } else {
+            tellCount(of: readKeys, .read)
+        }
+        warnOfSharedKeys()
+    }
+
+    /// Reads all of it again.
+    ///
+    /// - Parameter settings: the process's settings, whose file may have changed as well.
+    func reload(_ settings: () throws -> Settings) {
+        do {
+            let settings = try settings()
+            reload(ingestKeys, .ingest, settings)
+            reload(readKeys, .read, settings)
+            warnOfSharedKeys()
+            reloadCertificate(settings)
+        } catch {
+            logger.error("SIGHUP: keys and certificate stay as they were: \(error)")
+        }
+    }
+
+    private func reload(_ keys: LiveKeys, _ source: KeySource, _ settings: Settings) {
+        do throws(SettingsError) {
+            let configured = try source.keys(settings)
+            guard !configured.isEmpty || keys.isEmpty else {
+                throw SettingsError("none is configured any more; to run without one, restart")
+            }
+            keys.replace(with: configured)
+            tellCount(of: keys, source)
+        } catch {
+            logger.error("SIGHUP: the \(source.kind) keys stay as they were, \(keys.count) in number: \(error)")
+        }
+    }
+
+    private func reloadCertificate(_ settings: Settings) {
+        guard let certificate else { return }
+        do throws(SettingsError) {
+            guard let files = try TLSFiles(settings) else {
+                throw SettingsError("none is configured any more; to serve plain HTTP, restart")
+            }
+            certificate.replace(with: try Self.certificate(files, logger))
+        } catch {
+            logger.error("SIGHUP: the TLS certificate stays as it was: \(error)")
+        }
+    }
+
+    private static func certificate(_ files: TLSFiles, _ logger: Logger) throws(SettingsError) -> NIOSSLContext {
+        let (context, validity) = try files.load()
+        logger.info(
+            "TLS certificate is live", metadata: ["file": "\(files.certificate)", "expires": "\(validity.end)"])
+        if let fault = validity.fault(now: .now) { logger.warning("TLS certificate \(files.certificate) \(fault)") }
+        return context
+    }
+
+    /// Never the keys themselves.
+    private func tellCount(of keys: LiveKeys, _ source: KeySource) {
+        logger.info("\(source.kind) keys that are valid: \(keys.count)")
+    }
+
+    private func warnOfSharedKeys() {
+        guard ingestKeys.overlap(readKeys) else { return }
+        logger.warning("an ingest key is a read key as well: every device's gateway may read the data of all")
+    }
+}

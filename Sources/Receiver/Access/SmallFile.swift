@@ -1,0 +1,41 @@
+import SystemPackage
+
+/// A file of keys or certificates: small, read as a whole, and whatever it is, read without waiting.
+enum SmallFile {
+    static let maximumBytes = 256 << 10
+
+    /// The file's bytes.
+    ///
+    /// - Throws: a sentence without the path, such as `Permission denied`.
+    static func read(_ path: String) throws(Fault) -> [UInt8] {
+        do {
+            // A pipe without a writer has nothing to say, and is not waited for.
+            let file = try FileDescriptor.open(FilePath(path), .readOnly, options: [.nonBlocking, .closeOnExec])
+            return try file.closeAfter {
+                var bytes = [UInt8](repeating: 0, count: maximumBytes + 1)
+                var count = 0
+                while count < bytes.count {
+                    let read = try bytes.withUnsafeMutableBytes { buffer in
+                        try file.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[count...]))
+                    }
+                    if read == 0 { break }
+                    count += read
+                }
+                guard count <= maximumBytes else { throw Fault("longer than \(maximumBytes) bytes") }
+                return Array(bytes[..<count])
+            }
+        } catch let fault as Fault {
+            throw fault
+        } catch let error as Errno {
+            throw Fault("\(error)")
+        } catch {
+            throw Fault("cannot be read: \(error)")
+        }
+    }
+
+    /// What is wrong with such a file.
+    struct Fault: Error, CustomStringConvertible {
+        let description: String
+        init(_ description: String) { self.description = description }
+    }
+}

@@ -1,0 +1,27 @@
+import FoundationEssentials
+import NIOSSL
+
+/// From when to when a certificate is good.
+struct CertificateValidity {
+    let begin: Date
+    let end: Date
+
+    init(begin: Date, end: Date) {
+        self.begin = begin
+        self.end = end
+    }
+
+    init(of certificate: NIOSSLCertificate) {
+        self.init(
+            begin: Date(timeIntervalSince1970: Double(certificate.notValidBefore)),
+            end: Date(timeIntervalSince1970: Double(certificate.notValidAfter)))
+    }
+
+    /// What clients will mind at that time, or soon after; nil when there is nothing.
+    func fault(now: Date) -> String? {
+        if now < begin { return "is not valid before \(begin.ISO8601Format())" }
+        if now >= end { return "has expired at \(end.ISO8601Format())" }
+        let days = Int(end.timeIntervalSince(now) / 86_400)
+        return days < 7 ? "expires in \(days) days; renew it and send SIGHUP" : nil
+    }
+}

@@ -1,0 +1,57 @@
+import NIOCore
+import NIOSSL
+import NIOTLS
+
+/// Closes a connection whose TLS handshake is not done in time, however slowly or quickly its bytes come, and tells of
+/// handshakes that fail. Stands right behind the TLS handler, and leaves when the handshake is done.
+final class HandshakeGuard: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = ByteBuffer
+
+    private let limit: TimeAmount
+    private let failures: RepeatedMessage
+    private var timer: Scheduled<Void>?
+
+    init(limit: TimeAmount, failures: RepeatedMessage) {
+        self.limit = limit
+        self.failures = failures
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        timer = context.eventLoop.assumeIsolated().scheduleTask(in: limit) {
+            self.timer = nil
+            self.tell("not done in time", context)
+            // Past the TLS handler, which would say good-bye to somebody that it has not met yet.
+            let tls = try? context.pipeline.syncOperations.context(handlerType: NIOSSLServerHandler.self)
+            (tls ?? context).close(promise: nil)
+        }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .handshakeCompleted? = event as? TLSUserEvent {
+            context.pipeline.syncOperations.removeHandler(self, promise: nil)
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // One that ends before it has begun is a port scan or a health check.
+        if case .handshakeFailed(let reason)? = error as? NIOSSLError { tell("\(reason)", context) }
+        context.fireErrorCaught(error)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        stop()
+        context.fireChannelInactive()
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) { stop() }
+
+    private func stop() {
+        timer?.cancel()
+        timer = nil
+    }
+
+    private func tell(_ reason: String, _ context: ChannelHandlerContext) {
+        failures.warn("TLS handshake with \(context.remoteAddress?.ipAddress ?? "?") failed: \(reason)")
+    }
+}

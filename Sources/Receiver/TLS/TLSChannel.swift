@@ -1,0 +1,24 @@
+import Hummingbird
+import HummingbirdCore
+import Logging
+import NIOCore
+import NIOSSL
+
+/// Puts TLS in front of a server's connections, each with the certificate that is live when it comes.
+struct TLSChannel<Base: ServerChildChannel>: ServerChildChannel {
+    let base: Base
+    let certificate: LiveCertificate
+    /// How long a handshake may take.
+    let handshake: TimeAmount
+    let failures: RepeatedMessage
+
+    func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Base.Value> {
+        channel.eventLoop.makeCompletedFuture {
+            let pipeline = channel.pipeline.syncOperations
+            try pipeline.addHandler(NIOSSLServerHandler(context: certificate.current))
+            try pipeline.addHandler(HandshakeGuard(limit: handshake, failures: failures))
+        }.flatMap { base.setup(channel: channel, logger: logger) }
+    }
+
+    func handle(value: Base.Value, logger: Logger) async { await base.handle(value: value, logger: logger) }
+}

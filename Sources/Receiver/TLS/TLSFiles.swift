@@ -1,0 +1,59 @@
+import FoundationEssentials
+import NIOSSL
+import Settings
+
+/// The files of a certificate and its private key, in PEM.
+struct TLSFiles {
+    /// The server's certificate, followed by the intermediate ones.
+    let certificate: String
+    let key: String
+
+    /// nil when the settings name none.
+    init?(_ settings: Settings) throws(SettingsError) {
+        switch (settings.text(.tlsCertificateFile), settings.text(.tlsKeyFile)) {
+        case (nil, nil): return nil
+        case (let certificate?, let key?):
+            self.certificate = certificate
+            self.key = key
+        default: throw SettingsError("TLS_CERTIFICATE_FILE and TLS_KEY_FILE must be set both, or neither")
+        }
+    }
+
+    /// Reads the pair and checks that the one belongs to the other.
+    func load() throws(SettingsError) -> (NIOSSLContext, CertificateValidity) {
+        let chain = try read(certificate, .tlsCertificateFile) { try NIOSSLCertificate.fromPEMBytes($0) }
+        guard let leaf = chain.first else {
+            throw SettingsError("TLS_CERTIFICATE_FILE \(certificate): there is no certificate in it")
+        }
+        let key = try read(key, .tlsKeyFile) { try NIOSSLPrivateKey(bytes: $0, format: .pem) }
+        var configuration = TLSConfiguration.makeServerConfiguration(
+            certificateChain: chain.map { .certificate($0) }, privateKey: .privateKey(key))
+        configuration.minimumTLSVersion = .tlsv12
+        configuration.applicationProtocols = ["http/1.1"]
+        configuration.shutdownTimeout = .seconds(2)
+        do {
+            return (try NIOSSLContext(configuration: configuration), CertificateValidity(of: leaf))
+        } catch {
+            throw SettingsError(
+                "TLS_KEY_FILE \(self.key) does not belong to the first certificate in \(certificate), or cannot be used "
+                    + "with it: \(error)")
+        }
+    }
+
+    private func read<Content>(
+        _ path: String, _ setting: Setting, _ parse: ([UInt8]) throws -> Content
+    ) throws(SettingsError) -> Content {
+        let bytes: [UInt8]
+        do {
+            bytes = try SmallFile.read(path)
+        } catch {
+            throw SettingsError("\(setting.name) \(path): \(error)")
+        }
+        do {
+            return try parse(bytes)
+        } catch {
+            throw SettingsError(
+                "\(setting.name) \(path): not PEM, or of a kind that is not supported, or behind a passphrase")
+        }
+    }
+}

@@ -1,0 +1,239 @@
+import Foundation
+import Testing
+
+/// The receiver's own TLS, on real sockets.
+@Suite(.serialized, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
+struct TLSTests {
+    let rig: Rig
+    private var certificate: String { rig.directory + "/server.crt" }
+    private var key: String { rig.directory + "/server.key" }
+    private var files: [String: String] { ["TLS_CERTIFICATE_FILE": certificate, "TLS_KEY_FILE": key] }
+
+    init() throws { rig = try Rig() }
+
+    /// Makes a certificate for 127.0.0.1 whose subject is `name`, where the receiver looks for it.
+    private func makeCertificate(_ name: String, days: Int = 30, algorithm: String = "ec") throws {
+        let kind =
+            algorithm == "ec" ? ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"] : ["-newkey", "rsa:2048"]
+        try rig.expect(
+            rig.run(
+                "/usr/bin/openssl",
+                [
+                    "req", "-x509", "-nodes", "-days", "\(days)", "-subj", "/CN=\(name)", "-keyout", key, "-out",
+                    certificate,
+                    "-addext", "subjectAltName=IP:127.0.0.1",
+                ] + kind), status: 0)
+    }
+
+    private func startReceiver(_ environment: [String: String] = [:]) throws {
+        rig.scheme = "https"
+        try rig.startReceiver(files.merging(environment) { $1 })
+    }
+
+    private func reload(until line: String) throws {
+        let before = try rig.receiverLog().components(separatedBy: line).count
+        rig.signalReceiver(SIGHUP)
+        try rig.wait("the receiver does not say: \(line)") {
+            try rig.receiverLog().components(separatedBy: line).count > before
+        }
+    }
+
+    /// The subject of the certificate that a new connection gets.
+    private func subject(_ arguments: String...) throws -> String {
+        let output = try rig.run(
+            "/bin/bash",
+            ["-c", "openssl s_client -connect 127.0.0.1:\(rig.port) \(arguments.joined(separator: " ")) </dev/null"])
+        return output.text.split(separator: "\n").first { $0.hasPrefix("subject=") }.map(String.init) ?? output.text
+    }
+
+    @Test(arguments: ["ec", "rsa"]) func batchesAreTakenOverTLS(algorithm: String) throws {
+        try makeCertificate("one", algorithm: algorithm)
+        try startReceiver()
+        let output = try rig.run(
+            "/usr/bin/curl",
+            [
+                "-sS", "--cacert", certificate, "https://127.0.0.1:\(rig.port)/healthz", "--tlsv1.2", "-w",
+                "%{ssl_verify_result}",
+            ])
+        #expect(output.text == #"{"status":"ok"}0"#)
+        #expect(try rig.post(Rig.batch("plug", minutes: 0..<3)).count("inserted") == 3)
+        #expect(try rig.post(Rig.batch("plug", minutes: 0..<3)).count("duplicates") == 3)
+        // 15 MiB, and what is refused before the body.
+        let padded = Rig.batch("large", minutes: 0..<1) + String(repeating: " ", count: 15 << 20)
+        #expect(try rig.post(padded).status == 200)
+        #expect(try rig.post(padded, key: "wrong").status == 401)
+        #expect(try rig.post(String(repeating: " ", count: (16 << 20) + 1)).status == 413)
+        // Who may read is the same as without TLS.
+        #expect(try rig.get("/api/stats/spool").status == 200)
+        #expect(rig.stopReceiver() == 0)
+    }
+
+    @Test func onlyTLSOfTodayIsSpoken() throws {
+        try makeCertificate("one")
+        try startReceiver()
+        #expect(try subject("-tls1_3").contains("one") && subject("-tls1_2").contains("one"))
+        for version in ["-tls1_1", "-tls1"] {
+            let output = try subject(version, "-cipher", "DEFAULT@SECLEVEL=0")
+            #expect(output.contains("alert protocol version"), "\(output)")
+        }
+        // Plain HTTP is turned away, and nobody is held up.
+        let client = try RawClient(port: rig.port)
+        try client.send(RawClient.head(contentLength: 10))
+        _ = try? client.receive()
+        #expect(try rig.get("/healthz").status == 200)
+        #expect(try rig.receiverLog().contains("TLS handshake with 127.0.0.1 failed"))
+    }
+
+    @Test func newConnectionsGetTheNewestPairAndOldOnesGoOn() throws {
+        try makeCertificate("one")
+        try startReceiver()
+        let kept = try TLSClient(port: rig.port, rig.directory)
+        #expect(try kept.get("/healthz").contains("200 OK"))
+        #expect(try subject().contains("CN = one"))
+
+        try makeCertificate("two")
+        try reload(until: "TLS certificate is live")
+        #expect(try subject().contains("CN = two"))
+        #expect(try kept.get("/healthz").contains("200 OK"))
+
+        // A key that belongs to another certificate, half a file, none: what was live stays, and the log says why.
+        let good = try String(contentsOfFile: key, encoding: .utf8)
+        try makeCertificate("three")
+        try good.write(toFile: key, atomically: true, encoding: .utf8)
+        try reload(until: "TLS_KEY_FILE \(key) does not belong to the first certificate in \(certificate)")
+        #expect(try subject().contains("CN = two"))
+        try "-----BEGIN CERTIFICATE-----\nMII".write(toFile: certificate, atomically: true, encoding: .utf8)
+        try reload(until: "the TLS certificate stays as it was: TLS_CERTIFICATE_FILE \(certificate): not PEM")
+        try FileManager.default.removeItem(atPath: certificate)
+        try reload(until: "TLS_CERTIFICATE_FILE \(certificate): No such file or directory")
+        #expect(try subject().contains("CN = two"))
+
+        try makeCertificate("four")
+        try reload(until: "TLS certificate is live")
+        #expect(try subject().contains("CN = four"))
+        #expect(try kept.get("/healthz").contains("200 OK"))
+    }
+
+    @Test func aBrokenPairStopsTheStart() throws {
+        func start(_ environment: [String: String]) throws -> String {
+            let output = try rig.run(
+                Rig.binaries! + "/shelly-receiver", ["--port", "0", "--spool", rig.spool], environment: environment)
+            #expect(output.status == 1)
+            return output.text
+        }
+        #expect(try start(["TLS_KEY_FILE": key]).contains("must be set both, or neither"))
+        #expect(try start(files).contains("TLS_CERTIFICATE_FILE \(certificate): No such file or directory"))
+        try makeCertificate("one")
+        let good = try String(contentsOfFile: certificate, encoding: .utf8)
+        try makeCertificate("two")
+        try good.write(toFile: certificate, atomically: true, encoding: .utf8)
+        #expect(try start(files).contains("does not belong to the first certificate"))
+        try rig.expect(
+            rig.run("/usr/bin/openssl", ["ec", "-aes256", "-passout", "pass:x", "-in", key, "-out", key + ".locked"]),
+            status: 0)
+        let locked = try start(["TLS_CERTIFICATE_FILE": certificate, "TLS_KEY_FILE": key + ".locked"])
+        #expect(locked.contains("behind a passphrase"))
+    }
+
+    @Test func aCertificateThatExpiresSoonIsWarnedOf() throws {
+        try makeCertificate("one", days: 3)
+        try startReceiver()
+        #expect(try rig.receiverLog().contains("expires in 2 days"))
+    }
+
+    /// One that never begins, one that stops, one that drips: each is closed in time, and others are served meanwhile.
+    @Test func slowHandshakesAreBoundedAndHoldNobodyUp() throws {
+        try makeCertificate("one")
+        try startReceiver(["INGEST_HEAD_SECONDS": "1"])
+        let files = try rig.openFilesOfReceiver()
+        // The beginning of a client's hello of 512 bytes.
+        for beginning in ["", "\u{16}\u{03}\u{01}\u{02}\u{00}\u{01}\u{00}\u{01}"] {
+            let clients = try (0..<50).map { _ in try RawClient(port: rig.port) }
+            for client in clients { try client.send(beginning) }
+            #expect(try rig.post(Rig.batch("plug-\(beginning.utf8.count)", minutes: 0..<1)).status == 200)
+            let start = ContinuousClock.now
+            while !beginning.isEmpty, start.duration(to: .now) < .milliseconds(1500) {
+                for client in clients { try? client.send("\u{0}") }
+                usleep(100_000)
+            }
+            for client in clients { _ = try? client.receive() }
+            #expect(start.duration(to: .now) < .seconds(6))
+            withExtendedLifetime(clients) {}
+        }
+        try rig.wait("connections are not closed") { try rig.openFilesOfReceiver() <= files + 2 }
+        #expect(try rig.receiverLog().contains("not done in time"))
+    }
+
+    @Test func clientsThatGoInTheMiddleOfAHandshakeLeaveNothingBehind() throws {
+        try makeCertificate("one")
+        try startReceiver()
+        let files = try rig.openFilesOfReceiver()
+        for round in 0..<100 {
+            let client = try RawClient(port: rig.port)
+            try client.send(round.isMultiple(of: 2) ? "\u{16}\u{03}\u{01}" : "nonsense")
+        }
+        try rig.wait("connections are not closed") { try rig.openFilesOfReceiver() <= files + 2 }
+        #expect(try rig.post(Rig.batch("plug", minutes: 0..<1)).status == 200)
+    }
+
+    @Test func withinTLSASlowHeaderIsAnsweredWith408() throws {
+        try makeCertificate("one")
+        try startReceiver(["INGEST_HEAD_SECONDS": "1", "INGEST_BODY_SECONDS": "1"])
+        for beginning in ["GET /healthz HT", RawClient.head(contentLength: 100) + "{"] {
+            let client = try TLSClient(port: rig.port, rig.directory)
+            try client.send(beginning)
+            #expect(try client.receive(until: "}").hasPrefix("HTTP/1.1 408 "))
+        }
+        // One that has nothing to ask yet is left alone for longer than that.
+        let idle = try TLSClient(port: rig.port, rig.directory)
+        usleep(1_500_000)
+        #expect(try idle.get("/healthz").contains("200 OK"))
+    }
+}
+
+/// A connection by openssl(1), which stays open between requests.
+private final class TLSClient {
+    private let process = Process()
+    private let input = Pipe()
+    private let output: String
+    private var received = ""
+
+    init(port: Int, _ directory: String) throws {
+        output = directory + "/tls-" + UUID().uuidString
+        _ = FileManager.default.createFile(atPath: output, contents: nil)
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/openssl")
+        process.arguments = ["s_client", "-quiet", "-connect", "127.0.0.1:\(port)"]
+        process.standardInput = input
+        process.standardOutput = try FileHandle(forWritingTo: URL(fileURLWithPath: output))
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+    }
+
+    deinit {
+        kill(process.processIdentifier, SIGKILL)
+        process.waitUntilExit()
+    }
+
+    func send(_ text: String) throws { try input.fileHandleForWriting.write(contentsOf: Data(text.utf8)) }
+
+    /// What has come since the last time, once it contains `mark` or the connection has ended.
+    func receive(until mark: String) throws -> String {
+        let before = received.utf8.count
+        let deadline = ContinuousClock.now + .seconds(20)
+        while true {
+            let hasEnded = !process.isRunning
+            received = try String(contentsOfFile: output, encoding: .utf8)
+            let news = String(decoding: Array(received.utf8).dropFirst(before), as: UTF8.self)
+            if news.contains(mark) || hasEnded { return news }
+            guard ContinuousClock.now < deadline else {
+                throw Rig.Failure(description: "no answer within TLS: \(news)")
+            }
+            usleep(10_000)
+        }
+    }
+
+    func get(_ path: String) throws -> String {
+        try send("GET \(path) HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        return try receive(until: "}")
+    }
+}

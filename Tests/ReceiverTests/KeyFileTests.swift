@@ -1,0 +1,37 @@
+import FoundationEssentials
+import Testing
+
+@testable import Receiver
+
+/// What a file of keys may look like, and how certificates are judged.
+struct KeyFileTests {
+    @Test(arguments: [
+        ("one", ["one"]), ("one\n", ["one"]), ("one\r\ntwo\r\n", ["one", "two"]), ("one\rtwo", ["one", "two"]),
+        ("\u{FEFF}one\n", ["one"]), ("# comment\n\n  one\t\n#two\n", ["one"]), ("one#1\n", ["one#1"]),
+        ("a b\n", ["a b"]), ("one\none\n", ["one", "one"]), ("schlüssel", ["schlüssel"]),
+    ])
+    func aKeyIsALine(text: String, keys: [String]) throws {
+        #expect(try KeyFile.keys(in: text) == keys)
+    }
+
+    @Test(arguments: [
+        ("", "there is no key in it"), ("\r\n# nothing\r\n", "there is no key in it"),
+        ("one\ntwo,three", "line 2 has a comma"),
+        ("one\n\u{0}\n", "line 2 has a control character"), ("a\tb", "line 1 has a control character"),
+    ])
+    func whatIsNoKeyIsNamedByItsLine(text: String, reason: String) throws {
+        let fault = #expect(throws: SmallFile.Fault.self) { try KeyFile.keys(in: text) }
+        #expect(fault?.description.hasPrefix(reason) == true)
+    }
+
+    @Test func certificatesAreJudgedByTheirDates() {
+        let now = Date(timeIntervalSince1970: 1_800_000_000)
+        func fault(_ begin: Double, _ end: Double) -> String? {
+            CertificateValidity(begin: now + begin * 86_400, end: now + end * 86_400).fault(now: now)
+        }
+        #expect(fault(-1, 30) == nil && fault(-1, 7) == nil)
+        #expect(fault(-1, 6.5)?.hasPrefix("expires in 6 days") == true)
+        #expect(fault(-1, 0)?.hasPrefix("has expired at 2027-01-15T08:00:00Z") == true)
+        #expect(fault(1, 30)?.hasPrefix("is not valid before 2027-01-16T08:00:00Z") == true)
+    }
+}
