@@ -131,9 +131,12 @@ extension BatchDecoder {
             var time: JSONValue?
             var params: JSONValue?
             message.forEachMember { name, value in
-                if name.equals("src") { source = value }
-                if name.equals("timestamp") { time = value }
-                if name.equals("params") { params = value }
+                switch name.count {
+                case 3 where name.equals("src"): source = value
+                case 9 where name.equals("timestamp"): time = value
+                case 6 where name.equals("params"): params = value
+                default: break
+                }
             }
             switch (judge(source: source), judge(timestamp: time), judge(params: params)) {
             case (.success(let device), .success(let timestamp), .success(let params)):
@@ -222,9 +225,12 @@ extension BatchDecoder {
             var voltage: JSONValue?
             var current: JSONValue?
             value.forEachMember { name, value in
-                if name.equals("apower") { power = value }
-                if name.equals("voltage") { voltage = value }
-                if name.equals("current") { current = value }
+                switch name.count {
+                case 6 where name.equals("apower"): power = value
+                case 7 where name.equals("voltage"): voltage = value
+                case 7 where name.equals("current"): current = value
+                default: break
+                }
             }
             guard let power, !power.isNull else { return }
             func fault(_ field: String) {
@@ -254,8 +260,8 @@ extension Result where Failure == Problem {
 extension UnsafeRawBufferPointer {
     fileprivate func equals(_ name: StaticString) -> Bool {
         guard count == name.utf8CodeUnitCount else { return false }
-        let other = UnsafeRawBufferPointer(start: name.utf8Start, count: count)
-        return elementsEqual(other)
+        for index in indices where self[index] != name.utf8Start[index] { return false }
+        return true
     }
 
     /// 0 to 3 for `switch:0` to `switch:3`.

@@ -7,14 +7,25 @@ public struct DeviceID: Hashable, Sendable, CustomStringConvertible {
 
     /// The name's bytes, valid UTF-8.
     public let utf8: [UInt8]
+    /// Stands for the bytes in hash tables: computed once, and nearly always different where they are.
+    private let digest: UInt64
 
     /// Takes a message's `src`, trimming white space; throws the sentence that the sender gets.
     public init(trimming source: UnsafeRawBufferPointer) throws(Fault) {
+        if 1...Self.maximumBytes ~= source.count, Self.isPrintableASCII(source) {
+            self.init(judged: [UInt8](source))
+            return
+        }
         let trimmed = Self.trim(source)
         guard !trimmed.isEmpty else { throw .empty }
         guard trimmed.count <= Self.maximumBytes else { throw .tooLong }
         guard !Self.hasControlCharacter(trimmed) else { throw .controlCharacter }
-        utf8 = [UInt8](trimmed)
+        self.init(judged: [UInt8](trimmed))
+    }
+
+    private init(judged utf8: [UInt8]) {
+        self.utf8 = utf8
+        digest = Self.digest(utf8)
     }
 
     /// Takes a name as it is, for instance from a command line, under the same rules.
@@ -27,16 +38,14 @@ public struct DeviceID: Hashable, Sendable, CustomStringConvertible {
     /// Takes a name that was judged before, as it is; nil when it cannot be one.
     public init?(spooled name: ArraySlice<UInt8>) {
         guard 1...Self.maximumBytes ~= name.count else { return nil }
-        utf8 = Array(name)
+        self.init(judged: Array(name))
     }
 
     public var description: String { String(decoding: utf8, as: UTF8.self) }
 
-    public static func == (a: DeviceID, b: DeviceID) -> Bool { a.utf8 == b.utf8 }
+    public static func == (a: DeviceID, b: DeviceID) -> Bool { a.digest == b.digest && a.utf8 == b.utf8 }
 
-    public func hash(into hasher: inout Hasher) {
-        utf8.withUnsafeBytes { hasher.combine(bytes: $0) }
-    }
+    public func hash(into hasher: inout Hasher) { hasher.combine(digest) }
 
     /// Why a `src` is no device's name.
     public enum Fault: String, Error, CustomStringConvertible {
@@ -45,6 +54,39 @@ public struct DeviceID: Hashable, Sendable, CustomStringConvertible {
         case controlCharacter = "Device ID must not contain control characters or line separators"
 
         public var description: String { rawValue }
+    }
+}
+
+extension DeviceID {
+    /// Differs from process to process, so that nobody can choose names that meet in one place of a table.
+    private static let seed = (UInt64.random(in: .min ... .max), UInt64.random(in: .min ... .max) | 1)
+
+    /// Folds eight bytes at a time with a full multiplication.
+    private static func digest(_ utf8: [UInt8]) -> UInt64 {
+        let (start, factor) = seed
+        return utf8.withUnsafeBytes { bytes in
+            var digest = start ^ UInt64(bytes.count)
+            func fold(_ word: UInt64) {
+                let (high, low) = (digest ^ word).multipliedFullWidth(by: factor)
+                digest = high ^ low &+ start
+            }
+            var offset = 0
+            while offset + 8 <= bytes.count {
+                fold(bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+                offset += 8
+            }
+            var rest: UInt64 = 0
+            for byte in bytes[offset...] { rest = rest << 8 | UInt64(byte) }
+            fold(rest)
+            return digest
+        }
+    }
+
+    /// Whether there is neither white space nor a control character nor a byte beyond ASCII, as in Shelly's own names.
+    private static func isPrintableASCII(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        var isPrintable = true
+        for byte in bytes { isPrintable = isPrintable && 0x21...0x7E ~= byte }
+        return isPrintable
     }
 }
 
