@@ -43,6 +43,8 @@ def main():
     with Rig() as rig:
         rig.build()
         rig.choose_peer(may_install=not arguments.quick)
+        if not arguments.quick:
+            rig.back_memory()
         results["machine"] = report.machine(rig)
         for part in arguments.parts:
             say(f"{part}: {figures.PARTS[part].__doc__.splitlines()[0]}")

@@ -46,6 +46,8 @@ def alternate(rounds, runs):
     for number in range(rounds):
         for name, function in runs.items():
             say(f"  {number + 1}/{rounds} {name}")
+            # What the one before has left to be written back is not the next one's burden.
+            os.sync()
             results[name].append(function())
     return results
 
@@ -449,15 +451,20 @@ def memory(rig, effort):
             return {"mib": round(loader.memory_mib(), 1)}
 
     def ledger():
-        # A device for each message, four channels of one day: the difference of two fleets is the keys' own.
-        few, many = 20_000, 100_000
-        sizes = []
-        for devices in (few, many):
+        # A message for each device and day, with four channels.
+        few, many, days = 20_000, 60_000, 5
+
+        def bytes_of(devices, days):
             rig.forget("spool-ledger")
-            rig.fill("spool-ledger", devices, devices)
+            rig.fill("spool-ledger", devices * days, devices, minutes=1440)
             with rig.receiver("spool-ledger", fresh=False) as server:
-                sizes.append(server.memory_mib("VmRSS"))
-        return {"bytes": round((sizes[1] - sizes[0]) * 2**20 / (many - few) / 4)}
+                return server.memory_mib("VmRSS") * 2**20
+
+        one = bytes_of(many, 1)
+        return {
+            "first_day_bytes": round((one - bytes_of(few, 1)) / (many - few) / 4),
+            "further_day_bytes": round((bytes_of(many, days) - one) / (days - 1) / many / 4),
+        }
 
     def idle():
         with rig.receiver("spool") as server, rig.loader("spool", "memory") as loader:

@@ -4,8 +4,10 @@ import contextlib
 import fcntl
 import http.client
 import json
+import mmap
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -316,11 +318,24 @@ class Rig:
         finally:
             process.stop()
 
-    # Spools and disk
+    # Memory, spools and disk
 
-    def fill(self, spool, messages, devices=10_000):
-        """Adds batches to a spool, as the receiver would have."""
-        run(self.tools / "fill", STATE / spool, BENCH / "message.json", messages, devices, next_run())
+    def back_memory(self):
+        """Touches the free memory. A virtual machine's host provides a page when it is first used, which is several
+        times slower than any later use, and would be counted against whoever happens to fill the page cache."""
+        free = int(re.search(r"MemFree:\s+(\d+)", pathlib.Path("/proc/meminfo").read_text())[1]) << 10
+        left = max(0, free - (1 << 30))
+        say(f"touching {left / 1e9:.0f} GB of free memory")
+        piece = b"\1" * (1 << 20)
+        if left == 0:
+            return
+        with mmap.mmap(-1, left) as memory:
+            for offset in range(0, left - len(piece), len(piece)):
+                memory[offset:offset + len(piece)] = piece
+
+    def fill(self, spool, messages, devices=10_000, minutes=1):
+        """Adds batches to a spool, as the receiver would have; a device's messages are so many minutes apart."""
+        run(self.tools / "fill", STATE / spool, BENCH / "message.json", messages, devices, next_run(), minutes)
 
     def filled(self, size_bytes):
         """A spool that holds so many bytes, made once."""

@@ -3,14 +3,14 @@ import Message
 import Spool
 import SystemPackage
 
-// fill SPOOL TEMPLATE MESSAGES DEVICES RUN: appends batches of 100 messages to a spool, as the receiver would have, at the
-// speed of the disk.
+// fill SPOOL TEMPLATE MESSAGES DEVICES RUN MINUTES: appends batches of 100 messages to a spool, as the receiver would have,
+// at the speed of the disk. A device's messages are MINUTES apart.
 
 let arguments = CommandLine.arguments
-guard arguments.count == 6, let messages = Int(arguments[3]), let devices = Int(arguments[4]),
-    let run = Int(arguments[5])
+guard arguments.count == 7, let messages = Int(arguments[3]), let devices = Int(arguments[4]),
+    let run = Int(arguments[5]), let minutes = Int(arguments[6])
 else {
-    print("usage: fill SPOOL TEMPLATE MESSAGES DEVICES RUN")
+    print("usage: fill SPOOL TEMPLATE MESSAGES DEVICES RUN MINUTES")
     exit(64)
 }
 
@@ -24,7 +24,7 @@ let template = try [UInt8](unsafeUninitializedCapacity: 1 << 16) { buffer, count
 }
 let directory = try SpoolDirectory(creating: FilePath(arguments[1]))
 let writer = SpoolWriter(directory: directory, newest: try directory.segments().last?.number ?? 0)
-var batch = MessageBatch(template: template, messages: batchMessages, devices: devices, run: run)
+var batch = MessageBatch(template: template, messages: batchMessages, devices: devices, run: run, minutes: minutes)
 var left = messages / batchMessages
 while left > 0 {
     let group = (0..<min(left, groupBatches)).map { _ in

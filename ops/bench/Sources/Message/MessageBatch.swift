@@ -1,7 +1,7 @@
 /// A batch of messages made from `message.json`, changed in place for each next one, as `batch.lua` does.
 ///
 /// In the template `R` stands for the run, `D` for the device, `S` for the second, `M` for the minute's first second and
-/// `V` for any digit. Every message is another device's, and after all devices comes the next minute.
+/// `V` for any digit. Every message is another device's, and after all devices comes a later minute.
 public struct MessageBatch {
     /// The batch as JSON.
     public private(set) var body: [UInt8]
@@ -16,12 +16,14 @@ public struct MessageBatch {
     private var minutePlaces: [Int]
     private let devices: Int
     private let messages: Int
+    private let minutes: Int
     private var counter = 0
 
     /// - Parameters:
     ///   - template: the content of `message.json`.
     ///   - run: runs have no device in common.
-    public init(template: [UInt8], messages: Int, devices: Int, run: Int) {
+    ///   - minutes: how much later a device's next message is.
+    public init(template: [UInt8], messages: Int, devices: Int, run: Int, minutes: Int = 1) {
         var random = Linear(state: UInt64(run) &* 977 &+ 1)
         var body = [UInt8]("{\"messages\":[".utf8)
         let end = template.lastIndex(of: UInt8(ascii: "}")) ?? template.endIndex - 1
@@ -40,12 +42,13 @@ public struct MessageBatch {
         self.body = body
         self.messages = messages
         self.devices = devices
+        self.minutes = minutes
     }
 
     /// Turns the batch into the next one.
     public mutating func advance() {
         for message in 0..<messages {
-            let minute = (Self.firstMinute + counter / devices) * 60
+            let minute = (Self.firstMinute + counter / devices * minutes) * 60
             let device = counter % devices * Self.stride % devices
             Self.write(device, at: devicePlaces[message], width: 7, radix: 16, to: &body)
             for place in secondPlaces[(2 * message)..<(2 * message + 2)] {
