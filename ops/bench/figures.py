@@ -12,6 +12,7 @@ import socket
 import subprocess
 import time
 
+import profile_of as profiles
 import rig as rigs
 from rig import BENCH, KEY, STATE, run, say, wait_for
 
@@ -552,7 +553,21 @@ def hot(rig, effort):
     return results | {"instructions": counted}
 
 
+def profile(rig, effort):
+    """Where the time of the loaded receiver goes."""
+    if not profiles.is_available():
+        say("  perf is not here, or may not look")
+        return {}
+    found = {}
+    for batch, connections in ((100, 32), (1, 64)):
+        with rig.receiver("spool") as receiver:
+            shares = profiles.of_load(receiver, batch, connections, 2 * effort.seconds)
+        if shares:
+            found[f"{batch}x{connections}"] = shares
+    return found
+
+
 PARTS = {
     "ingest": ingest, "latency": latency, "herd": herd, "drain": drain, "together": together, "growth": growth,
-    "memory": memory, "hot": hot,
+    "memory": memory, "hot": hot, "profile": profile,
 }

@@ -223,6 +223,16 @@ def growth_table(results):
          "ready after kill -9, ms"), rows)
 
 
+def profile_table(results):
+    loads = [load for load in results if "x" in load]
+    if not loads:
+        return "No profile: perf was not there."
+    kinds = results[loads[0]]
+    return table(
+        ("percent of the receiver's time", *(f"{load.replace('x', ' a batch, ')} connections" for load in loads)),
+        [(kind, *(f"{results[load][kind]:.1f}" for load in loads)) for kind in kinds])
+
+
 def memory_table(results):
     rows = [
         ("receiver idle", f"{median(results['receiver 100x64'], 'idle_mib'):.1f} MiB"),
@@ -252,6 +262,7 @@ def hot_table(results):
 TABLES = {
     "ingest": ingest_table, "latency": latency_table, "herd": herd_table, "drain": drain_table,
     "together": together_table, "growth": growth_table, "memory": memory_table, "hot": hot_table,
+    "profile": profile_table,
 }
 
 
