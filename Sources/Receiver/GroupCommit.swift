@@ -1,6 +1,8 @@
 import Dispatch
 import Glibc
 import Logging
+import NIOCore
+import NIOPosix
 import Readings
 import Spool
 import Synchronization
@@ -41,6 +43,8 @@ final class GroupCommit: Sendable {
         /// nil for a probe, which only asks whether the spool can be written.
         let batch: (content: Batch, record: NewRecord)?
         let continuation: CheckedContinuation<Outcome, Never>
+        /// Where the batch waits, and goes on; nil off the event loops.
+        let home = MultiThreadedEventLoopGroup.currentEventLoop
         let since = ContinuousClock.now
     }
 
@@ -213,7 +217,7 @@ final class GroupCommit: Sendable {
                     defer { (queue.inProgress, queue.isStalled) = ([], false) }
                     return queue.inProgress
                 }
-                for (waiter, outcome) in zip(waiters, outcomes) { waiter?.continuation.resume(returning: outcome) }
+                Self.answer(waiters, outcomes)
                 committer.rotateIfDue()
             } else if isStopping {
                 committer.stop()
@@ -229,6 +233,19 @@ final class GroupCommit: Sendable {
                 // A signal that was meant for a group already taken costs one more turn, nothing else.
                 _ = wake.wait(timeout: committer.nextTurn)
             }
+        }
+    }
+
+    /// Lets all go on that wait, with one call to each event loop: resumed from here, each would be a call of its own, and
+    /// to any of the loops, of which only one has the connection.
+    private static func answer(_ waiters: [Waiter?], _ outcomes: [Outcome]) {
+        let answered = zip(waiters, outcomes).compactMap { waiter, outcome in waiter.map { ($0, outcome) } }
+        let homes = Dictionary(grouping: answered) { waiter, _ in waiter.home.map { ObjectIdentifier($0) } }
+        for answered in homes.values {
+            let resume = { @Sendable in
+                for (waiter, outcome) in answered { waiter.continuation.resume(returning: outcome) }
+            }
+            if let home = answered.first?.0.home { home.execute(resume) } else { resume() }
         }
     }
 

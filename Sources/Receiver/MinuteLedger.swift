@@ -16,6 +16,11 @@ struct MinuteLedger {
         let word: UInt16
         /// A bit for each minute.
         var minutes: UInt32
+
+        /// Whether both are minutes of the same word.
+        fileprivate func isNeighbour(of other: Delta) -> Bool {
+            device == other.device && dayAndChannel == other.dayAndChannel && word == other.word
+        }
     }
 
     /// Keys that a group has set, so that they can be forgotten when it does not become durable.
@@ -32,19 +37,19 @@ struct MinuteLedger {
     static let minutesPerDay: Int64 = 1440
     private static let wordsPerPage = 45
     private static let pagesPerChunk = 256
+    /// In front of a page's bits: the last segment with a key of it, and where its latest delta lies.
+    private static let wordsPerRow = 2 + wordsPerPage
 
     private var devices: [DeviceID: Int] = [:]
     private var pages: [[Page]] = []
-    /// Bitmaps of 45 words, 256 to a chunk, so that growth never copies what is there.
+    /// Rows of a page each, 256 to a chunk, so that growth never copies what is there.
     private var chunks: [[UInt32]] = []
-    /// The last segment with a key of the page, by page.
-    private var touched: [UInt32] = []
-    /// What was claimed in the newest segment, duplicates included, and where a page's latest share of it lies.
+    private var pageCount = 0
+    /// What was claimed in the newest segment, duplicates included.
     private var deltas: [Delta] = []
     private var deltaSegment: UInt32 = 0
     /// A segment of which keys were taken back, so that its deltas are not its keys.
     private var spoiltSegment: UInt32 = 0
-    private var latestDelta: [UInt32] = []
     private var names: [DeviceID] = []
     /// Pages and devices' numbers that are free again.
     private var freePages: [UInt32] = []
@@ -56,7 +61,7 @@ struct MinuteLedger {
 
     /// Roughly the memory that the ledger's keys take, in bytes; what was forgotten is used again first.
     var approximateBytes: Int {
-        (touched.count - freePages.count) * (Self.wordsPerPage * 4 + 16) + devices.count * 192
+        (pageCount - freePages.count) * (Self.wordsPerRow * 4 + 8) + devices.count * 192
     }
 
     /// Devices that the ledger knows.
@@ -73,43 +78,44 @@ struct MinuteLedger {
         let numbers = batch.devices.map { number(of: $0) }
         var inserted = 0
         for reading in batch.readings {
-            let minute = reading.minute
-            let page = page(
-                device: numbers[reading.device],
-                dayAndChannel: Self.dayAndChannel(minute / Self.minutesPerDay, reading.channel))
-            let bit = UInt16(minute % Self.minutesPerDay)
-            noteDelta(page, device: numbers[reading.device], minute: minute, channel: reading.channel)
-            touched[Int(page)] = max(touched[Int(page)], segment)
-            if set(page, bit) {
+            let device = numbers[reading.device]
+            let (day, minute) = reading.minute.quotientAndRemainder(dividingBy: Self.minutesPerDay)
+            let dayAndChannel = Self.dayAndChannel(day, reading.channel)
+            let page = page(device: device, dayAndChannel: dayAndChannel)
+            let key = Delta(
+                device: UInt32(device), dayAndChannel: dayAndChannel, word: UInt16(minute / 32),
+                minutes: 1 << UInt32(minute % 32))
+            if Self.set(key, in: &chunks[Self.chunk(page)], at: Self.row(page), segment, &deltas) {
                 inserted += 1
-                counts.add(UInt32(truncatingIfNeeded: minute))
-                claims.bits.append((page, UInt32(truncatingIfNeeded: minute)))
+                counts.add(UInt32(truncatingIfNeeded: reading.minute))
+                claims.bits.append((page, UInt32(truncatingIfNeeded: reading.minute)))
             }
         }
         return (inserted, batch.readings.count - inserted)
+    }
+
+    /// Sets a key in its page's row and among the segment's deltas; returns whether it is new.
+    private static func set(
+        _ key: Delta, in chunk: inout [UInt32], at row: Int, _ segment: UInt32, _ deltas: inout [Delta]
+    ) -> Bool {
+        chunk[row] = max(chunk[row], segment)
+        let latest = Int(chunk[row + 1])
+        if latest < deltas.count, deltas[latest].isNeighbour(of: key) {
+            deltas[latest].minutes |= key.minutes
+        } else {
+            chunk[row + 1] = UInt32(deltas.count)
+            deltas.append(key)
+        }
+        let word = row + 2 + Int(key.word)
+        guard chunk[word] & key.minutes == 0 else { return false }
+        chunk[word] |= key.minutes
+        return true
     }
 
     private mutating func beginDeltas(of segment: UInt32) {
         guard segment != deltaSegment else { return }
         deltas.removeAll(keepingCapacity: true)
         deltaSegment = segment
-    }
-
-    private mutating func noteDelta(_ page: UInt32, device: Int, minute: Int64, channel: Int) {
-        let dayAndChannel = Self.dayAndChannel(minute / Self.minutesPerDay, channel)
-        let bit = minute % Self.minutesPerDay
-        let word = UInt16(bit / 32)
-        let latest = Int(latestDelta[Int(page)])
-        if latest < deltas.count, deltas[latest].device == device, deltas[latest].dayAndChannel == dayAndChannel,
-            deltas[latest].word == word
-        {
-            deltas[latest].minutes |= 1 << UInt32(bit % 32)
-        } else {
-            latestDelta[Int(page)] = UInt32(deltas.count)
-            deltas.append(
-                Delta(
-                    device: UInt32(device), dayAndChannel: dayAndChannel, word: word, minutes: 1 << UInt32(bit % 32)))
-        }
     }
 
     /// The keys that were claimed in `segment`, with the devices that their numbers count; nil when they are not known
@@ -139,8 +145,9 @@ struct MinuteLedger {
         let numbers = found.map { number(of: $0) }
         for delta in deltas {
             let page = page(device: numbers[Int(delta.device)], dayAndChannel: delta.dayAndChannel)
-            touched[Int(page)] = max(touched[Int(page)], segment)
-            let (chunk, word, _) = Self.place(page, delta.word * 32)
+            let (chunk, row) = (Self.chunk(page), Self.row(page))
+            let word = row + 2 + Int(delta.word)
+            chunks[chunk][row] = max(chunks[chunk][row], segment)
             let first = (delta.dayAndChannel >> 2) &* UInt32(Self.minutesPerDay) &+ UInt32(delta.word) * 32
             counts.add(delta.minutes & ~chunks[chunk][word], from: first)
             chunks[chunk][word] |= delta.minutes
@@ -151,8 +158,8 @@ struct MinuteLedger {
     mutating func forget(_ claims: Claims) {
         spoiltSegment = deltaSegment
         for (page, minute) in claims.bits {
-            let (chunk, word, mask) = Self.place(page, UInt16(minute % UInt32(Self.minutesPerDay)))
-            chunks[chunk][word] &= ~mask
+            let ofDay = Int(minute % UInt32(Self.minutesPerDay))
+            chunks[Self.chunk(page)][Self.row(page) + 2 + ofDay / 32] &= ~(1 << UInt32(ofDay % 32))
             counts.remove(minute)
         }
     }
@@ -162,9 +169,9 @@ struct MinuteLedger {
         guard oldest > self.oldest else { return }
         self.oldest = oldest
         for (device, number) in devices {
-            let gone = pages[number].filter { touched[Int($0.number)] < oldest }
+            let gone = pages[number].filter { lastSegment(of: $0.number) < oldest }
             guard !gone.isEmpty else { continue }
-            pages[number] = pages[number].filter { touched[Int($0.number)] >= oldest }
+            pages[number] = pages[number].filter { lastSegment(of: $0.number) >= oldest }
             for page in gone { release(page.number) }
             guard pages[number].isEmpty else { continue }
             devices[device] = nil
@@ -209,20 +216,20 @@ struct MinuteLedger {
     /// An empty page.
     private mutating func newPage() -> UInt32 {
         if let free = freePages.popLast() { return free }
-        if touched.count % Self.pagesPerChunk == 0 {
-            chunks.append([UInt32](repeating: 0, count: Self.pagesPerChunk * Self.wordsPerPage))
+        if pageCount % Self.pagesPerChunk == 0 {
+            chunks.append([UInt32](repeating: 0, count: Self.pagesPerChunk * Self.wordsPerRow))
         }
-        touched.append(0)
-        latestDelta.append(.max)
-        return UInt32(touched.count - 1)
+        pageCount += 1
+        return UInt32(pageCount - 1)
     }
 
     private mutating func release(_ page: UInt32) {
-        let (chunk, first, _) = Self.place(page, 0)
-        for word in first..<(first + Self.wordsPerPage) { chunks[chunk][word] = 0 }
-        touched[Int(page)] = 0
+        let row = Self.row(page)
+        for word in row..<(row + Self.wordsPerRow) { chunks[Self.chunk(page)][word] = 0 }
         freePages.append(page)
     }
+
+    private func lastSegment(of page: UInt32) -> Int { Int(chunks[Self.chunk(page)][Self.row(page)]) }
 
     private func lowerBound(_ device: Int, _ wanted: UInt32) -> Int {
         var low = 0
@@ -234,17 +241,9 @@ struct MinuteLedger {
         return low
     }
 
-    private mutating func set(_ page: UInt32, _ minute: UInt16) -> Bool {
-        let (chunk, word, mask) = Self.place(page, minute)
-        guard chunks[chunk][word] & mask == 0 else { return false }
-        chunks[chunk][word] |= mask
-        return true
-    }
+    private static func chunk(_ page: UInt32) -> Int { Int(page) / pagesPerChunk }
 
-    private static func place(_ page: UInt32, _ minute: UInt16) -> (chunk: Int, word: Int, mask: UInt32) {
-        let word = Int(page) % pagesPerChunk * wordsPerPage + Int(minute) / 32
-        return (Int(page) / pagesPerChunk, word, 1 << UInt32(minute % 32))
-    }
+    private static func row(_ page: UInt32) -> Int { Int(page) % pagesPerChunk * wordsPerRow }
 }
 
 // What those need who only look: see Devices/MinuteLedger+Devices.swift.
@@ -262,10 +261,10 @@ extension MinuteLedger {
         of number: Int
     ) -> some BidirectionalCollection<(day: Int64, channel: Int, words: ArraySlice<UInt32>)> {
         pages[number].lazy.map { [chunks] page in
-            let (chunk, first, _) = Self.place(page.number, 0)
+            let first = Self.row(page.number) + 2
             return (
                 Int64(page.dayAndChannel >> 2), Int(page.dayAndChannel & 3),
-                chunks[chunk][first..<(first + Self.wordsPerPage)]
+                chunks[Self.chunk(page.number)][first..<(first + Self.wordsPerPage)]
             )
         }
     }
