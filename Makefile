@@ -8,10 +8,10 @@ SEED = $(shell date +%s)000000
 PARTS =
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test simulate powercut fuzz tsan bench bench-smoke build check-proxies format clean-local
+.PHONY: help run demo test check-prometheus check-proxies simulate powercut fuzz tsan bench bench-smoke build format clean-local
 
 help: ## list these targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 run: ## build and start receiver, loader and a private PostgreSQL, until Ctrl-C
 	@ops/dev/run.sh
@@ -21,6 +21,10 @@ demo: ## the same on a fresh spool and database, checked and taken down at the e
 
 test: ## lint, build and test; make test ARGS='--filter SpoolTests' runs some tests
 	@ops/dev/test.sh $(ARGS)
+
+check-prometheus: ## check /metrics, alerts and dashboard with promtool
+	@ops/dev/packages.sh
+	@ops/prometheus/test.sh
 
 simulate: ## the spool's life on a failing disk: make simulate SEEDS=1..100000, or one seed that failed
 	@ops/dev/packages.sh

@@ -18,6 +18,9 @@ final class DrainSession {
     private var front: Front?
     private var markedFront: Front?
     private var isContiguous = true
+    /// Whether this pass met nothing that it could not deal with, and when the mark last said so.
+    private var isClean = true
+    private var drainMarked: ContinuousClock.Instant?
 
     private struct Front: Equatable {
         let segment: Int
@@ -27,6 +30,8 @@ final class DrainSession {
 
     /// Progress is read again now and then, in case somebody restored the database under a living connection.
     private static let progressAge = Duration.seconds(60)
+    /// The mark of a pass without a problem is written at most this often.
+    private static let drainMarkAge = Duration.seconds(10)
     /// Loaded segments are looked through for expired ones at most this often.
     private static let pruningAge = Duration.seconds(60)
 
@@ -59,6 +64,7 @@ final class DrainSession {
         // The listing comes before any segment is opened: what has a successor here was left before it is read.
         let segments = try directory.segments()
         isContiguous = true
+        isClean = true
         defer { writeMark() }
         for segment in segments {
             if context.interruption.isRequested { return }
@@ -74,9 +80,11 @@ final class DrainSession {
                 // One file's trouble is no reason to leave the others.
                 context.report.problem(error.description)
                 isContiguous = false
+                isClean = false
             }
         }
         try prune()
+        if isClean, !context.interruption.isRequested { writeDrainMark() }
     }
 
     private func prune() throws {
@@ -98,6 +106,7 @@ final class DrainSession {
                 metadata: ["bytes": "\(result.bytes)", "oldest": "\(SpoolPosition.digits(result.segments[0]))"])
         } catch let error as SpoolError {
             context.report.problem(error.description)
+            isClean = false
         }
     }
 
@@ -171,6 +180,17 @@ final class DrainSession {
         do {
             try directory.write(LoadMark(segment: front.segment, bytes: front.bytes, records: front.records))
             markedFront = front
+        } catch {
+            context.logger.warning("\(error)")
+        }
+    }
+
+    /// As `writeMark`; also when there was nothing to load.
+    private func writeDrainMark() {
+        if let drainMarked, ContinuousClock.now - drainMarked < Self.drainMarkAge { return }
+        do {
+            try directory.write(DrainMark())
+            drainMarked = .now
         } catch {
             context.logger.warning("\(error)")
         }

@@ -43,6 +43,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     private let limits: Limits
     private let connections: Connections
+    private let metrics: Metrics
     private var place: Connections.Place?
     private var state = State.open
     /// Requests that were read and not answered yet.
@@ -50,9 +51,10 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private var deadline = NIODeadline.distantFuture
     private var timer: Scheduled<Void>?
 
-    init(limits: Limits, connections: Connections) {
+    init(limits: Limits, connections: Connections, metrics: Metrics) {
         self.limits = limits
         self.connections = connections
+        self.metrics = metrics
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -184,6 +186,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// Answers in place of the routes, and closes.
     private func answer(_ rejection: Rejection, _ context: ChannelHandlerContext) {
+        metrics.refused(rejection)
         let response = rejection.response
         let body = ByteBuffer(string: rejection.json)
         var fields = response.headers

@@ -14,6 +14,7 @@ struct IngestHandler: Sendable {
     let logger: Logger
     let refusals: RepeatedMessage
     let strangers: RepeatedMessage
+    let metrics: Metrics
     /// The wall clock, Unix milliseconds.
     let now: @Sendable () -> Int64
 
@@ -63,6 +64,7 @@ struct IngestHandler: Sendable {
         }
         let seconds = started.duration(to: .now).inSeconds
         log(batch, acknowledgement, seconds)
+        metrics.acknowledged(batch, acknowledgement, receivedAt: receivedAt, seconds: seconds)
         return answer(batch, acknowledgement, seconds, isLenient: isLenient)
     }
 

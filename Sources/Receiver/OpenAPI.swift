@@ -59,11 +59,13 @@ enum OpenAPI {
         "period":{"const":"24h"},"total_logs":{"type":"integer"},"from_queue":{"type":"integer"},
         "devices":{"type":"integer"},"last_insert":{"type":["string","null"]}}},
         "SpoolStatistics":{"type":"object",
-        "required":["spool","backlog","loaded_segments","disk_available_bytes","last_load","devices","ledger_bytes","failure"],
+        "required":["spool","backlog","pending_segments","loaded_segments","bytes","dead_letter_bytes",
+        "disk_available_bytes","last_load","last_drain","devices","ledger_bytes","failure"],
         "properties":{"spool":{"type":"string"},"backlog":{"type":"object","properties":{"segments":{"type":"integer"},
         "bytes":{"type":"integer"},"records":{"type":"integer"},"oldest_age_seconds":{"type":["number","null"]}}},
-        "loaded_segments":{"type":"integer"},"disk_available_bytes":{"type":"integer"},
-        "last_load":{"type":["string","null"]},"devices":{"type":"integer"},"ledger_bytes":{"type":"integer"},
+        "pending_segments":{"type":"integer"},"loaded_segments":{"type":"integer"},"bytes":{"type":"integer"},
+        "dead_letter_bytes":{"type":"integer"},"disk_available_bytes":{"type":"integer"},
+        "last_load":{"type":["string","null"]},"last_drain":{"type":["string","null"]},"devices":{"type":"integer"},"ledger_bytes":{"type":"integer"},
         "failure":{"type":["string","null"]}}}}}}
         """#
 }

@@ -9,6 +9,12 @@ struct Readiness: Sendable {
     let groupCommit: GroupCommit
 
     func respond() async throws -> Response {
+        try await check()
+        return .json("{\"status\":\"ready\"}")
+    }
+
+    /// Throws what stands in the way.
+    func check() async throws(Rejection) {
         guard authentication.isConfigured else {
             throw Rejection(.serviceUnavailable, "INGEST_API_KEY is not configured")
         }
@@ -24,6 +30,5 @@ struct Readiness: Sendable {
                 throw Rejection(error)
             }
         }
-        return .json("{\"status\":\"ready\"}")
     }
 }

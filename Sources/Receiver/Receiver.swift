@@ -24,12 +24,15 @@ struct Receiver {
         limits.segmentAge = settings.duration(.segmentSeconds)
         limits.reserveBytes = settings.integer(.reserveBytes)
         limits.spoolBytes = settings.integer(.spoolBytes) == 0 ? nil : settings.integer(.spoolBytes)
-        let holdings = SpoolHoldings(records: recovery.records)
+        let holdings = SpoolHoldings(
+            records: recovery.records, ledgerBytes: recovery.ledger.approximateBytes,
+            devices: recovery.ledger.deviceCount)
+        let metrics = Metrics()
         let groupCommit = GroupCommit(
             ledger: recovery.ledger,
             writer: SpoolWriter(
                 directory: directory, newest: recovery.newest, newestRecords: recovery.records[recovery.newest] ?? 0,
-                limits: limits),
+                limits: limits, observer: metrics.committed),
             ledgerBytes: settings.integer(.ledgerBytes), holdings: holdings,
             patience: settings.duration(.commitSeconds), logger: logger)
         let authentication = Authentication(keys: secrets.ingestKeys)
@@ -39,6 +42,11 @@ struct Receiver {
         self.logger = logger
         certificate = secrets.certificate
         let table = try TableName(settings.required(.table))
+        let spoolStatistics = SpoolStatisticsSource(
+            directory: directory, holdings: holdings, now: Self.unixMilliseconds)
+        let readiness = Readiness(
+            authentication: authentication, room: SpoolRoom(directory: directory, limits: limits),
+            holdings: holdings, groupCommit: groupCommit)
         routes = Routes(
             ingest: IngestHandler(
                 authentication: authentication,
@@ -47,21 +55,22 @@ struct Receiver {
                         limitRequests: settings.integer(.inFlightRequests),
                         limitBytes: settings.integer(.inFlightBytes))),
                 decoders: DecoderPool(), groupCommit: groupCommit, logger: logger,
-                refusals: RepeatedMessage(logger), strangers: RepeatedMessage(logger), now: Self.unixMilliseconds),
+                refusals: RepeatedMessage(logger), strangers: RepeatedMessage(logger), metrics: metrics,
+                now: Self.unixMilliseconds),
             queueStatistics: QueueStatisticsSource(
                 url: settings.text(.databaseURL) ?? "", table: table, logger: logger),
-            spoolStatistics: SpoolStatisticsSource(
-                directory: directory, holdings: holdings, now: Self.unixMilliseconds),
+            spoolStatistics: spoolStatistics,
             devices: DeviceSource(
                 groupCommit: groupCommit,
                 powers: PowerSource(url: settings.text(.databaseURL) ?? "", table: table, logger: logger),
                 silentAfterSeconds: settings.integer(.silentSeconds), now: Self.unixMilliseconds),
-            readiness: Readiness(
-                authentication: authentication, room: SpoolRoom(directory: directory, limits: limits),
-                holdings: holdings, groupCommit: groupCommit),
+            readiness: readiness,
             readAccess: ReadAccess(keys: secrets.readKeys, strangers: RepeatedMessage(logger)),
             statisticsAreLocked: settings.text(.statsAccess) == "key",
-            unreadable: RepeatedMessage(logger))
+            unreadable: RepeatedMessage(logger), metrics: metrics,
+            metricsPage: MetricsPage(
+                metrics: metrics, holdings: holdings, groupCommit: groupCommit, limits: limits,
+                ledgerLimitBytes: settings.integer(.ledgerBytes), spool: spoolStatistics, readiness: readiness))
     }
 
     /// The HTTP server around the routes.
@@ -74,7 +83,9 @@ struct Receiver {
             responder: routes,
             server: server(
                 .init(
-                    additionalChannelHandlers: [ConnectionGuard(limits: limits, connections: connections)],
+                    additionalChannelHandlers: [
+                        ConnectionGuard(limits: limits, connections: connections, metrics: routes.metrics)
+                    ],
                     idleTimeout: .seconds(Int64(settings.integer(.idleSeconds)))),
                 handshake: limits.head),
             configuration: ApplicationConfiguration(

@@ -16,20 +16,38 @@ struct Rejection: Error {
     var allow: String?
     /// The challenge of a 401 that a browser answers by asking its user.
     var authenticate: String?
+    /// What a batch or a connection was refused for; nil for an answer that refuses neither.
+    var reason: Reason?
+
+    /// The reasons that refusals are counted by.
+    enum Reason: String, CaseIterable, Sendable {
+        case unauthorized, misconfigured, method, encoding, malformed, incomplete, invalid, timeout, busy, connections
+        case tooLarge = "too_large"
+        case spoolFull = "spool_full"
+        case spoolFailing = "spool_failing"
+        case diskStalled = "disk_stalled"
+        case ledgerFull = "ledger_full"
+        case stopping
+    }
 
     /// A body's problems are listed up to this many; the rest is in the same message or the next.
     static let maximumProblems = 100
 
-    static let unauthorized = Rejection(.unauthorized, "Unauthorized")
-    static let misconfigured = Rejection(.internalServerError, "Server configuration error")
-    static let tooLarge = Rejection(.contentTooLarge, "Body too large (max 16 MiB); send fewer messages in a batch")
-    static let stalled = Rejection(.requestTimeout, "The request stalled; send it again")
-    static let encoding = Rejection(.unsupportedMediaType, "Content-Encoding is not supported; send plain JSON")
-    static let malformed = Rejection(.badRequest, "Not a valid HTTP request, or it ended early")
-    static let incomplete = Rejection(.badRequest, "The body ended early")
-    static let busy = Rejection(.serviceUnavailable, "Too much in flight; try again", retryAfterSeconds: 1)
+    static let unauthorized = Rejection(.unauthorized, "Unauthorized", for: .unauthorized)
+    static let misconfigured = Rejection(
+        .internalServerError, "Server configuration error", for: .misconfigured)
+    static let tooLarge = Rejection(
+        .contentTooLarge, "Body too large (max 16 MiB); send fewer messages in a batch", for: .tooLarge)
+    static let stalled = Rejection(.requestTimeout, "The request stalled; send it again", for: .timeout)
+    static let encoding = Rejection(
+        .unsupportedMediaType, "Content-Encoding is not supported; send plain JSON", for: .encoding)
+    static let malformed = Rejection(
+        .badRequest, "Not a valid HTTP request, or it ended early", for: .malformed)
+    static let incomplete = Rejection(.badRequest, "The body ended early", for: .incomplete)
+    static let busy = Rejection(
+        .serviceUnavailable, "Too much in flight; try again", retryAfterSeconds: 1, for: .busy)
     static let tooManyConnections = Rejection(
-        .serviceUnavailable, "Too many connections; try again", retryAfterSeconds: 1)
+        .serviceUnavailable, "Too many connections; try again", retryAfterSeconds: 1, for: .connections)
     static let notFound = Rejection(.notFound, "Not Found")
     static let databaseUnavailable = Rejection(.serviceUnavailable, "Database unavailable", retryAfterSeconds: 5)
 
@@ -37,21 +55,25 @@ struct Rejection: Error {
     static let spoolSilent = Rejection(
         .serviceUnavailable, "Spool's disk does not answer; try again", retryAfterSeconds: 5)
 
-    init(_ status: HTTPResponse.Status, _ sentence: String, retryAfterSeconds: Int? = nil) {
+    init(
+        _ status: HTTPResponse.Status, _ sentence: String, retryAfterSeconds: Int? = nil, for reason: Reason? = nil
+    ) {
         self.status = status
         self.detail = .sentence(sentence)
         self.retryAfterSeconds = retryAfterSeconds
+        self.reason = reason
     }
 
     /// 422 with everything that is wrong.
     init(_ problems: [Problem]) {
         status = .unprocessableContent
         detail = .problems(problems)
+        reason = .invalid
     }
 
     /// 405, naming what is allowed.
-    init(allowing methods: [HTTPRequest.Method]) {
-        self.init(.methodNotAllowed, "Method Not Allowed")
+    init(allowing methods: [HTTPRequest.Method], for reason: Reason? = nil) {
+        self.init(.methodNotAllowed, "Method Not Allowed", for: reason)
         allow = methods.map(\.rawValue).sorted().joined(separator: ", ")
     }
 
@@ -59,15 +81,19 @@ struct Rejection: Error {
     init(_ failure: GroupCommit.Failure) {
         switch failure {
         case .spool(.full), .spool(.overLimit):
-            self.init(.serviceUnavailable, "Spool full; try again", retryAfterSeconds: 30)
-        case .spool: self.init(.serviceUnavailable, "Spool cannot be written; try again", retryAfterSeconds: 5)
-        case .ledgerFull: self.init(.serviceUnavailable, "Ledger full; try again", retryAfterSeconds: 30)
+            self.init(.serviceUnavailable, "Spool full; try again", retryAfterSeconds: 30, for: .spoolFull)
+        case .spool:
+            self.init(
+                .serviceUnavailable, "Spool cannot be written; try again", retryAfterSeconds: 5, for: .spoolFailing)
+        case .ledgerFull:
+            self.init(.serviceUnavailable, "Ledger full; try again", retryAfterSeconds: 30, for: .ledgerFull)
         case .stalled:
             self.init(
                 .serviceUnavailable,
                 "Spool's disk does not answer; send it again, what became durable is a duplicate then",
-                retryAfterSeconds: 5)
-        case .stopping: self.init(.serviceUnavailable, "Stopping; try again", retryAfterSeconds: 2)
+                retryAfterSeconds: 5, for: .diskStalled)
+        case .stopping:
+            self.init(.serviceUnavailable, "Stopping; try again", retryAfterSeconds: 2, for: .stopping)
         }
     }
 

@@ -25,17 +25,18 @@ struct Routes: HTTPResponder {
     /// Whether statistics need what devices need.
     let statisticsAreLocked: Bool
     let unreadable: RepeatedMessage
+    let metrics: Metrics
+    let metricsPage: MetricsPage
 
     func respond(to request: Request, context: ConnectionContext) async throws -> Response {
         do {
             switch (request.uri.path, request.method) {
-            case ("/api/ingest/batch", .post): return try await ingest.respond(to: request, channel: context.channel)
-            case ("/api/ingest/batch", _): throw Rejection(allowing: [.post])
+            case ("/api/ingest/batch", _): return try await batch(request, context)
             case (let path, .get), (let path, .head):
                 if isGuarded(path) { try readAccess.admit(request.head, from: context.channel) }
                 return try await page(path)
             case ("/api/stats/queue", _), ("/api/stats/spool", _), ("/healthz", _), ("/readyz", _),
-                ("/openapi.json", _):
+                ("/metrics", _), ("/openapi.json", _):
                 throw Rejection(allowing: [.get, .head])
             default: throw Rejection.notFound
             }
@@ -52,8 +53,23 @@ struct Routes: HTTPResponder {
     /// Whether the path tells of devices or of the operation, so that not everybody may read it.
     private func isGuarded(_ path: String) -> Bool {
         switch path {
+        case "/metrics": true
         case "/api/stats/queue", "/api/stats/spool": statisticsAreLocked
         default: false
+        }
+    }
+
+    private func batch(_ request: Request, _ context: ConnectionContext) async throws -> Response {
+        do {
+            guard request.method == .post else { throw Rejection(allowing: [.post], for: .method) }
+            do {
+                return try await ingest.respond(to: request, channel: context.channel)
+            } catch is CancellationError {
+                throw Rejection.busy
+            }
+        } catch let rejection as Rejection {
+            metrics.refused(rejection)
+            throw rejection
         }
     }
 
@@ -63,6 +79,7 @@ struct Routes: HTTPResponder {
         case "/api/stats/spool": .json(try await spoolStatistics.json())
         case "/healthz": .json("{\"status\":\"ok\"}")
         case "/readyz": try await readiness.respond()
+        case "/metrics": .text(await metricsPage.text(), type: PrometheusText.contentType)
         case "/openapi.json": .json(OpenAPI.document)
         default: throw Rejection.notFound
         }

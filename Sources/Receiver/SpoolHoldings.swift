@@ -13,8 +13,8 @@ final class SpoolHoldings: Sendable {
 
     private let state: Mutex<State>
 
-    init(records: [Int: Int]) {
-        state = Mutex(State(records: records))
+    init(records: [Int: Int], ledgerBytes: Int = 0, devices: Int = 0) {
+        state = Mutex(State(records: records, ledgerBytes: ledgerBytes, devices: devices))
     }
 
     var current: State { state.withLock { $0 } }

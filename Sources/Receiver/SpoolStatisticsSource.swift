@@ -1,7 +1,8 @@
 import FoundationEssentials
 import Spool
+import SystemPackage
 
-/// `GET /api/stats/spool`: what waits for the loader, from the spool alone, so that it answers with the database away.
+/// What waits for the loader, from the spool alone, so that it answers with the database away.
 ///
 /// An actor on a queue of its own, since it reads files.
 actor SpoolStatisticsSource {
@@ -12,89 +13,43 @@ actor SpoolStatisticsSource {
     private let holdings: SpoolHoldings
     private let now: @Sendable () -> Int64
 
-    private struct Statistics: Encodable {
-        struct Backlog: Encodable {
-            /// Segments, bytes and records that are not loaded.
-            var segments = 0
-            var bytes = 0
-            var records = 0
-            /// Age of the oldest of them in seconds, null when there is none.
-            var oldestAgeSeconds: Double?
-
-            private enum CodingKeys: String, CodingKey {
-                case segments, bytes, records
-                case oldestAgeSeconds = "oldest_age_seconds"
-            }
-
-            func encode(to encoder: any Encoder) throws {
-                var container = encoder.container(keyedBy: CodingKeys.self)
-                try container.encode(segments, forKey: .segments)
-                try container.encode(bytes, forKey: .bytes)
-                try container.encode(records, forKey: .records)
-                try container.encode(oldestAgeSeconds, forKey: .oldestAgeSeconds)
-            }
-        }
-
-        var spool: String
-        var backlog = Backlog()
-        var loadedSegments = 0
-        var diskAvailableBytes: Int
-        var lastLoad: String?
-        var devices: Int
-        var ledgerBytes: Int
-        var failure: String?
-
-        private enum CodingKeys: String, CodingKey {
-            case spool, backlog, devices, failure
-            case loadedSegments = "loaded_segments"
-            case diskAvailableBytes = "disk_available_bytes"
-            case lastLoad = "last_load"
-            case ledgerBytes = "ledger_bytes"
-        }
-
-        func encode(to encoder: any Encoder) throws {
-            var container = encoder.container(keyedBy: CodingKeys.self)
-            try container.encode(spool, forKey: .spool)
-            try container.encode(backlog, forKey: .backlog)
-            try container.encode(loadedSegments, forKey: .loadedSegments)
-            try container.encode(diskAvailableBytes, forKey: .diskAvailableBytes)
-            try container.encode(lastLoad, forKey: .lastLoad)
-            try container.encode(devices, forKey: .devices)
-            try container.encode(ledgerBytes, forKey: .ledgerBytes)
-            try container.encode(failure, forKey: .failure)
-        }
-    }
-
     init(directory: SpoolDirectory, holdings: SpoolHoldings, now: @escaping @Sendable () -> Int64) {
         self.directory = directory
         self.holdings = holdings
         self.now = now
     }
 
+    /// `GET /api/stats/spool`.
     func json() throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return String(decoding: try encoder.encode(statistics()), as: UTF8.self)
     }
 
-    private func statistics() throws(SpoolError) -> Statistics {
+    func statistics() throws(SpoolError) -> SpoolStatistics {
         let held = holdings.current
         let mark = directory.loadMark()
-        var result = Statistics(
+        let drainMark = directory.drainMark()
+        var result = SpoolStatistics(
             spool: directory.identity, diskAvailableBytes: try directory.availableBytes(), lastLoad: mark?.loadedAt,
-            devices: held.devices, ledgerBytes: held.ledgerBytes, failure: held.failure)
+            lastDrain: drainMark?.drainedAt, lastLoadAt: mark?.loadedAtMilliseconds,
+            lastDrainAt: drainMark?.drainedAtMilliseconds, devices: held.devices, ledgerBytes: held.ledgerBytes,
+            failure: held.failure)
+        result.deadLetterBytes = try deadLetterBytes()
         var oldest: Int64?
         for segment in try directory.segments() {
+            // The loader may move or remove a segment at any moment; then it is no backlog either.
+            guard let file = try? directory.disk.open(segment.path), let size = try? file.size() else { continue }
+            result.bytes += size
             guard !segment.isLoaded else {
                 result.loadedSegments += 1
                 continue
             }
+            result.pendingSegments += 1
             if let mark, segment.number < mark.segment { continue }
             let loaded = segment.number == mark?.segment ? mark : nil
             let left = max(0, held.records[segment.number, default: 0] - (loaded?.records ?? 0))
             guard left > 0 else { continue }
-            // The loader may move the segment away at any moment; then it is no backlog either.
-            guard let file = try? directory.disk.open(segment.path) else { continue }
             let reader = try SegmentReader(file, path: segment.path, from: loaded?.bytes ?? 0)
             result.backlog.segments += 1
             result.backlog.records += left
@@ -103,6 +58,20 @@ actor SpoolStatisticsSource {
         }
         if let oldest { result.backlog.oldestAgeSeconds = max(0, Double(now() - oldest) / 1000) }
         return result
+    }
+
+    private func deadLetterBytes() throws(SpoolError) -> Int {
+        do throws(Errno) {
+            var bytes = 0
+            for name in try directory.disk.names(in: directory.rejected) where name.hasSuffix(".ndjson") {
+                bytes += (try? directory.disk.open(directory.rejected.appending(name)).size()) ?? 0
+            }
+            return bytes
+        } catch .noSuchFileOrDirectory {
+            return 0
+        } catch {
+            throw .disk("list", directory.rejected, error)
+        }
     }
 
     private static func firstReceipt(_ reader: SegmentReader) throws(SpoolError) -> Int64? {

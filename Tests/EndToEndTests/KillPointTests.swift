@@ -124,7 +124,7 @@ struct KillPointTests {
     /// Those that the loader opens.
     private var loaderPaths: [String] {
         let segments = (1...2).map { String(format: "/pending/%08d.spool", $0) }
-        return spoolPaths + (segments + ["/loaded.json.new"]).map { rig.spool + $0 }
+        return spoolPaths + (segments + ["/loaded.json.new", "/drained.json.new"]).map { rig.spool + $0 }
     }
 }
 

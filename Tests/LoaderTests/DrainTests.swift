@@ -29,6 +29,32 @@ struct DrainTests {
         #expect(fixture.directory.loadMark()?.segment == 1)
     }
 
+    @Test func aDrainWithNothingToLoadHasSucceededToo() throws {
+        let fixture = try Fixture()
+        #expect(fixture.directory.drainMark() == nil)
+        _ = try fixture.drain()
+        let first = try #require(fixture.directory.drainMark()?.drainedAtMilliseconds)
+        #expect(fixture.directory.loadMark() == nil)
+        try fixture.append(Fixture.batch(minutes: 0..<1))
+        _ = try fixture.drain()
+        #expect(try #require(fixture.directory.drainMark()?.drainedAtMilliseconds) > first)
+    }
+
+    @Test func aDrainThatLeavesASegmentOutHasNotSucceeded() throws {
+        let fixture = try Fixture()
+        try fixture.append(Fixture.batch(minutes: 0..<1))
+        fixture.seal()
+        let whole = try fixture.bytes(1)
+        let header = String(decoding: whole, as: UTF8.self).replacing(
+            fixture.directory.identity, with: SpoolDirectory.noIdentity)
+        try fixture.overwrite(1, header.utf8)
+        #expect(try fixture.drain().problems == 1)
+        #expect(fixture.directory.drainMark() == nil)
+        try fixture.overwrite(1, whole)
+        #expect(try fixture.drain().inserted == 1)
+        #expect(fixture.directory.drainMark() != nil)
+    }
+
     /// Invariant 8, and the order in which records win.
     @Test(arguments: [1, 2, 7, 50_000])
     func theFirstRecordOfAMinuteWins(statementRows: Int) throws {

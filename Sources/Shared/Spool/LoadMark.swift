@@ -14,6 +14,9 @@ public struct LoadMark: Codable, Sendable, Equatable {
     /// When it was written, ISO 8601 in UTC.
     public let loadedAt: String
 
+    /// As `loadedAt`, Unix milliseconds.
+    public var loadedAtMilliseconds: Int64? { SegmentFormat.unixMilliseconds(loadedAt) }
+
     private enum CodingKeys: String, CodingKey {
         case segment, bytes, records
         case loadedAt = "loaded_at"

@@ -122,9 +122,5 @@ extension SegmentReader {
 
 extension SegmentHeader {
     /// `created` in Unix milliseconds, nil when it is no time.
-    var createdAt: Int64? {
-        let style = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
-        guard let date = try? Date(created, strategy: style) else { return nil }
-        return Int64((date.timeIntervalSince1970 * 1000).rounded())
-    }
+    var createdAt: Int64? { SegmentFormat.unixMilliseconds(created) }
 }

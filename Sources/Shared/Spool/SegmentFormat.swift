@@ -138,6 +138,13 @@ enum SegmentFormat {
         Date.now.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
     }
 
+    /// A timestamp in Unix milliseconds, nil when it is none.
+    static func unixMilliseconds(_ timestamp: String) -> Int64? {
+        let style = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
+        guard let date = try? Date(timestamp, strategy: style) else { return nil }
+        return Int64((date.timeIntervalSince1970 * 1000).rounded())
+    }
+
     private static func hexDigit(_ value: UInt32) -> UInt8 {
         UInt8(truncatingIfNeeded: value < 10 ? 0x30 + value : 0x61 + value - 10)
     }

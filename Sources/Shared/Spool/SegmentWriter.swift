@@ -25,6 +25,8 @@ public final class SegmentWriter {
     public private(set) var bytes = 0
     /// Records that are durable.
     public private(set) var records = 0
+    /// How long the last synchronization took.
+    private(set) var synchronizing = Duration.zero
 
     /// When it was created, as its header says.
     let created = SegmentFormat.timestamp()
@@ -97,6 +99,8 @@ public final class SegmentWriter {
     }
 
     private func synchronize() throws(SpoolError) {
+        let started = ContinuousClock.now
+        defer { synchronizing = started.duration(to: .now) }
         try Spool.disk("synchronize", path) { () throws(Errno) in try file.synchronize() }
     }
 

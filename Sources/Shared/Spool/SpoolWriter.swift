@@ -13,6 +13,11 @@ public final class SpoolWriter {
 
         public init() {}
 
+        /// Bytes that may still be taken.
+        public func room(availableBytes: Int, heldBytes: Int) -> Int {
+            max(0, min(availableBytes - reserveBytes, (spoolBytes ?? .max) - heldBytes))
+        }
+
         /// Whether the spool can go on taking for a while: there is room for one more segment, or for an eighth of what
         /// it may hold if that is less. Who sends is told before the spool is full.
         public func leaveMargin(availableBytes: Int, heldBytes: Int) -> Bool {
@@ -34,6 +39,9 @@ public final class SpoolWriter {
     public let directory: SpoolDirectory
     private let limits: Limits
     private let clock: any Clock<Duration>
+    /// Told of each group that became durable: how many records, and how long fdatasync(2) took.
+    public typealias Observer = @Sendable (_ records: Int, _ synchronizing: Duration) -> Void
+    private let observer: Observer
     /// The last segment that is known to be durable, which the next one names as its predecessor.
     private var predecessor: SegmentHeader.Predecessor?
     private var opened: @Sendable () -> Duration = { .zero }
@@ -50,13 +58,14 @@ public final class SpoolWriter {
     ///   - newestRecords: records of that segment that are durable.
     public init(
         directory: SpoolDirectory, newest: Int, newestRecords: Int = 0, limits: Limits = Limits(),
-        clock: any Clock<Duration> = ContinuousClock()
+        clock: any Clock<Duration> = ContinuousClock(), observer: @escaping Observer = { _, _ in }
     ) {
         self.directory = directory
         self.newest = newest
         predecessor = newest == 0 ? nil : SegmentHeader.Predecessor(segment: newest, records: newestRecords)
         self.limits = limits
         self.clock = clock
+        self.observer = observer
     }
 
     /// Makes the records durable, all of them together.
@@ -71,6 +80,7 @@ public final class SpoolWriter {
         do throws(SpoolError) {
             let before = open.bytes
             let first = try open.append(group)
+            observer(group.count, open.synchronizing)
             heldBytes += open.bytes - before
             return group.indices.map { SpoolPosition(segment: open.number, sequence: first + $0) }
         } catch {

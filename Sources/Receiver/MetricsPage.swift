@@ -1,0 +1,124 @@
+import Settings
+import Spool
+
+/// `GET /metrics`: what is known at the moment, for Prometheus; docs/MONITORING.md explains each family.
+///
+/// It asks neither the database nor, for longer than a moment, the disk: what cannot be told is left out, and
+/// `shelly_spool_readable` says so.
+struct MetricsPage: Sendable {
+    private static let patience = Duration.seconds(3)
+
+    private let metrics: Metrics
+    private let holdings: SpoolHoldings
+    private let groupCommit: GroupCommit
+    private let limits: SpoolWriter.Limits
+    private let ledgerLimitBytes: Int
+    private let spool: PatientLook<SpoolStatistics>
+    private let readiness: PatientLook<Bool>
+
+    init(
+        metrics: Metrics, holdings: SpoolHoldings, groupCommit: GroupCommit, limits: SpoolWriter.Limits,
+        ledgerLimitBytes: Int, spool: SpoolStatisticsSource, readiness: Readiness
+    ) {
+        self.metrics = metrics
+        self.holdings = holdings
+        self.groupCommit = groupCommit
+        self.limits = limits
+        self.ledgerLimitBytes = ledgerLimitBytes
+        self.spool = PatientLook(patience: Self.patience) { try? await spool.statistics() }
+        self.readiness = PatientLook(patience: Self.patience) { (try? await readiness.check()) != nil }
+    }
+
+    func text() async -> String {
+        async let ready = readiness.value()
+        let statistics = await spool.value()
+        let isReady = await ready ?? false
+        var page = PrometheusText()
+        page.gauge("shelly_build_info", "Always 1; the receiver's version.", 1, [("version", Version.text)])
+        page.gauge("shelly_ready", "Whether a batch would be taken now and for a while, as /readyz says.", isReady)
+        page.append(metrics.snapshot())
+        append(holdings.current, to: &page)
+        page.gauge("shelly_spool_readable", "Whether the spool's directory could be looked through.", statistics != nil)
+        if let statistics { append(statistics, to: &page) }
+        if let process = ProcessFigures.read() { page.append(process) }
+        return page.text
+    }
+
+    private func append(_ held: SpoolHoldings.State, to page: inout PrometheusText) {
+        page.gauge("shelly_devices", "Devices whose minutes the ledger knows.", held.devices)
+        page.gauge("shelly_ledger_bytes", "Memory of the ledger of minute keys.", held.ledgerBytes)
+        page.gauge("shelly_ledger_limit_bytes", "Memory above which batches are refused.", ledgerLimitBytes)
+        page.gauge(
+            "shelly_spool_writable", "Whether the last attempt to write to the spool succeeded, in time.",
+            held.failure == nil && !groupCommit.isStalled)
+    }
+
+    private func append(_ spool: SpoolStatistics, to page: inout PrometheusText) {
+        page.gauge(
+            "shelly_spool_segments", "Segments by the folder that they lie in.", by: "folder",
+            [("pending", spool.pendingSegments), ("loaded", spool.loadedSegments)])
+        page.gauge("shelly_spool_bytes", "Bytes of all segments.", spool.bytes)
+        page.gauge(
+            "shelly_spool_limit_bytes", "Bytes of all segments above which batches are refused, +Inf for no limit.",
+            limits.spoolBytes.map { Double($0) } ?? .infinity)
+        page.gauge(
+            "shelly_spool_reserve_bytes", "Free bytes of the disk below which batches are refused.", limits.reserveBytes
+        )
+        page.gauge(
+            "shelly_spool_disk_available_bytes", "Bytes that are free on the spool's disk.", spool.diskAvailableBytes)
+        page.gauge(
+            "shelly_spool_room_bytes", "Bytes that the spool may still take, by the disk's reserve and its own limit.",
+            limits.room(availableBytes: spool.diskAvailableBytes, heldBytes: spool.bytes))
+        page.gauge(
+            "shelly_spool_backlog_segments", "Segments with records that are not loaded.", spool.backlog.segments)
+        page.gauge("shelly_spool_backlog_bytes", "Bytes that are not loaded.", spool.backlog.bytes)
+        page.gauge("shelly_spool_backlog_records", "Records that are not loaded.", spool.backlog.records)
+        page.gauge(
+            "shelly_spool_oldest_unloaded_seconds", "Age of the oldest record that is not loaded, 0 when all are.",
+            spool.backlog.oldestAgeSeconds ?? 0)
+        page.gauge(
+            "shelly_dead_letter_bytes", "Bytes of what could not be loaded, in rejected/.", spool.deadLetterBytes)
+        page.timestamp(
+            "shelly_loader_last_load_timestamp_seconds", "When the loader last made progress, 0 for never.",
+            spool.lastLoadAt)
+        page.timestamp(
+            "shelly_loader_last_success_timestamp_seconds",
+            "When the loader last went through the whole spool without a problem, 0 for never.", spool.lastDrainAt)
+    }
+}
+
+extension PrometheusText {
+    fileprivate mutating func append(_ counted: Metrics.Snapshot) {
+        counter("shelly_batches_total", "Batches that were acknowledged.", counted.batches)
+        counter("shelly_messages_total", "Messages of these batches.", counted.messages)
+        counter(
+            "shelly_invalid_messages_total", "Messages among these that a lenient batch had set aside.",
+            counted.invalidMessages)
+        counter(
+            "shelly_readings_total", "Readings of these batches by what became of them.", by: "outcome",
+            [("inserted", counted.inserted), ("duplicate", counted.duplicates), ("error", counted.errors)])
+        counter(
+            "shelly_refusals_total", "Batches and connections that were refused, by reason.", by: "reason",
+            Rejection.Reason.allCases.map { ($0.rawValue, counted.refusals[$0, default: 0]) })
+        timestamp(
+            "shelly_last_batch_timestamp_seconds",
+            "When the last acknowledged batch came, 0 for none since the start.", counted.lastBatchAt)
+        histogram("shelly_ack_seconds", "Time from a batch's header to its acknowledgement.", counted.ack)
+        histogram("shelly_group_batches", "Batches that became durable together.", counted.group)
+        histogram("shelly_fdatasync_seconds", "Time of the fdatasync that made them durable.", counted.fdatasync)
+    }
+
+    fileprivate mutating func append(_ process: ProcessFigures) {
+        counter("process_cpu_seconds_total", "Processor time in user and system mode.", process.cpuSeconds)
+        gauge("process_resident_memory_bytes", "Memory that is resident.", process.residentMemoryBytes)
+        gauge("process_virtual_memory_bytes", "Memory that is mapped.", process.virtualMemoryBytes)
+        gauge("process_start_time_seconds", "When the process was started.", process.startTime)
+        gauge("process_open_fds", "Open files, sockets included.", process.openFiles)
+        gauge("process_max_fds", "Limit of open files.", process.maximumOpenFiles)
+    }
+
+    /// A point in time, from Unix milliseconds; 0 when there is none.
+    fileprivate mutating func timestamp(_ name: String, _ help: String, _ milliseconds: Int64?) {
+        gauge(name, help, Double(milliseconds ?? 0) / 1000)
+    }
+}

@@ -1,0 +1,75 @@
+/// What a spool holds and what waits in it, seen from the outside.
+struct SpoolStatistics: Sendable, Encodable {
+    struct Backlog: Sendable, Encodable {
+        /// Segments, bytes and records that are not loaded.
+        var segments = 0
+        var bytes = 0
+        var records = 0
+        /// Age of the oldest of them in seconds, nil when there is none.
+        var oldestAgeSeconds: Double?
+
+        private enum CodingKeys: String, CodingKey {
+            case segments, bytes, records
+            case oldestAgeSeconds = "oldest_age_seconds"
+        }
+
+        func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encode(segments, forKey: .segments)
+            try container.encode(bytes, forKey: .bytes)
+            try container.encode(records, forKey: .records)
+            try container.encode(oldestAgeSeconds, forKey: .oldestAgeSeconds)
+        }
+    }
+
+    /// The spool's identity.
+    let spool: String
+    var backlog = Backlog()
+    /// Segments in `pending/`, and those in `loaded/`.
+    var pendingSegments = 0
+    var loadedSegments = 0
+    /// Bytes of all segments.
+    var bytes = 0
+    /// Bytes of the dead letters in `rejected/`.
+    var deadLetterBytes = 0
+    var diskAvailableBytes: Int
+    /// When the loader last made progress, and when it last went through the whole spool without a problem; ISO 8601 in
+    /// UTC, nil when it never did.
+    var lastLoad: String?
+    var lastDrain: String?
+    /// The same in Unix milliseconds.
+    var lastLoadAt: Int64?
+    var lastDrainAt: Int64?
+    var devices: Int
+    var ledgerBytes: Int
+    /// Why the last attempt to write failed; nil when it succeeded.
+    var failure: String?
+
+    private enum CodingKeys: String, CodingKey {
+        case spool, backlog, bytes, devices, failure
+        case pendingSegments = "pending_segments"
+        case loadedSegments = "loaded_segments"
+        case deadLetterBytes = "dead_letter_bytes"
+        case diskAvailableBytes = "disk_available_bytes"
+        case lastLoad = "last_load"
+        case lastDrain = "last_drain"
+        case ledgerBytes = "ledger_bytes"
+    }
+
+    /// Every member each time, null where there is nothing to say.
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(spool, forKey: .spool)
+        try container.encode(backlog, forKey: .backlog)
+        try container.encode(pendingSegments, forKey: .pendingSegments)
+        try container.encode(loadedSegments, forKey: .loadedSegments)
+        try container.encode(bytes, forKey: .bytes)
+        try container.encode(deadLetterBytes, forKey: .deadLetterBytes)
+        try container.encode(diskAvailableBytes, forKey: .diskAvailableBytes)
+        try container.encode(lastLoad, forKey: .lastLoad)
+        try container.encode(lastDrain, forKey: .lastDrain)
+        try container.encode(devices, forKey: .devices)
+        try container.encode(ledgerBytes, forKey: .ledgerBytes)
+        try container.encode(failure, forKey: .failure)
+    }
+}
