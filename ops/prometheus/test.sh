@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# Checks what Prometheus and Grafana get: the endpoint of a real receiver, the alerts, the dashboard.
+#
+# The receiver is the one in SHELLY_BIN, or else the debug build. promtool is the PATH's, or else it is unpacked from
+# Debian's package `prometheus` into .local, so that no service is installed.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+main() {
+    find_promtool
+    work=$(mktemp -d)
+    trap 'stop_receiver; rm -rf "$work"' EXIT
+    trap 'exit 129' HUP
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+
+    echo "== Alerts"
+    "$promtool" check config --syntax-only ops/prometheus/prometheus.yml
+    "$promtool" check rules --lint-fatal ops/prometheus/rules.yml
+    "$promtool" test rules ops/prometheus/rules_test.yml
+
+    echo "== Endpoint"
+    start_receiver
+    post_some
+    expect 401 /metrics
+    expect 401 /metrics -H 'X-API-Key: ingest-key'
+    expect 200 /metrics -H 'Authorization: Bearer read-key' -D "$work/headers"
+    mv "$work/answer" "$work/metrics"
+    grep -qi '^content-type: text/plain; version=0.0.4; charset=utf-8' "$work/headers" || fail "the content type is wrong"
+    "$promtool" check metrics <"$work/metrics"
+    grep -qx 'shelly_batches_total 2' "$work/metrics" || fail "two batches were posted, the endpoint says otherwise"
+    grep -qx 'shelly_refusals_total{reason="unauthorized"} 1' "$work/metrics" || fail "the refusal is not counted"
+
+    echo "== Dashboard"
+    ops/prometheus/check.py "$work/metrics" "$work/dashboard.yml"
+    "$promtool" check rules --lint-fatal "$work/dashboard.yml"
+}
+
+find_promtool() {
+    promtool=$(command -v promtool || true)
+    [[ -z $promtool ]] || return 0
+    local directory=$PWD/.local/prometheus
+    promtool=$directory/usr/bin/promtool
+    [[ ! -x $promtool ]] || return 0
+    mkdir -p "$directory"
+    # Unpacked, not installed: the package's service would be started.
+    (
+        cd "$directory"
+        apt-get download -qq prometheus 2>/dev/null || { apt-get update -qq && apt-get download -qq prometheus; }
+    ) || fail "promtool is neither on the PATH nor to be had from Debian's package prometheus"
+    dpkg-deb --fsys-tarfile "$directory"/prometheus_*.deb | tar -x -C "$directory" ./usr/bin/promtool
+    rm "$directory"/prometheus_*.deb
+}
+
+start_receiver() {
+    local bin=${SHELLY_BIN:-}
+    [[ -n $bin ]] || bin=$(swift build --show-bin-path)
+    [[ -x $bin/shelly-receiver ]] || fail "there is no $bin/shelly-receiver; swift build makes it"
+    : >"$work/log"
+    INGEST_API_KEY=ingest-key READ_API_KEY=read-key SPOOL_DIR=$work/spool HOST=127.0.0.1 PORT=0 \
+        "$bin/shelly-receiver" 2>"$work/log" &
+    receiver=$!
+    for _ in {1..300}; do
+        port=$(sed -n 's/.*listening on 127\.0\.0\.1:\([0-9]*\).*/\1/p' "$work/log")
+        [[ -z $port ]] || return 0
+        kill -0 "$receiver" 2>/dev/null || fail "the receiver ended: $(<"$work/log")"
+        sleep 0.1
+    done
+    fail "the receiver does not listen: $(<"$work/log")"
+}
+
+stop_receiver() {
+    [[ -n ${receiver:-} ]] || return 0
+    kill "$receiver" 2>/dev/null || true
+    wait "$receiver" || true
+}
+
+# Two batches, one of them with a hostile name, and one that nobody has a key for.
+post_some() {
+    local message='{"timestamp":1732320000,"params":{"switch:0":{"apower":8.9}},"src":'
+    expect 200 /api/ingest/batch -H 'X-API-Key: ingest-key' -d '{"messages":['"$message"'"plug"}]}'
+    expect 200 /api/ingest/batch -H 'X-API-Key: ingest-key' -d '{"messages":['"$message"'"\"} 1 # <b>"}]}'
+    expect 401 /api/ingest/batch -d '{"messages":[]}'
+}
+
+# expect STATUS PATH CURL-ARGUMENTS…
+expect() {
+    local wanted=$1 path=$2 status
+    shift 2
+    status=$(curl -sS -m 20 -o "$work/answer" -w '%{http_code}' "http://127.0.0.1:$port$path" "$@")
+    [[ $status == "$wanted" ]] || fail "$path: $status where $wanted was expected"
+}
+
+fail() {
+    echo "test.sh: $*" >&2
+    exit 1
+}
+
+main "$@"
