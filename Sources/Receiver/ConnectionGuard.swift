@@ -64,7 +64,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         place = connections.enter {
             eventLoop.execute {
                 let (connection, context) = guarded.value
-                if connection.isIdle { context.close(promise: nil) }
+                if connection.isIdle { context.closeAtOnce() }
             }
         }
         if context.channel.isActive, place == nil { turnAway(context) }
@@ -205,7 +205,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         context.close(mode: .output, promise: nil)
         timer = context.eventLoop.assumeIsolated().scheduleTask(in: Self.linger) {
             self.timer = nil
-            context.close(promise: nil)
+            context.closeAtOnce()
         }
     }
 

@@ -217,6 +217,17 @@ struct KeyTests {
         #expect(log.contains("a read from 127.0.0.1 was refused") && !log.contains("read-one"))
     }
 
+    @Test func aFileOfKeysThatEverybodyMayReadIsWarnedOf() throws {
+        let warning = "INGEST_API_KEY_FILE \(keyFile) is readable for everybody on this machine"
+        try write("key\n", to: keyFile)
+        for (mode, isWarnedOf) in [(mode_t(0o640), false), (0o644, true)] {
+            #expect(chmod(keyFile, mode) == 0)
+            try rig.startReceiver(["INGEST_API_KEY_FILE": keyFile])
+            #expect(try rig.receiverLog().contains(warning) == isWarnedOf)
+            rig.stopReceiver()
+        }
+    }
+
     @Test func aKeyForBothIsWarnedOf() throws {
         try rig.startReceiver(["READ_API_KEY": Rig.key])
         #expect(try rig.receiverLog().contains("an ingest key is a read key as well"))

@@ -176,6 +176,20 @@ struct TLSTests {
         #expect(try rig.post(Rig.batch("plug", minutes: 0..<1)).status == 200)
     }
 
+    /// Newcomers in numbers, some of whom shake hands and some not: idle ones make room at once, without a good-bye that
+    /// they could leave unanswered.
+    @Test func idleConnectionsInTLSKeepNobodyOut() throws {
+        try makeCertificate("one")
+        try startReceiver(["INGEST_CONNECTIONS": "30"])
+        let files = try rig.openFilesOfReceiver()
+        let known = try (0..<5).map { _ in try TLSClient(port: rig.port, rig.directory) }
+        for client in known { #expect(try client.get("/healthz").contains("200 OK")) }
+        let clients = try (0..<100).map { _ in try RawClient(port: rig.port) }
+        #expect(try rig.post(Rig.batch("plug", minutes: 0..<1)).status == 200)
+        #expect(try rig.openFilesOfReceiver() <= files + 40)
+        withExtendedLifetime((known, clients)) {}
+    }
+
     @Test func withinTLSASlowHeaderIsAnsweredWith408() throws {
         try makeCertificate("one")
         try startReceiver(["INGEST_HEAD_SECONDS": "1", "INGEST_BODY_SECONDS": "1"])

@@ -31,6 +31,7 @@ struct Secrets: Sendable {
             tellCount(of: readKeys, .read)
         }
         warnOfSharedKeys()
+        warnOfOpenFiles(settings)
     }
 
     /// Reads all of it again.
@@ -84,6 +85,14 @@ struct Secrets: Sendable {
     /// Never the keys themselves.
     private func tellCount(of keys: LiveKeys, _ source: KeySource) {
         logger.info("\(source.kind) keys that are valid: \(keys.count)")
+    }
+
+    /// Once at start, since that is where a file is put in place.
+    private func warnOfOpenFiles(_ settings: Settings) {
+        for setting in [Setting.ingestAPIKeyFile, .readAPIKeyFile, .tlsKeyFile] {
+            guard let path = settings.text(setting), SmallFile.isReadableForEverybody(path) else { continue }
+            logger.warning("\(setting.name) \(path) is readable for everybody on this machine: chmod o-r")
+        }
     }
 
     private func warnOfSharedKeys() {

@@ -1,3 +1,4 @@
+import Glibc
 import SystemPackage
 
 /// A file of keys or certificates: small, read as a whole, and whatever it is, read without waiting.
@@ -31,6 +32,12 @@ enum SmallFile {
         } catch {
             throw Fault("cannot be read: \(error)")
         }
+    }
+
+    /// Whether its mode lets every user of the machine read it.
+    static func isReadableForEverybody(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IROTH != 0
     }
 
     /// What is wrong with such a file.

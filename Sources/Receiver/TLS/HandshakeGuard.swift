@@ -20,9 +20,7 @@ final class HandshakeGuard: ChannelInboundHandler, RemovableChannelHandler {
         timer = context.eventLoop.assumeIsolated().scheduleTask(in: limit) {
             self.timer = nil
             self.tell("not done in time", context)
-            // Past the TLS handler, which would say good-bye to somebody that it has not met yet.
-            let tls = try? context.pipeline.syncOperations.context(handlerType: NIOSSLServerHandler.self)
-            (tls ?? context).close(promise: nil)
+            context.closeAtOnce()
         }
     }
 
