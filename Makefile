@@ -8,7 +8,7 @@ SEED = $(shell date +%s)000000
 PARTS =
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check-prometheus check-proxies simulate powercut fuzz tsan bench bench-smoke build format clean-local
+.PHONY: help run demo test test-worker check-prometheus check-proxies simulate powercut fuzz tsan bench bench-smoke build format clean-local
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -25,6 +25,9 @@ test: ## lint, build and test; make test ARGS='--filter SpoolTests' runs some te
 check-prometheus: ## check /metrics, alerts and dashboard with promtool
 	@ops/dev/packages.sh
 	@ops/prometheus/test.sh
+
+test-worker: ## test the Cloudflare Worker beside the real receiver and a private PostgreSQL
+	@ops/dev/test-worker.sh $(ARGS)
 
 simulate: ## the spool's life on a failing disk: make simulate SEEDS=1..100000, or one seed that failed
 	@ops/dev/packages.sh

@@ -27,6 +27,7 @@ valgrind        | command -v valgrind          | the bench counts instructions w
 binutils        | command -v strip             | takes away debugging information that valgrind cannot read
 python3         | command -v python3           | the bench is written in it
 python3-venv    | python3 -m ensurepip --version | the bench installs its FastAPI peer in a virtual environment
+nodejs          | command -v node              | the Cloudflare Worker is tested with it
 util-linux      | command -v prlimit           | tests take file descriptors away from a receiver
 '
 

@@ -1,0 +1,205 @@
+import { deadLetter, sendLetter } from "./dead-letter.js";
+import { retryDelaySeconds } from "./delay.js";
+import { readMessage } from "./message.js";
+import { Misconfiguration, Receiver } from "./receiver.js";
+
+/**
+ * A message as Cloudflare Queues hands it over. Each gets exactly one of `ack` and `retry`.
+ * @typedef {{id: string, timestamp: Date, body: unknown, attempts: number, ack(): void,
+ *            retry(options?: {delaySeconds?: number}): void}} QueueMessage
+ * @typedef {{queue: string, messages: readonly QueueMessage[]}} MessageBatch
+ * @typedef {{message: QueueMessage, json: string}} Entry a message of the queue and its text for the receiver
+ */
+
+/** The time for all posts of one batch. */
+const budgetMilliseconds = 25_000;
+/** A post is not begun with less time than this. */
+const leastMilliseconds = 1_000;
+/** The time for a dead letter to be sent. It may begin when the posts end. */
+const letterMilliseconds = 5_000;
+/** How many different reasons for dead letters the log line names. */
+const namedReasons = 3;
+
+/**
+ * Delivers a batch to the receiver, settles every message of it, and logs one line.
+ *
+ * @param {MessageBatch} batch
+ * @param {import("./receiver.js").Environment} env
+ * @param {{budgetMilliseconds?: number}} [options]
+ */
+export async function consume(batch, env, options = {}) {
+    const delivery = new Delivery(batch, env, options.budgetMilliseconds ?? budgetMilliseconds);
+    try {
+        await delivery.run();
+    } finally {
+        console.log(JSON.stringify(delivery.report()));
+    }
+}
+
+class Delivery {
+    #batch;
+    #env;
+    #started = Date.now();
+    #deadline;
+    #counts = {
+        acked: 0, ignored: 0, undated: 0, dead_lettered: 0, retried: 0, requests: 0, inserted: 0, duplicates: 0, errors: 0,
+    };
+    /** @type {string | undefined} */
+    #failure;
+    #isMisconfigured = false;
+    #longestDelaySeconds = 0;
+    /** Dead letters on their way; nothing waits for them before the end. @type {Promise<void>[]} */
+    #letters = [];
+    /** @type {Set<string>} */
+    #reasons = new Set();
+
+    /**
+     * @param {MessageBatch} batch
+     * @param {import("./receiver.js").Environment} env
+     * @param {number} budget milliseconds
+     */
+    constructor(batch, env, budget) {
+        this.#batch = batch;
+        this.#env = env;
+        this.#deadline = this.#started + budget;
+    }
+
+    async run() {
+        const entries = this.#readAll();
+        try {
+            if (entries.length > 0) await this.#deliver(entries, new Receiver(this.#env));
+        } catch (error) {
+            if (!(error instanceof Misconfiguration)) throw error;
+            this.#retryAll(entries, { reason: error.message, isMisconfigured: true });
+        } finally {
+            await Promise.all(this.#letters);
+        }
+    }
+
+    /**
+     * Settles what needs no receiver.
+     * @returns {Entry[]} the messages to deliver
+     */
+    #readAll() {
+        /** @type {Entry[]} */
+        const entries = [];
+        for (const message of this.#batch.messages) {
+            const read = readMessage(message.body, message.timestamp);
+            if (read.json !== undefined) {
+                entries.push({ message, json: read.json });
+                if (read.isUndated) this.#counts.undated += 1;
+            } else if (read.isIgnored) {
+                this.#ack(message);
+                this.#counts.ignored += 1;
+            } else {
+                this.#setAside(message, read.reason);
+            }
+        }
+        return entries;
+    }
+
+    /**
+     * Posts the entries, in halves where the receiver refuses them together, until each is settled.
+     * @param {Entry[]} entries
+     * @param {Receiver} receiver
+     */
+    async #deliver(entries, receiver) {
+        const slices = [entries];
+        for (let slice = slices.pop(); slice !== undefined; slice = slices.pop()) {
+            const answer = await this.#post(slice, receiver);
+            if (answer.verdict === "taken") {
+                this.#settle(slice, answer);
+            } else if (answer.verdict === "refused" && slice.length > 1) {
+                const middle = slice.length >> 1;
+                slices.push(slice.slice(middle), slice.slice(0, middle));
+            } else if (answer.verdict === "refused") {
+                this.#setAside(slice[0].message, answer.reason);
+            } else {
+                // What stopped this slice would stop the others.
+                this.#retryAll([...slice, ...slices.flat()], answer);
+                return;
+            }
+        }
+    }
+
+    /**
+     * @param {Entry[]} slice
+     * @param {Receiver} receiver
+     */
+    async #post(slice, receiver) {
+        const milliseconds = this.#deadline - Date.now();
+        if (milliseconds < leastMilliseconds) {
+            return { verdict: /** @type {const} */ ("failed"), reason: "no time left in this attempt" };
+        }
+        this.#counts.requests += 1;
+        return await receiver.post(slice.map((entry) => entry.json), milliseconds);
+    }
+
+    /**
+     * @param {Entry[]} slice
+     * @param {import("./receiver.js").Taken} answer
+     */
+    #settle(slice, answer) {
+        slice.forEach(({ message }, index) => {
+            const reason = answer.rejected.get(index);
+            if (reason === undefined) this.#ack(message);
+            else this.#setAside(message, reason);
+        });
+        this.#counts.inserted += answer.inserted;
+        this.#counts.duplicates += answer.duplicates;
+        this.#counts.errors += answer.errors;
+    }
+
+    /**
+     * Begins to send a message to the dead-letter queue; it is acknowledged when its letter is there.
+     * @param {QueueMessage} message
+     * @param {string} reason
+     */
+    #setAside(message, reason) {
+        if (this.#reasons.size < namedReasons) this.#reasons.add(reason);
+        const letter = deadLetter(message, this.#batch.queue, reason);
+        this.#letters.push(sendLetter(letter, this.#env.DEAD_LETTERS, letterMilliseconds).then((failure) => {
+            if (failure !== undefined) return this.#retryAll([{ message }], failure);
+            this.#ack(message);
+            this.#counts.dead_lettered += 1;
+        }));
+    }
+
+    /** @param {QueueMessage} message */
+    #ack(message) {
+        message.ack();
+        this.#counts.acked += 1;
+    }
+
+    /**
+     * @param {{message: QueueMessage}[]} entries
+     * @param {import("./receiver.js").Failure} failure
+     */
+    #retryAll(entries, failure) {
+        for (const { message } of entries) {
+            const delaySeconds = retryDelaySeconds(failure, message.attempts);
+            message.retry({ delaySeconds });
+            this.#counts.retried += 1;
+            this.#longestDelaySeconds = Math.max(this.#longestDelaySeconds, delaySeconds);
+        }
+        this.#failure ??= failure.reason;
+        this.#isMisconfigured ||= failure.isMisconfigured === true;
+    }
+
+    /** The log line. Nothing of the configuration is in it. */
+    report() {
+        const counts = this.#counts;
+        const isWarning = counts.retried > 0 || counts.dead_lettered > 0;
+        return {
+            level: this.#isMisconfigured ? "error" : isWarning ? "warn" : "info",
+            queue: this.#batch.queue,
+            messages: this.#batch.messages.length,
+            ...counts,
+            ...(this.#reasons.size > 0 && { dead_letter_reasons: [...this.#reasons] }),
+            ...(this.#failure !== undefined && {
+                failure: this.#failure, longest_retry_seconds: this.#longestDelaySeconds,
+            }),
+            seconds: (Date.now() - this.#started) / 1000,
+        };
+    }
+}

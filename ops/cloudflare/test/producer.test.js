@@ -1,0 +1,101 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import test from "node:test";
+import vm from "node:vm";
+import producer from "../producer.js";
+import { FakeQueue } from "./support/fake-queue.js";
+
+const url = "https://producer.example/";
+const frame = (more = {}) => ({ src: "shellyplus1pm-a", method: "NotifyStatus", params: { ts: 1_772_000_000, "switch:0": { apower: 1 } }, ...more });
+const event = { src: "shellyplus1pm-a", method: "NotifyEvent", params: { events: [] } };
+
+async function ask(request, queue = new FakeQueue(), token = "t0ken") {
+    const response = await producer.fetch(request, { DEVICE_TOKEN: token, READINGS: queue });
+    return { status: response.status, headers: response.headers, body: await response.json(), queued: queue.bodies };
+}
+const post = (body, headers = { Authorization: "Bearer t0ken" }) =>
+    new Request(url, { method: "POST", headers, body: typeof body === "string" ? body : JSON.stringify(body) });
+
+test("a frame, or an array of them, goes on the queue as it is", async () => {
+    const one = await ask(post(frame()));
+    assert.deepEqual([one.status, one.body, one.queued], [202, { queued: 1, ignored: 0 }, [frame()]]);
+    const several = await ask(post([frame(), event, frame({ src: "b" })]));
+    assert.deepEqual([several.status, several.body], [202, { queued: 2, ignored: 1 }]);
+    assert.deepEqual(several.queued, [frame(), frame({ src: "b" })]);
+    assert.deepEqual((await ask(post([]))).body, { queued: 0, ignored: 0 });
+});
+
+test("a webhook's query becomes a message of now", async () => {
+    const result = await ask(new Request(`${url}?token=t0ken&src=plug&channel=3&apower=-8.9&voltage=231&current=`));
+    assert.equal(result.status, 202);
+    const [message] = result.queued;
+    assert.deepEqual(message.params, { "switch:3": { apower: -8.9, voltage: 231 } });
+    assert.equal(message.src, "plug");
+    assert.ok(Math.abs(message.timestamp - Date.now() / 1000) < 5);
+});
+
+test("a webhook whose value is no number is refused", async () => {
+    for (const query of ["src=plug&apower=${ev.apower}", "src=plug", "src=plug&apower=", "src=plug&apower=1&voltage=x", "src=plug&apower=Infinity"]) {
+        const result = await ask(new Request(`${url}?token=t0ken&${query}`));
+        assert.equal(result.status, 422, query);
+        assert.equal(result.queued.length, 0);
+    }
+});
+
+test("the token comes first", async () => {
+    for (const headers of [{}, { Authorization: "Bearer wrong" }, { Authorization: "Bearer t0ken2" }, { Authorization: "t0ken" }, { Authorization: "Basic t0ken" }]) {
+        const result = await ask(post("not JSON", headers));
+        assert.deepEqual([result.status, result.queued.length], [401, 0]);
+    }
+    assert.equal((await ask(new Request(`${url}?token=t0ken`, { method: "PUT", body: "" }))).status, 405);
+    assert.equal((await ask(post(frame()), new FakeQueue(), "")).status, 500);
+    assert.equal((await ask(post(frame(), { Authorization: "Bearer " }), new FakeQueue(), " ")).status, 500);
+});
+
+test("what cannot be taken is refused whole, with a reason", async () => {
+    const refused = await ask(post([frame(), { hello: 1 }]));
+    assert.deepEqual([refused.status, refused.queued.length], [422, 0]);
+    assert.match(refused.body.detail, /^frame 1: neither/);
+    assert.equal((await ask(post("{"))).status, 422);
+    assert.equal((await ask(post(Array.from({ length: 101 }, () => frame())))).status, 413);
+    assert.equal((await ask(post(JSON.stringify(frame({ x: "y".repeat(120_000) }))))).status, 413);
+});
+
+test("when the queue does not take it, the device hears 503", async () => {
+    const result = await ask(post(frame()), Object.assign(new FakeQueue(), { sendBatch: async () => { throw new Error("Too Many Requests"); } }));
+    assert.equal(result.status, 503);
+    assert.equal(result.headers.get("Retry-After"), "10");
+});
+
+test("the device's script posts what the producer takes, now and each minute", async () => {
+    const calls = [];
+    const timers = [];
+    const printed = [];
+    const status = { sys: { unixtime: 1_772_000_000 }, "switch0": { id: 0, apower: 8.9 }, "switch2": { id: 2, apower: 0 } };
+    vm.runInNewContext(readFileSync(new URL("../device.js", import.meta.url), "utf8"), {
+        JSON,
+        print: (...words) => printed.push(words.join(" ")),
+        Timer: { set: (...timer) => timers.push(timer) },
+        Shelly: {
+            getDeviceInfo: () => ({ id: "shellypro4pm-a" }),
+            getComponentStatus: (type, id = "") => status[type + id] ?? null,
+            call: (method, parameters, callback) => calls.push({ method, parameters, callback }),
+        },
+    });
+    assert.equal(timers[0][0], 60_000);
+    assert.equal(timers[0][1], true);
+    timers[0][2]();
+    assert.equal(calls.length, 2);
+    const { method, parameters, callback } = calls[0];
+    assert.equal(method, "HTTP.Request");
+    const result = await ask(new Request(parameters.url, parameters), new FakeQueue(), "the DEVICE_TOKEN");
+    assert.equal(result.status, 202);
+    assert.deepEqual(result.queued, [{
+        src: "shellypro4pm-a", method: "NotifyStatus",
+        params: { ts: 1_772_000_000, "switch:0": { id: 0, apower: 8.9 }, "switch:2": { id: 2, apower: 0 } },
+    }]);
+    callback({ code: 202 }, 0, "");
+    callback({ code: 401, body: "no" }, 0, "");
+    callback(null, -114, "Unavailable");
+    assert.deepEqual(printed, ["not posted: 401 no", "not posted: Unavailable"]);
+});

@@ -1,0 +1,122 @@
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import net from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../../../..", import.meta.url));
+const binaries = process.env.SHELLY_TEST_BIN ?? join(root, ".build/debug");
+const postgres = join(root, "ops/dev/postgres.sh");
+
+/** The real receiver, loader and PostgreSQL, with a spool and a database of their own. */
+export class Rig {
+    key = "key-of-the-rig";
+    #directory = mkdtempSync(join(tmpdir(), "shelly-worker-"));
+    #receiver;
+    #databaseURL;
+    #cluster = join(root, ".local/worker-postgres");
+    #settings = {};
+
+    static async start(settings = {}) {
+        const rig = new Rig();
+        rig.#settings = settings;
+        execFileSync(postgres, ["destroy", rig.#cluster]);
+        rig.startDatabase();
+        rig.load("migrate");
+        rig.port = await freePort();
+        await rig.startReceiver();
+        return rig;
+    }
+
+    /** What the Worker is configured with. */
+    get env() {
+        return { RECEIVER_URL: `http://127.0.0.1:${this.port}`, INGEST_API_KEY: this.key };
+    }
+
+    get #environment() {
+        const inherited = Object.entries(process.env).filter(([name]) => !/^(PG|INGEST_|SPOOL_|LOADER_|DATABASE_)/.test(name));
+        return {
+            ...Object.fromEntries(inherited),
+            DATABASE_URL: this.#databaseURL, SPOOL_DIR: join(this.#directory, "spool"), LOG_LEVEL: "warning",
+        };
+    }
+
+    startDatabase() {
+        this.#databaseURL = execFileSync(postgres, ["start", this.#cluster], { encoding: "utf8" }).trim();
+    }
+
+    stopDatabase() {
+        execFileSync(postgres, ["stop", this.#cluster]);
+    }
+
+    /** Runs the loader to its end. */
+    load(...commandLine) {
+        return execFileSync(join(binaries, "shelly-loader"), commandLine, { env: this.#environment, encoding: "utf8" });
+    }
+
+    /** Runs SQL and gives the rows' first column. */
+    query(sql) {
+        const text = execFileSync(postgres, ["psql", this.#cluster, "-AtX", "-v", "ON_ERROR_STOP=1", "-c", sql], { encoding: "utf8" });
+        return text.split("\n").filter((line) => line !== "");
+    }
+
+    async startReceiver(settings = this.#settings) {
+        const receiver = spawn(join(binaries, "shelly-receiver"), [], {
+            env: {
+                ...this.#environment, HOST: "127.0.0.1", PORT: String(this.port), INGEST_API_KEY: this.key, ...settings,
+            },
+            stdio: "ignore",
+        });
+        this.#receiver = receiver;
+        for (let round = 0; round < 600; round += 1) {
+            if (receiver.exitCode !== null) throw new Error(`the receiver ended with status ${receiver.exitCode}`);
+            if (await fetch(`http://127.0.0.1:${this.port}/healthz`).then((response) => response.ok, () => false)) return;
+            await sleep(20);
+        }
+        throw new Error("the receiver does not answer");
+    }
+
+    async endReceiver(signal) {
+        const receiver = this.#receiver;
+        this.#receiver = undefined;
+        if (receiver === undefined || receiver.exitCode !== null) return;
+        const ended = new Promise((resolve) => receiver.once("exit", resolve));
+        receiver.kill(signal);
+        await ended;
+    }
+
+    async end() {
+        await this.endReceiver("SIGKILL");
+        execFileSync(postgres, ["destroy", this.#cluster]);
+        rmSync(this.#directory, { recursive: true, force: true });
+    }
+}
+
+/** A TCP relay before the receiver that can lose its answers: the receiver hears the batch, the Worker hears nothing. */
+export async function relay(t, port) {
+    const state = { losesAnswers: false, url: "" };
+    const server = net.createServer((client) => {
+        const upstream = net.connect(port, "127.0.0.1");
+        const end = () => {
+            client.destroy();
+            upstream.destroy();
+        };
+        for (const socket of [client, upstream]) socket.on("error", end).on("close", end);
+        client.on("data", (chunk) => upstream.write(chunk));
+        upstream.on("data", (chunk) => state.losesAnswers ? end() : client.write(chunk));
+    });
+    await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+    t.after(() => server.close());
+    state.url = `http://127.0.0.1:${server.address().port}`;
+    return state;
+}
+
+async function freePort() {
+    const server = net.createServer();
+    await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address();
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+}

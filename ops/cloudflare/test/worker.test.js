@@ -1,0 +1,350 @@
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import net from "node:net";
+import test from "node:test";
+import { consume } from "../consumer.js";
+import worker from "../worker.js";
+import { FakeQueue } from "./support/fake-queue.js";
+
+// Answers that the real receiver does not give, or not on demand. receiver.test.js has the real one.
+
+const key = "s3cret-key-of-the-tests";
+const now = Math.floor(Date.now() / 1000);
+const message = (number) => ({ src: `plug-${number}`, timestamp: now, params: { "switch:0": { apower: number } } });
+const taken = (count, more = {}) => ({ inserted: count, duplicates: 0, errors: 0, total_messages: count, ...more });
+
+/** Delivers a batch once, and tells what became of it. */
+async function deliver(t, bodies, env, options = {}) {
+    const queue = options.queue ?? new FakeQueue();
+    const letters = new FakeQueue({ name: "letters" });
+    for (const body of bodies) queue.put(body);
+    const lines = [];
+    const log = t.mock.method(console, "log", (line) => lines.push(line));
+    const handler = options.handler ?? ((batch, environment) => consume(batch, environment, options));
+    try {
+        await queue.deliver(handler, { INGEST_API_KEY: key, DEAD_LETTERS: letters, ...env });
+    } finally {
+        log.mock.restore();
+    }
+    assert.equal(lines.length, 1, "one log line a batch");
+    assert.ok(!lines[0].includes(key) && !lines[0].includes("\n"), lines[0]);
+    return {
+        log: JSON.parse(lines[0]), acked: queue.acked.length, letters: letters.bodies,
+        delays: queue.retries.map((retry) => retry.delaySeconds),
+    };
+}
+
+/** A server that answers each POST by a function of its parsed body: `{status, headers, body}`. */
+async function origin(t, answer) {
+    const requests = [];
+    const server = createServer(async (request, response) => {
+        const chunks = [];
+        for await (const chunk of request) chunks.push(chunk);
+        const text = Buffer.concat(chunks).toString();
+        requests.push({ url: request.url, headers: request.headers, messages: JSON.parse(text).messages });
+        const reply = await answer(requests.at(-1).messages, response);
+        if (reply === undefined) return;
+        response.writeHead(reply.status ?? 200, reply.headers);
+        response.end(typeof reply.body === "string" ? reply.body : JSON.stringify(reply.body ?? {}));
+    });
+    await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+    t.after(() => {
+        server.close();
+        server.closeAllConnections();
+    });
+    return { env: { RECEIVER_URL: `http://127.0.0.1:${server.address().port}` }, requests };
+}
+
+const within = (value, low, high) => assert.ok(value >= low && value <= high, `${value} is not in ${low}…${high}`);
+
+test("posts leniently with the key, and with the service token of Cloudflare Access", async (t) => {
+    const { env, requests } = await origin(t, (messages) => ({ body: taken(messages.length) }));
+    const access = { CF_ACCESS_CLIENT_ID: "id.access", CF_ACCESS_CLIENT_SECRET: "hush\n", INGEST_API_KEY: `${key}\n` };
+    const result = await deliver(t, [message(1), message(2)], { ...env, ...access });
+    assert.equal(result.acked, 2);
+    assert.equal(requests.length, 1);
+    const { headers, url } = requests[0];
+    assert.equal(url, "/api/ingest/batch");
+    assert.equal(headers["x-api-key"], key);
+    assert.equal(headers.prefer, "handling=lenient");
+    assert.equal(headers["content-type"], "application/json");
+    assert.equal(headers["cf-access-client-id"], "id.access");
+    assert.equal(headers["cf-access-client-secret"], "hush");
+    assert.ok(headers["user-agent"]);
+    assert.equal(result.log.level, "info");
+});
+
+test("the address may have a path, and the batch's own path already", async (t) => {
+    const { env, requests } = await origin(t, (messages) => ({ body: taken(messages.length) }));
+    for (const suffix of ["", "/", "/shelly", "/shelly/", "/api/ingest/batch"]) {
+        await deliver(t, [message(1)], { RECEIVER_URL: env.RECEIVER_URL + suffix });
+    }
+    assert.deepEqual(requests.map((request) => request.url), [
+        "/api/ingest/batch", "/api/ingest/batch", "/shelly/api/ingest/batch", "/shelly/api/ingest/batch", "/api/ingest/batch",
+    ]);
+});
+
+test("settings that cannot work retry after minutes and say what is wrong, but no value", async (t) => {
+    const good = { RECEIVER_URL: "http://127.0.0.1:9", INGEST_API_KEY: key };
+    const cases = [
+        [{ RECEIVER_URL: undefined }, /RECEIVER_URL/], [{ RECEIVER_URL: "receiver" }, /RECEIVER_URL/],
+        [{ RECEIVER_URL: "ftp://x" }, /RECEIVER_URL/], [{ RECEIVER_URL: `http://u:${key}@127.0.0.1:9` }, /RECEIVER_URL/],
+        [{ INGEST_API_KEY: undefined }, /INGEST_API_KEY/], [{ INGEST_API_KEY: " \n" }, /INGEST_API_KEY/],
+        [{ INGEST_API_KEY: `${key}\u{1F511}` }, /no header may have/], [{ INGEST_API_KEY: `a\n${key}` }, /no header may have/],
+        [{ CF_ACCESS_CLIENT_ID: "id" }, /belong together/], [{ CF_ACCESS_CLIENT_SECRET: key }, /belong together/],
+    ];
+    for (const [wrong, failure] of cases) {
+        const result = await deliver(t, [message(1), message(2)], { ...good, ...wrong });
+        assert.equal(result.acked + result.letters.length, 0);
+        for (const delay of result.delays) within(delay, 225, 375);
+        assert.match(result.log.failure, failure);
+        assert.equal(result.log.level, "error");
+    }
+});
+
+test("a batch without a reading needs no receiver", async (t) => {
+    const event = { src: "plug", method: "NotifyEvent", params: { ts: 1, events: [] } };
+    const result = await deliver(t, [event, event], { RECEIVER_URL: undefined });
+    assert.equal(result.acked, 2);
+    assert.equal(result.log.ignored, 2);
+    assert.equal(result.log.requests, 0);
+    assert.equal((await deliver(t, [], {})).log.messages, 0);
+});
+
+test("what is not understood goes to the dead letters as it was, with the reason and the times", async (t) => {
+    const { env } = await origin(t, (messages) => ({ body: taken(messages.length) }));
+    const bytes = new Uint8Array([0xff, 1, 2]);
+    const odd = { src: "plug", method: "NotifyStatus", params: { ts: 1, at: new Map([["a", 1n]]) } };
+    const bodies = ["{not json", { hello: "world" }, bytes, odd, message(1)];
+    const result = await deliver(t, bodies, env);
+    assert.equal(result.acked, 5);
+    assert.equal(result.log.dead_lettered, 4);
+    assert.equal(result.log.level, "warn");
+    const byReason = (reason) => result.letters.find((letter) => letter.dead_letter === reason && !(letter.body instanceof Uint8Array));
+    assert.equal(byReason("not JSON").body, "{not json");
+    assert.deepEqual(byReason("neither a Shelly frame nor a message: no src, no params").body, { hello: "world" });
+    assert.deepEqual(result.letters.find((letter) => letter.body instanceof Uint8Array).body, bytes);
+    assert.deepEqual(byReason("holds a value that JSON cannot express").body, odd);
+    for (const letter of result.letters) {
+        assert.equal(letter.queue, "shelly");
+        assert.equal(letter.attempts, 1);
+        assert.match(letter.id, /^m\d$/);
+        within(Date.now() - Date.parse(letter.at), 0, 5000);
+        within(Date.parse(letter.at) - Date.parse(letter.sent_at), 0, 5000);
+    }
+});
+
+test("a rejected index counts the messages that were posted, not those of the batch", async (t) => {
+    const { env } = await origin(t, (messages) => ({
+        body: taken(1, { rejected: messages.flatMap(({ src }, index) => src === "plug-2" ? [{ index, msg: "no" }] : []) }),
+    }));
+    const event = { src: "plug", method: "NotifyEvent", params: {} };
+    for (let round = 0; round < 20; round += 1) {
+        const result = await deliver(t, ["}", event, message(1), event, message(2), message(3), "{"], env);
+        assert.equal(result.acked, 7);
+        assert.deepEqual(result.letters.filter((letter) => letter.dead_letter === "no").map((letter) => letter.body.src), ["plug-2"]);
+        assert.equal(result.letters.length, 3);
+    }
+});
+
+test("no letter, no acknowledgement", async (t) => {
+    const { env } = await origin(t, (messages) => ({ body: taken(0, { rejected: [{ index: messages.findIndex((m) => m.src === "plug-2"), msg: "no" }] }) }));
+    const hanging = { send: () => new Promise(() => {}) };
+    const failing = { send: async () => { throw new Error("Storage Limit Exceeded"); } };
+    for (const [letters, failure] of [[undefined, /no binding/], [failing, /Storage Limit/], [hanging, /no answer within/]]) {
+        const result = await deliver(t, ["{", message(1), message(2)], { ...env, DEAD_LETTERS: letters }, { budgetMilliseconds: 3000 });
+        assert.equal(result.acked, 1);
+        assert.equal(result.delays.length, 2);
+        assert.match(result.log.failure, failure);
+        assert.equal(result.log.dead_lettered, 0);
+    }
+});
+
+test("a letter that fails again is put into no second one", async (t) => {
+    const { env } = await origin(t, () => ({ body: taken(0, { rejected: [{ index: 0, msg: "still no" }] }) }));
+    const first = { dead_letter: "no", at: "2026-01-01T00:00:00.000Z", sent_at: "2026-01-01T00:00:00.000Z", body: message(1) };
+    for (const body of [first, JSON.stringify(first)]) {
+        const { letters } = await deliver(t, [body], env);
+        assert.deepEqual(letters.map(({ dead_letter, sent_at, body: inner }) => ({ dead_letter, sent_at, inner })), [
+            { dead_letter: "still no", sent_at: first.sent_at, inner: message(1) },
+        ]);
+    }
+});
+
+test("a batch that is refused as a whole is halved until the culprits are alone", async (t) => {
+    for (const status of [413, 422]) {
+        const { env, requests } = await origin(t, (messages) => messages.some(({ src }) => ["plug-13", "plug-77"].includes(src))
+            ? { status, body: { detail: "Nesting too deep" } }
+            : { body: taken(messages.length) });
+        const result = await deliver(t, Array.from({ length: 100 }, (_, number) => message(number)), env);
+        assert.equal(result.acked, 100);
+        assert.deepEqual(result.letters.map((letter) => letter.body.src).sort(), ["plug-13", "plug-77"]);
+        assert.equal(result.letters[0].dead_letter, `${status}: Nesting too deep`);
+        assert.equal(result.log.inserted, 98);
+        within(requests.length, 10, 32);
+    }
+});
+
+test("a proxy's limit of bytes splits a batch, and loses nothing of it", async (t) => {
+    const { env, requests } = await origin(t, (messages) => messages.length > 7
+        ? { status: 413, body: "<html>413 Request Entity Too Large</html>" }
+        : { body: taken(messages.length) });
+    const result = await deliver(t, Array.from({ length: 100 }, (_, number) => message(number)), env);
+    assert.equal(result.acked, 100);
+    assert.equal(result.letters.length, 0);
+    const sources = requests.filter(({ messages }) => messages.length <= 7).flatMap(({ messages }) => messages.map(({ src }) => src));
+    assert.equal(new Set(sources).size, 100);
+    assert.equal(sources.length, 100);
+});
+
+test("what stops one half is not asked for the other", async (t) => {
+    const { env, requests } = await origin(t, (messages) => messages.length > 50
+        ? { status: 422 } : { status: 503, headers: { "Retry-After": "17" } });
+    const result = await deliver(t, Array.from({ length: 100 }, (_, number) => message(number)), env);
+    assert.equal(requests.length, 2);
+    assert.deepEqual(new Set(result.delays), new Set([17]));
+    assert.equal(result.delays.length, 100);
+});
+
+test("busy and failing answers wait as long as they say, or seconds at first", async (t) => {
+    let reply;
+    const { env } = await origin(t, () => reply);
+    for (const status of [408, 425, 429, 500, 502, 503, 504, 520, 522, 524, 530]) {
+        reply = { status, headers: { "Retry-After": "120" }, body: "x" };
+        assert.deepEqual((await deliver(t, [message(1)], env)).delays, [120]);
+        reply = { status, body: "<html>" };
+        const result = await deliver(t, [message(1)], env);
+        within(result.delays[0], 4, 7);
+        assert.equal(result.log.failure, String(status));
+        assert.equal(result.log.level, "warn");
+    }
+    reply = { status: 503, headers: { "Retry-After": new Date(Date.now() + 90_000).toUTCString() } };
+    within((await deliver(t, [message(1)], env)).delays[0], 85, 91);
+    for (const header of ["soon", "-5", "1.5", ""]) {
+        reply = { status: 503, headers: { "Retry-After": header } };
+        within((await deliver(t, [message(1)], env)).delays[0], 4, 7);
+    }
+});
+
+test("answers that a person must look at wait minutes, and drop nothing", async (t) => {
+    let reply;
+    const { env, requests } = await origin(t, () => reply);
+    for (const status of [201, 204, 301, 302, 303, 307, 308, 304, 400, 401, 402, 403, 404, 405, 410, 415, 451]) {
+        const isRedirect = status >= 301 && status < 304 || status > 304 && status < 309;
+        reply = { status, headers: isRedirect ? { Location: "https://login.example/?token=x" } : {}, body: status === 204 || status === 304 ? "" : undefined };
+        requests.length = 0;
+        const result = await deliver(t, ["a", "b"].map((name) => message(name)), env);
+        assert.equal(result.acked + result.letters.length, 0, String(status));
+        for (const delay of result.delays) within(delay, 225, 375);
+        assert.equal(result.log.level, "error");
+        assert.match(result.log.failure, new RegExp(`^${status}`));
+        if (isRedirect) assert.match(result.log.failure, /to login\.example\)/);
+        assert.ok(!result.log.failure.includes("token"));
+        assert.equal(requests.length, 1, "redirects are not followed");
+    }
+});
+
+test("a 200 that is not the receiver's is no acknowledgement", async (t) => {
+    let reply;
+    const { env } = await origin(t, () => reply);
+    for (const body of [
+        "", "OK", "<html>Welcome</html>", "null", "[]", "7", "{}", '{"inserted":null}', '{"inserted":"1"}', '{"inserted":1.5}', '{"inserted":1',
+        '{"inserted":1,"rejected":{}}', '{"inserted":1,"rejected":[{}]}', '{"inserted":1,"rejected":[{"index":2,"msg":"x"}]}',
+        '{"inserted":1,"rejected":[{"index":-1}]}', '{"inserted":1,"rejected":[{"index":"0"}]}', '{"inserted":1,"rejected":[null]}',
+        `{"inserted":2,"padding":"${"x".repeat(1 << 20)}"}`,
+    ]) {
+        reply = { body };
+        const result = await deliver(t, [message(1), message(2)], env);
+        assert.equal(result.acked + result.letters.length, 0, body.slice(0, 50));
+        for (const delay of result.delays) within(delay, 225, 375);
+        assert.equal(result.delays.length, 2);
+        assert.equal(result.log.level, "error");
+    }
+    reply = { body: taken(2) };
+    assert.equal((await deliver(t, [message(1), message(2)], env)).acked, 2, "rejected may be absent");
+});
+
+test("an endless answer is given up after a megabyte", async (t) => {
+    let written = 0;
+    const { env } = await origin(t, (_, response) => {
+        response.writeHead(200);
+        const chunk = Buffer.alloc(65_536, 0x20);
+        const more = () => {
+            if (response.destroyed || written > 1e8) return;
+            written += chunk.length;
+            response.write(chunk) ? setImmediate(more) : response.once("drain", more);
+        };
+        more();
+    });
+    const result = await deliver(t, [message(1)], env);
+    assert.equal(result.delays.length, 1);
+    within(written, 1 << 20, 5e7);
+});
+
+test("an answer that stalls at any place costs the budget and no more, and is retried", async (t) => {
+    const stalls = {
+        "before the header": () => undefined,
+        "in the body": (_, response) => {
+            response.writeHead(200, { "Content-Length": "100" });
+            response.write('{"inserted":1');
+        },
+        "drip by drip": (_, response) => {
+            response.writeHead(200);
+            const timer = setInterval(() => response.write(" "), 50);
+            response.on("close", () => clearInterval(timer));
+        },
+    };
+    for (const [place, answer] of Object.entries(stalls)) {
+        const { env } = await origin(t, answer);
+        const started = Date.now();
+        const result = await deliver(t, [message(1)], env, { budgetMilliseconds: 1200 });
+        within(Date.now() - started, 1100, 2500);
+        within(result.delays[0], 4, 7);
+        assert.match(result.log.failure, /no answer within/, place);
+    }
+});
+
+test("the Worker gives up within 25 seconds, splits included", { timeout: 60_000 }, async (t) => {
+    const { env } = await origin(t, async (messages) => {
+        await new Promise((resolve) => setTimeout(resolve, 4000));
+        return messages.length > 1 ? { status: 413 } : { body: taken(1) };
+    });
+    const started = Date.now();
+    const result = await deliver(t, Array.from({ length: 16 }, (_, number) => message(number)), env, { handler: worker.queue });
+    within(Date.now() - started, 20_000, 26_000);
+    assert.ok(result.acked >= 1, "what was done in time is done");
+    assert.equal(result.acked + result.delays.length, 16);
+    assert.equal(result.letters.length, 0);
+});
+
+test("a server that is not there, hangs up or talks nonsense is retried in seconds", async (t) => {
+    const talks = [
+        (socket) => socket.destroy(),
+        (socket) => socket.end("SSH-2.0-OpenSSH_9.2\r\n"),
+        (socket) => socket.end("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{\"inserted\":1"),
+        (socket) => socket.end("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnope"),
+    ];
+    const environments = [{ RECEIVER_URL: "http://127.0.0.1:9" }, { RECEIVER_URL: "http://receiver.invalid" }];
+    for (const talk of talks) {
+        const server = net.createServer((socket) => {
+            socket.on("error", () => {});
+            socket.once("data", () => talk(socket));
+        });
+        await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+        t.after(() => server.close());
+        environments.push({ RECEIVER_URL: `http://127.0.0.1:${server.address().port}` });
+    }
+    for (const env of environments) {
+        const result = await deliver(t, [message(1)], env, { budgetMilliseconds: 5000 });
+        assert.equal(result.acked, 0);
+        within(result.delays[0], 4, 7);
+        assert.equal(result.log.level, "warn");
+    }
+});
+
+test("what the receiver says of a message can forge no log line and is cut", async (t) => {
+    const { env } = await origin(t, () => ({ body: taken(0, { rejected: [{ index: 0, msg: `a\n{"level":"info"}${"x".repeat(5000)}` }] }) }));
+    const result = await deliver(t, [message(1)], env);
+    assert.equal(result.letters[0].dead_letter.length, 500);
+    assert.equal(result.log.dead_letter_reasons.length, 1);
+});

@@ -1,0 +1,12 @@
+import { consume } from "./consumer.js";
+
+// The runtime takes every export of this file for an entry point, so there is only this one.
+export default {
+    /**
+     * @param {import("./consumer.js").MessageBatch} batch
+     * @param {import("./receiver.js").Environment} env
+     */
+    async queue(batch, env) {
+        await consume(batch, env);
+    },
+};
