@@ -42,13 +42,17 @@ class Delivery {
     #started = Date.now();
     #deadline;
     #counts = {
-        acked: 0, ignored: 0, undated: 0, dead_lettered: 0, retried: 0, requests: 0, inserted: 0, duplicates: 0, errors: 0,
+        acked: 0, ignored: 0, undated: 0, dead_lettered: 0, retried: 0,
+        requests: 0, inserted: 0, duplicates: 0, errors: 0,
     };
     /** @type {string | undefined} */
     #failure;
     #isMisconfigured = false;
     #longestDelaySeconds = 0;
-    /** Dead letters on their way; nothing waits for them before the end. @type {Promise<void>[]} */
+    /**
+     * Dead letters on their way; nothing waits for them before the end.
+     * @type {Promise<void>[]}
+     */
     #letters = [];
     /** @type {Set<string>} */
     #reasons = new Set();

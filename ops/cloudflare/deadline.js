@@ -2,8 +2,8 @@
 export class DeadlineExceeded extends Error {}
 
 /**
- * Runs work that ends when the time is up, whether or not it listens to its signal; the signal is aborted at the end in any case,
- * which gives up a connection whose answer nobody reads any more.
+ * Runs work, and gives up when the time is over, whether or not the work listens to its signal. The signal is aborted
+ * at the end in any case, which closes a connection whose answer nobody reads any more.
  *
  * @template T
  * @param {number} milliseconds
@@ -15,7 +15,8 @@ export async function within(milliseconds, work) {
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let timer;
     const expiry = new Promise((_, reject) => {
-        timer = setTimeout(() => reject(new DeadlineExceeded(`no answer within ${milliseconds / 1000} s`)), milliseconds);
+        const error = new DeadlineExceeded(`no answer within ${Math.round(milliseconds / 1000)} s`);
+        timer = setTimeout(() => reject(error), milliseconds);
     });
     try {
         return /** @type {T} */ (await Promise.race([work(controller.signal), expiry]));

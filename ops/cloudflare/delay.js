@@ -1,9 +1,9 @@
 /**
  * How long a message waits before it is delivered again.
  *
- * Cloudflare allows 100 retries, and then moves a message to the dead-letter queue; but a message that is 14 days old it
- * deletes. So the waits start short, for a restart of the receiver, and grow so that 100 of them last 10 to 12 days,
- * however long the receiver stays away and whatever it says.
+ * After 100 retries Cloudflare moves a message to the dead-letter queue; but a message that is 14 days old it deletes.
+ * So the waits start short, for a restart of the receiver, and grow so that 100 of them last 10 to 12 days, however
+ * long the receiver stays away and whatever it says.
  */
 
 /** The most that the queue accepts: `delaySeconds` up to 12 hours; its newer documentation says 24. */

@@ -33,7 +33,7 @@ export function readMessage(body, sentAt) {
         return typeof value.method === "string" ? { isIgnored: true } : { reason: "method is not a string" };
     }
     if (isReply(value)) return { isIgnored: true };
-    if (!("src" in value || "params" in value)) return { reason: "neither a Shelly frame nor a message: no src, no params" };
+    if (!("src" in value || "params" in value)) return { reason: "no src and no params: not a frame, not a message" };
 
     const isReady = value.timestamp !== undefined && value.timestamp !== null;
     const clock = isReady ? undefined : deviceClock(value.params, sentAt);

@@ -4,8 +4,8 @@ import { readMessage } from "./message.js";
 /**
  * An example of a producer: devices send their readings here over HTTP, and it puts them on the queue.
  *
- * @typedef {{DEVICE_TOKEN?: string, READINGS: {sendBatch(messages: {body: unknown, contentType: string}[]): Promise<unknown>}}}
- *          Environment
+ * @typedef {{body: unknown, contentType: string}} Outgoing
+ * @typedef {{DEVICE_TOKEN?: string, READINGS: {sendBatch(messages: Outgoing[]): Promise<unknown>}}} Environment
  */
 export default {
     /**

@@ -114,9 +114,8 @@ async function judge(response, count) {
     const { status } = response;
     if (status === 200) {
         const text = await boundedText(response.body, maximumAnswerBytes);
-        return receipt(text, count) ?? {
-            verdict: "failed", reason: "200, but not the receiver's answer: RECEIVER_URL leads elsewhere", isMisconfigured: true,
-        };
+        const reason = "200, but not the receiver's answer: RECEIVER_URL leads elsewhere";
+        return receipt(text, count) ?? { verdict: "failed", reason, isMisconfigured: true };
     }
     if (status === 413 || status === 422) {
         const text = await boundedText(response.body, maximumAnswerBytes).catch(() => undefined);
@@ -137,14 +136,15 @@ async function judge(response, count) {
  */
 function receipt(text, count) {
     const answer = parse(text);
-    if (!Number.isInteger(answer?.inserted)) return undefined;
+    if (!Number.isInteger(answer?.inserted) || answer.inserted < 0) return undefined;
     const list = answer.rejected ?? [];
     if (!Array.isArray(list)) return undefined;
     /** @type {Map<number, string>} */
     const rejected = new Map();
     for (const item of list) {
         if (!Number.isInteger(item?.index) || item.index < 0 || item.index >= count) return undefined;
-        rejected.set(item.index, typeof item.msg === "string" ? item.msg.slice(0, maximumReasonLength) : "no reason given");
+        const reason = typeof item.msg === "string" ? item.msg : "no reason given";
+        rejected.set(item.index, reason.slice(0, maximumReasonLength));
     }
     return {
         verdict: "taken",
@@ -155,7 +155,10 @@ function receipt(text, count) {
     };
 }
 
-/** @param {string | undefined} text @returns {any} */
+/**
+ * @param {string | undefined} text
+ * @returns {any} undefined when it is not JSON
+ */
 function parse(text) {
     try {
         return text === undefined ? undefined : JSON.parse(text);
@@ -175,7 +178,10 @@ function detail(text) {
     return typeof message === "string" ? message : "refused";
 }
 
-/** What a person should look at. @param {Response} response */
+/**
+ * What a person should look at.
+ * @param {Response} response
+ */
 function hint(response) {
     const { status } = response;
     if (status === 401) return ": INGEST_API_KEY is not the receiver's";

@@ -28,6 +28,7 @@ binutils        | command -v strip             | takes away debugging informatio
 python3         | command -v python3           | the bench is written in it
 python3-venv    | python3 -m ensurepip --version | the bench installs its FastAPI peer in a virtual environment
 nodejs          | command -v node              | the Cloudflare Worker is tested with it
+node-typescript | command -v tsc               | make test-worker checks the types in its comments
 util-linux      | command -v prlimit           | tests take file descriptors away from a receiver
 '
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests the Cloudflare Worker in ops/cloudflare beside the real receiver, loader and a private PostgreSQL. Arguments go
-# to `node --test`.
+# Checks the types of the Cloudflare Worker in ops/cloudflare, and tests it beside the real receiver, loader and a
+# private PostgreSQL. Arguments go to `node --test`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -13,6 +13,8 @@ flock -n "$lock" || {
     echo "test-worker.sh: another one is running in this checkout" >&2
     exit 1
 }
+
+tsc --project ops/cloudflare/jsconfig.json
 
 for product in shelly-receiver shelly-loader; do
     swift build --product "$product" {lock}>&-

@@ -7,13 +7,15 @@ const day = 86_400;
 const failure = { reason: "503" };
 
 test("waits grow from seconds to three hours, spread by a quarter each way", () => {
-    assert.deepEqual([1, 2, 3, 12, 13, 100].map((n) => retryDelaySeconds(failure, n, middle)), [5, 10, 20, 10_240, 10_800, 10_800]);
+    const waits = [1, 2, 3, 12, 13, 100].map((attempts) => retryDelaySeconds(failure, attempts, middle));
+    assert.deepEqual(waits, [5, 10, 20, 10_240, 10_800, 10_800]);
     assert.equal(retryDelaySeconds(failure, 20, () => 0), 8_100);
     assert.equal(retryDelaySeconds(failure, 20, () => 0.999999), 13_500);
 });
 
 test("a hundred retries last long, and end before the queue deletes a message, whatever the receiver says", () => {
-    for (const kind of [failure, { ...failure, retryAfterSeconds: 0 }, { ...failure, retryAfterSeconds: 30 }, { ...failure, isMisconfigured: true }]) {
+    for (const more of [{}, { retryAfterSeconds: 0 }, { retryAfterSeconds: 30 }, { isMisconfigured: true }]) {
+        const kind = { ...failure, ...more };
         let total = 0;
         for (let attempts = 1; attempts <= 100; attempts += 1) total += retryDelaySeconds(kind, attempts, middle);
         assert.ok(total > 10 * day && total < 12 * day, `${JSON.stringify(kind)}: ${total} s`);
@@ -51,8 +53,11 @@ test("Retry-After is seconds or a date, and nothing else", () => {
         "30": 30, " 30 ": 30, "0": 0, "99999999999999999999": maximumDelaySeconds,
         "Sun, 01 Mar 2026 12:00:45 GMT": 45, "Sun, 01 Mar 2026 11:00:00 GMT": 0,
         "Sunday, 01-Mar-26 12:00:45 GMT": 45, "Mon, 01 Mar 2027 12:00:00 GMT": maximumDelaySeconds,
-        "": undefined, "-1": undefined, "1.5": undefined, "1e3": undefined, "soon": undefined, "2026-03-01": undefined, "Foo, bar GMT": undefined,
+        "": undefined, "-1": undefined, "1.5": undefined, "1e3": undefined, "soon": undefined,
+        "2026-03-01": undefined, "Foo, bar GMT": undefined,
     };
-    for (const [header, seconds] of Object.entries(expected)) assert.equal(parseRetryAfter(header, now), seconds, header);
+    for (const [header, seconds] of Object.entries(expected)) {
+        assert.equal(parseRetryAfter(header, now), seconds, header);
+    }
     assert.equal(parseRetryAfter(null, now), undefined);
 });

@@ -43,7 +43,8 @@ test("object, text and bytes of a frame are the same message", () => {
 });
 
 test("a clock that is not set, not a number or far ahead falls back to the queue's time", () => {
-    for (const ts of [undefined, null, 0, 5.01, -1, "1772000000", {}, 1_577_836_799.9, queueSeconds + 86_401, 1.772e12]) {
+    const absent = [undefined, null, "1772000000", {}];
+    for (const ts of [...absent, 0, 5.01, -1, 1_577_836_799.9, queueSeconds + 86_401, 1.772e12]) {
         assert.equal(timestamp(ts), queueSeconds, `ts ${ts}`);
         assert.equal(read(frame({ ts })).isUndated, true);
     }
@@ -65,9 +66,10 @@ test("a ready message passes as it is, with unknown members, and its time is not
 });
 
 test("a status without a method, or with a null timestamp, is taken for a frame", () => {
-    const expected = { json: { src: "plug", timestamp: 1_772_000_000, params: { ts: 1_772_000_000 } }, isUndated: false };
-    assert.deepEqual(read({ src: "plug", params: { ts: 1_772_000_000 } }), expected);
-    assert.deepEqual(read({ src: "plug", timestamp: null, params: { ts: 1_772_000_000 } }), expected);
+    const params = { ts: 1_772_000_000 };
+    const expected = { json: { src: "plug", timestamp: 1_772_000_000, params }, isUndated: false };
+    assert.deepEqual(read({ src: "plug", params }), expected);
+    assert.deepEqual(read({ src: "plug", timestamp: null, params }), expected);
 });
 
 test("events, requests and replies carry no reading", () => {
@@ -111,7 +113,7 @@ test("members named like an object's own machinery stay members", () => {
 });
 
 test("a dead letter that was moved back is opened, and keeps the time of its first sending", () => {
-    const letter = { dead_letter: "422", at: "2026-03-02T00:00:00Z", sent_at: "2026-03-01T12:00:00.900Z", body: frame({ ts: 3 }) };
+    const letter = { dead_letter: "422", sent_at: sentAt.toISOString(), body: frame({ ts: 3 }) };
     assert.deepEqual(read(letter, new Date()), read(frame({ ts: 3 })));
     assert.deepEqual(read({ ...letter, body: JSON.stringify(frame({ ts: 3 })) }, new Date()), read(frame({ ts: 3 })));
 });
@@ -119,7 +121,8 @@ test("a dead letter that was moved back is opened, and keeps the time of its fir
 test("a frame that only looks like a dead letter is a frame", () => {
     const odd = frame({ ts: 1_772_000_000 }, { dead_letter: "x" });
     assert.equal(read(odd).json.timestamp, 1_772_000_000);
-    let nested = { dead_letter: "x", sent_at: "2026-03-01T12:00:00Z", body: frame({}) };
-    for (let depth = 0; depth < 20_000; depth += 1) nested = { dead_letter: "x", sent_at: nested.sent_at, body: nested };
+    const letter = (body) => ({ dead_letter: "x", sent_at: sentAt.toISOString(), body });
+    let nested = letter(frame({}));
+    for (let depth = 0; depth < 20_000; depth += 1) nested = letter(nested);
     assert.equal(typeof read(nested).reason, "string");
 });

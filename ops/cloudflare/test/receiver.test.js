@@ -6,6 +6,7 @@ import producer from "../producer.js";
 import worker from "../worker.js";
 import { FakeQueue } from "./support/fake-queue.js";
 import { relay, Rig } from "./support/rig.js";
+import "./support/web-crypto.js";
 
 // The real receiver, loader and PostgreSQL. Only Cloudflare's queue is not the real one.
 
@@ -24,8 +25,9 @@ function reading(device, number) {
 }
 
 /** Rows of this device prefix: key and power. */
-const rows = (rig, device) => rig.query(
-    `SELECT idempotency_key || ' ' || power FROM power_logs WHERE device_id LIKE 'shellyplus1pm-${device}%' ORDER BY 1`);
+const rows = (rig, device) => rig.query(`
+    SELECT idempotency_key || ' ' || power FROM power_logs WHERE device_id LIKE 'shellyplus1pm-${device}%' ORDER BY 1
+`);
 const expectedRows = (readings) => readings.map(({ key, power }) => `${key} ${power}`).sort();
 
 test("the real receiver", async (t) => {
@@ -59,7 +61,8 @@ test("the real receiver", async (t) => {
             queue.put([frame, text, new TextEncoder().encode(text)][index % 3], sentAt);
             const ts = frame.params.ts < 1e9 ? sentAt.getTime() / 1000 : frame.params.ts;
             for (let channel = 0; channel < 4; channel += 1) {
-                if (typeof frame.params[`switch:${channel}`]?.apower === "number") keys.add(keyOf(frame.src, channel, ts));
+                const { apower } = frame.params[`switch:${channel}`] ?? {};
+                if (typeof apower === "number") keys.add(keyOf(frame.src, channel, ts));
             }
         }
         queue.put({ src: frames[0].src, method: "NotifyEvent", params: { ts: 1, events: [] } });
@@ -71,11 +74,12 @@ test("the real receiver", async (t) => {
         assert.equal(queue.retries.length, 0);
     });
 
-    await t.test("messages that the receiver rejects are dead letters with its reason, their neighbours rows", async () => {
+    await t.test("messages that the receiver rejects are dead letters with its reason, the others rows", async () => {
         const readings = Array.from({ length: 40 }, (_, number) => reading("rejects", number));
         const bad = [
-            { src: "", timestamp: base, params: {} }, { src: "plug", timestamp: 1.772e12, params: {} }, { src: "plug", params: null },
-            { src: "x".repeat(200), timestamp: base, params: {} }, { src: "a\nb", timestamp: base, params: {} },
+            { src: "", timestamp: base, params: {} }, { src: "plug", timestamp: 1.772e12, params: {} },
+            { src: "plug", params: null }, { src: "x".repeat(200), timestamp: base, params: {} },
+            { src: "a\nb", timestamp: base, params: {} },
         ];
         const queue = new FakeQueue();
         const letters = new FakeQueue();
@@ -87,7 +91,7 @@ test("the real receiver", async (t) => {
         assert.equal(letters.bodies.length, bad.length + 1);
         for (const body of bad) {
             const letter = letters.bodies.find((candidate) => JSON.stringify(candidate.body) === JSON.stringify(body));
-            assert.match(letter.dead_letter, /Device ID|milliseconds|valid object|control|128|character/i, JSON.stringify(letter));
+            assert.match(letter.dead_letter, /Device ID|milliseconds|valid object|128|character/i);
         }
         assert.equal(queue.retries.length, 0);
     });
@@ -190,7 +194,8 @@ test("the real receiver", async (t) => {
         const { frame, key, power } = reading("produced", 1);
         const posted = await producer.fetch(new Request(url, { method: "POST", body: JSON.stringify(frame) }), env);
         assert.equal(posted.status, 202);
-        const hooked = await producer.fetch(new Request(`${url}&src=shellyplus1pm-producedhook&channel=2&apower=-7.25`), env);
+        const query = "src=shellyplus1pm-producedhook&channel=2&apower=-7.25";
+        const hooked = await producer.fetch(new Request(`${url}&${query}`), env);
         assert.equal(hooked.status, 202);
         await drain(queue, rig.env);
         rig.load("drain");

@@ -36,7 +36,8 @@ export class Rig {
     }
 
     get #environment() {
-        const inherited = Object.entries(process.env).filter(([name]) => !/^(PG|INGEST_|SPOOL_|LOADER_|DATABASE_)/.test(name));
+        const ours = /^(PG|INGEST_|SPOOL_|LOADER_|DATABASE_)/;
+        const inherited = Object.entries(process.env).filter(([name]) => !ours.test(name));
         return {
             ...Object.fromEntries(inherited),
             DATABASE_URL: this.#databaseURL, SPOOL_DIR: join(this.#directory, "spool"), LOG_LEVEL: "warning",
@@ -58,7 +59,8 @@ export class Rig {
 
     /** Runs SQL and gives the rows' first column. */
     query(sql) {
-        const text = execFileSync(postgres, ["psql", this.#cluster, "-AtX", "-v", "ON_ERROR_STOP=1", "-c", sql], { encoding: "utf8" });
+        const commandLine = ["psql", this.#cluster, "-AtX", "-v", "ON_ERROR_STOP=1", "-c", sql];
+        const text = execFileSync(postgres, commandLine, { encoding: "utf8" });
         return text.split("\n").filter((line) => line !== "");
     }
 
@@ -72,7 +74,8 @@ export class Rig {
         this.#receiver = receiver;
         for (let round = 0; round < 600; round += 1) {
             if (receiver.exitCode !== null) throw new Error(`the receiver ended with status ${receiver.exitCode}`);
-            if (await fetch(`http://127.0.0.1:${this.port}/healthz`).then((response) => response.ok, () => false)) return;
+            const health = await fetch(`http://127.0.0.1:${this.port}/healthz`).catch(() => undefined);
+            if (health?.ok) return;
             await sleep(20);
         }
         throw new Error("the receiver does not answer");
@@ -94,7 +97,7 @@ export class Rig {
     }
 }
 
-/** A TCP relay before the receiver that can lose its answers: the receiver hears the batch, the Worker hears nothing. */
+/** A TCP relay that can lose the receiver's answers: it hears the batch, the Worker hears nothing. */
 export async function relay(t, port) {
     const state = { losesAnswers: false, url: "" };
     const server = net.createServer((client) => {
