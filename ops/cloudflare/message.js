@@ -5,6 +5,8 @@ const secondsAhead = 86_400;
 
 /** The frames that carry a device's status. */
 const statusMethods = new Set(["NotifyStatus", "NotifyFullStatus"]);
+/** What the receiver makes readings of. */
+const channels = ["switch:0", "switch:1", "switch:2", "switch:3"];
 
 /**
  * What a message of the queue is: text for the receiver, a frame without a reading, or nothing that is understood.
@@ -22,6 +24,7 @@ const statusMethods = new Set(["NotifyStatus", "NotifyFullStatus"]);
  * @returns {Read}
  */
 export function readMessage(body, sentAt) {
+    /** @type {unknown} */
     let value;
     try {
         ({ value, sentAt } = unwrap(body, sentAt));
@@ -29,29 +32,48 @@ export function readMessage(body, sentAt) {
         return { reason: "not JSON" };
     }
     if (!isObject(value)) return { reason: "not a JSON object" };
-    if (value.method !== undefined && !statusMethods.has(/** @type {any} */ (value.method))) {
-        return typeof value.method === "string" ? { isIgnored: true } : { reason: "method is not a string" };
+    const members = ["src", "params", "method", "result", "error"];
+    if (!Object.keys(value).some((name) => members.includes(name))) {
+        return { reason: "neither a frame nor a message: no src, no params" };
     }
-    if (isReply(value)) return { isIgnored: true };
-    if (!("src" in value || "params" in value)) return { reason: "no src and no params: not a frame, not a message" };
+    const status = statusOf(value);
+    if (status === undefined) return { isIgnored: true };
 
     const isReady = value.timestamp !== undefined && value.timestamp !== null;
-    const clock = isReady ? undefined : deviceClock(value.params, sentAt);
+    const clock = isReady ? undefined : deviceClock(status.params, sentAt);
     const message = isReady
         ? value
-        : { src: value.src, timestamp: clock ?? unixSeconds(sentAt), params: value.params };
+        : { src: value.src, timestamp: clock ?? unixSeconds(sentAt), params: status.params };
     const json = faithfulJSON(message);
     if (json === undefined) return { reason: "holds a value that JSON cannot express" };
     return { json, isUndated: !isReady && clock === undefined };
 }
 
 /**
- * The device's own time of a status frame in Unix seconds; undefined when its clock is not set or far ahead.
+ * The status in a frame. Those of other methods and replies to requests carry none, unless it stands there, as in the
+ * reply to `Shelly.GetStatus`.
+ *
+ * @param {Record<string, unknown>} value
+ * @returns {{params: unknown} | undefined}
+ */
+function statusOf(value) {
+    const { method, params, result } = value;
+    if (statusMethods.has(/** @type {any} */ (method))) return { params };
+    if (method === undefined && result === undefined && value.error === undefined) return { params };
+    const candidate = params ?? result;
+    return isObject(candidate) && channels.some((channel) => isObject(candidate[channel]))
+        ? { params: candidate }
+        : undefined;
+}
+
+/**
+ * The device's own time of a status in Unix seconds; undefined when its clock is not set or far ahead.
  * @param {unknown} params
  * @param {Date} sentAt
  */
 function deviceClock(params, sentAt) {
-    const seconds = isObject(params) ? params.ts : undefined;
+    if (!isObject(params)) return undefined;
+    const seconds = params.ts ?? (isObject(params.sys) ? params.sys.unixtime : undefined);
     if (typeof seconds !== "number") return undefined;
     const isPlausible = seconds >= earliestClock && seconds <= unixSeconds(sentAt) + secondsAhead;
     return isPlausible ? Math.floor(seconds) : undefined;
@@ -60,14 +82,6 @@ function deviceClock(params, sentAt) {
 /** @param {Date} date */
 function unixSeconds(date) {
     return Math.floor(new Date(date).getTime() / 1000);
-}
-
-/**
- * The answer to a request, which a device sends on the same channel.
- * @param {Record<string, unknown>} value
- */
-function isReply(value) {
-    return value.method === undefined && !("params" in value) && ("result" in value || "error" in value);
 }
 
 /**

@@ -4,8 +4,8 @@ import { readMessage } from "./message.js";
 /**
  * An example of a producer: devices send their readings here over HTTP, and it puts them on the queue.
  *
- * @typedef {{body: unknown, contentType: string}} Outgoing
- * @typedef {{DEVICE_TOKEN?: string, READINGS: {sendBatch(messages: Outgoing[]): Promise<unknown>}}} Environment
+ * @typedef {{sendBatch(messages: {body: unknown}[]): Promise<unknown>}} Queue
+ * @typedef {{DEVICE_TOKEN?: string, READINGS: Queue}} Environment
  */
 export default {
     /**
@@ -17,7 +17,7 @@ export default {
         const token = env.DEVICE_TOKEN?.trim();
         if (!token) return answer(500, { detail: "DEVICE_TOKEN is not configured" });
         if (!(await isEqual(tokenOf(request), token))) return answer(401, { detail: "Unauthorized" });
-        if (request.method === "GET") return await enqueue([webhookReading(new URL(request.url).searchParams)], env);
+        if (request.method === "GET") return await enqueueWebhook(new URL(request.url).searchParams, env);
         if (request.method === "POST") return await enqueueBody(request, env);
         return answer(405, { detail: "GET or POST" });
     },
@@ -57,7 +57,7 @@ async function enqueue(frames, env) {
     if (index >= 0) return answer(422, { detail: `frame ${index}: ${reads[index].reason}` });
     const messages = frames
         .filter((_, position) => reads[position].json !== undefined)
-        .map((body) => ({ body, contentType: "json" }));
+        .map((body) => ({ body }));
     try {
         if (messages.length > 0) await env.READINGS.sendBatch(messages);
     } catch {
@@ -70,22 +70,22 @@ async function enqueue(frames, env) {
 /**
  * A webhook of a device: `GET ?src=shellyplus1pm-…&channel=0&apower=${ev.apower}`, `voltage` and `current` if wanted.
  * @param {URLSearchParams} query
+ * @param {Environment} env
  */
-function webhookReading(query) {
-    const number = (/** @type {string} */ name) => {
-        const text = query.get(name);
-        return text === null || text.trim() === "" ? undefined : Number(text);
-    };
-    // A text that is no number becomes NaN, which is not understood.
-    return {
-        src: query.get("src") ?? undefined,
-        timestamp: Math.floor(Date.now() / 1000),
-        params: {
-            [`switch:${number("channel") ?? 0}`]: {
-                apower: number("apower") ?? NaN, voltage: number("voltage"), current: number("current"),
-            },
-        },
-    };
+async function enqueueWebhook(query, env) {
+    /** @type {Record<string, number>} */
+    const values = {};
+    for (const name of ["apower", "voltage", "current"]) {
+        const text = query.get(name)?.trim();
+        if (text) values[name] = Number(text);
+    }
+    const src = query.get("src")?.trim();
+    const channel = query.get("channel") ?? "0";
+    if (!src || !/^[0-3]$/.test(channel) || !("apower" in values) || !Object.values(values).every(Number.isFinite)) {
+        return answer(422, { detail: "expected src, channel from 0 to 3, apower, and perhaps voltage and current" });
+    }
+    const message = { src, timestamp: Math.floor(Date.now() / 1000), params: { [`switch:${channel}`]: values } };
+    return await enqueue([message], env);
 }
 
 /**

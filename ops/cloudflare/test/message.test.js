@@ -81,6 +81,16 @@ test("events, requests and replies carry no reading", () => {
     ]) assert.deepEqual(read(body), { isIgnored: true });
 });
 
+test("a status in any other frame is not lost: a reply to Shelly.GetStatus, a method of somebody's own", () => {
+    const status = { "switch:0": { id: 0, apower: 8.9 }, sys: { unixtime: 1_772_000_000 } };
+    const expected = { json: { src: "shellyplus1pm-a", timestamp: 1_772_000_000, params: status }, isUndated: false };
+    assert.deepEqual(read({ id: 1, src: "shellyplus1pm-a", dst: "user", result: status }), expected);
+    assert.deepEqual(read(frame(status, { method: "status" })), expected);
+    assert.deepEqual(read(frame(status, { method: 7 })), expected);
+    const unset = { ...status, sys: { unixtime: null } };
+    assert.equal(read({ id: 1, src: "shellyplus1pm-a", result: unset }).json.timestamp, queueSeconds);
+});
+
 test("what the receiver has rules for is left to the receiver", () => {
     assert.equal(read(frame({ ts: 1_772_000_000 }, { src: undefined })).json.src, undefined);
     assert.equal(read(frame(null)).json.params, null);
@@ -89,7 +99,7 @@ test("what the receiver has rules for is left to the receiver", () => {
 
 test("what is neither frame nor message has a reason", () => {
     for (const body of [
-        "", "{", "null", "[]", "7", '"text"', null, undefined, 7, true, [], {}, { hello: 1 }, { src: "a", method: 7 },
+        "", "{", "null", "[]", "7", '"text"', null, undefined, 7, true, [], {}, { hello: 1 },
         new Uint8Array([0xff, 0xfe]), new ArrayBuffer(0), new Date(), new Map([["src", "a"]]),
     ]) assert.equal(typeof read(body).reason, "string", String(body));
 });

@@ -36,9 +36,11 @@ test("a webhook's query becomes a message of now", async () => {
     assert.ok(Math.abs(message.timestamp - Date.now() / 1000) < 5);
 });
 
-test("a webhook whose value is no number is refused", async () => {
-    for (const query of ["apower=${ev.apower}", "", "apower=", "apower=1&voltage=x", "apower=Infinity"]) {
-        const result = await ask(new Request(`${url}?token=t0ken&src=plug&${query}`));
+test("a webhook without a device, a channel and a number is refused", async () => {
+    const values = ["", "apower=", "apower=${ev.apower}", "apower=Infinity", "apower=1&voltage=x", "apower=1&channel=4"]
+        .map((value) => `src=plug&${value}`);
+    for (const query of [...values, "apower=1", "src=&apower=1"]) {
+        const result = await ask(new Request(`${url}?token=t0ken&${query}`));
         assert.equal(result.status, 422, query);
         assert.equal(result.queued.length, 0);
     }
@@ -58,7 +60,7 @@ test("the token comes first", async () => {
 test("what cannot be taken is refused whole, with a reason", async () => {
     const refused = await ask(post([frame(), { hello: 1 }]));
     assert.deepEqual([refused.status, refused.queued.length], [422, 0]);
-    assert.match(refused.body.detail, /^frame 1: no src/);
+    assert.match(refused.body.detail, /^frame 1: neither/);
     assert.equal((await ask(post("{"))).status, 422);
     assert.equal((await ask(post(Array.from({ length: 101 }, () => frame())))).status, 413);
     assert.equal((await ask(post(JSON.stringify(frame({ x: "y".repeat(120_000) }))))).status, 413);

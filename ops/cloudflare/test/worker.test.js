@@ -132,7 +132,7 @@ test("what is not understood goes to the dead letters as it was, with the reason
     const set = new Set(result.letters.map((letter) => [letter.dead_letter, letter.body]));
     assert.deepEqual(set, new Set([
         ["not JSON", "{not json"], ["not JSON", bytes], ["holds a value that JSON cannot express", odd],
-        ["no src and no params: not a frame, not a message", { hello: "world" }],
+        ["neither a frame nor a message: no src, no params", { hello: "world" }],
     ]));
     for (const letter of result.letters) {
         assert.equal(letter.queue, "shelly");
