@@ -7,6 +7,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 readonly here=$PWD/ops/proxy name=shelly.example.com ingest_key=proxy-test-ingest read_key=proxy-test-read
+# What tells of devices or of the operation, with STATS_ACCESS=key.
+readonly reads=(/metrics /api/stats/spool)
 state=$(mktemp -d "${TMPDIR:-/tmp}/shelly-proxy.XXXXXX")
 receiver='' proxy='' port='' receiver_port='' checks=0 finished=''
 
@@ -73,16 +75,22 @@ batches_pass() {
 }
 
 reads_need_the_key() {
-    expect 401 "$(get /api/stats/spool)" "a read without a key"
+    local path
+    for path in "${reads[@]}"; do expect 401 "$(get "$path")" "a read of $path without a key"; done
     grep -qi '^www-authenticate: Basic realm="shelly-collector"' "$state/headers" || fail "the challenge does not pass"
-    expect 401 "$(get /api/stats/spool -H "X-API-Key: $ingest_key")" "a read with an ingest key"
-    expect 200 "$(get /api/stats/spool -H "X-API-Key: $read_key")" "a read with the key"
-    expect 200 "$(get /api/stats/spool -H "Authorization: Bearer $read_key")" "a read with the key as a bearer's"
-    expect 200 "$(get /api/stats/spool -u "me:$read_key")" "a read with the key as a password"
+    expect 401 "$(get /metrics -H "X-API-Key: $ingest_key")" "a read with an ingest key"
+    for path in "${reads[@]}"; do
+        expect 200 "$(get "$path" -H "X-API-Key: $read_key")" "a read of $path with the key"
+    done
+    expect 200 "$(get /metrics -H "Authorization: Bearer $read_key")" "a read with the key as a bearer's"
+    expect 200 "$(get /metrics -u "me:$read_key")" "a read with the key as a password"
 }
 
 reads_are_refused() {
-    expect 403 "$(get /api/stats/spool)" "a read through $kind ($configuration) where there is no read key"
+    local path
+    for path in "${reads[@]}"; do
+        expect 403 "$(get "$path")" "a read of $path through $kind ($configuration) where there is no read key"
+    done
     [[ $(<"$state/answer") == *READ_API_KEY* ]] || fail "a refusal does not say what to set"
     expect 200 "$(post "$state/small.json")" "a batch all the same"
 }
