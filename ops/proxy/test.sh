@@ -126,7 +126,7 @@ request() {
     local path=$1
     shift
     curl -sS -m 60 --cacert "$state/server.crt" --resolve "$name:$port:127.0.0.1" -o "$state/answer" \
-        -D "$state/headers" -w '%{http_code}' "https://$name:$port$path" "$@" || true
+        -D "$state/headers" 2>>"$state/curl.log" -w '%{http_code}' "https://$name:$port$path" "$@" || true
 }
 
 expect() {
