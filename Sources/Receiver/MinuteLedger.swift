@@ -28,10 +28,10 @@ struct MinuteLedger {
         fileprivate var bits: [(page: UInt32, minute: UInt32)] = []
     }
 
-    /// A device's pages, sorted by day and channel.
-    private struct Page {
-        let dayAndChannel: UInt32
-        let number: UInt32
+    /// A day of a device's channel.
+    struct Page {
+        fileprivate let dayAndChannel: UInt32
+        fileprivate let number: UInt32
     }
 
     static let minutesPerDay: Int64 = 1440
@@ -41,6 +41,7 @@ struct MinuteLedger {
     private static let wordsPerRow = 2 + wordsPerPage
 
     private var devices: [DeviceID: Int] = [:]
+    /// By device, sorted by day and channel.
     private var pages: [[Page]] = []
     /// Rows of a page each, 256 to a chunk, so that growth never copies what is there.
     private var chunks: [[UInt32]] = []
@@ -256,16 +257,28 @@ extension MinuteLedger {
     /// The number of a device that is known.
     func number(known device: DeviceID) -> Int? { devices[device] }
 
-    /// A device's days and channels, sorted by both, with 45 words of a bit for each minute.
-    func pages(
-        of number: Int
-    ) -> some BidirectionalCollection<(day: Int64, channel: Int, words: ArraySlice<UInt32>)> {
-        pages[number].lazy.map { [chunks] page in
-            let first = Self.row(page.number) + 2
-            return (
-                Int64(page.dayAndChannel >> 2), Int(page.dayAndChannel & 3),
-                chunks[Self.chunk(page.number)][first..<(first + Self.wordsPerPage)]
-            )
-        }
+    /// A device's pages, sorted by day and channel.
+    func pages(of number: Int) -> [Page] { pages[number] }
+
+    /// A page's bits, one for each minute of its day.
+    func words(of page: Page) -> [UInt32] {
+        let first = Self.row(page.number) + 2
+        return Array(chunks[Self.chunk(page.number)][first..<(first + Self.wordsPerPage)])
     }
+
+    /// The newest minute of a page, since 1970; nil when it has none, as when a failed group has taken its keys back.
+    func lastMinute(of page: Page) -> Int64? {
+        let (chunk, first) = (Self.chunk(page.number), Self.row(page.number) + 2)
+        for index in (0..<Self.wordsPerPage).reversed() where chunks[chunk][first + index] != 0 {
+            let bit = index * 32 + 31 - chunks[chunk][first + index].leadingZeroBitCount
+            return page.day * Self.minutesPerDay + Int64(bit)
+        }
+        return nil
+    }
+}
+
+extension MinuteLedger.Page {
+    /// Since 1970.
+    var day: Int64 { Int64(dayAndChannel >> 2) }
+    var channel: Int { Int(dayAndChannel & 3) }
 }

@@ -36,8 +36,6 @@ struct ReadConnection {
         if let connection { return connection }
         let new = try Connection(
             url, applicationName: "shelly-receiver", connectTimeout: Self.connectTimeout, timeout: Self.queryTimeout)
-        // The server gives up when we do.
-        _ = try new.execute("SET statement_timeout TO \(Int(Self.queryTimeout / .milliseconds(1)))")
         connection = new
         return new
     }

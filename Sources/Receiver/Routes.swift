@@ -34,10 +34,11 @@ struct Routes: HTTPResponder {
             case ("/api/ingest/batch", _): return try await batch(request, context)
             case (let path, .get), (let path, .head):
                 if isGuarded(path) { try readAccess.admit(request.head, from: context.channel) }
-                return try await page(path)
+                return try await page(path, request)
             case ("/api/stats/queue", _), ("/api/stats/spool", _), ("/healthz", _), ("/readyz", _),
                 ("/metrics", _), ("/openapi.json", _):
                 throw Rejection(allowing: [.get, .head])
+            case (let path, _) where DeviceHandler.isPath(path): throw Rejection(allowing: [.get, .head])
             default: throw Rejection.notFound
             }
         } catch let rejection as Rejection {
@@ -55,7 +56,7 @@ struct Routes: HTTPResponder {
         switch path {
         case "/metrics": true
         case "/api/stats/queue", "/api/stats/spool": statisticsAreLocked
-        default: false
+        default: DeviceHandler.isPath(path)
         }
     }
 
@@ -73,7 +74,7 @@ struct Routes: HTTPResponder {
         }
     }
 
-    private func page(_ path: String) async throws -> Response {
+    private func page(_ path: String, _ request: Request) async throws -> Response {
         switch path {
         case "/api/stats/queue": .json(try await queueStatistics.json())
         case "/api/stats/spool": .json(try await spoolStatistics.json())
@@ -81,6 +82,7 @@ struct Routes: HTTPResponder {
         case "/readyz": try await readiness.respond()
         case "/metrics": .text(await metricsPage.text(), type: PrometheusText.contentType)
         case "/openapi.json": .json(OpenAPI.document)
+        case _ where DeviceHandler.isPath(path): try await DeviceHandler(source: devices).respond(to: request)
         default: throw Rejection.notFound
         }
     }

@@ -159,16 +159,18 @@ struct InterfaceTests {
         #expect(document["openapi"] as? String == "3.1.0")
         let paths = try #require(document["paths"] as? [String: [String: Any]])
         let schemas = (document["components"] as? [String: Any])?["schemas"] as? [String: [String: Any]] ?? [:]
-        #expect(paths.count == 6)
+        #expect(paths.count == 8)
         for (path, operations) in paths {
             guard operations["get"] != nil else {
                 #expect(path == "/api/ingest/batch" && operations["post"] != nil)
                 continue
             }
-            let answer = try rig.get(path)
+            let answer = try rig.get(path.replacing("{id}", with: "plug"))
             #expect(answer.status == 200, "GET \(path)")
             // The members are exactly those that the schema requires.
-            let text = String(decoding: try JSONSerialization.data(withJSONObject: operations), as: UTF8.self)
+            let responses = (operations["get"] as? [String: Any])?["responses"] as? [String: Any]
+            let success = try #require(responses?["200"], "\(path)")
+            let text = String(decoding: try JSONSerialization.data(withJSONObject: success), as: UTF8.self)
             guard let name = schemas.keys.first(where: { text.contains("schemas\\/\($0)\"") }) else { continue }
             #expect(Set(schemas[name]?["required"] as? [String] ?? []) == Set(answer.json.keys), "\(path)")
         }

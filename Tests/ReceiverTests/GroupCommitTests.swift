@@ -168,4 +168,50 @@ struct GroupCommitTests {
         #expect(answer.inserted == 0 && answer.duplicates == 2 && answer.position.segment == 2)
         await next.stop()
     }
+
+    @Test func aQuestionSeesWhatIsDurableAndDoesNotWaitForTheDiskForEver() async throws {
+        defer { cleanUp() }
+        let (commit, _) = try groupCommit()
+        let first = try batch("a", 1, 2)
+        _ = try await commit.commit(first.0, first.1)
+        #expect(await commit.ask { $0.deviceCount } == 1)
+
+        let gate = disk.gate
+        let isOver = DispatchSemaphore(value: 0)
+        await withCheckedContinuation { continuation in
+            Thread.detachNewThread {
+                gate.lock()
+                continuation.resume()
+                isOver.wait()
+                gate.unlock()
+            }
+        }
+        let second = try batch("b", 1)
+        let before = disk.synchronizations.withLock { $0 }
+        async let pending = commit.commit(second.0, second.1)
+        while disk.synchronizations.withLock({ $0 }) == before { await Task.yield() }
+        #expect(await commit.ask(within: .milliseconds(50)) { $0.deviceCount } == nil)
+        isOver.signal()
+        _ = try await pending
+        #expect(await commit.ask { $0.deviceCount } == 2)
+        await commit.stop()
+        #expect(await commit.ask { $0.deviceCount } == nil)
+    }
+
+    @Test func questionsAreAnsweredUnderLoadAndBounded() async throws {
+        defer { cleanUp() }
+        let (commit, _) = try groupCommit()
+        let answered = try await withThrowingTaskGroup(of: Bool.self) { group in
+            for index in 0..<32 {
+                let (batch, record) = try batch("d\(index)", 1)
+                group.addTask {
+                    for _ in 0..<20 { _ = try await commit.commit(batch, record) }
+                    return await commit.ask { $0.deviceCount } != nil
+                }
+            }
+            return try await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+        }
+        #expect(answered == 32)
+        await commit.stop()
+    }
 }

@@ -68,12 +68,16 @@ struct LedgerDigestTests {
         #expect(fromDigests.records == fromSegments.records && fromDigests.newest == fromSegments.newest)
         #expect(fromDigests.ledger.approximateBytes == fromSegments.ledger.approximateBytes)
         var (a, b) = (fromSegments.ledger, fromDigests.ledger)
+        let counts = a.counts.counts(of: 0..<500)
+        #expect(b.counts.counts(of: 0..<500) == counts && counts.contains { $0 > 0 })
         for device in 0..<8 {
             let all = try BatchDecoder().decode(body("plug-\(device)", 0..<500), receivedAt: Self.receivedAt)
             var claims = MinuteLedger.Claims()
             let (fromA, fromB) = (a.claim(all, in: 99, noting: &claims), b.claim(all, in: 99, noting: &claims))
             #expect(fromA == fromB && (device == 7) == (fromA.duplicates == 0))
         }
+        // Minute 0 is none that a reading can be of.
+        #expect(a.counts.counts(of: 0..<500) == [0] + Array(repeating: 8, count: 499))
         // Both forget with their segments.
         a.forget(before: 100)
         b.forget(before: 100)

@@ -4,8 +4,20 @@ import Readings
 struct DeviceCensus: Sendable {
     let sightings: [MinuteLedger.Sighting]
 
-    init(_ sightings: [MinuteLedger.Sighting]) {
-        self.sightings = sightings.sorted { $0.device.utf8.lexicographicallyPrecedes($1.device.utf8) }
+    /// - Parameter previous: an earlier census. In its order most are sorted already, so that sorting is hardly work.
+    init(_ sightings: [MinuteLedger.Sighting], after previous: DeviceCensus? = nil) {
+        var new = [MinuteLedger.Sighting?](repeating: nil, count: (sightings.map(\.number).max() ?? -1) + 1)
+        for sighting in sightings { new[sighting.number] = sighting }
+        var ordered: [MinuteLedger.Sighting] = []
+        ordered.reserveCapacity(sightings.count)
+        for known in previous?.sightings ?? [] where known.number < new.count {
+            guard let sighting = new[known.number] else { continue }
+            ordered.append(sighting)
+            new[known.number] = nil
+        }
+        ordered += new.compactMap { $0 }
+        ordered.sort { $0.device.utf8.lexicographicallyPrecedes($1.device.utf8) }
+        self.sightings = ordered
     }
 
     /// What a query finds.
@@ -41,10 +53,14 @@ struct DeviceCensus: Sendable {
 
 extension [UInt8] {
     fileprivate func contains(lowercased wanted: [UInt8]) -> Bool {
-        guard count >= wanted.count else { return false }
-        return (0...(count - wanted.count)).contains { start in
-            wanted.indices.allSatisfy { self[start + $0].lowercasedASCII == wanted[$0] }
+        var start = 0
+        while start + wanted.count <= count {
+            var length = 0
+            while length < wanted.count, self[start + length].lowercasedASCII == wanted[length] { length += 1 }
+            if length == wanted.count { return true }
+            start += 1
         }
+        return false
     }
 }
 

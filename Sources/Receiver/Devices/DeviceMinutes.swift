@@ -34,8 +34,10 @@ struct DeviceMinutes: Sendable {
 extension DeviceMinutes.Page {
     private var firstMinute: Int64 { day * MinuteLedger.minutesPerDay }
 
-    /// Nil when there is none: a group that could not be written has taken its keys back.
-    var lastMinute: Int64? { words[...].lastBit.map { firstMinute + Int64($0) } }
+    /// Nil when there is none.
+    var lastMinute: Int64? {
+        words.lastIndex { $0 != 0 }.map { firstMinute + Int64($0 * 32 + 31 - words[$0].leadingZeroBitCount) }
+    }
 
     fileprivate func minutes(in wanted: Range<Int64>) -> [Int64] {
         var minutes: [Int64] = []
@@ -48,12 +50,5 @@ extension DeviceMinutes.Page {
             }
         }
         return minutes
-    }
-}
-
-extension ArraySlice<UInt32> {
-    /// The highest bit that is set, counted from the slice's first word.
-    var lastBit: Int? {
-        lastIndex { $0 != 0 }.map { ($0 - startIndex) * 32 + 31 - self[$0].leadingZeroBitCount }
     }
 }

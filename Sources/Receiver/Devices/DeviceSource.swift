@@ -16,6 +16,7 @@ actor DeviceSource {
     private let silentAfterSeconds: Int
     /// The wall clock, Unix milliseconds.
     private let now: @Sendable () -> Int64
+    private var previous: DeviceCensus?
     private var census: (task: Task<DeviceCensus, any Error>, freshUntil: ContinuousClock.Instant)?
 
     init(
@@ -164,10 +165,12 @@ actor DeviceSource {
         var sightings: [MinuteLedger.Sighting] = []
         var number: Int? = 0
         while let first = number {
-            let (found, next) = try await ask { $0.sightings(from: first, for: .milliseconds(1)) }
+            let (found, next) = try await ask { $0.sightings(from: first, for: .milliseconds(2)) }
             sightings += found
             number = next
         }
-        return DeviceCensus(sightings)
+        let taken = DeviceCensus(sightings, after: previous)
+        previous = taken
+        return taken
     }
 }

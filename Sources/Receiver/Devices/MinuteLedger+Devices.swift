@@ -4,6 +4,8 @@ import Readings
 extension MinuteLedger {
     /// A device and the newest minute of all its channels.
     struct Sighting: Sendable {
+        /// The device's number in the ledger.
+        let number: Int
         let device: DeviceID
         let lastMinute: Int64
     }
@@ -15,7 +17,7 @@ extension MinuteLedger {
         var number = number
         while number < deviceNumbers {
             if let minute = lastMinute(of: number) {
-                found.append(Sighting(device: name(of: number), lastMinute: minute))
+                found.append(Sighting(number: number, device: name(of: number), lastMinute: minute))
             }
             number += 1
             if number.isMultiple(of: 128), ContinuousClock.now >= end { break }
@@ -30,11 +32,11 @@ extension MinuteLedger {
             var isNewestFound = [false, false, false, false]
             var pages: [DeviceMinutes.Page] = []
             for page in self.pages(of: number).reversed() {
-                let hasAny = page.words.contains { $0 != 0 }
-                if hasAny, days.contains(page.day) || !isNewestFound[page.channel] {
-                    pages.append(DeviceMinutes.Page(day: page.day, channel: page.channel, words: Array(page.words)))
+                guard days.contains(page.day) || !isNewestFound[page.channel], lastMinute(of: page) != nil else {
+                    continue
                 }
-                if hasAny { isNewestFound[page.channel] = true }
+                isNewestFound[page.channel] = true
+                pages.append(DeviceMinutes.Page(day: page.day, channel: page.channel, words: words(of: page)))
             }
             return pages.isEmpty ? nil : DeviceMinutes(device: device, pages: pages.reversed())
         }
@@ -43,9 +45,8 @@ extension MinuteLedger {
     private func lastMinute(of number: Int) -> Int64? {
         var newest: Int64?
         for page in pages(of: number).reversed() {
-            let first = page.day * Self.minutesPerDay
-            if let newest, newest >= first + Self.minutesPerDay { break }
-            if let bit = page.words.lastBit { newest = max(newest ?? 0, first + Int64(bit)) }
+            if let newest, newest >= (page.day + 1) * Self.minutesPerDay { break }
+            if let minute = lastMinute(of: page) { newest = max(newest ?? 0, minute) }
         }
         return newest
     }

@@ -1,0 +1,43 @@
+import HTTPTypes
+import Hummingbird
+import Readings
+
+/// `GET /api/devices` and `/api/devices/{id}`.
+struct DeviceHandler: Sendable {
+    private static let path = "/api/devices"
+
+    /// Whether the list's path or a device's.
+    static func isPath(_ path: String) -> Bool { path == Self.path || path.hasPrefix(Self.path + "/") }
+
+    let source: DeviceSource
+
+    /// Answers for one of these paths.
+    func respond(to request: Request) async throws -> Response {
+        let parameters = try QueryParameters(request.uri.query)
+        let name = request.uri.path.dropFirst(Self.path.count)
+        // Device data tells who is at home: nobody on the way shall keep it.
+        let headers: HTTPFields = [.cacheControl: "no-store"]
+        guard name.count > 1 else {
+            guard name.isEmpty else { throw Rejection.notFound }
+            return .json(try await source.page(DeviceQuery(parameters)).json, headers: headers)
+        }
+        guard let name = String(percentEncoded: name.dropFirst()) else {
+            throw Rejection([Problem("value_error", at: [.member("path")], "Path is not percent-encoded UTF-8")])
+        }
+        let day = try parameters.day("day")
+        guard let id = try? DeviceID(name), let found = try await source.day(of: id, day) else {
+            throw Rejection.notFound
+        }
+        return .json(found.json, headers: headers)
+    }
+}
+
+extension DeviceQuery {
+    /// Takes the query's `limit`, `after`, `search` and `silent`; throws 422.
+    init(_ parameters: QueryParameters) throws(Rejection) {
+        limit = try parameters.integer("limit", in: 1...Self.maximumLimit) ?? limit
+        after = try parameters.text("after", maximumBytes: DeviceID.maximumBytes) ?? ""
+        search = try parameters.text("search", maximumBytes: DeviceID.maximumBytes) ?? ""
+        isSilent = try parameters.bool("silent")
+    }
+}

@@ -1,0 +1,107 @@
+import HTTPTypes
+import Hummingbird
+import Readings
+
+/// A request's query, decoded as forms are encoded: `+` is a space, and of several values the last one counts.
+struct QueryParameters {
+    private var values: [String: String] = [:]
+
+    /// Throws 422 for what is no encoding of UTF-8.
+    init(_ query: String?) throws(Rejection) {
+        for pair in (query ?? "").split(separator: "&") {
+            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            guard let name = String(percentEncoded: parts[0], isForm: true),
+                let value = String(percentEncoded: parts.dropFirst().first ?? "", isForm: true)
+            else {
+                throw Rejection([Problem("value_error", at: [.member("query")], "Query is not percent-encoded UTF-8")])
+            }
+            values[name] = value
+        }
+    }
+
+    /// A value; nil when there is none, or an empty one, as a form sends for an empty field.
+    subscript(name: String) -> String? { values[name].flatMap { $0.isEmpty ? nil : $0 } }
+
+    /// A whole number within bounds.
+    func integer(_ name: String, in bounds: ClosedRange<Int>) throws(Rejection) -> Int? {
+        guard let text = self[name] else { return nil }
+        guard let number = Int(text) else {
+            throw Self.refusal("int_parsing", name, "Input should be a whole number")
+        }
+        guard bounds.contains(number) else {
+            throw Self.refusal(
+                "value_error", name, "Input should be from \(bounds.lowerBound) to \(bounds.upperBound)")
+        }
+        return number
+    }
+
+    /// `true` or `false`.
+    func bool(_ name: String) throws(Rejection) -> Bool? {
+        guard let text = self[name] else { return nil }
+        guard let value = Bool(text) else {
+            throw Self.refusal("bool_parsing", name, "Input should be true or false")
+        }
+        return value
+    }
+
+    /// A text of so many bytes of UTF-8 at most.
+    func text(_ name: String, maximumBytes: Int) throws(Rejection) -> String? {
+        guard let text = self[name] else { return nil }
+        guard text.utf8.count <= maximumBytes else {
+            throw Self.refusal("string_too_long", name, "Input should have at most \(maximumBytes) bytes of UTF-8")
+        }
+        return text
+    }
+
+    /// A date, in days since 1970.
+    func day(_ name: String) throws(Rejection) -> Int64? {
+        guard let text = self[name] else { return nil }
+        guard let day = CalendarDay(text) else {
+            throw Self.refusal(
+                "date_from_datetime_parsing", name, "Input should be a date as 2026-11-24, from 1970-01-01 on")
+        }
+        return day.number
+    }
+
+    private static func refusal(_ type: String, _ name: String, _ message: String) -> Rejection {
+        Rejection([Problem(type, at: [.member("query"), .member(name)], message)])
+    }
+}
+
+extension String {
+    /// Decodes `%41`; nil when that, or the UTF-8 that comes of it, is malformed, or a NUL is in it.
+    init?(percentEncoded encoded: Substring, isForm: Bool = false) {
+        var bytes: [UInt8] = []
+        var rest = encoded.utf8.makeIterator()
+        while let byte = rest.next() {
+            switch byte {
+            case UInt8(ascii: "%"):
+                guard let high = rest.next().flatMap(Self.digit), let low = rest.next().flatMap(Self.digit) else {
+                    return nil
+                }
+                bytes.append(high << 4 | low)
+            case UInt8(ascii: "+") where isForm: bytes.append(UInt8(ascii: " "))
+            default: bytes.append(byte)
+            }
+        }
+        guard !bytes.contains(0) else { return nil }
+        self.init(validating: bytes, as: UTF8.self)
+    }
+
+    /// As a part of a path or a query: all but RFC 3986's unreserved characters is encoded.
+    var percentEncoded: String {
+        var text = ""
+        for byte in utf8 {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
+                UInt8(ascii: "~"):
+                text.unicodeScalars.append(Unicode.Scalar(byte))
+            default: text += "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
+            }
+        }
+        return text
+    }
+
+    private static func digit(_ byte: UInt8) -> UInt8? { Character(Unicode.Scalar(byte)).hexDigitValue.map(UInt8.init) }
+}

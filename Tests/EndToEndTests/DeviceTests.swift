@@ -1,0 +1,234 @@
+import Foundation
+import Postgres
+import Testing
+
+/// Devices over HTTP, with the loader and a real database that comes and goes.
+@Suite(.serialized, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
+struct DeviceTests {
+    let rig: Rig
+
+    init() throws { rig = try Rig() }
+
+    private typealias Object = [String: Any]
+
+    private static func message(_ src: String, minutesAgo: Int, powers: [Int: Double]) throws -> Object {
+        [
+            "src": src, "timestamp": (Rig.newestMinute - minutesAgo) * 60,
+            "params": Dictionary(uniqueKeysWithValues: powers.map { ("switch:\($0.key)", ["apower": $0.value]) }),
+        ]
+    }
+
+    private func post(_ messages: [Object]) throws {
+        let body = try JSONSerialization.data(withJSONObject: ["messages": messages])
+        try #require(rig.post(String(decoding: body, as: UTF8.self)).status == 200)
+    }
+
+    private func devices(_ answer: Rig.Answer) -> [Object] { answer.json["devices"] as? [Object] ?? [] }
+
+    private static func encoded(_ name: String) -> String {
+        name.utf8.map { String(format: "%%%02X", $0) }.joined()
+    }
+
+    /// The points of a device's channel as minutes ago and power.
+    private func points(_ day: Rig.Answer, channel: Int) -> [Int: Double?] {
+        let channels = day.json["channels"] as? [Object] ?? []
+        let points = channels.first { $0["channel"] as? Int == channel }?["points"] as? [Object] ?? []
+        return Dictionary(
+            uniqueKeysWithValues: points.map { point in
+                (Rig.newestMinute - (point["timestamp"] as? Int ?? 0) / 60, point["power"] as? Double)
+            })
+    }
+
+    /// Asks until the database's answer is not an old one any more.
+    private func get(_ path: String, until isSo: (Rig.Answer) -> Bool) throws -> Rig.Answer {
+        var answer = try rig.get(path)
+        try rig.wait("GET \(path) does not become what it should be: \(answer.text)") {
+            answer = try rig.get(path)
+            return isSo(answer)
+        }
+        return answer
+    }
+
+    @Test func theSpoolKnowsTheDevicesAndTheDatabaseTheirPowers() throws {
+        try rig.startReceiver()
+        #expect(
+            try rig.get("/api/devices").text.hasSuffix(
+                #""total":0,"silent":0,"matching":0,"silent_after_seconds":900,"database":"ok"}"#))
+        try post([
+            Self.message("plug", minutesAgo: 2, powers: [0: 8.9, 3: -0.25]),
+            Self.message("plug", minutesAgo: 1, powers: [0: 9.1]),
+            Self.message("plug", minutesAgo: 70, powers: [0: 1e-7]),
+            Self.message("gone", minutesAgo: 2000, powers: [1: 3]),
+        ])
+
+        // Durable, not loaded: the table is empty.
+        let spooled = try get("/api/devices") { devices($0).count == 2 }
+        #expect(spooled.json["database"] as? String == "ok")
+        #expect(spooled.count("total") == 2 && spooled.count("silent") == 1)
+        #expect(devices(spooled).map { $0["id"] as? String } == ["gone", "plug"])
+        #expect(devices(spooled).map { $0["silent"] as? Bool } == [true, false])
+        let channels = devices(spooled)[1]["channels"] as? [Object] ?? []
+        #expect(channels.compactMap { $0["channel"] as? Int } == [0, 3])
+        #expect(channels.allSatisfy { $0["power"] is NSNull && $0["power_at"] is NSNull })
+        #expect((devices(spooled)[1]["activity"] as? [Int])?.reduce(0, +) == 4)
+        #expect((devices(spooled)[0]["activity"] as? [Int]) == Array(repeating: 0, count: 24))
+        #expect(points(try rig.get("/api/devices/plug"), channel: 0) == [2: nil, 1: nil, 70: nil])
+
+        try rig.expect(rig.load("drain"), status: 0)
+        let loaded = try get("/api/devices") { $0.text.contains("9.1") }
+        let first = try #require((devices(loaded)[1]["channels"] as? [Object])?.first)
+        #expect(first["power"] as? Double == 9.1)
+        #expect(first["power_at"] as? String == first["last_seen"] as? String)
+        #expect((first["hourly_power"] as? [Any])?.compactMap { $0 as? Double } == [1e-7, 9.1])
+        let day = try get("/api/devices/plug") { $0.text.contains("8.9") }
+        #expect(points(day, channel: 0) == [2: 8.9, 1: 9.1, 70: 1e-7])
+        #expect(points(day, channel: 3) == [2: -0.25] && (day.json["channels"] as? [Object])?.count == 2)
+
+        // What only the database remembers is found there.
+        try rig.query(
+            """
+            INSERT INTO power_logs (device_id, channel, power, "timestamp", idempotency_key)
+            VALUES ('old', 0, 5, '2024-11-24 00:01Z', 'old_0_28873441'),
+                ('old', 0, 'NaN', '2024-11-24 00:02Z', 'old_0_28873442')
+            """)
+        let old = try rig.get("/api/devices/old?day=2024-11-24")
+        #expect(old.status == 200 && old.text.contains(#""last_seen":null"#))
+        #expect(old.text.contains(#""points":[{"timestamp":1732406460,"power":5.0}]"#))
+        #expect(try rig.get("/api/devices/old").status == 404)
+    }
+
+    @Test func powersAreWhatTheColumnsTypeMakesOfThem() throws {
+        try rig.startReceiver()
+        for (minutesAgo, type) in ["real", "numeric(10,2)", "double precision"].enumerated() {
+            try rig.query("DELETE FROM power_logs; ALTER TABLE power_logs ALTER power TYPE \(type)")
+            try post([Self.message("plug", minutesAgo: minutesAgo, powers: [0: 8.9])])
+            try rig.expect(rig.load("drain"), status: 0)
+            let day = try get("/api/devices/plug") { points($0, channel: 0)[minutesAgo] == 8.9 }
+            #expect(points(day, channel: 0).count == minutesAgo + 1, "\(type)")
+        }
+    }
+
+    @Test func withTheDatabaseAwayAndAfterAKillTheDevicesAreTheSame() throws {
+        try rig.startReceiver()
+        try post(
+            (0..<20).map { try Self.message("plug-\($0)", minutesAgo: 60 * $0, powers: [$0 % 4: Double($0)]) })
+        try rig.expect(rig.load("drain"), status: 0)
+        func facts(_ answer: Rig.Answer) -> [String] {
+            devices(answer).map { device in
+                let channels = (device["channels"] as? [Object] ?? []).map { "\($0["channel"]!) \($0["last_seen"]!)" }
+                return "\(device["id"]!) \(device["last_seen"]!) \(device["silent"]!) \(channels)"
+            }
+        }
+        let up = try get("/api/devices") { devices($0).count == 20 && $0.text.contains("19.0") }
+        try rig.stopDatabase("immediate")
+        let away = try get("/api/devices") { $0.json["database"] as? String == "away" }
+        #expect(away.status == 200 && away.seconds < 2.5)
+        #expect(facts(away) == facts(up) && away.count("silent") == up.count("silent"))
+        #expect(away.text.contains("19.0") == false)
+        let day = try rig.get("/api/devices/plug-1")
+        #expect(day.status == 200 && points(day, channel: 1) == [60: nil])
+
+        rig.stopReceiver(SIGKILL)
+        try rig.startReceiver()
+        #expect(facts(try rig.get("/api/devices")) == facts(up))
+        try rig.startDatabase()
+        let again = try get("/api/devices") { $0.json["database"] as? String == "ok" }
+        #expect(facts(again) == facts(up) && again.text.contains("19.0"))
+    }
+
+    @Test func aHangingDatabaseHoldsNobodyUp() throws {
+        try rig.startReceiver()
+        try post([Self.message("plug", minutesAgo: 0, powers: [0: 1])])
+        try rig.expect(rig.load("drain"), status: 0)
+        _ = try get("/api/devices/plug") { $0.text.contains("1.0") }
+        let holder = try Connection(rig.databaseURL, applicationName: "test")
+        _ = try holder.execute("BEGIN; LOCK TABLE power_logs")
+        let answer = try get("/api/devices/plug") { $0.json["database"] as? String == "away" }
+        #expect(answer.status == 200 && answer.seconds < 2.5)
+        #expect(try rig.get("/api/devices").seconds < 2.5)
+        #expect(try rig.post(Rig.batch("other", minutes: 0..<1)).seconds < 1)
+        holder.close()
+    }
+
+    @Test func hostileNamesAreTextAndNothingElse() throws {
+        let names = [
+            "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "a/b", "../../etc/passwd", "100%", "%2F",
+            "a+b c?d#e&f=g",
+            "'; DROP TABLE power_logs; --", "\u{202E}\u{2066}rtl\u{2069}", "\\u0000\\", "{}", "e\u{0301}", "é",
+            String(repeating: "😀", count: 32),
+        ]
+        try rig.startReceiver()
+        try post(names.map { try Self.message($0, minutesAgo: 1, powers: [0: 4.5]) })
+        try rig.expect(rig.load("drain"), status: 0)
+        let list = try rig.get("/api/devices")
+        let found = devices(list).map { Array(($0["id"] as? String ?? "").utf8) }
+        #expect(found == names.map { Array($0.utf8) }.sorted { $0.lexicographicallyPrecedes($1) })
+        for name in names {
+            let day = try rig.get("/api/devices/" + Self.encoded(name) + "?day=")
+            #expect(day.status == 200 && points(day, channel: 0) == [1: 4.5], "\(name)")
+            #expect((day.json["id"] as? String).map { Array($0.utf8) } == Array(name.utf8))
+            let search = try rig.get("/api/devices?search=" + Self.encoded(name))
+            #expect(devices(search).contains { ($0["id"] as? String)?.utf8.elementsEqual(name.utf8) == true })
+        }
+        #expect(try rig.query("SELECT count(*) FROM power_logs") == "\(names.count)")
+    }
+
+    @Test func aThousandDevicesArePagedThroughWithoutLossOrRepeat() throws {
+        try rig.startReceiver()
+        let names = (0..<1000).map { "shelly-\($0 * 7919 % 1000) \($0 % 3 == 0 ? "é" : "%")" }
+        try post(names.map { try Self.message($0, minutesAgo: $0.hasSuffix("é") ? 600 : 0, powers: [0: 1]) })
+        for (query, wanted) in [
+            ("limit=200", names), ("limit=37&silent=true", names.filter { $0.hasSuffix("é") }),
+            ("limit=61&search=SHELLY-9", names.filter { $0.hasPrefix("shelly-9") }),
+        ] {
+            var seen: [String] = []
+            var after = ""
+            while true {
+                let page = try rig.get("/api/devices?\(query)&after=\(Self.encoded(after))")
+                #expect(page.count("total") == 1000 && page.count("silent") == 334)
+                #expect(page.count("matching") == wanted.count)
+                seen += devices(page).compactMap { $0["id"] as? String }
+                guard let next = page.json["next"] as? String else { break }
+                #expect(next == seen.last && seen.count < 1000)
+                after = next
+            }
+            #expect(seen == wanted.sorted { Array($0.utf8).lexicographicallyPrecedes(Array($1.utf8)) })
+        }
+        // What a page of more than 50 leaves out.
+        let channel = try devices(rig.get("/api/devices?limit=51")).first.flatMap {
+            ($0["channels"] as? [Object])?.first
+        }
+        #expect((channel?["hourly_power"] as? [Any])?.isEmpty == true)
+    }
+
+    @Test func whatCannotBeAnsweredIsSaidInTheInterfacesShape() throws {
+        try rig.startReceiver()
+        try post([Self.message("plug", minutesAgo: 0, powers: [0: 1])])
+        for path in ["/api/devices/nobody", "/api/devices/", "/api/devices/%00", "/api/devicesx", "/api/devices/%20"] {
+            #expect(try [404, 422].contains(rig.get(path).status), "\(path)")
+        }
+        #expect(try rig.get("/api/devices/nobody").text == #"{"detail":"Not Found"}"#)
+        for path in [
+            "/api/devices?limit=0", "/api/devices?silent=x", "/api/devices/plug?day=2026-02-30",
+            "/api/devices?after=%FF",
+        ] {
+            let answer = try rig.get(path)
+            #expect(answer.status == 422 && answer.text.contains(#""loc":["query""#), "\(path): \(answer.text)")
+        }
+        #expect(try rig.get("/api/devices").headers.contains("cache-control: no-store"))
+    }
+
+    @Test func devicesAreForThoseWithReadAccess() throws {
+        try rig.startReceiver()
+        for path in ["/api/devices", "/api/devices/plug"] {
+            #expect(try rig.get(path, "-H", "X-Forwarded-For: 192.0.2.1").status == 403)
+        }
+        rig.stopReceiver()
+        try rig.startReceiver(["READ_API_KEY": "reader"])
+        for path in ["/api/devices", "/api/devices/plug"] {
+            #expect(try rig.get(path).status == 401)
+            #expect(try rig.get(path, "-H", "X-API-Key: \(Rig.key)").status == 401)
+        }
+        #expect(try rig.get("/api/devices", "-H", "Authorization: Bearer reader").status == 200)
+    }
+}

@@ -1,0 +1,126 @@
+import Foundation
+import Logging
+import Postgres
+import Readings
+import Spool
+import SystemPackage
+import Testing
+
+@testable import Receiver
+
+/// Devices as they are told with the database away, by a clock of the test's own.
+struct DeviceSourceTests {
+    private let path = FilePath(NSTemporaryDirectory() + "devices-" + UUID().uuidString)
+    private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    private static let minute: Int64 = 29_923_200
+
+    private func withSource(
+        at milliseconds: Int64,
+        _ body: (DeviceSource, GroupCommit) async throws -> Void
+    ) async throws {
+        defer { try? FileManager.default.removeItem(atPath: path.string) }
+        let directory = try SpoolDirectory(creating: path)
+        let recovery = try SpoolRecovery(of: directory, logger: logger)
+        let commit = GroupCommit(
+            ledger: recovery.ledger, writer: SpoolWriter(directory: directory, newest: recovery.newest),
+            ledgerBytes: .max, holdings: SpoolHoldings(records: recovery.records), logger: logger)
+        let source = DeviceSource(
+            groupCommit: commit,
+            powers: PowerSource(
+                url: "postgresql://nobody@127.0.0.1:1/nothing", table: try TableName("power_logs"), logger: logger),
+            silentAfterSeconds: 900, now: { milliseconds })
+        try await body(source, commit)
+        await commit.stop()
+    }
+
+    private func commit(_ src: String, _ minutes: [Int64], channel: Int = 0, to commit: GroupCommit) async throws {
+        let messages = minutes.map {
+            "{\"src\":\"\(src)\",\"timestamp\":\(60 * $0),\"params\":{\"switch:\(channel)\":{\"apower\":1}}}"
+        }
+        let body = Array("{\"messages\":[\(messages.joined(separator: ","))]}".utf8)
+        let time = Self.minute * 60_000
+        _ = try await commit.commit(
+            try BatchDecoder().decode(body, receivedAt: time), NewRecord(receivedAt: time, body: body[...]))
+    }
+
+    @Test(arguments: [(0, false), (59 + 900, false), (60 + 900, true)])
+    func aDeviceIsSilentWhenItsMinuteIsLongerOver(seconds: Int64, isSilent: Bool) async throws {
+        try await withSource(at: (Self.minute * 60 + seconds) * 1000) { source, groupCommit in
+            try await commit("plug", [Self.minute], to: groupCommit)
+            let page = try await source.page(DeviceQuery())
+            #expect(page.devices.map(\.isSilent) == [isSilent] && page.silent == (isSilent ? 1 : 0))
+            let day = try await source.day(of: try Readings.DeviceID("plug"))
+            #expect(day?.isSilent == isSilent)
+        }
+    }
+
+    @Test func theSpoolTellsAllButPowersWithTheDatabaseAway() async throws {
+        try await withSource(at: Self.minute * 60_000) { source, groupCommit in
+            try await commit(
+                "plug", [Self.minute - 1439, Self.minute - 60, Self.minute - 1, Self.minute], to: groupCommit)
+            try await commit("plug", [Self.minute - 1440, Self.minute - 5], channel: 3, to: groupCommit)
+            let page = try await source.page(DeviceQuery())
+            #expect(page.database == .away && page.total == 1 && page.matching == 1 && page.next == nil)
+            let device = try #require(page.devices.first)
+            #expect(device.lastMinute == Self.minute && device.channels.map(\.number) == [0, 3])
+            #expect(device.channels.map(\.lastMinute) == [Self.minute, Self.minute - 5])
+            #expect(
+                device.channels.allSatisfy { $0.power == nil && $0.hourlyPower == Array(repeating: nil, count: 24) })
+            #expect(device.activity == [1] + Array(repeating: 0, count: 21) + [1, 3])
+
+            let day = try #require(try await source.day(of: try Readings.DeviceID("plug")))
+            #expect(day.minutes == Self.minute - 1439..<Self.minute + 1 && day.database == .away)
+            #expect(day.channels.map(\.number) == [0, 3])
+            #expect(day.channels.last?.points == [.init(minute: Self.minute - 5, power: nil)])
+            // The day before has the one minute that is not in the last 24 hours.
+            let yesterday = try await source.day(of: try Readings.DeviceID("plug"), Self.minute / 1440 - 1)
+            #expect(yesterday?.channels.flatMap { $0.points.map(\.minute) }.contains(Self.minute - 1440) == true)
+            #expect(try await source.day(of: try Readings.DeviceID("other")) == nil)
+        }
+    }
+
+    @Test func theHistoryIsTheLastDaysMinutes() async throws {
+        try await withSource(at: Self.minute * 60_000 + 59_999) { source, groupCommit in
+            try await commit("a", [Self.minute, Self.minute - 1439, Self.minute - 1440], to: groupCommit)
+            try await commit("b", [Self.minute, Self.minute + 1], to: groupCommit)
+            let history = try await source.history()
+            #expect(history.minutes == Self.minute - 1439..<Self.minute + 1)
+            #expect(history.counts == [1] + Array(repeating: 0, count: 1438) + [2])
+        }
+    }
+
+    @Test func noMoreThanAFewLookAtTheSameTime() async throws {
+        try await withSource(at: Self.minute * 60_000) { source, _ in
+            let answered = await withTaskGroup(of: Bool.self) { group in
+                for _ in 0..<200 {
+                    group.addTask { (try? await source.page(DeviceQuery())) != nil }
+                }
+                return await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+            }
+            #expect(answered > 0)
+            // Those who were refused hold nothing.
+            let page = try await source.page(DeviceQuery())
+            #expect(page.devices.isEmpty)
+        }
+    }
+
+    @Test func hostileNamesAreValidJSON() throws {
+        let names = ["\"><img src=x onerror=alert(1)>", "</script>", "\\\u{202E}\u{2066}", "é\u{0301}", "a/b%c"]
+        let devices = try names.map { name in
+            DeviceSummary(
+                device: try Readings.DeviceID(name), lastMinute: Self.minute, isSilent: false,
+                channels: [
+                    .init(
+                        number: 0, lastMinute: Self.minute, power: .init(minute: Self.minute, watts: -1e-7),
+                        hourlyPower: [1e300, nil])
+                ], activity: [1])
+        }
+        let page = DevicePage(
+            devices: devices, next: devices.last?.device, total: 5, silent: 0, matching: 5,
+            minutes: Self.minute..<Self.minute + 1, silentAfterSeconds: 900, database: .ok)
+        let json = try #require(JSONSerialization.jsonObject(with: Data(page.json.utf8)) as? [String: Any])
+        let found = (json["devices"] as? [[String: Any]])?.compactMap { $0["id"] as? String } ?? []
+        #expect(found.map { Array($0.utf8) } == names.map { Array($0.utf8) })
+        #expect(page.json.contains(#""power":-1e-07,"power_at":"2026-11-23T00:00:00+00:00""#))
+    }
+}

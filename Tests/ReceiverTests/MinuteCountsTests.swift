@@ -1,0 +1,37 @@
+import Testing
+
+@testable import Receiver
+
+struct MinuteCountsTests {
+    @Test func eachMinuteHasItsCount() {
+        var counts = MinuteCounts()
+        for minute: UInt32 in [29_000_000, 29_000_001, 29_000_001, 28_999_000] { counts.add(minute) }
+        #expect(counts.counts(of: 29_000_000..<29_000_003) == [1, 2, 0])
+        #expect(counts.counts(of: 28_999_000..<28_999_001) == [1])
+        counts.remove(29_000_001)
+        #expect(counts.counts(of: 29_000_000..<29_000_003) == [1, 1, 0])
+    }
+
+    @Test func bitsAreCountedAsMinutes() {
+        var counts = MinuteCounts()
+        counts.add(0x8000_0005, from: 29_000_000)
+        #expect(counts.counts(of: 29_000_000..<29_000_032) == [1, 0, 1] + Array(repeating: 0, count: 28) + [1])
+    }
+
+    @Test func tomorrowLeavesTodayAlone() {
+        // A reading may be a day ahead, and the plot goes a day back.
+        var counts = MinuteCounts()
+        let present: UInt32 = 29_000_000
+        for minute in present - 1439...present + 1440 { counts.add(minute) }
+        #expect(counts.counts(of: Int64(present - 1439)..<Int64(present + 1441)) == Array(repeating: 1, count: 2880))
+    }
+
+    @Test func whatIsTooOldHasNoCountAndTakesNobodysPlace() {
+        var counts = MinuteCounts()
+        counts.add(29_000_000)
+        counts.add(29_000_000 - 4096)
+        counts.remove(29_000_000 - 4096)
+        #expect(counts.counts(of: 29_000_000..<29_000_001) == [1])
+        #expect(counts.counts(of: 28_995_904..<28_995_905) == [0])
+    }
+}
