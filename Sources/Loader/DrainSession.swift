@@ -1,6 +1,7 @@
 import Logging
 import Postgres
 import Spool
+import SystemPackage
 
 /// One connection's worth of draining: it holds the spool's lock in the database and knows the progress there.
 final class DrainSession {
@@ -121,7 +122,7 @@ final class DrainSession {
         let key = Progress.Key(segment: segment.number, created: beginning.header?.created ?? "")
         let known = progress[key] ?? Progress()
         advance(segment, known)
-        if known.finished { return try putAway(segment, key) }
+        if known.finished, try isAtItsEnd(segment, known, isLeft: isLeft) { return try putAway(segment, key) }
 
         let file = try directory.openDurably(segment)
         var drain = SegmentDrain(segment, file, key: key, from: known, in: context) { [self] progress in
@@ -145,6 +146,21 @@ final class DrainSession {
                 "duplicates": "\(total.duplicates)", "rejected": "\(total.rejected)",
             ])
         return try putAway(segment, key)
+    }
+
+    /// Whether a finished segment has nothing more than what was loaded from it.
+    ///
+    /// It may have more where the spool was copied while it was at work: to the copy's loader the segment that the
+    /// original still writes to was left, and both have the same progress.
+    private func isAtItsEnd(_ segment: SpoolDirectory.Segment, _ known: Progress, isLeft: Bool) throws -> Bool {
+        guard FileLength.of(segment.path) ?? 0 <= known.bytes else { return false }
+        if isLeft { return true }
+        let file = try open(segment)
+        do throws(Errno) {
+            return try file.segmentFooter() != nil
+        } catch {
+            throw SpoolError.disk("read", segment.path, error)
+        }
     }
 
     private func putAway(_ segment: SpoolDirectory.Segment, _ key: Progress.Key) throws -> Bool {

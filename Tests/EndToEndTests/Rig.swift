@@ -31,6 +31,14 @@ final class Rig: @unchecked Sendable {
         try expect(load("migrate"), status: 0)
     }
 
+    /// Another machine beside the same database, with a spool, a receiver and a loader of its own.
+    init(besideDatabaseOf other: Rig) throws {
+        directory = other.directory + "/machine-" + UUID().uuidString.prefix(8)
+        spool = directory + "/spool"
+        databaseURL = other.databaseURL
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+    }
+
     deinit {
         for process in [receiver, loader].compactMap({ $0 }) {
             kill(process.processIdentifier, SIGKILL)

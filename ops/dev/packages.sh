@@ -30,6 +30,7 @@ python3-venv    | python3 -m ensurepip --version | the bench installs its FastAP
 nodejs          | command -v node              | the Cloudflare Worker is tested with it
 node-typescript | command -v tsc               | make test-worker checks the types in its comments
 util-linux      | command -v prlimit           | tests take file descriptors away from a receiver
+rsync           | command -v rsync             | a test moves a spool to another machine with it
 '
 
 main() {
