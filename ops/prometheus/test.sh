@@ -18,6 +18,7 @@ main() {
     "$promtool" check config --syntax-only ops/prometheus/prometheus.yml
     "$promtool" check rules --lint-fatal ops/prometheus/rules.yml
     "$promtool" test rules ops/prometheus/rules_test.yml
+    check_runbook
 
     echo "== Endpoint"
     start_receiver
@@ -34,6 +35,15 @@ main() {
     echo "== Dashboard"
     ops/prometheus/check.py "$work/metrics" "$work/dashboard.yml"
     "$promtool" check rules --lint-fatal "$work/dashboard.yml"
+}
+
+# Each alert has a heading of its name in the runbook.
+check_runbook() {
+    local alert page=docs/OPERATIONS.md
+    while read -r alert; do
+        grep -qx "##* $alert" "$page" || fail "$page has no heading for the alert $alert"
+        grep -q "runbook_url: $page#${alert,,}\$" ops/prometheus/rules.yml || fail "$alert does not point at its runbook"
+    done < <(sed -n 's/.*- alert: //p' ops/prometheus/rules.yml)
 }
 
 find_promtool() {
