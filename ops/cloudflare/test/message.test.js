@@ -100,7 +100,8 @@ test("what the receiver has rules for is left to the receiver", () => {
 test("what is neither frame nor message has a reason", () => {
     for (const body of [
         "", "{", "null", "[]", "7", '"text"', null, undefined, 7, true, [], {}, { hello: 1 },
-        new Uint8Array([0xff, 0xfe]), new ArrayBuffer(0), new Date(), new Map([["src", "a"]]),
+        new Uint8Array([0xff, 0xfe]), Buffer.from('{"src":"\xff","params":{}}', "latin1"), new ArrayBuffer(0),
+        new Date(), new Map([["src", "a"]]),
     ]) assert.equal(typeof read(body).reason, "string", String(body));
 });
 

@@ -317,6 +317,23 @@ test("an answer that stalls at any place costs the budget and no more, and is re
     }
 });
 
+test("a connection whose answer is of no use is closed", { timeout: 20_000 }, async (t) => {
+    const endless = (status) => (_, response) => {
+        response.writeHead(status);
+        response.write("x");
+    };
+    for (const answer of [endless(503), endless(404), endless(200), () => undefined]) {
+        let closed;
+        const { env } = await origin(t, (messages, response) => {
+            closed = new Promise((resolve) => response.once("close", resolve));
+            return answer(messages, response);
+        });
+        const result = await deliver(t, [message(1)], env, { budgetMilliseconds: 1100 });
+        assert.equal(result.delays.length, 1);
+        await closed;
+    }
+});
+
 test("splits and all, posts end within 25 seconds", async (t) => {
     // The clock is the server's: each answer takes five seconds.
     let seconds = Date.now() / 1000;
