@@ -27,7 +27,7 @@ let package = Package(
         .executableTarget(
             name: "Receiver",
             dependencies: [
-                "Readings", "Spool", "Postgres", "Settings",
+                "Readings", "Spool", "Postgres", "Settings", "Logs",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -46,7 +46,7 @@ let package = Package(
         .executableTarget(
             name: "Loader",
             dependencies: [
-                "Readings", "Spool", "Postgres", "Settings",
+                "Readings", "Spool", "Postgres", "Settings", "Logs",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
@@ -73,8 +73,14 @@ let package = Package(
         ),
         .target(
             name: "Settings",
-            dependencies: [.product(name: "Logging", package: "swift-log")],
+            dependencies: ["Logs", .product(name: "Logging", package: "swift-log")],
             path: "Sources/Shared/Settings",
+            swiftSettings: swiftSettings
+        ),
+        .target(
+            name: "Logs",
+            dependencies: [.product(name: "Logging", package: "swift-log")],
+            path: "Sources/Shared/Logs",
             swiftSettings: swiftSettings
         ),
         .systemLibrary(
@@ -93,6 +99,11 @@ let package = Package(
         .testTarget(
             name: "SpoolTests",
             dependencies: ["Spool", "CCrc32c", .product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "LogsTests",
+            dependencies: ["Logs", .product(name: "Logging", package: "swift-log")],
             swiftSettings: swiftSettings
         ),
         .testTarget(name: "SettingsTests", dependencies: ["Settings"], swiftSettings: swiftSettings),

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Hummingbird
 import Logging
+import Logs
 import NIOCore
 import NIOPosix
 import Postgres
@@ -13,6 +14,7 @@ import SystemPackage
 @main
 enum Program {
     static func main() async {
+        StandardStreams.secure()
         // Requests are worked on where they are read: without the hops between two pools of threads.
         _ = NIOSingletons.unsafeTryInstallSingletonPosixEventLoopGroupAsConcurrencyGlobalExecutor()
         await App.main()
@@ -58,8 +60,7 @@ struct App: AsyncParsableCommand {
     /// From configuration to shutdown.
     private func receive() async throws {
         let settings = try settings()
-        var logger = Logger(label: "shelly-receiver") { StreamLogHandler.standardError(label: $0) }
-        logger.logLevel = settings.logLevel
+        let logger = settings.logger("shelly-receiver")
 
         let secrets = try Secrets(settings, logger: logger)
         let hangUp = HangUp { secrets.reload(self.settings) }
@@ -102,7 +103,7 @@ struct App: AsyncParsableCommand {
     }
 
     private func fail(_ reason: String) throws -> Never {
-        _ = try? FileDescriptor.standardError.writeAll("shelly-receiver: \(reason)\n".utf8)
+        LogOutput.standardError.complain(reason, by: "shelly-receiver")
         throw ExitCode.failure
     }
 }

@@ -108,11 +108,7 @@ struct IngestHandler: Sendable {
                 "reading refused: \(fault.reason)",
                 metadata: ["record": "\(acknowledgement.position)", "device": "\(device)"])
         }
-        logger.info(
-            """
-            batch \(acknowledgement.position): \(acknowledgement.inserted) new, \(acknowledgement.duplicates) dup, \
-            \(batch.faults.count) err, \(batch.messageCount) msgs, \(batch.devices.count) devices, \(seconds) s
-            """)
+        logger.info("batch", metadata: ["batch": .stringConvertible(BatchOutcome(batch, acknowledgement, seconds))])
     }
 
     private func answer(

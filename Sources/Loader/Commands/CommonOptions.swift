@@ -21,11 +21,7 @@ struct CommonOptions: ParsableArguments {
 
 extension Settings {
     /// Logs to standard error.
-    var logger: Logger {
-        var logger = Logger(label: "shelly-loader") { StreamLogHandler.standardError(label: $0) }
-        logger.logLevel = logLevel
-        return logger
-    }
+    var logger: Logger { logger("shelly-loader") }
 
     var spoolPath: FilePath { FilePath(required(.spoolDirectory)) }
 

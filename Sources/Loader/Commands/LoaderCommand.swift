@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import Logs
 import Postgres
 import Settings
 import Spool
@@ -16,7 +17,7 @@ extension LoaderCommand {
 
     func run() throws {
         // A reader of our output that goes away is an error of write(2), not the end of us.
-        signal(SIGPIPE, SIG_IGN)
+        StandardStreams.secure()
         do {
             try execute()
             try StandardOutput.finish()
@@ -41,8 +42,7 @@ extension LoaderCommand {
 
 /// One line for people, on standard error.
 func complain(_ message: String) {
-    var line = "shelly-loader: \(message)\n"
-    _ = line.withUTF8 { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    LogOutput.standardError.complain(message, by: "shelly-loader")
 }
 
 extension ExitCode {

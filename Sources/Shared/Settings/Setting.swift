@@ -1,3 +1,5 @@
+internal import Logs
+
 /// One thing that can be configured: its name is the environment variable's and the `.env` file's.
 public struct Setting: Sendable {
     /// What a value must look like.
@@ -58,6 +60,9 @@ extension Setting {
     public static let logLevel = Setting(
         "LOG_LEVEL", .choice(["trace", "debug", "info", "notice", "warning", "error", "critical"]), standard: "info",
         "Least level that is logged")
+    public static let logFormat = Setting(
+        "LOG_FORMAT", .choice(LogFormat.allCases.map(\.rawValue)), standard: "text",
+        "Log lines for people, or one JSON object a line")
 
     public static let segmentBytes = Setting(
         "SPOOL_SEGMENT_BYTES", .integer(4096...(1 << 40)), standard: "67108864",
@@ -117,7 +122,7 @@ extension Setting {
     /// All of them, in the order of the documentation.
     public static let all: [Setting] = [
         ingestAPIKey, ingestAPIKeyFile, readAPIKey, readAPIKeyFile, statsAccess, tlsCertificateFile, tlsKeyFile,
-        spoolDirectory, host, port, databaseURL, table, logLevel,
+        spoolDirectory, host, port, databaseURL, table, logLevel, logFormat,
         segmentBytes, segmentSeconds, reserveBytes, spoolBytes, inFlightBytes, inFlightRequests, connections,
         headSeconds, bodySeconds, commitSeconds, idleSeconds, ledgerBytes, silentSeconds,
         statementRows, statementSeconds, followSeconds, retentionSeconds, retentionBytes,

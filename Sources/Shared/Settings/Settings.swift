@@ -1,5 +1,6 @@
 internal import FoundationEssentials
 public import Logging
+internal import Logs
 
 /// The configuration of a process: flags win over the environment, the environment over the file, that over defaults.
 ///
@@ -65,8 +66,13 @@ public struct Settings: Sendable {
         (text(setting) ?? "").split(separator: ",").map(\.trimmed).filter { !$0.isEmpty }.map(String.init)
     }
 
-    /// The log level.
-    public var logLevel: Logger.Level { Logger.Level(rawValue: required(.logLevel)) ?? .info }
+    /// The program's logger, on standard error.
+    public func logger(_ program: String) -> Logger {
+        LogOutput.standardError.format = LogFormat(rawValue: required(.logFormat)) ?? .text
+        var logger = Logger(label: program) { LineLogHandler(label: $0) }
+        logger.logLevel = Logger.Level(rawValue: required(.logLevel)) ?? .info
+        return logger
+    }
 
     private static func setting(_ name: String) -> Setting? { Setting.all.first { $0.name == name } }
 

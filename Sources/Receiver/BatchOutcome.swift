@@ -1,0 +1,34 @@
+import Logs
+import Readings
+import Spool
+
+/// What became of a batch, as its one log line says it.
+struct BatchOutcome: LogFields {
+    private let position: SpoolPosition
+    private let new: Int
+    private let duplicates: Int
+    private let errors: Int
+    private let messages: Int
+    private let devices: Int
+    private let seconds: Double
+
+    init(_ batch: Batch, _ acknowledgement: GroupCommit.Acknowledgement, _ seconds: Double) {
+        position = acknowledgement.position
+        new = acknowledgement.inserted
+        duplicates = acknowledgement.duplicates
+        errors = batch.faults.count
+        messages = batch.messageCount
+        devices = batch.devices.count
+        self.seconds = seconds
+    }
+
+    func add(to line: inout LogLine) {
+        line.add("record", position.description)
+        line.add("new", new)
+        line.add("duplicates", duplicates)
+        line.add("errors", errors)
+        line.add("messages", messages)
+        line.add("devices", devices)
+        line.add("seconds", seconds)
+    }
+}

@@ -1,0 +1,241 @@
+internal import Logging
+
+/// A log line under construction, escaped so that nobody can forge another one, and never longer than `maximumBytes`.
+///
+///     2026-11-25 00:12:03Z info    batch: record=00000001:1 new=4 …                      text
+///     <6>batch: record=00000001:1 new=4 …                                                 text for journald
+///     {"time":"2026-11-25T00:12:03.123Z","level":"info","message":"batch","new":4,…}      json, for journald behind <6>
+public struct LogLine {
+    /// As much as write(2) puts into a pipe at once (pipe(7) `PIPE_BUF`), so that lines of two processes do not mix.
+    public static let maximumBytes = 4096
+    private static let maximumMessageBytes = 2048
+    private static let maximumValueBytes = 512
+    /// Room for what ends a line: `,"truncated":true}` and the line break.
+    private static let endBytes = 32
+
+    let format: LogFormat
+    private(set) var bytes: [UInt8] = []
+    private var isTruncated = false
+    private var hasFields = false
+
+    init(_ format: LogFormat) {
+        self.format = format
+        bytes.reserveCapacity(320)
+    }
+
+    /// - Parameters:
+    ///   - label: the program; in JSON only, as people know whose log they read.
+    ///   - isForJournal: whether journald reads it, which has a time of its own and takes the level as `<6>`.
+    init(
+        _ format: LogFormat, _ level: Logger.Level, _ message: String, label: String, at time: LogTime,
+        isForJournal: Bool
+    ) {
+        self.init(format)
+        if isForJournal { put("<\(level.priority)>") }
+        switch format {
+        case .text:
+            if !isForJournal {
+                time.append(to: &bytes, separator: UInt8(ascii: " "), milliseconds: false)
+                put(" ")
+                put(level.padded)
+            }
+            if !append(message, Self.maximumMessageBytes, .plain) { put("…") }
+        case .json:
+            put("{\"time\":\"")
+            time.append(to: &bytes, separator: UInt8(ascii: "T"), milliseconds: true)
+            put("\",\"level\":\"")
+            put(level.rawValue)
+            put("\",\"label\":")
+            appendQuoted(label)
+            put(",\"message\":")
+            appendQuoted(message, Self.maximumMessageBytes)
+        }
+    }
+
+    /// Why a program ends, as every Unix program says it to people.
+    init(complaint reason: String, by program: String) {
+        self.init(.text)
+        put(program)
+        put(": ")
+        if !append(reason, Self.maximumMessageBytes, .plain) { put("…") }
+    }
+
+    /// Adds a number.
+    public mutating func add(_ name: String, _ number: Int) {
+        field(name) { $0.put(String(number)) }
+    }
+
+    /// Adds a number; one that is not finite as null.
+    public mutating func add(_ name: String, _ number: Double) {
+        field(name) { $0.put(number.isFinite ? number.description : "null") }
+    }
+
+    /// Adds a text.
+    public mutating func add(_ name: String, _ text: String) {
+        field(name) { $0.appendValue(text) }
+    }
+
+    /// Adds a metadata entry.
+    mutating func add(_ name: String, _ value: Logger.MetadataValue) {
+        if case .stringConvertible(let fields as any LogFields) = value { return fields.add(to: &self) }
+        field(name) { $0.append(value) }
+    }
+
+    /// The line's bytes, line break included.
+    consuming func finished() -> [UInt8] {
+        switch format {
+        case .text: if isTruncated { put(" …") }
+        case .json: put(isTruncated ? ",\"truncated\":true}" : "}")
+        }
+        bytes.append(UInt8(ascii: "\n"))
+        return bytes
+    }
+
+    /// What has no room for its whole value is left out.
+    private mutating func field(_ name: String, _ value: (inout LogLine) -> Void) {
+        guard !isTruncated else { return }
+        let before = bytes.count
+        switch format {
+        case .text:
+            put(hasFields || before == 0 ? " " : ": ")
+            _ = append(name, Self.maximumValueBytes, .word)
+            put("=")
+        case .json:
+            put(",")
+            appendQuoted(Self.reserved.contains(name) ? "metadata." + name : name)
+            put(":")
+        }
+        value(&self)
+        hasFields = true
+        guard bytes.count > Self.maximumBytes - Self.endBytes else { return }
+        bytes.removeSubrange(before...)
+        isTruncated = true
+    }
+
+    private static let reserved: Set<String> = ["time", "level", "label", "message", "truncated"]
+
+    private mutating func append(_ value: Logger.MetadataValue) {
+        // Longer than any line: the field will be left out.
+        guard bytes.count <= Self.maximumBytes else { return }
+        switch value {
+        case .string(let text): appendValue(text)
+        case .stringConvertible(let value): appendValue(value.description)
+        case .array(let values):
+            put("[")
+            for (index, value) in values.enumerated() {
+                if index > 0 { put(",") }
+                append(value)
+            }
+            put("]")
+        case .dictionary(let values):
+            put("{")
+            for (index, entry) in values.sorted(by: { $0.key < $1.key }).enumerated() {
+                if index > 0 { put(",") }
+                appendValue(entry.key)
+                put(":")
+                append(entry.value)
+            }
+            put("}")
+        }
+    }
+
+    private mutating func appendValue(_ text: String) {
+        switch format {
+        case .json: appendQuoted(text)
+        case .text: if !text.isEmpty && text.utf8.allSatisfy(Self.isWord) { put(text) } else { appendQuoted(text) }
+        }
+    }
+
+    private mutating func appendQuoted(_ text: String, _ limit: Int = maximumValueBytes) {
+        put("\"")
+        if !append(text, limit, .quoted) { put("…") }
+        put("\"")
+    }
+
+    private enum Context { case plain, word, quoted }
+
+    /// Appends an escaped text and returns whether it was taken whole.
+    private mutating func append(_ text: String, _ limit: Int, _ context: Context) -> Bool {
+        if text.utf8.count <= limit, isPlain(text, context) {
+            put(text)
+            return true
+        }
+        let end = bytes.count + limit
+        for scalar in text.unicodeScalars {
+            guard bytes.count < end else { return false }
+            switch scalar {
+            case "\"" where context == .quoted, "\\" where context == .quoted:
+                bytes.append(UInt8(ascii: "\\"))
+                bytes.append(UInt8(scalar.value))
+            case " ",
+                "=" where context == .word:
+                bytes.append(UInt8(ascii: "_"))
+            case " "..<"\u{7F}": bytes.append(UInt8(scalar.value))
+            case "\n": put("\\n")
+            case "\r": put("\\r")
+            case "\t": put("\\t")
+            case _ where Self.isInvisible(scalar): appendEscape(scalar)
+            default: bytes.append(contentsOf: UTF8.encode(scalar)!)
+            }
+        }
+        return true
+    }
+
+    /// Whether a text can stand as it is, as nearly all do.
+    private func isPlain(_ text: String, _ context: Context) -> Bool {
+        switch context {
+        case .plain: text.utf8.allSatisfy { 0x20..<0x7F ~= $0 }
+        case .quoted: text.utf8.allSatisfy { 0x20..<0x7F ~= $0 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }
+        case .word: text.utf8.allSatisfy(Self.isWord)
+        }
+    }
+
+    /// As JSON has it: UTF-16 in hexadecimal.
+    private mutating func appendEscape(_ scalar: Unicode.Scalar) {
+        for unit in UTF16.encode(scalar)! {
+            let digits = String(unit, radix: 16)
+            put("\\u" + String(repeating: "0", count: 4 - digits.utf8.count) + digits)
+        }
+    }
+
+    /// What a terminal obeys, what breaks a line, what turns the order of a line around, and what cannot be seen.
+    private static func isInvisible(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator, .unassigned, .privateUse: true
+        default: false
+        }
+    }
+
+    /// What may stand in a line for people without quotes.
+    private static func isWord(_ byte: UInt8) -> Bool {
+        0x21..<0x7F ~= byte && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "=") && byte != UInt8(ascii: "\\")
+    }
+
+    private mutating func put(_ text: String) { bytes.append(contentsOf: text.utf8) }
+}
+
+extension Logger.Level {
+    /// As journald and syslog(3) count.
+    fileprivate var priority: Int {
+        switch self {
+        case .trace, .debug: 7
+        case .info: 6
+        case .notice: 5
+        case .warning: 4
+        case .error: 3
+        case .critical: 2
+        }
+    }
+
+    fileprivate var padded: String {
+        switch self {
+        case .trace: "trace   "
+        case .debug: "debug   "
+        case .info: "info    "
+        case .notice: "notice  "
+        case .warning: "warning "
+        case .error: "error   "
+        case .critical: "critical "
+        }
+    }
+}

@@ -1,0 +1,132 @@
+internal import Glibc
+internal import Synchronization
+
+/// Where log lines go: standard error, which may be journald's socket, a pipe, a terminal or a file.
+///
+/// A reader that does not read holds nobody up for long. When a pipe, a socket or a terminal takes nothing, a line waits
+/// for a tenth of a second, once; from then on lines are dropped and counted until one goes out again, and a warning
+/// says how many are missing. A reader that is gone is no reason to end.
+public final class LogOutput: Sendable {
+    /// The process's standard error. Until the settings are read, the environment says in which format.
+    public static let standardError = LogOutput(
+        descriptor: STDERR_FILENO, format: variable("LOG_FORMAT").flatMap(LogFormat.init(rawValue:)) ?? .text,
+        journalStream: variable("JOURNAL_STREAM"))
+
+    private enum Way { case socket, ownNonBlocking, shared }
+
+    /// How long a line may wait in all before lines are dropped.
+    private static let patience = Duration.milliseconds(100)
+
+    /// Whether journald reads it, which has times of its own and takes levels as `<6>`.
+    let isJournal: Bool
+    private let descriptor: CInt
+    private let way: Way
+    private let isJSON: Atomic<Bool>
+    private let isStuck = Atomic(false)
+    private let isMidLine = Atomic(false)
+    private let lost = Atomic(0)
+
+    /// - Parameter journalStream: the variable `JOURNAL_STREAM`, which names the socket by device and inode
+    ///   (systemd.exec(5)).
+    init(descriptor: CInt, format: LogFormat, journalStream: String? = nil) {
+        var status = stat()
+        let kind = fstat(descriptor, &status) == 0 ? status.st_mode & S_IFMT : 0
+        isJournal = kind == S_IFSOCK && journalStream == "\(status.st_dev):\(status.st_ino)"
+        isJSON = Atomic(format == .json)
+        // Non-blocking is a property that all who share a descriptor share, so we need one of our own. Not of a file,
+        // where it would have a position of its own.
+        let own =
+            kind == S_IFIFO || kind == S_IFCHR
+            ? open("/proc/self/fd/\(descriptor)", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY) : -1
+        self.descriptor = own >= 0 ? own : descriptor
+        way = kind == S_IFSOCK ? .socket : own >= 0 ? .ownNonBlocking : .shared
+    }
+
+    deinit {
+        if way == .ownNonBlocking { close(descriptor) }
+    }
+
+    public var format: LogFormat {
+        get { isJSON.load(ordering: .relaxed) ? .json : .text }
+        set { isJSON.store(newValue == .json, ordering: .relaxed) }
+    }
+
+    /// Why a program ends without having done anything: for people as every Unix program says it, else as a log line.
+    public func complain(_ reason: String, by program: String) {
+        let isForPeople = format == .text && !isJournal
+        let line =
+            isForPeople
+            ? LogLine(complaint: reason, by: program)
+            : LogLine(format, .error, reason, label: program, at: .now, isForJournal: isJournal)
+        write(line.finished())
+    }
+
+    /// How many lines were dropped since this was last asked.
+    func takeLost() -> Int { lost.load(ordering: .relaxed) == 0 ? 0 : lost.exchange(0, ordering: .relaxed) }
+
+    /// Counts lines that are still missing.
+    func addLost(_ lines: Int) { lost.add(lines, ordering: .relaxed) }
+
+    /// Writes a line with one write(2). Returns whether it went out; if not, it is counted.
+    @discardableResult
+    func write(_ line: [UInt8]) -> Bool {
+        var line = line
+        if isMidLine.load(ordering: .relaxed), isMidLine.exchange(false, ordering: .relaxed) {
+            line.insert(UInt8(ascii: "\n"), at: 0)
+        }
+        var deadline: ContinuousClock.Instant?
+        var rest = line[...]
+        while !rest.isEmpty {
+            let count = put(rest)
+            if count > 0 {
+                rest = rest.dropFirst(count)
+            } else if count < 0, errno == EINTR {
+                continue
+            } else if count < 0, errno != EAGAIN {
+                return drop(begun: rest.count < line.count)
+            } else {
+                guard !isStuck.load(ordering: .relaxed) else { return drop(begun: rest.count < line.count) }
+                let end = deadline ?? .now + Self.patience
+                deadline = end
+                guard isReady(for: end - .now) else {
+                    isStuck.store(true, ordering: .relaxed)
+                    return drop(begun: rest.count < line.count)
+                }
+            }
+        }
+        if isStuck.load(ordering: .relaxed) { isStuck.store(false, ordering: .relaxed) }
+        return true
+    }
+
+    private func put(_ bytes: ArraySlice<UInt8>) -> Int {
+        bytes.withUnsafeBytes { bytes in
+            switch way {
+            case .socket:
+                return send(
+                    descriptor, bytes.baseAddress, bytes.count, Int32(MSG_DONTWAIT | MSG_NOSIGNAL))
+            case .ownNonBlocking: return Glibc.write(descriptor, bytes.baseAddress, bytes.count)
+            case .shared:
+                guard isReady(for: .zero) else {
+                    errno = EAGAIN
+                    return -1
+                }
+                return Glibc.write(descriptor, bytes.baseAddress, bytes.count)
+            }
+        }
+    }
+
+    private func isReady(for duration: Duration) -> Bool {
+        var wanted = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        let milliseconds = max(0, Int32(duration / .milliseconds(1)))
+        // An error is for write(2) to tell.
+        return poll(&wanted, 1, milliseconds) > 0
+    }
+
+    private func drop(begun: Bool) -> Bool {
+        if begun { isMidLine.store(true, ordering: .relaxed) }
+        lost.add(1, ordering: .relaxed)
+        return false
+    }
+
+    private static func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
+}

@@ -1,0 +1,103 @@
+import Foundation
+import Testing
+
+/// What the programs say on standard error.
+@Suite(.serialized, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
+struct LogTests {
+    let rig: Rig
+
+    init() throws { rig = try Rig() }
+
+    private func lines() throws -> [[String: Any]] {
+        try rig.receiverLog().split(separator: "\n").map {
+            try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any], "\($0)")
+        }
+    }
+
+    @Test func aBatchIsOneLine() throws {
+        try rig.startReceiver()
+        #expect(try rig.post(Rig.batch("plug", minutes: 0..<3)).status == 200)
+        #expect(try rig.post(Rig.batch("plug", minutes: 0..<4)).status == 200)
+        let lines = try rig.receiverLog().split(separator: "\n").filter { $0.contains(" batch: ") }
+        #expect(lines.count == 2)
+        #expect(
+            lines[1].contains(
+                "Z info    batch: record=00000001:2 new=1 duplicates=3 errors=0 messages=4 devices=1 seconds="))
+    }
+
+    @Test func linesAreJSONWhereWanted() throws {
+        try rig.startReceiver(["LOG_FORMAT": "json"])
+        #expect(try rig.post(Rig.batch("plug", minutes: 0..<3)).status == 200)
+        #expect(try rig.post("{}", key: "guess").status == 401)
+        let lines = try lines()
+        let batch = try #require(lines.first { $0["message"] as? String == "batch" })
+        #expect(batch["new"] as? Int == 3 && batch["seconds"] is Double && batch["level"] as? String == "info")
+        #expect(batch["label"] as? String == "shelly-receiver" && (batch["time"] as? String)?.hasSuffix("Z") == true)
+        #expect(lines.contains { $0["level"] as? String == "warning" })
+        let refused = try rig.load("drain", "--spool", "/nowhere", environment: ["LOG_FORMAT": "json"])
+        let line = try JSONSerialization.jsonObject(
+            with: Data((refused.text.split(separator: "\n").first { $0.hasPrefix("{") } ?? "").utf8))
+        #expect((line as? [String: Any])?["level"] as? String == "error")
+    }
+
+    /// A device may call itself what it likes.
+    @Test func aClientCannotForgeALine() throws {
+        try rig.startReceiver()
+        let name = #"x\u2028forged \u202e \u0085 new=9"#
+        let message = { (src: String, power: String) in
+            #"{"src":"\#(src)","timestamp":\#(Rig.newestMinute * 60),"params":{"switch:0":{"apower":\#(power)}}}"#
+        }
+        _ = try rig.post(#"{"messages":[\#(message(name, #""no number""#))]}"#)
+        _ = try rig.post(#"{"messages":[\#(message(#"a\n2026-11-25 00:00:00Z error   forged"#, "1"))]}"#)
+        let log = try rig.receiverLog()
+        #expect(log.contains("batch"))
+        for line in log.split(separator: "\n") { #expect(line.contains("Z info    ") || line.contains("Z warning ")) }
+        #expect(log.unicodeScalars.allSatisfy { ![0x2028, 0x202E, 0x85].contains($0.value) })
+    }
+
+    /// With its standard streams closed the receiver must not write log lines into whatever file gets their numbers.
+    @Test func closedStreamsHarmNothing() throws {
+        let script = "exec \(Rig.binaries!)/shelly-receiver <&- >&- 2>&-"
+        try rig.startReceiver()
+        rig.stopReceiver()
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/bin/bash")
+        process.arguments = ["-c", script]
+        process.environment = ["INGEST_API_KEY": Rig.key, "SPOOL_DIR": rig.spool, "PORT": "\(rig.port)"]
+        try process.run()
+        defer {
+            process.terminate()
+            process.waitUntilExit()
+        }
+        try rig.wait("the receiver does not answer") { (try? rig.get("/healthz").status) == 200 }
+        #expect(try rig.post(Rig.batch("plug", minutes: 0..<3)).count("inserted") == 3)
+        try rig.expect(rig.load("verify"), status: 0)
+        try rig.expect(rig.load("drain"), status: 0)
+        #expect(try rig.query("SELECT count(*) FROM power_logs") == "3")
+    }
+
+    /// Whoever reads the log stops reading: ingest goes on.
+    @Test func aLogThatNobodyReadsHoldsUpNoBatch() throws {
+        try rig.startReceiver()
+        rig.stopReceiver()
+        let process = Process()
+        let pipe = Pipe()
+        process.executableURL = URL(fileURLWithPath: Rig.binaries! + "/shelly-receiver")
+        process.environment = [
+            "INGEST_API_KEY": Rig.key, "SPOOL_DIR": rig.spool, "PORT": "\(rig.port)", "LOG_LEVEL": "trace",
+        ]
+        process.standardError = pipe
+        // Full before the first batch comes: F_SETPIPE_SZ, a page.
+        #expect(fcntl(pipe.fileHandleForWriting.fileDescriptor, 1031, 4096) == 4096)
+        try process.run()
+        defer {
+            process.terminate()
+            process.waitUntilExit()
+        }
+        try rig.wait("the receiver does not answer") { (try? rig.get("/healthz").status) == 200 }
+        for index in 0..<60 {
+            let answer = try rig.post(Rig.batch("plug-\(index)", minutes: 0..<1))
+            #expect(answer.status == 200 && answer.seconds < 2)
+        }
+    }
+}
