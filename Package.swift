@@ -27,7 +27,7 @@ let package = Package(
         .executableTarget(
             name: "Receiver",
             dependencies: [
-                "Readings", "Spool", "Postgres", "Settings", "Logs",
+                "Readings", "Spool", "Postgres", "Settings", "Logs", "Checkup",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -46,7 +46,7 @@ let package = Package(
         .executableTarget(
             name: "Loader",
             dependencies: [
-                "Readings", "Spool", "Postgres", "Settings", "Logs",
+                "Readings", "Spool", "Postgres", "Settings", "Logs", "Checkup",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
@@ -83,6 +83,15 @@ let package = Package(
             path: "Sources/Shared/Logs",
             swiftSettings: swiftSettings
         ),
+        .target(
+            name: "Checkup",
+            dependencies: [
+                "CLinux", "Logs", "Settings", "Spool", .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            path: "Sources/Shared/Checkup",
+            swiftSettings: swiftSettings
+        ),
+        .systemLibrary(name: "CLinux", path: "Sources/Shared/CLinux"),
         .systemLibrary(
             name: "CLibpq",
             path: "Sources/Shared/CLibpq",
@@ -104,6 +113,13 @@ let package = Package(
         .testTarget(
             name: "LogsTests",
             dependencies: ["Logs", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "CheckupTests",
+            dependencies: [
+                "Checkup", "Settings", "Spool", .product(name: "SystemPackage", package: "swift-system"),
+            ],
             swiftSettings: swiftSettings
         ),
         .testTarget(name: "SettingsTests", dependencies: ["Settings"], swiftSettings: swiftSettings),

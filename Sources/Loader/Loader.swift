@@ -12,6 +12,7 @@ import ArgumentParser
 ///     cat       RecordDump   records or readings as NDJSON
 ///     verify    Verification → Reconciliation with the database
 ///     prune     Pruning      loaded segments past their retention
+///     doctor    Doctor       whether all of this can work, and what to do where it cannot
 @main
 struct Loader: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -23,6 +24,6 @@ struct Loader: ParsableCommand {
             """,
         subcommands: [
             MigrateCommand.self, DrainCommand.self, ReplayCommand.self, StatsCommand.self, StatusCommand.self,
-            CatCommand.self, VerifyCommand.self, PruneCommand.self,
+            CatCommand.self, VerifyCommand.self, PruneCommand.self, DoctorCommand.self,
         ])
 }

@@ -31,7 +31,7 @@ struct Migrator {
         _ = try connection.execute("SET statement_timeout TO 0")
         try lock(connection)
         let table = database.table
-        let isNew = try !exists(table.quoted, on: connection)
+        let isNew = try !inspection(connection).exists(table.quoted)
         for migration in Migration.all(for: table) {
             switch migration.object {
             case .table:
@@ -40,7 +40,7 @@ struct Migrator {
                 if !isNew { try complete(on: connection) }
             case .progressTable:
                 let name = table.quoted(ProgressTable.name)
-                try create(migration, isThere: try exists(name, on: connection), on: connection)
+                try create(migration, isThere: try inspection(connection).exists(name), on: connection)
             case .column(let name, let table):
                 try addColumn(name, of: table, migration, isNew: isNew, on: connection)
             case .index(let name, let column):
@@ -65,26 +65,23 @@ struct Migrator {
     /// (invariant 6).
     private func forgetProgress(on connection: Connection) throws {
         let progress = database.table.quoted(ProgressTable.name)
-        guard try exists(progress, on: connection) else { return }
+        guard try inspection(connection).exists(progress) else { return }
         let forgotten = try connection.execute("DELETE FROM \(progress)").affected
         if forgotten > 0 { say("forgot the progress of \(forgotten) segments, whose rows are gone with their table") }
     }
 
-    /// Only a plain table will do: a unique index on the key alone cannot be had elsewhere.
     private func requireTable(on connection: Connection) throws {
-        let kind = try connection.execute(
-            "SELECT relkind FROM pg_class WHERE oid = to_regclass($1)", [.text(database.table.quoted)])[0, 0]
-        guard kind != "r" else { return }
-        let name = ["p": "a partitioned table", "v": "a view", "m": "a materialized view", "f": "a foreign table"]
-        throw LoaderError.argument(
-            "\(database.table.quoted) is \(kind.flatMap { name[$0] } ?? "no table"): readings need a plain table, which can "
-                + "have a unique index on idempotency_key; name another one with DATABASE_TABLE")
+        if let objection = try inspection(connection).objection() { throw LoaderError.argument(objection) }
+    }
+
+    private func inspection(_ connection: Connection) -> TableInspection {
+        TableInspection(connection: connection, table: database.table)
     }
 
     /// Adds columns that another writer's table lacks.
     private func complete(on connection: Connection) throws {
         let table = database.table.quoted
-        for (name, type) in Migration.readingColumns where try !has(column: name, of: table, on: connection) {
+        for (name, type) in Migration.readingColumns where try !inspection(connection).has(column: name, of: table) {
             let column = Migration(
                 number: 1, object: .column(name, of: table), subject: "column \(table).\(name)",
                 statements: ["ALTER TABLE \(table) ADD COLUMN IF NOT EXISTS \(TableName.quote(name)) \(type)"])
@@ -92,19 +89,10 @@ struct Migrator {
         }
     }
 
-    private func has(
-        column name: String, of table: String, on connection: Connection
-    ) throws(PostgresError) -> Bool {
-        try connection.execute(
-            "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass($1) AND attname = $2 AND NOT attisdropped",
-            [.text(table), .text(name)]
-        ).count > 0
-    }
-
     private func addColumn(
         _ name: String, of table: String, _ migration: Migration, isNew: Bool, on connection: Connection
     ) throws {
-        let isThere = try has(column: name, of: table, on: connection)
+        let isThere = try inspection(connection).has(column: name, of: table)
         if isThere, !isNew { return say("\(migration.subject): already there") }
         for attempt in 1...lockAttempts {
             do {
@@ -128,13 +116,15 @@ struct Migrator {
     private func buildIndex(
         _ name: String, _ column: String, _ migration: Migration, isNew: Bool, on connection: Connection
     ) throws {
-        let valid = try isValid(index: name, on: connection)
-        if let other = try firstColumn(ofIndex: name, on: connection), other != column {
+        let inspection = inspection(connection)
+        let found = try inspection.index(name)
+        if let found, found.column != column {
             throw LoaderError.argument(
-                "\(migration.subject) is there, but on \(other) rather than \(column); rename it, and run this again")
+                "\(migration.subject) is there, but on \(found.column) rather than \(column); rename it, and run this again"
+            )
         }
-        if valid == true { return say("\(migration.subject): already there") }
-        if valid == false {
+        if found?.isValid == true { return say("\(migration.subject): already there") }
+        if found?.isValid == false {
             try drop(index: name, on: connection)
             say("dropped \(migration.subject), which an interrupted build had left invalid")
         }
@@ -146,38 +136,18 @@ struct Migrator {
                 _ = try connection.execute(sql, timeout: Self.indexTimeout)
             } catch {
                 // An invalid index is of no use to anyone and still costs every writer.
-                if connection.isUsable, (try? isValid(index: name, on: connection)) == false {
+                if connection.isUsable, (try? inspection.index(name))?.isValid == false {
                     try? drop(index: name, on: connection)
                 }
                 throw error
             }
         }
-        guard try isValid(index: name, on: connection) == true else {
+        guard try inspection.index(name)?.isValid == true else {
             throw LoaderError.argument(
                 "\(migration.subject) cannot be made: its name is taken by something else; rename that, and run this again"
             )
         }
         say("created \(migration.subject)")
-    }
-
-    private func firstColumn(ofIndex name: String, on connection: Connection) throws(PostgresError) -> String? {
-        let rows = try connection.execute(
-            """
-            SELECT coalesce(a.attname, 'an expression') FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-            LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
-            WHERE i.indrelid = to_regclass($1) AND c.relname = $2
-            """, [.text(database.table.quoted), .text(name)])
-        return rows.count > 0 ? rows[0, 0] : nil
-    }
-
-    /// Nil when there is no such index on the table.
-    private func isValid(index name: String, on connection: Connection) throws(PostgresError) -> Bool? {
-        let rows = try connection.execute(
-            """
-            SELECT i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-            WHERE i.indrelid = to_regclass($1) AND c.relname = $2
-            """, [.text(database.table.quoted), .text(name)])
-        return rows.count > 0 ? rows[0, 0] == "t" : nil
     }
 
     private func drop(index name: String, on connection: Connection) throws(PostgresError) {
@@ -189,10 +159,6 @@ struct Migrator {
         let prefix = schema.count > 0 ? (schema[0, 0] ?? "public") + "." : ""
         _ = try connection.execute(
             "DROP INDEX CONCURRENTLY IF EXISTS \(prefix)\(TableName.quote(name))", timeout: Self.indexTimeout)
-    }
-
-    private func exists(_ table: String, on connection: Connection) throws(PostgresError) -> Bool {
-        try connection.execute("SELECT to_regclass($1)", [.text(table)])[0, 0] != nil
     }
 
     /// One migrator at a time: an index that another one is building looks like an invalid leftover.

@@ -42,7 +42,8 @@ struct SpoolStatus: Encodable {
     private(set) var deadLetters = DeadLetterTotals()
     /// When the loader last made progress, ISO 8601.
     let lastLoad: String?
-    /// Why the progress is only what the spool's mark says; nil when the database told it.
+    /// What is wrong with the database; nil when it told the progress and has the table. Without its word the progress
+    /// is what the spool's mark says.
     let databaseProblem: String?
 
     private static let listed = 100
@@ -62,7 +63,10 @@ struct SpoolStatus: Encodable {
         do {
             let connection = try database.connect()
             let progress = try ProgressTable(spool: directory.identity, beside: database.table).read(on: connection)
-            return try SpoolStatus(directory, progress: progress, databaseProblem: nil)
+            let isThere = try TableInspection(connection: connection, table: database.table).exists(
+                database.table.quoted)
+            let problem = "reachable, but table \(database.table.quoted) is not there; run 'shelly-loader migrate'"
+            return try SpoolStatus(directory, progress: progress, databaseProblem: isThere ? nil : problem)
         } catch let error as PostgresError {
             let problem = error.needsMigration ? "\(error); run 'shelly-loader migrate'" : "\(error)"
             return try SpoolStatus(directory, progress: nil, databaseProblem: problem)

@@ -40,8 +40,15 @@ struct App: AsyncParsableCommand {
     var databaseURL: String?
     @Option(help: "File with NAME=value lines.")
     var envFile: String?
+    @OptionGroup(title: "Check")
+    var checking: CheckOptions
 
     func run() async throws {
+        if checking.check {
+            var problems: [String] = []
+            let settings = Settings(flags: flags, file: envFile, problems: &problems)
+            return try await runCheck(settings, problems: problems)
+        }
         do {
             try await receive()
         } catch let error as SpoolError {
@@ -55,6 +62,10 @@ struct App: AsyncParsableCommand {
         } catch let error as ListeningError {
             try fail(error.description)
         }
+    }
+
+    private var flags: [String: String?] {
+        ["SPOOL_DIR": spool, "HOST": host, "PORT": port, "DATABASE_URL": databaseURL]
     }
 
     /// From configuration to shutdown.
@@ -88,8 +99,7 @@ struct App: AsyncParsableCommand {
     }
 
     private func settings() throws -> Settings {
-        try Settings(
-            flags: ["SPOOL_DIR": spool, "HOST": host, "PORT": port, "DATABASE_URL": databaseURL], file: envFile)
+        try Settings(flags: flags, file: envFile)
     }
 
     /// The address cannot be listened on.

@@ -1,3 +1,4 @@
+import Checkup
 import Glibc
 import Hummingbird
 import HummingbirdCore
@@ -19,11 +20,7 @@ struct Receiver {
         throws
     {
         try Connection.check(settings.text(.databaseURL) ?? "")
-        var limits = SpoolWriter.Limits()
-        limits.segmentBytes = settings.integer(.segmentBytes)
-        limits.segmentAge = settings.duration(.segmentSeconds)
-        limits.reserveBytes = settings.integer(.reserveBytes)
-        limits.spoolBytes = settings.integer(.spoolBytes) == 0 ? nil : settings.integer(.spoolBytes)
+        let limits = SpoolWriter.Limits(settings)
         let holdings = SpoolHoldings(
             records: recovery.records, ledgerBytes: recovery.ledger.approximateBytes,
             devices: recovery.ledger.deviceCount)
@@ -119,7 +116,7 @@ struct Receiver {
         return possible
     }
 
-    @Sendable private static func unixMilliseconds() -> Int64 {
+    @Sendable static func unixMilliseconds() -> Int64 {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
         return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000

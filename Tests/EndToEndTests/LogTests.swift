@@ -40,6 +40,28 @@ struct LogTests {
         #expect((line as? [String: Any])?["level"] as? String == "error")
     }
 
+    /// Standard error is the very socket that JOURNAL_STREAM names.
+    @Test func journaldGetsPriorities() throws {
+        var ends: [Int32] = [-1, -1]
+        #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0)
+        defer { close(ends[0]) }
+        var status = stat()
+        fstat(ends[1], &status)
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: Rig.binaries! + "/shelly-loader")
+        process.arguments = ["drain", "--spool", "/nowhere"]
+        process.environment = ["JOURNAL_STREAM": "\(status.st_dev):\(status.st_ino)", "DATABASE_URL": rig.databaseURL]
+        process.standardError = FileHandle(fileDescriptor: ends[1], closeOnDealloc: true)
+        process.standardOutput = FileHandle.nullDevice
+        try process.run()
+        process.waitUntilExit()
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        let count = recv(ends[0], &buffer, buffer.count, Int32(MSG_DONTWAIT))
+        #expect(
+            String(decoding: buffer.prefix(max(0, count)), as: UTF8.self)
+                == "<3>/nowhere: there is no spool here (spool.json is missing)\n")
+    }
+
     /// A device may call itself what it likes.
     @Test func aClientCannotForgeALine() throws {
         try rig.startReceiver()

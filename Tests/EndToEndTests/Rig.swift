@@ -139,7 +139,7 @@ final class Rig: @unchecked Sendable {
             let text = try String(contentsOfFile: log, encoding: .utf8)
             guard process.isRunning else { throw Failure(description: "the receiver ended: \(text)") }
             guard let found = text.range(of: "listening on ") else { return false }
-            let address = text[found.upperBound...].prefix { !$0.isWhitespace }
+            let address = text[found.upperBound...].prefix { !$0.isWhitespace && $0 != "\"" }
             port = address.lastIndex(of: ":").flatMap { Int(address[address.index(after: $0)...]) } ?? 0
             return port > 0
         }

@@ -15,8 +15,15 @@ struct CommonOptions: ParsableArguments {
     var envFile: String?
 
     func settings() throws(SettingsError) -> Settings {
-        try Settings(flags: ["SPOOL_DIR": spool, "DATABASE_URL": databaseURL], file: envFile)
+        try Settings(flags: flags, file: envFile)
     }
+
+    /// As far as they can be used.
+    func settings(_ problems: inout [String]) -> Settings {
+        Settings(flags: flags, file: envFile, problems: &problems)
+    }
+
+    private var flags: [String: String?] { ["SPOOL_DIR": spool, "DATABASE_URL": databaseURL] }
 }
 
 extension Settings {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Checkup
 import Spool
 
 struct StatusCommand: LoaderCommand {
@@ -25,28 +26,19 @@ struct StatusCommand: LoaderCommand {
             receiver      \(status.receiver.map { "process \($0)" } ?? "not running")
             loader        \(status.loader.map { "process \($0)" } ?? "not running")
             database      \(status.databaseProblem ?? "reachable")
-            pending       \(status.pending.segments) segments, \(Self.size(status.pending.bytes)), \
-            \(Self.size(status.backlogBytes)) not loaded
-            loaded        \(status.loaded.segments) segments, \(Self.size(status.loaded.bytes))
+            pending       \(status.pending.segments) segments, \(status.pending.bytes.inBytes), \
+            \(status.backlogBytes.inBytes) not loaded
+            loaded        \(status.loaded.segments) segments, \(status.loaded.bytes.inBytes)
             oldest        \(oldest)
             last load     \(status.lastLoad ?? "never")
             dead letters  \(status.deadLetters.lines) in \(status.deadLetters.files) files
             """)
         for segment in status.pendingSegments.prefix(Self.listed) {
             let percent = segment.bytes > 0 ? segment.loadedBytes * 100 / segment.bytes : 100
-            print("  \(SpoolPosition.digits(segment.segment))    \(Self.size(segment.bytes)), \(percent) % loaded")
+            print("  \(SpoolPosition.digits(segment.segment))    \(segment.bytes.inBytes), \(percent) % loaded")
         }
         let rest = status.pending.segments - Self.listed
         if rest > 0 { print("  and \(rest) more") }
-    }
-
-    private static func size(_ bytes: Int) -> String {
-        var value = Double(bytes)
-        for unit in ["bytes", "KiB", "MiB", "GiB"] {
-            if value < 1024 { return unit == "bytes" ? "\(bytes) bytes" : "\((value * 10).rounded() / 10) \(unit)" }
-            value /= 1024
-        }
-        return "\((value * 10).rounded() / 10) TiB"
     }
 
     private static func age(_ seconds: Double) -> String {

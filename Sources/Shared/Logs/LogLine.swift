@@ -152,6 +152,12 @@ public struct LogLine {
         put("\"")
     }
 
+    static func escaped(_ text: String) -> String {
+        var line = LogLine(.text)
+        _ = line.append(text, .max / 2, .plain)
+        return String(decoding: line.bytes, as: UTF8.self)
+    }
+
     private enum Context { case plain, word, quoted }
 
     /// Appends an escaped text and returns whether it was taken whole.
@@ -167,8 +173,7 @@ public struct LogLine {
             case "\"" where context == .quoted, "\\" where context == .quoted:
                 bytes.append(UInt8(ascii: "\\"))
                 bytes.append(UInt8(scalar.value))
-            case " ",
-                "=" where context == .word:
+            case " " where context == .word, "=" where context == .word:
                 bytes.append(UInt8(ascii: "_"))
             case " "..<"\u{7F}": bytes.append(UInt8(scalar.value))
             case "\n": put("\\n")
@@ -238,4 +243,9 @@ extension Logger.Level {
         case .critical: "critical "
         }
     }
+}
+
+extension String {
+    /// The same with everything escaped that would break a line, move a terminal's cursor or hide.
+    public var inOneLine: String { LogLine.escaped(self) }
 }

@@ -24,19 +24,34 @@ public struct Settings: Sendable {
         environment: [String: String] = Settings.processEnvironment,
         file: String? = nil
     ) throws(SettingsError) {
+        var problems: [String] = []
+        self.init(flags: flags, environment: environment, file: file, problems: &problems)
+        guard problems.isEmpty else { throw SettingsError(problems.joined(separator: "; ")) }
+    }
+
+    /// Takes what can be used, as though the rest were not there, and says what is wrong with that.
+    public init(
+        flags: [String: String?] = [:],
+        environment: [String: String] = Settings.processEnvironment,
+        file: String? = nil,
+        problems: inout [String]
+    ) {
         credentialsDirectory = environment["CREDENTIALS_DIRECTORY"]
-        if let file { try read(file: file) }
+        if let file { read(file: file, &problems) }
         for (name, value) in environment.sorted(by: { $0.key < $1.key }) {
             if let setting = Self.setting(name) {
-                try take(setting, value, from: "environment")
+                take(setting, value, from: "environment", &problems)
             } else if Self.ownPrefixes.contains(where: name.hasPrefix) {
-                throw SettingsError("environment: unknown setting \(name)\(Self.suggestion(for: name))")
+                problems.append("environment: unknown setting \(name)\(Self.suggestion(for: name))")
             }
         }
         for (name, value) in flags {
-            if let setting = Self.setting(name), let value { try take(setting, value, from: "command line") }
+            if let setting = Self.setting(name), let value { take(setting, value, from: "command line", &problems) }
         }
     }
+
+    /// The names of the settings that are given rather than left to their defaults.
+    public var given: [String] { Setting.all.map(\.name).filter { values[$0] != nil } }
 
     /// The environment of this process.
     public static var processEnvironment: [String: String] { ProcessInfo.processInfo.environment }
@@ -77,19 +92,21 @@ public struct Settings: Sendable {
     private static func setting(_ name: String) -> Setting? { Setting.all.first { $0.name == name } }
 
     // An empty value is the same as none: `FOO= command` is how a shell unsets a variable for one command.
-    private mutating func take(_ setting: Setting, _ value: String, from source: String) throws(SettingsError) {
+    private mutating func take(
+        _ setting: Setting, _ value: String, from source: String, _ problems: inout [String]
+    ) {
         guard !value.isEmpty else { return }
         switch setting.kind {
         case .text, .secret: break
         case .integer(let bounds):
             guard let number = Int(value), bounds.contains(number) else {
-                throw SettingsError(
+                return problems.append(
                     "\(source): \(setting.name) must be a whole number from \(bounds.lowerBound) to "
                         + "\(bounds.upperBound), not \(quoted(value))")
             }
         case .choice(let choices):
             guard choices.contains(value) else {
-                throw SettingsError(
+                return problems.append(
                     "\(source): \(setting.name) must be one of \(choices.joined(separator: ", ")), not \(quoted(value))"
                 )
             }
@@ -97,12 +114,9 @@ public struct Settings: Sendable {
         values[setting.name] = value
     }
 
-    private mutating func read(file: String) throws(SettingsError) {
-        let content: String
-        do {
-            content = try String(contentsOfFile: file, encoding: .utf8)
-        } catch {
-            throw SettingsError("cannot read the settings file \(file)")
+    private mutating func read(file: String, _ problems: inout [String]) {
+        guard let content = try? String(contentsOfFile: file, encoding: .utf8) else {
+            return problems.append("cannot read the settings file \(file)")
         }
         var number = 0
         // By any line break: in Swift "\r\n" is one character, which "\n" is not. A byte order mark is no part of a name.
@@ -113,13 +127,17 @@ public struct Settings: Sendable {
             let line = line.trimmed
             if line.isEmpty || line.hasPrefix("#") { continue }
             let parts = line.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard parts.count == 2 else { throw SettingsError("\(file) line \(number): expected NAME=value") }
+            guard parts.count == 2 else {
+                problems.append("\(file) line \(number): expected NAME=value")
+                continue
+            }
             let name = String(parts[0].trimmed)
             guard let setting = Self.setting(name) else {
-                throw SettingsError(
+                problems.append(
                     "\(file) line \(number): unknown setting \(quoted(name))\(Self.suggestion(for: name))")
+                continue
             }
-            try take(setting, String(parts[1].trimmed.unquoted), from: "\(file) line \(number)")
+            take(setting, String(parts[1].trimmed.unquoted), from: "\(file) line \(number)", &problems)
         }
     }
 

@@ -1,0 +1,130 @@
+import Checkup
+import Glibc
+import Postgres
+
+/// Whether the server will do: its version, whether it takes writes and keeps them, its clock, and what is in between.
+struct DatabaseCheck {
+    private let connection: Connection
+    private let conninfo: String
+
+    /// hashtextextended() is of 11; what is older than 14 gets no corrections any more.
+    private static let oldest = 11_0000
+    private static let maintained = 14_0000
+    private static let clockDifference = 5.0
+
+    init(_ connection: Connection, conninfo: String) {
+        self.connection = connection
+        self.conninfo = conninfo
+    }
+
+    func findings() -> [Finding] {
+        [version, writes, durability, encryption, clock, pooling].compactMap { check in
+            do throws(PostgresError) {
+                return try check()
+            } catch {
+                return .fail(
+                    "database", "\(error)", do: "look at the server's log", isTemporary: error.isTemporary)
+            }
+        }
+    }
+
+    private func version() throws(PostgresError) -> Finding? {
+        let place = try connection.execute(
+            "SELECT current_user, current_database(), current_setting('server_version')")
+        let number = connection.serverVersion
+        let text = "PostgreSQL \(place[0, 2] ?? "\(number)"), \(place[0, 0] ?? "?") in \(place[0, 1] ?? "?")"
+        if number < Self.oldest {
+            return .fail("database", "\(text): too old", do: "use PostgreSQL 12 or newer")
+        }
+        if number < Self.maintained {
+            return .warn("database", "\(text): gets no corrections any more", do: "upgrade the server when you can")
+        }
+        return .ok("database", text)
+    }
+
+    private func writes() throws(PostgresError) -> Finding? {
+        let state = try connection.execute("SELECT pg_is_in_recovery(), current_setting('transaction_read_only')")
+        if state[0, 0] == "t" {
+            return .fail(
+                "writes", "the server is a standby, or recovers: it takes none",
+                do: "name the primary in DATABASE_URL, as with target_session_attrs=read-write", isTemporary: true)
+        }
+        guard state[0, 1] == "off" else {
+            return .fail(
+                "writes", "sessions of this role or database are read-only (default_transaction_read_only)",
+                do: "ALTER ROLE … or ALTER DATABASE … SET default_transaction_read_only = off", isTemporary: true)
+        }
+        return nil
+    }
+
+    private func durability() throws(PostgresError) -> Finding? {
+        let rows = try connection.execute(
+            """
+            SELECT name FROM pg_settings
+            WHERE setting = 'off' AND name IN ('fsync', 'full_page_writes', 'synchronous_commit') ORDER BY name
+            """)
+        guard rows.count > 0 else { return nil }
+        let names = (0..<rows.count).map { rows[$0, 0] ?? "" }.joined(separator: ", ")
+        return .warn(
+            "durability", "the server has \(names) off: a crash may take rows away that count as loaded",
+            do: "turn it on; after such a crash 'shelly-loader verify --database' finds what is missing, and 'replay' "
+                + "brings it back")
+    }
+
+    private func encryption() throws(PostgresError) -> Finding? {
+        let rows = try connection.execute(
+            """
+            SELECT inet_client_addr() IS NULL OR inet_client_addr() <<= '127.0.0.0/8' OR inet_client_addr() = '::1'
+                OR inet_client_addr() = inet_server_addr() OR coalesce(ssl, false)
+            FROM (SELECT 1) AS one LEFT JOIN pg_stat_ssl ON pid = pg_backend_pid()
+            """)
+        guard rows.count > 0, rows[0, 0] == "f" else { return nil }
+        return .warn(
+            "encryption", "the connection to the server goes over a network in the clear",
+            do: "add sslmode=verify-full to DATABASE_URL, and sslrootcert where it is needed")
+    }
+
+    private func clock() throws(PostgresError) -> Finding? {
+        let before = Self.now()
+        let rows = try connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
+        let after = Self.now()
+        guard let server = rows[0, 0].flatMap(Double.init) else { return nil }
+        let difference = server < before ? server - before : server > after ? server - after : 0
+        let text =
+            "the server's clock is \(abs(Int(difference.rounded()))) s \(difference < 0 ? "behind" : "ahead of") ours"
+        guard abs(difference) > Self.clockDifference else { return nil }
+        return .warn(
+            "server clock", "\(text): what counts as the last 24 hours is off by that",
+            do: "keep both clocks with systemd-timesyncd or chrony")
+    }
+
+    /// A pooler that gives a session another server for each transaction loses the loader's lock, which belongs to a
+    /// server's session.
+    private func pooling() throws(PostgresError) -> Finding? {
+        guard let server = try backend(of: connection) else { return nil }
+        // Behind a pooler libpq has been told another process than the one that works for it.
+        guard server != Int(connection.processID) else { return nil }
+        let remedy = "connect to PostgreSQL itself, or to a pool with pool_mode=session"
+        // Nobody else can have our server's session as long as it is ours.
+        if let other = try? Connection(conninfo, applicationName: "shelly-loader doctor", timeout: .seconds(5)),
+            let shared = try? backend(of: other), shared == server
+        {
+            return .fail(
+                "pooling",
+                "a pooler stands in between and pools transactions: the lock that keeps a second loader out "
+                    + "does not hold, and settings of a session get lost", do: remedy)
+        }
+        return .warn(
+            "pooling", "a pooler stands in between; whether it pools sessions cannot be told for sure", do: remedy)
+    }
+
+    private func backend(of connection: Connection) throws(PostgresError) -> Int? {
+        try connection.execute("SELECT pg_backend_pid()").integer(0, 0)
+    }
+
+    private static func now() -> Double {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+}

@@ -1,0 +1,49 @@
+import Checkup
+import Postgres
+import Settings
+import Spool
+
+/// Looks at all that the loader needs, in the order in which a reading meets it: settings, spool, database, table, load.
+struct Doctor {
+    let settings: Settings
+
+    /// For a statement of the checks.
+    private static let patience = Duration.seconds(10)
+
+    func run(_ checkup: inout Checkup) {
+        checkup.add(
+            KeyCheck(ingest: settings.keys(.ingestAPIKey), read: settings.keys(.readAPIKey)).findings(isReceiver: false)
+        )
+        let spool = SpoolCheck(settings.spoolPath, for: .loader).run(&checkup)
+        if let spool {
+            checkup.add(RoomCheck(spool, limits: SpoolWriter.Limits(settings)).findings())
+            checkup.add(DiskCheck(spool.path).findings())
+        }
+        checkup.add(ClockCheck(spool).finding())
+        let database: Database
+        do {
+            database = try settings.database()
+        } catch {
+            return checkup.add(.fail("database", "\(error)", do: "correct DATABASE_TABLE"))
+        }
+        if let connection = connect(database, &checkup) {
+            checkup.add(DatabaseCheck(connection, conninfo: database.conninfo).findings())
+            checkup.add(TableCheck(connection, database.table).findings())
+        }
+        if let spool { checkup.add(LoadCheck(spool, database).findings()) }
+    }
+
+    private func connect(_ database: Database, _ checkup: inout Checkup) -> Connection? {
+        do {
+            return try Connection(database.conninfo, applicationName: "shelly-loader doctor", timeout: Self.patience)
+        } catch {
+            let remedy =
+                error.isOurs
+                ? "correct DATABASE_URL"
+                : "start the server, or look at DATABASE_URL, its password (PGPASSFILE) and pg_hba.conf; batches are "
+                    + "spooled meanwhile"
+            checkup.add(.fail("database", "\(error)", do: remedy, isTemporary: error.isTemporary))
+            return nil
+        }
+    }
+}

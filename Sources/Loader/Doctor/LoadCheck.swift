@@ -1,0 +1,87 @@
+import Checkup
+import Postgres
+import Spool
+
+/// How the load goes: what waits, what was refused, what is damaged, and whether somebody else loads the same spool.
+struct LoadCheck {
+    private let directory: SpoolDirectory
+    private let database: Database
+    private static let late = 3600.0
+    /// Segments that are not loaded are read for damage, up to this many bytes.
+    private static let readBytes = 256 << 20
+
+    init(_ directory: SpoolDirectory, _ database: Database) {
+        self.directory = directory
+        self.database = database
+    }
+
+    func findings() -> [Finding] {
+        do {
+            let status = try SpoolStatus.read(directory, database)
+            return [backlog(status), damage(), deadLetters(status), rival(status)].compactMap(\.self)
+        } catch {
+            return [.fail("load", "\(error)", do: "look at the spool's rights and its disk (dmesg)")]
+        }
+    }
+
+    private func backlog(_ status: SpoolStatus) -> Finding {
+        let last = status.lastLoad.map { "last load \($0)" } ?? "nothing loaded yet"
+        guard let age = status.oldestUnloadedSeconds else { return .ok("load", "nothing waits; \(last)") }
+        let text = "\(status.backlogBytes.inBytes) wait, the oldest for \(Int(age)) s; \(last)"
+        guard age > Self.late else { return .ok("load", text) }
+        return .warn(
+            "load", text,
+            do: status.loader == nil
+                ? "start the loader: 'shelly-loader drain', from a timer or with --follow"
+                : "look at the loader's log, and at what the database is busy with")
+    }
+
+    private func damage() -> Finding? {
+        var ranges = 0
+        var bytes = 0
+        for segment in (try? directory.segments()) ?? [] where !segment.isLoaded && bytes < Self.readBytes {
+            // The loader may have moved it meanwhile.
+            guard let file = try? directory.disk.open(segment.path),
+                let reader = try? SegmentReader(file, path: segment.path)
+            else { continue }
+            while bytes < Self.readBytes, let event = try? reader.next() {
+                if case .damage = event { ranges += 1 }
+                if case .record(let record) = event { bytes += record.range.count }
+            }
+        }
+        guard ranges > 0 else { return nil }
+        return .fail(
+            "damage", "\(ranges) byte ranges of the segments that wait are damaged",
+            do: "run 'shelly-loader verify', which names them; good records around them are loaded; look at the disk "
+                + "(dmesg, smartctl)")
+    }
+
+    private func deadLetters(_ status: SpoolStatus) -> Finding? {
+        guard status.deadLetters.lines > 0 else { return nil }
+        return .warn(
+            "dead letters", "\(status.deadLetters.lines) readings or messages could not be loaded",
+            do: "look at the reasons in \(directory.rejected); 'shelly-loader replay --rejected' tries them again")
+    }
+
+    /// The lock in the database is held where the one in the spool is not: from a copy of the spool, or another machine.
+    private func rival(_ status: SpoolStatus) -> Finding? {
+        guard status.loader == nil, let connection = try? database.connect() else { return nil }
+        let holders = try? connection.execute(
+            """
+            SELECT l.pid, coalesce(host(a.client_addr), 'this machine') FROM pg_locks l
+            LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+            WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+                AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                AND (l.classid::bigint << 32) | l.objid::bigint = hashtextextended($1, 0)
+            """, [.text(directory.identity)])
+        // One that has ended a moment ago is no rival.
+        guard let holders, holders.count > 0, SpoolLock.holder(of: .loader, in: directory.path) == nil else {
+            return nil
+        }
+        return .fail(
+            "load",
+            "a loader elsewhere (\(holders[0, 1] ?? "?"), server process \(holders[0, 0] ?? "?")) drains a spool "
+                + "of the same identity into this database",
+            do: "end one of the two; a copy of a spool must not be drained, but can be replayed")
+    }
+}

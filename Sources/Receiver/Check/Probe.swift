@@ -1,0 +1,116 @@
+import Checkup
+import Logs
+import NIOHTTP1
+import Postgres
+import Readings
+
+/// Goes the way of a batch from end to end, through whatever proxies are on it.
+///
+/// An empty batch is refused only after its key is accepted, so it proves the way and the key and leaves nothing behind.
+/// That a reading arrives in the table only a reading can prove, and it stays there like any other.
+struct Probe {
+    let client: ProbeClient
+    /// Nil when none is configured here.
+    let key: String?
+
+    /// The device whose one reading is sent.
+    static let device = "shelly-collector-probe"
+    private static let batchPath = "/api/ingest/batch"
+    private static let empty = #"{"messages":[]}"#
+
+    /// Sends what leaves nothing behind. Returns whether a reading could be sent now.
+    func run(_ checkup: inout Checkup) async -> Bool {
+        do {
+            let ready = try await client.get("/readyz")
+            guard ready.status == 200 else {
+                checkup.add(
+                    .fail("probe", "\(client.url)/readyz answers \(Self.text(ready))", do: "look at the receiver's log")
+                )
+                return false
+            }
+            checkup.add(.ok("probe", "\(client.url)/readyz: ready"))
+            let stranger = try await client.post(Self.batchPath, headers: [:], Self.empty)
+            guard stranger.status == 401 else {
+                checkup.add(
+                    .fail(
+                        "probe", "a batch without a key is answered with \(Self.text(stranger)), not 401",
+                        do: "look at what is between here and the receiver, and at INGEST_API_KEY there"))
+                return false
+            }
+            guard let key else {
+                checkup.add(
+                    .fail(
+                        "probe key", "INGEST_API_KEY is not set here, so no batch can be tried",
+                        do: "set it for this check"))
+                return false
+            }
+            let answer = try await client.post(Self.batchPath, headers: ["X-API-Key": key], Self.empty)
+            checkup.add(Self.judge(answer))
+            return answer.status == 422
+        } catch {
+            checkup.add(
+                .fail("probe", "\(error)", do: "start the receiver, or name its address with --url; look at its log"))
+            return false
+        }
+    }
+
+    private static func judge(_ answer: ProbeClient.Answer) -> Finding {
+        switch answer.status {
+        case 422 where answer.body.contains("Batch cannot be empty"):
+            return .ok("probe key", "the key is accepted, an empty batch refused as it should be")
+        case 401:
+            return .fail(
+                "probe key", "the running receiver refuses the key that is configured here",
+                do: "restart it or have it read its keys again; see that both have the same settings")
+        default:
+            return .fail(
+                "probe key", "an empty batch is answered with \(text(answer)), not 422",
+                do: "look at what is between here and the receiver")
+        }
+    }
+
+    /// Sends a reading of 0 W and waits until it is in the table, where it stays: the spool says that it is loaded, so
+    /// that `verify --database` would miss it.
+    func sendRow(_ checkup: inout Checkup, databaseURL: String, table: TableName, now: Int64) async {
+        let subject = "probe row"
+        let seconds = now / 1000
+        let body =
+            #"{"messages":[{"src":"\#(Self.device)","timestamp":\#(seconds),"params":{"switch:0":{"apower":0}}}]}"#
+        do {
+            let answer = try await client.post(Self.batchPath, headers: ["X-API-Key": key ?? ""], body)
+            guard answer.status == 200 else {
+                return checkup.add(
+                    .fail(subject, "a reading is answered with \(Self.text(answer))", do: "look at the receiver's log"))
+            }
+            let connection = try Connection(
+                databaseURL, applicationName: "shelly-receiver --check", timeout: .seconds(5))
+            let start = ContinuousClock.now
+            while start.duration(to: .now) < Self.patience {
+                let rows = try connection.execute(
+                    "SELECT 1 FROM \(table.quoted) WHERE idempotency_key = $1",
+                    [.text("\(Self.device)_0_\(seconds / 60)")])
+                if rows.count > 0 {
+                    let waited = start.duration(to: .now).inSeconds
+                    return checkup.add(
+                        .ok(
+                            subject,
+                            "it was in \(table.quoted) after \(waited) s, and stays there as device \(Self.device), 0 W"
+                        ))
+                }
+                try await Task.sleep(for: .milliseconds(200))
+            }
+            checkup.add(
+                .fail(
+                    subject,
+                    "it is spooled, but after \(Self.patience.components.seconds) s it is not in \(table.quoted)",
+                    do: "start the loader (drain --follow, or wait for its timer); 'shelly-loader doctor' looks closer")
+            )
+        } catch {
+            checkup.add(.fail(subject, "\(error)", do: "'shelly-loader doctor' looks closer"))
+        }
+    }
+
+    private static let patience = Duration.seconds(90)
+
+    private static func text(_ answer: ProbeClient.Answer) -> String { "\(answer.status) \(answer.body.prefix(200))" }
+}

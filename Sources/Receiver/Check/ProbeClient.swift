@@ -1,0 +1,129 @@
+import HummingbirdCore
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+import NIOSSL
+
+/// Sends a request on a connection of its own, and waits for the answer, within a quarter of a minute.
+struct ProbeClient {
+    private let scheme: String
+    private let host: String
+    private let port: Int
+    private let path: String
+
+    private static let patience = TimeAmount.seconds(15)
+    private static let longestAnswer = 1 << 20
+
+    struct Answer {
+        let status: Int
+        let body: String
+    }
+
+    /// Why there is no answer.
+    struct Failure: Error, CustomStringConvertible { let description: String }
+
+    /// - Parameter url: `http://127.0.0.1:8080`, or with https; a path is put before those of the requests.
+    init(_ url: String) throws(Failure) {
+        let uri = URI(url)
+        guard let scheme = uri.scheme?.rawValue, ["http", "https"].contains(scheme), let host = uri.host, !host.isEmpty
+        else { throw Failure(description: "--url must be http://HOST:PORT or https://HOST:PORT") }
+        self.scheme = scheme
+        // In a URL an IPv6 address stands in brackets.
+        self.host = host.hasPrefix("[") && host.hasSuffix("]") ? String(host.dropFirst().dropLast()) : host
+        port = uri.port ?? (scheme == "https" ? 443 : 80)
+        path = uri.path == "/" ? "" : uri.path
+    }
+
+    var url: String { "\(scheme)://\(host.contains(":") ? "[\(host)]" : host):\(port)\(path)" }
+
+    func get(_ path: String) async throws -> Answer { try await send(.GET, path, [:], "") }
+
+    func post(_ path: String, headers: HTTPHeaders, _ body: String) async throws -> Answer {
+        try await send(.POST, path, headers, body)
+    }
+
+    private func send(_ method: HTTPMethod, _ path: String, _ headers: HTTPHeaders, _ body: String) async throws
+        -> Answer
+    {
+        let loop = MultiThreadedEventLoopGroup.singleton.next()
+        let promise = loop.makePromise(of: Answer.self)
+        let (scheme, host) = (scheme, host)
+        var head = HTTPRequestHead(version: .http1_1, method: method, uri: self.path + path, headers: headers)
+        head.headers.add(name: "Host", value: "\(host.contains(":") ? "[\(host)]" : host):\(port)")
+        head.headers.add(name: "Connection", value: "close")
+        if method == .POST {
+            head.headers.add(name: "Content-Type", value: "application/json")
+            head.headers.add(name: "Content-Length", value: "\(body.utf8.count)")
+        }
+        let request = head
+        let channel: any Channel
+        do {
+            channel = try await ClientBootstrap(group: loop).connectTimeout(.seconds(5)).channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    if scheme == "https" {
+                        let context = try NIOSSLContext(configuration: .makeClientConfiguration())
+                        // An address is no name that a certificate's SNI could have.
+                        let name = (try? SocketAddress(ipAddress: host, port: 0)) == nil ? host : nil
+                        try channel.pipeline.syncOperations.addHandler(
+                            try NIOSSLClientHandler(context: context, serverHostname: name))
+                    }
+                    try channel.pipeline.syncOperations.addHTTPClientHandlers()
+                    try channel.pipeline.syncOperations.addHandler(Collector(promise, limit: Self.longestAnswer))
+                }
+            }.connect(host: host, port: port).get()
+        } catch {
+            promise.fail(error)
+            _ = try? await promise.futureResult.get()
+            throw Failure(description: "\(url) cannot be reached: \(error)")
+        }
+        let timeout = loop.scheduleTask(in: Self.patience) { channel.close(promise: nil) }
+        channel.write(HTTPClientRequestPart.head(request), promise: nil)
+        if !body.isEmpty {
+            channel.write(HTTPClientRequestPart.body(.byteBuffer(ByteBuffer(string: body))), promise: nil)
+        }
+        channel.writeAndFlush(HTTPClientRequestPart.end(nil), promise: nil)
+        defer {
+            timeout.cancel()
+            channel.close(promise: nil)
+        }
+        do {
+            return try await promise.futureResult.get()
+        } catch {
+            throw Failure(description: "\(url)\(path) did not answer as HTTP does: \(error)")
+        }
+    }
+
+    /// Puts an answer together.
+    private final class Collector: ChannelInboundHandler {
+        typealias InboundIn = HTTPClientResponsePart
+
+        private let promise: EventLoopPromise<Answer>
+        private let limit: Int
+        private var status = 0
+        private var body = ByteBuffer()
+
+        init(_ promise: EventLoopPromise<Answer>, limit: Int) {
+            self.promise = promise
+            self.limit = limit
+        }
+
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            switch unwrapInboundIn(data) {
+            case .head(let head): status = Int(head.status.code)
+            case .body(var part):
+                if body.readableBytes < limit { body.writeBuffer(&part) }
+            case .end: promise.succeed(Answer(status: status, body: String(buffer: body)))
+            }
+        }
+
+        func errorCaught(context: ChannelHandlerContext, error: any Error) {
+            promise.fail(error)
+            context.close(promise: nil)
+        }
+
+        func channelInactive(context: ChannelHandlerContext) {
+            // Of no effect when the answer is there.
+            promise.fail(Failure(description: "it closed the connection, or took too long"))
+        }
+    }
+}

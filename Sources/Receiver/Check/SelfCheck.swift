@@ -1,0 +1,110 @@
+import Checkup
+import FoundationEssentials
+import NIOCore
+import NIOPosix
+import Postgres
+import Settings
+import Spool
+import SystemPackage
+
+/// `--check`: looks at all that the receiver needs, in the order in which a start meets it, and says what to do where
+/// something is amiss. Takes no lock, and may run beside a receiver at work.
+///
+/// Its calls block, which harms nobody: nothing else goes on in this process.
+struct SelfCheck {
+    let settings: Settings
+
+    func run(_ checkup: inout Checkup) async {
+        addKeys(&checkup)
+        addCertificate(&checkup)
+        let path = FilePath(settings.required(.spoolDirectory))
+        let spool = SpoolCheck(path, for: .receiver).run(&checkup)
+        if let spool {
+            checkup.add(RoomCheck(spool, limits: SpoolWriter.Limits(settings)).findings())
+            checkup.add(DiskCheck(path).findings())
+        }
+        checkup.add(ClockCheck(spool).finding())
+        checkup.add(openFiles())
+        if SpoolLock.holder(of: .receiver, in: path) == nil { checkup.add(await address()) }
+        checkup.add(database())
+    }
+
+    private func addKeys(_ checkup: inout Checkup) {
+        do throws(SettingsError) {
+            let check = KeyCheck(ingest: try KeySource.ingest.keys(settings), read: try KeySource.read.keys(settings))
+            checkup.add(check.findings(isReceiver: true))
+        } catch {
+            checkup.add(.fail("key", "\(error)", do: "correct it: a start fails like this"))
+        }
+        for file in [Setting.ingestAPIKeyFile, .readAPIKeyFile].compactMap(settings.text) {
+            checkup.add(KeyCheck.finding(ofFile: file, as: "key file"))
+        }
+    }
+
+    private func addCertificate(_ checkup: inout Checkup) {
+        let subject = "certificate"
+        do throws(SettingsError) {
+            guard let files = try TLSFiles(settings) else { return }
+            checkup.add(KeyCheck.finding(ofFile: files.key, as: "key file"))
+            let (_, validity) = try files.load()
+            if let fault = validity.fault(now: .now) {
+                let isValid = validity.begin <= .now && .now <= validity.end
+                let remedy = "renew it, and send the receiver a SIGHUP"
+                checkup.add(
+                    isValid
+                        ? .warn(subject, "\(files.certificate) \(fault)", do: remedy)
+                        : .fail(subject, "\(files.certificate) \(fault)", do: remedy))
+            } else {
+                checkup.add(.ok(subject, "\(files.certificate), valid until \(validity.end)"))
+            }
+        } catch {
+            checkup.add(.fail(subject, "\(error)", do: "correct it: a start fails like this"))
+        }
+    }
+
+    private func openFiles() -> Finding {
+        let limit = OpenFiles.raiseLimit()
+        let wanted = settings.integer(.connections)
+        let text = "the process may open \(limit) files"
+        let remedy = "raise ulimit -n (LimitNOFILE= in the unit) to \(wanted + OpenFiles.reserved)"
+        if limit < 2 * OpenFiles.reserved {
+            return .fail("open files", "\(text), too few to start", do: remedy)
+        }
+        if limit < wanted + OpenFiles.reserved {
+            return .warn("open files", "\(text), so \(limit - OpenFiles.reserved) of \(wanted) connections", do: remedy)
+        }
+        return .ok("open files", text)
+    }
+
+    /// Whether it can be listened on; asked only while no receiver does.
+    private func address() async -> Finding {
+        let host = settings.required(.host)
+        let port = settings.integer(.port)
+        do {
+            let channel = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+                .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+                .bind(host: host, port: port).get()
+            try await channel.close()
+            return .ok("address", "HOST \(host) PORT \(port) can be listened on")
+        } catch {
+            return .fail(
+                "address", "HOST \(host) PORT \(port) cannot be listened on: \(error)",
+                do: "end what listens there (ss -ltnp), or set another HOST or PORT")
+        }
+    }
+
+    /// For the receiver the database is a source of statistics, nothing more.
+    private func database() -> Finding {
+        do throws(PostgresError) {
+            let table = try TableName(settings.required(.table))
+            let connection = try Connection(
+                settings.text(.databaseURL) ?? "", applicationName: "shelly-receiver --check", timeout: .seconds(5))
+            _ = try QueueStatistics.read(from: connection, table: table, timeout: .seconds(5))
+            return .ok("database", "statistics of \(table.quoted) can be read")
+        } catch {
+            let remedy = "'shelly-loader doctor' looks closer; batches are taken all the same, without statistics"
+            return error.isOurs
+                ? .fail("database", "\(error)", do: "correct it") : .warn("database", "\(error)", do: remedy)
+        }
+    }
+}

@@ -1,0 +1,59 @@
+internal import FoundationEssentials
+internal import Glibc
+internal import Logs
+
+/// The findings of a program's check of its own surroundings, a line each.
+///
+/// A line is said as soon as it is known, as the next check may hang, on a disk that does not answer for one.
+public struct Checkup {
+    public private(set) var findings: [Finding] = []
+    private let say: (String) -> Void
+
+    /// - Parameter say: takes each line for people.
+    public init(say: @escaping (String) -> Void = { _ in }) { self.say = say }
+
+    public mutating func add(_ finding: Finding) {
+        findings.append(finding)
+        say(Self.line(finding))
+    }
+
+    public mutating func add(_ findings: [Finding]) {
+        for finding in findings { add(finding) }
+    }
+
+    /// 0 when nothing failed, 75 (EX_TEMPFAIL) when only what may pass by itself did, 1 otherwise.
+    public var exitCode: Int32 {
+        let failures = findings.filter { $0.verdict == .fail }
+        if failures.isEmpty { return 0 }
+        return failures.allSatisfy(\.isTemporary) ? EX_TEMPFAIL : 1
+    }
+
+    /// The worst verdict.
+    public var verdict: Finding.Verdict {
+        let verdicts = Set(findings.map(\.verdict))
+        return verdicts.contains(.fail) ? .fail : verdicts.contains(.warn) ? .warn : .ok
+    }
+
+    /// `{"verdict","checks":[{"subject","verdict","finding","remedy"?,"temporary"}]}` in one line.
+    public var json: String {
+        struct Report: Encodable {
+            let verdict: Finding.Verdict
+            let checks: [Finding]
+        }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        guard let data = try? encoder.encode(Report(verdict: verdict, checks: findings)) else {
+            preconditionFailure("findings are text")
+        }
+        return String(decoding: data, as: UTF8.self)
+    }
+
+    private static let words: [Finding.Verdict: String] = [.ok: "ok  ", .warn: "warn", .fail: "FAIL"]
+    private static let subjectWidth = 14
+
+    private static func line(_ finding: Finding) -> String {
+        let padding = String(repeating: " ", count: max(0, subjectWidth - finding.subject.count))
+        let remedy = finding.remedy.map { "; \($0)" } ?? ""
+        return "\(words[finding.verdict] ?? "")  \(finding.subject)\(padding)  \((finding.finding + remedy).inOneLine)"
+    }
+}

@@ -1,0 +1,36 @@
+internal import CLinux
+internal import Glibc
+public import Spool
+
+/// Whether this machine's clock can be trusted: times of receipt and the bounds of valid timestamps come from it.
+public struct ClockCheck {
+    private let directory: SpoolDirectory?
+
+    /// - Parameter directory: the spool, whose newest segment cannot be of the future.
+    public init(_ directory: SpoolDirectory?) { self.directory = directory }
+
+    public func finding() -> Finding {
+        let now = time(nil)
+        if let newest = newestWrite(), newest > now + 60 {
+            return .fail(
+                "clock",
+                "the spool was last written \(newest - now) s in the future: this clock goes wrong, or went wrong",
+                do: "set the clock, and keep it with systemd-timesyncd or chrony")
+        }
+        var state = timex()
+        guard adjtimex(&state) >= 0 else { return .ok("clock", "whether it is kept by NTP cannot be seen here") }
+        // As timedatectl(1) judges: within 16 s by the kernel's own estimate, which grows unless NTP keeps the clock.
+        guard state.maxerror < 16_000_000 else {
+            return .warn(
+                "clock", "it is not kept by NTP, as far as the kernel knows",
+                do: "enable systemd-timesyncd or chrony; messages from more than a day in the future are refused")
+        }
+        return .ok("clock", "kept by NTP, within \(state.maxerror / 1000) ms")
+    }
+
+    private func newestWrite() -> Int? {
+        guard let segment = (try? directory?.segments())?.last else { return nil }
+        var status = stat()
+        return stat(segment.path.string, &status) == 0 ? status.st_mtim.tv_sec : nil
+    }
+}

@@ -1,0 +1,94 @@
+internal import Glibc
+
+/// Whether the keys are there and hard to guess, without showing any of them.
+public struct KeyCheck {
+    private let ingest: [String]
+    private let read: [String]
+
+    /// - Parameters:
+    ///   - ingest: the keys that may send batches.
+    ///   - read: the keys that may read.
+    public init(ingest: [String], read: [String]) {
+        self.ingest = ingest
+        self.read = read
+    }
+
+    /// - Parameter isReceiver: the receiver cannot do without a key, and nobody else needs one.
+    public func findings(isReceiver: Bool) -> [Finding] {
+        var findings: [Finding] = []
+        if !ingest.isEmpty {
+            findings.append(finding("key", "INGEST_API_KEY", ingest))
+        } else if isReceiver {
+            findings.append(
+                .fail(
+                    "key", "INGEST_API_KEY is not configured: every batch is refused with 500",
+                    do: "set it to what `openssl rand -hex 32` prints, and give the Worker the same"))
+        }
+        if !read.isEmpty { findings.append(finding("read key", "READ_API_KEY", read)) }
+        if !Set(ingest).isDisjoint(with: read) {
+            findings.append(
+                .warn(
+                    "key", "READ_API_KEY is a key that may send batches too",
+                    do: "give those who only read a key of their own"))
+        }
+        return findings
+    }
+
+    /// Whether a file with secrets keeps them.
+    public static func finding(ofFile path: String, as subject: String) -> Finding {
+        var status = stat()
+        guard stat(path, &status) == 0 else {
+            return .fail(
+                subject, "\(path) cannot be examined: \(String(cString: strerror(errno)))",
+                do: "look at its name and at who runs this")
+        }
+        let mode = String(status.st_mode & 0o777, radix: 8)
+        if status.st_mode & 0o022 != 0 {
+            return .fail(
+                subject, "others may write \(path) (mode \(mode))", do: "chmod 640 it, and renew the keys")
+        }
+        if status.st_mode & 0o004 != 0 {
+            return .fail(
+                subject, "every user of this machine may read the secrets in \(path) (mode \(mode))",
+                do: "chmod 640 it, and renew the keys")
+        }
+        return .ok(subject, "\(path) has mode \(mode)")
+    }
+
+    private static let shortest = 16
+    private static let leastVariety = 8
+    /// No key that was made by chance has these in it.
+    private static let examples = [
+        "secret", "password", "changeme", "change-me", "change_me", "replace", "example", "your-", "your_", "api-key",
+        "api_key", "apikey", "test",
+    ]
+
+    private func finding(_ subject: String, _ name: String, _ keys: [String]) -> Finding {
+        let weaknesses = keys.enumerated().flatMap { index, key in
+            Self.weaknesses(of: key).map { keys.count == 1 ? $0 : "key \(index + 1) \($0)" }
+        }
+        let unusable = keys.contains { !$0.utf8.allSatisfy { 0x21..<0x7F ~= $0 } }
+        let remedy = "make one with `openssl rand -hex 32`; while both are listed, separated by a comma, both are valid"
+        if unusable {
+            return .fail(subject, "\(name): \(weaknesses.joined(separator: ", "))", do: remedy)
+        }
+        if !weaknesses.isEmpty {
+            return .warn(subject, "\(name): \(weaknesses.joined(separator: ", "))", do: remedy)
+        }
+        return .ok(subject, "\(name): \(keys.count == 1 ? "one key" : "\(keys.count) keys")")
+    }
+
+    private static func weaknesses(of key: String) -> [String] {
+        var weaknesses: [String] = []
+        if !key.utf8.allSatisfy({ 0x21..<0x7F ~= $0 }) {
+            weaknesses.append("has a character that no header carries, such as a space or a letter beyond ASCII")
+        }
+        if key.utf8.count < shortest {
+            weaknesses.append("has \(key.utf8.count) characters, fewer than \(shortest)")
+        } else if Set(key.utf8).count < leastVariety {
+            weaknesses.append("has fewer than \(leastVariety) different characters")
+        }
+        if examples.contains(where: key.lowercased().contains) { weaknesses.append("looks like an example's") }
+        return weaknesses
+    }
+}

@@ -1,0 +1,81 @@
+internal import Glibc
+public import Spool
+
+/// Whether the spool has room, and for how long.
+public struct RoomCheck {
+    private let directory: SpoolDirectory
+    private let limits: SpoolWriter.Limits
+    private static let day = 86_400
+    private static let fewestInodes = 1000
+
+    public init(_ directory: SpoolDirectory, limits: SpoolWriter.Limits) {
+        self.directory = directory
+        self.limits = limits
+    }
+
+    public func findings() -> [Finding] {
+        do {
+            return [try room()] + inodes()
+        } catch {
+            return [.fail("room", "\(error)", do: "look at the disk (dmesg, df)")]
+        }
+    }
+
+    private func room() throws(SpoolError) -> Finding {
+        let available = try directory.availableBytes()
+        let held = try directory.inventory().bytes
+        var above = max(0, available - limits.reserveBytes)
+        var limit = "the reserve of \(limits.reserveBytes.inBytes)"
+        if let spoolBytes = limits.spoolBytes, max(0, spoolBytes - held) < above {
+            above = max(0, spoolBytes - held)
+            limit = "what is left of SPOOL_BYTES"
+        }
+        let free = limits.spoolBytes == nil ? "\(above.inBytes) free above \(limit)" : "\(above.inBytes) free, \(limit)"
+        guard limits.leaveMargin(availableBytes: available, heldBytes: held) else {
+            return .fail(
+                "room", "\(free): batches are refused with 503, or will be soon",
+                do: "let the loader catch up, shorten LOADER_RETENTION_SECONDS, or enlarge the disk")
+        }
+        guard let rate = try bytesPerSecond(), rate > 0 else { return .ok("room", free) }
+        let hours = Int(Double(above) / rate / 3600)
+        let outlook = "\(free), enough for \(hours) h at the last day's \(Int(rate).inBytes)/s"
+        guard hours < 24 else { return .ok("room", outlook) }
+        return .warn(
+            "room", outlook,
+            do: "shorten LOADER_RETENTION_SECONDS or enlarge the disk; a day without the loader fills it")
+    }
+
+    /// What came in a second during the last day, nil when too little did to tell.
+    private func bytesPerSecond() throws(SpoolError) -> Double? {
+        let now = time(nil)
+        var bytes = 0
+        var first: SpoolDirectory.Segment?
+        for segment in try directory.segments() {
+            var status = stat()
+            guard stat(segment.path.string, &status) == 0, status.st_mtim.tv_sec > now - Self.day else { continue }
+            first = first ?? segment
+            bytes += status.st_size
+        }
+        // The loader may have moved it meanwhile.
+        guard let first, let file = try? directory.disk.open(first.path) else { return nil }
+        let reader = try SegmentReader(file, path: first.path)
+        while let event = try reader.next() {
+            guard case .record(let record) = event else { continue }
+            let seconds = now - Int(record.receivedAt / 1000)
+            return seconds < 60 ? nil : Double(bytes) / Double(seconds)
+        }
+        return nil
+    }
+
+    private func inodes() -> [Finding] {
+        var status = statvfs()
+        // Some file systems have no such limit and say 0 of 0.
+        guard statvfs(directory.path.string, &status) == 0, status.f_files > 0, status.f_favail < Self.fewestInodes
+        else { return [] }
+        return [
+            .fail(
+                "room", "the disk has room for only \(status.f_favail) more files (df -i)",
+                do: "remove files that are not needed")
+        ]
+    }
+}

@@ -1,0 +1,162 @@
+import Foundation
+import Spool
+import SystemPackage
+import Testing
+
+@testable import Checkup
+
+struct SpoolCheckTests {
+    private final class Place {
+        let path: FilePath
+
+        init() { path = FilePath(NSTemporaryDirectory()).appending("checkup-" + UUID().uuidString) }
+
+        deinit { try? FileManager.default.removeItem(atPath: path.string) }
+
+        func check(_ role: SpoolCheck.Role = .loader) -> [Finding] {
+            var checkup = Checkup()
+            _ = SpoolCheck(path, for: role).run(&checkup)
+            return checkup.findings
+        }
+
+        func files() throws -> [String] { try FileManager.default.subpathsOfDirectory(atPath: path.string).sorted() }
+    }
+
+    @Test func whatIsThereIsLeftAsItIs() throws {
+        let place = Place()
+        let directory = try SpoolDirectory(creating: place.path)
+        let writer = SpoolWriter(directory: directory, newest: 0)
+        _ = try writer.append([NewRecord(receivedAt: 1_700_000_000_000, body: Array("{}".utf8)[...])])
+        let lock = try SpoolLock(.receiver, of: place.path)
+        let before = try place.files()
+        var findings = place.check()
+        findings += RoomCheck(directory, limits: SpoolWriter.Limits()).findings()
+        findings += DiskCheck(place.path).findings()
+        #expect(findings.allSatisfy { $0.verdict != .fail }, "\(findings)")
+        #expect(findings.contains { $0.subject == "receiver" && $0.finding.contains("process \(getpid())") })
+        #expect(findings.contains { $0.subject == "loader" && $0.finding.contains("none") })
+        #expect(try place.files() == before)
+        // The lock is still ours.
+        #expect(throws: SpoolError.self) { try SpoolLock(.receiver, of: place.path) }
+        withExtendedLifetime(lock) {}
+    }
+
+    @Test func aMissingSpoolIsTheReceiversToMake() throws {
+        let place = Place()
+        #expect(place.check(.loader).map(\.verdict) == [.warn])
+        #expect(place.check(.receiver).map(\.verdict) == [.ok])
+        try FileManager.default.createDirectory(atPath: place.path.string, withIntermediateDirectories: true)
+        #expect(place.check(.receiver).map(\.verdict) == [.ok])
+    }
+
+    @Test func whatIsNoSpoolIsSaidToBeNone() throws {
+        let place = Place()
+        try "x".write(toFile: place.path.string, atomically: false, encoding: .utf8)
+        #expect(place.check().first?.finding.contains("is no directory") == true)
+        unlink(place.path.string)
+        let directory = try SpoolDirectory(creating: place.path)
+        try "{}".write(toFile: place.path.appending("spool.json").string, atomically: false, encoding: .utf8)
+        #expect(place.check(.receiver).map(\.verdict) == [.fail])
+        // Segments without their identity must not get a new one.
+        unlink(place.path.appending("spool.json").string)
+        try "x".write(toFile: directory.pending.appending("00000001.spool").string, atomically: false, encoding: .utf8)
+        let finding = try #require(place.check(.receiver).first)
+        #expect(finding.verdict == .fail && finding.remedy?.contains("restore spool.json") == true)
+    }
+
+    @Test func foldersOpenToAllAreNamed() throws {
+        let place = Place()
+        let directory = try SpoolDirectory(creating: place.path)
+        func rights() -> Finding? { place.check().first { $0.subject == "spool rights" } }
+        #expect(rights()?.verdict == .ok)
+        chmod(place.path.string, 0o755)
+        #expect(rights()?.verdict == .warn)
+        chmod(directory.pending.string, 0o777)
+        #expect(rights()?.verdict == .fail && rights()?.finding.contains("pending") == true)
+        rmdir(directory.rejected.string)
+        #expect(rights()?.finding.hasSuffix("rejected is missing") == true)
+    }
+
+    @Test func roomIsToldBeforeItIsGone() throws {
+        let place = Place()
+        let directory = try SpoolDirectory(creating: place.path)
+        let writer = SpoolWriter(directory: directory, newest: 0)
+        let body = [UInt8](repeating: 0x20, count: 1 << 20)
+        let hourAgo = Int64(Date().timeIntervalSince1970 - 3600) * 1000
+        _ = try writer.append([NewRecord(receivedAt: hourAgo, body: body[...])])
+        var limits = SpoolWriter.Limits()
+        func room() -> Finding? { RoomCheck(directory, limits: limits).findings().first }
+        #expect(room()?.finding.contains("at the last day's 29") == true, "\(String(describing: room()))")
+        limits.spoolBytes = (20 << 20) + 500_000
+        limits.segmentBytes = 1 << 20
+        #expect(room()?.verdict == .warn && room()?.finding.contains("enough for 19 h") == true)
+        limits.spoolBytes = 1 << 20
+        #expect(room()?.verdict == .fail)
+        limits.spoolBytes = nil
+        limits.reserveBytes = 1 << 50
+        #expect(room()?.verdict == .fail)
+    }
+
+    @Test func aClockThatIsBehindTheSpoolIsWrong() throws {
+        let place = Place()
+        let directory = try SpoolDirectory(creating: place.path)
+        let segment = directory.pending.appending("00000001.spool").string
+        try "x".write(toFile: segment, atomically: false, encoding: .utf8)
+        #expect(ClockCheck(directory).finding().verdict != .fail)
+        try FileManager.default.setAttributes([.modificationDate: Date() + 600], ofItemAtPath: segment)
+        #expect(ClockCheck(directory).finding().verdict == .fail)
+    }
+
+    /// A disk whose every synchronization takes a while, or fails.
+    private struct SlowDisk: Disk {
+        let disk = SystemDisk()
+        let delay: Duration
+        var failure: Errno?
+
+        final class File: DiskFile {
+            let file: any DiskFile
+            let disk: SlowDisk
+
+            init(_ file: any DiskFile, _ disk: SlowDisk) { (self.file, self.disk) = (file, disk) }
+
+            func size() throws(Errno) -> Int { try file.size() }
+            func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(Errno) -> Int {
+                try file.read(into: buffer, at: offset)
+            }
+            func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(Errno) -> Int {
+                try file.write(bytes, at: offset)
+            }
+            func synchronize() throws(Errno) {
+                if let failure = disk.failure { throw failure }
+                usleep(UInt32(disk.delay / .microseconds(1)))
+            }
+            func refresh() throws(Errno) { try file.refresh() }
+        }
+
+        func create(_ path: FilePath) throws(Errno) -> any DiskFile { File(try disk.create(path), self) }
+        func openOrCreate(_ path: FilePath) throws(Errno) -> any DiskFile { try disk.openOrCreate(path) }
+        func open(_ path: FilePath) throws(Errno) -> any DiskFile { try disk.open(path) }
+        func makeDirectory(_ path: FilePath) throws(Errno) { try disk.makeDirectory(path) }
+        func names(in directory: FilePath) throws(Errno) -> [String] { try disk.names(in: directory) }
+        func rename(_ source: FilePath, to target: FilePath) throws(Errno) { try disk.rename(source, to: target) }
+        func link(_ source: FilePath, to target: FilePath) throws(Errno) { try disk.link(source, to: target) }
+        func remove(_ path: FilePath) throws(Errno) { try disk.remove(path) }
+        func synchronizeDirectory(_ path: FilePath) throws(Errno) { try disk.synchronizeDirectory(path) }
+        func availableBytes(at path: FilePath) throws(Errno) -> Int { try disk.availableBytes(at: path) }
+    }
+
+    @Test func aSlowDiskIsToldAndAFailingOneFails() throws {
+        let place = Place()
+        _ = try SpoolDirectory(creating: place.path)
+        func speed(_ delay: Duration, _ failure: Errno? = nil) -> Finding? {
+            DiskCheck(place.path, disk: SlowDisk(delay: delay, failure: failure)).findings().last
+        }
+        #expect(speed(.milliseconds(30))?.verdict == .warn)
+        #expect(speed(.milliseconds(2))?.verdict == .ok)
+        #expect(speed(.zero, .ioError)?.verdict == .fail)
+        #expect(speed(.zero, .noSpace)?.remedy == "make room on the disk")
+        // One synchronization is measured however long it takes, and no second one.
+        #expect(speed(.seconds(4))?.finding.contains("median of 1)") == true)
+        #expect(try !place.files().contains { $0.hasSuffix(".tmp") })
+    }
+}

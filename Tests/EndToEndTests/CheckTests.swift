@@ -1,0 +1,65 @@
+import Foundation
+import Testing
+
+/// `shelly-receiver --check`, before a start and beside a receiver at work.
+@Suite(.serialized, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
+struct CheckTests {
+    let rig: Rig
+
+    init() throws { rig = try Rig() }
+
+    private func check(_ arguments: String..., environment: [String: String] = [:]) throws -> Rig.Output {
+        try rig.run(
+            Rig.binaries! + "/shelly-receiver", ["--check"] + arguments,
+            environment: [
+                "INGEST_API_KEY": Rig.key, "SPOOL_DIR": rig.spool, "PORT": "\(rig.port)",
+                "DATABASE_URL": rig.databaseURL,
+            ].merging(environment) { $1 })
+    }
+
+    @Test func aStartThatWouldFailIsForetold() throws {
+        var output = try check(environment: ["INGEST_API_KEY": ""])
+        #expect(output.status == 1 && output.text.contains("FAIL  key "), "\(output.text)")
+        #expect(output.text.contains("there is none at \(rig.spool) yet; the receiver makes it"))
+        #expect(!FileManager.default.fileExists(atPath: rig.spool))
+        output = try check(environment: ["PORT": "x", "SPOOL_BITES": "1"])
+        #expect(output.status == 1 && output.text.contains("SPOOL_BITES") && output.text.contains("PORT must be"))
+        try rig.startReceiver(["SPOOL_DIR": rig.directory + "/other"])
+        output = try check(environment: ["PORT": "\(rig.port)"])
+        #expect(output.status == 1 && output.text.contains("FAIL  address "), "\(output.text)")
+        output = try check(environment: ["INGEST_API_KEY": "0123456789abcdef0123456789abcdef", "PORT": "0"])
+        #expect(output.status == 0, "\(output.text)")
+        // Ingest does without a database.
+        output = try check(environment: ["DATABASE_URL": "postgresql://u:hunter2@127.0.0.1:1/x", "PORT": "0"])
+        #expect(output.status == 0 && output.text.contains("warn  database "), "\(output.text)")
+        #expect(!output.text.contains("hunter2"))
+        #expect(try rig.run(Rig.binaries! + "/shelly-receiver", ["--probe"]).status == 64)
+    }
+
+    @Test func theProbeProvesTheWayAndTheKey() throws {
+        var output = try check("--probe", "--url", "http://127.0.0.1:1")
+        #expect(output.status == 1 && output.text.contains("FAIL  probe "), "\(output.text)")
+        try rig.startReceiver()
+        output = try check("--probe")
+        #expect(output.status == 0 && output.text.contains("ok    probe key "), "\(output.text)")
+        #expect(output.text.contains("process \(rig.receiverProcess) is at work"))
+        output = try check("--probe", environment: ["INGEST_API_KEY": "fedcba9876543210fedcba9876543210"])
+        #expect(output.status == 1 && output.text.contains("refuses the key that is configured here"), "\(output.text)")
+        output = try check("--probe", "--json")
+        let report = try JSONSerialization.jsonObject(with: Data(output.text.utf8)) as? [String: Any]
+        #expect((report?["checks"] as? [[String: Any]])?.contains { $0["subject"] as? String == "probe key" } == true)
+        // Nothing is left behind.
+        try rig.expect(rig.load("drain"), status: 0)
+        #expect(try rig.query("SELECT count(*) FROM power_logs") == "0")
+    }
+
+    @Test func aProbingReadingIsFollowedIntoTheTable() throws {
+        try rig.startReceiver()
+        try rig.startLoader("drain", "--follow")
+        let output = try check("--probe-row")
+        #expect(output.status == 0 && output.text.contains("ok    probe row "), "\(output.text)")
+        #expect(try rig.query("SELECT device_id || ' ' || power FROM power_logs") == "shelly-collector-probe 0")
+        rig.stopLoader()
+        try rig.expect(rig.load("verify", "--database"), status: 0)
+    }
+}

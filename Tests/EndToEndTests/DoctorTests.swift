@@ -1,0 +1,275 @@
+import Foundation
+import Testing
+
+/// `shelly-loader doctor`: each fault is found, and what is said to do about it mends it.
+@Suite(.serialized, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
+struct DoctorTests {
+    let rig: Rig
+
+    init() throws { rig = try Rig() }
+
+    private func makeSpool() throws {
+        try rig.startReceiver()
+        #expect(try rig.post(Rig.batch("plug", minutes: 0..<3)).status == 200)
+        rig.stopReceiver()
+    }
+
+    /// The lines that are not ok.
+    private func complaints(_ output: Rig.Output) -> [String] {
+        output.text.split(separator: "\n").map(String.init).filter { !$0.hasPrefix("ok ") }
+    }
+
+    private func failure(_ subject: String, _ environment: [String: String] = [:]) throws -> String {
+        let output = try rig.load("doctor", environment: environment)
+        #expect(output.status == 1, "\(output.text)")
+        let lines = complaints(output).filter { $0.hasPrefix("FAIL") }
+        #expect(lines.count == 1 && lines.first?.hasPrefix("FAIL  " + subject) == true, "\(output.text)")
+        return lines.first ?? ""
+    }
+
+    private func expectNoFailure(_ environment: [String: String] = [:]) throws {
+        let output = try rig.load("doctor", environment: environment)
+        #expect(output.status == 0 && !output.text.contains("FAIL"), "\(output.text)")
+    }
+
+    @Test func whereAllIsWellNothingFails() throws {
+        try makeSpool()
+        try rig.expect(rig.load("drain"), status: 0)
+        let output = try rig.load("doctor")
+        #expect(output.status == 0, "\(output.text)")
+        for subject in [
+            "settings", "spool", "spool rights", "receiver", "room", "file system", "sync speed", "clock", "database",
+            "table", "table rights", "unique index", "progress", "load",
+        ] {
+            #expect(output.text.contains("  \(subject) "), "\(subject)")
+        }
+        let json = try rig.load("doctor", "--json")
+        let report = try JSONSerialization.jsonObject(with: Data(json.text.utf8)) as? [String: Any]
+        #expect((report?["checks"] as? [Any])?.count == output.text.split(separator: "\n").count)
+        #expect(report?["verdict"] as? String != "fail")
+    }
+
+    @Test func aDatabaseThatIsAwayIsTemporaryAndNoSecretIsShown() throws {
+        try makeSpool()
+        let url = "postgresql://shelly:hunter2secret@127.0.0.1:1/shelly"
+        let key = "0123456789abcdefABCDEF0123456789"
+        for arguments in [["doctor"], ["doctor", "--json"]] {
+            let output = try rig.run(
+                Rig.binaries! + "/shelly-loader", arguments,
+                environment: [
+                    "DATABASE_URL": url, "SPOOL_DIR": rig.spool, "INGEST_API_KEY": key, "READ_API_KEY": "short-hush",
+                ])
+            #expect(output.status == 75, "\(output.text)")
+            for secret in ["hunter2", key, "short-hush"] { #expect(!output.text.contains(secret)) }
+        }
+        let malformed = try rig.load("doctor", environment: ["DATABASE_URL": "postgresql://shelly:hunter2@a@b/shelly"])
+        #expect(malformed.status == 1 && !malformed.text.contains("hunter2"), "\(malformed.text)")
+    }
+
+    @Test func theTableAndItsIndexesAreJudged() throws {
+        try makeSpool()
+        try rig.query("DROP TABLE spool_progress")
+        #expect(try failure("progress").contains("shelly-loader migrate"))
+        try rig.query("DROP TABLE power_logs")
+        #expect(try failure("table").contains("is not there"))
+        #expect(try rig.load("status").text.contains("shelly-loader migrate"))
+        try rig.expect(rig.load("migrate"), status: 0)
+        try rig.query("DROP TABLE power_logs")
+        // Progress is there, and only the table is missing.
+        #expect(try rig.load("status").text.contains("database      reachable, but table \"power_logs\" is not there"))
+        try rig.expect(rig.load("migrate"), status: 0)
+
+        try rig.query("ALTER TABLE power_logs DROP COLUMN voltage")
+        #expect(try failure("table").contains("has no voltage"))
+        try rig.query("DROP INDEX idx_power_logs_idempotency")
+        try rig.expect(rig.load("migrate"), status: 0)
+        try rig.query("DROP INDEX idx_power_logs_idempotency")
+        #expect(try failure("unique index").contains("there is none on idempotency_key"))
+        let name = "INDEX idx_power_logs_idempotency ON power_logs (idempotency_key)"
+        for (sql, fault) in [
+            ("CREATE UNIQUE \(name) WHERE power > 0", "has the predicate"), ("CREATE \(name)", "is not unique"),
+            (
+                "CREATE UNIQUE INDEX idx_power_logs_idempotency ON power_logs (idempotency_key, power)",
+                "is on more than idempotency_key"
+            ),
+        ] {
+            try rig.query(sql)
+            let line = try failure("unique index")
+            #expect(line.contains(fault), "\(line)")
+            // What it says to do, done.
+            #expect(line.contains("; DROP INDEX \"idx_power_logs_idempotency\", and run 'shelly-loader migrate'"))
+            try rig.query("DROP INDEX \"idx_power_logs_idempotency\"")
+            try rig.expect(rig.load("migrate"), status: 0)
+            try expectNoFailure()
+            try rig.query("DROP INDEX idx_power_logs_idempotency")
+        }
+        // A unique index without a predicate serves as well.
+        try rig.query("CREATE UNIQUE INDEX other ON power_logs (idempotency_key)")
+        try expectNoFailure()
+        try rig.query("DROP INDEX other; INSERT INTO power_logs (idempotency_key) VALUES ('twice'), ('twice')")
+        #expect(throws: (any Error).self) {
+            try rig.query(
+                "CREATE UNIQUE INDEX CONCURRENTLY idx_power_logs_idempotency ON power_logs (idempotency_key) "
+                    + "WHERE idempotency_key IS NOT NULL")
+        }
+        #expect(try failure("unique index").contains("is invalid"))
+        try rig.query("DELETE FROM power_logs")
+        try rig.expect(rig.load("migrate"), status: 0)
+        try rig.query("DROP INDEX idx_power_logs_timestamp")
+        let output = try rig.load("doctor")
+        #expect(output.status == 0 && output.text.contains("warn  index "), "\(output.text)")
+        #expect(try rig.query("SELECT count(*) FROM power_logs") == "0")
+    }
+
+    /// The GRANTs that it prints are what is missing, all of it.
+    @Test func aRoleGetsTheRightsThatAreNamed() throws {
+        try makeSpool()
+        try rig.query("CREATE ROLE meter LOGIN")
+        let url = rig.databaseURL.replacingOccurrences(of: "//shelly@", with: "//meter@")
+        #expect(url != rig.databaseURL)
+        let environment = ["DATABASE_URL": url]
+        let output = try rig.load("doctor", environment: environment)
+        #expect(output.status == 1)
+        for line in complaints(output) where line.hasPrefix("FAIL") {
+            let grants = try #require(line.range(of: "as its owner: "), "\(line)")
+            try rig.query(String(line[grants.upperBound...]))
+        }
+        try expectNoFailure(environment)
+        try rig.expect(rig.load("drain", environment: environment), status: 0)
+        #expect(try rig.query("SELECT count(*) FROM power_logs") == "3")
+        try rig.query("REVOKE USAGE ON SEQUENCE power_logs_id_seq FROM meter")
+        #expect(try failure("table rights", environment).contains("GRANT USAGE ON SEQUENCE power_logs_id_seq TO meter"))
+    }
+
+    @Test func aServerThatKeepsNothingOrTakesNothingIsNamed() throws {
+        try makeSpool()
+        try rig.query("ALTER DATABASE shelly SET synchronous_commit = off")
+        var output = try rig.load("doctor")
+        #expect(output.status == 0 && output.text.contains("warn  durability      the server has"), "\(output.text)")
+        #expect(output.text.contains("synchronous_commit"))
+        try rig.query("ALTER DATABASE shelly SET default_transaction_read_only = on")
+        output = try rig.load("doctor")
+        #expect(output.status == 75 && output.text.contains("FAIL  writes "), "\(output.text)")
+    }
+
+    @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/faketime"), "faketime is not installed"))
+    func clocksThatDifferAreNamed() throws {
+        try makeSpool()
+        let output = try rig.run(
+            "/usr/bin/faketime", ["-f", "+600s", Rig.binaries! + "/shelly-loader", "doctor"],
+            environment: ["DATABASE_URL": rig.databaseURL, "SPOOL_DIR": rig.spool])
+        #expect(output.status == 0 && output.text.contains("warn  server clock "), "\(output.text)")
+    }
+
+    /// What root may do says nothing about the user that the service runs as.
+    @Test(.enabled(if: geteuid() == 0, "only root may become somebody else"))
+    func anotherUsersRightsAreSeenAsThatUser() throws {
+        try makeSpool()
+        chmod(rig.directory, 0o755)
+        let output = try rig.run(
+            "/usr/bin/setpriv",
+            ["--reuid=65534", "--regid=65534", "--clear-groups", Rig.binaries! + "/shelly-loader", "doctor"],
+            environment: ["DATABASE_URL": rig.databaseURL, "SPOOL_DIR": rig.spool])
+        #expect(output.status == 1 && output.text.contains("FAIL  spool "), "\(output.text)")
+        chmod(rig.spool, 0o755)
+        chmod(rig.spool + "/spool.json", 0o644)
+        let inside = try rig.run(
+            "/usr/bin/setpriv",
+            ["--reuid=65534", "--regid=65534", "--clear-groups", Rig.binaries! + "/shelly-loader", "doctor"],
+            environment: ["DATABASE_URL": rig.databaseURL, "SPOOL_DIR": rig.spool])
+        #expect(inside.status == 1 && inside.text.contains("FAIL  spool"), "\(inside.text)")
+        #expect(inside.text.contains("may not read") && inside.text.contains("chown"), "\(inside.text)")
+        try rig.expect(rig.run("/bin/chown", ["-R", "65534", rig.spool]), status: 0)
+        let asRoot = try rig.load("doctor")
+        #expect(asRoot.text.contains("warn  spool rights    this ran as root"), "\(asRoot.text)")
+    }
+
+    @Test(.enabled(if: MountedDisk.obstacle == nil, "no file system can be mounted here"))
+    func aFullDiskInMemoryIsNamed() throws {
+        let disk = try MountedDisk(.tmpfs, megabytes: 100)
+        rig.spool = disk.path + "/spool"
+        try makeSpool()
+        let output = try rig.load("doctor")
+        #expect(output.status == 1 && output.text.contains("warn  file system     tmpfs"), "\(output.text)")
+        // A segment's room above the reserve is not there.
+        #expect(output.text.contains("FAIL  room "))
+        try rig.expect(rig.run("/bin/dd", ["if=/dev/zero", "of=\(disk.path)/fill", "bs=1M"]), status: 1)
+        #expect(try rig.load("doctor").text.contains("FAIL  sync speed "))
+        rig.spool = rig.directory + "/spool"
+    }
+
+    @Test func deadLettersDamageAndALateLoadAreNamed() throws {
+        try rig.startReceiver()
+        _ = try rig.post(
+            #"{"messages":[{"src":"p","timestamp":\#(Rig.newestMinute * 60),"params":{"switch:0":{"apower":"x"}}}]}"#)
+        #expect(try rig.post(Rig.batch("plug", minutes: 0..<3)).status == 200)
+        rig.stopReceiver()
+        try rig.expect(rig.load("drain"), status: 0)
+        #expect(try rig.load("doctor").text.contains("warn  dead letters    1 "))
+        let segment = rig.spool + "/loaded/00000001.spool"
+        var text = try String(contentsOfFile: segment, encoding: .utf8)
+        text = text.replacingOccurrences(of: "plug", with: "plum")
+        try text.write(toFile: rig.spool + "/pending/00000002.spool", atomically: false, encoding: .utf8)
+        #expect(try failure("damage").contains("shelly-loader verify"))
+    }
+
+    /// A second machine with a copy of the spool: the lock in the database tells.
+    @Test func aLoaderElsewhereIsNamed() throws {
+        try makeSpool()
+        let copy = rig.directory + "/copy"
+        try FileManager.default.copyItem(atPath: rig.spool, toPath: copy)
+        try rig.startLoader("drain", "--follow", environment: ["SPOOL_DIR": copy])
+        try rig.wait("it does not load") { try rig.query("SELECT count(*) FROM power_logs") == "3" }
+        #expect(try failure("load").contains("a loader elsewhere"))
+        rig.stopLoader()
+        try expectNoFailure()
+    }
+
+    @Test(
+        .enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/sbin/pgbouncer"), "pgbouncer is not installed"))
+    func aPoolOfTransactionsIsFoundOut() throws {
+        try makeSpool()
+        for mode in ["transaction", "session"] {
+            let port = 20_000 + Int.random(in: 0..<10_000)
+            let users = rig.directory + "/users.txt"
+            try "\"shelly\" \"\"\n".write(toFile: users, atomically: false, encoding: .utf8)
+            let file = rig.directory + "/pgbouncer.ini"
+            try """
+            [databases]
+            shelly = host=127.0.0.1 port=\(rig.databasePort) dbname=shelly user=shelly
+            [pgbouncer]
+            listen_addr = 127.0.0.1
+            listen_port = \(port)
+            unix_socket_dir =
+            auth_type = trust
+            auth_file = \(users)
+            pool_mode = \(mode)
+            """.write(toFile: file, atomically: false, encoding: .utf8)
+            chmod(rig.directory, 0o755)
+            let pooler = Process()
+            pooler.executableURL = URL(fileURLWithPath: "/usr/bin/setpriv")
+            pooler.arguments = ["--reuid=65534", "--clear-groups", "/usr/sbin/pgbouncer", "-q", file]
+            if geteuid() != 0 {
+                pooler.executableURL = URL(fileURLWithPath: "/usr/sbin/pgbouncer")
+                pooler.arguments = ["-q", file]
+            }
+            pooler.standardError = FileHandle.nullDevice
+            try pooler.run()
+            defer {
+                // It has inherited a mask that blocks SIGTERM.
+                kill(pooler.processIdentifier, SIGKILL)
+                pooler.waitUntilExit()
+            }
+            let url = "postgresql://shelly@127.0.0.1:\(port)/shelly"
+            try rig.wait("the pooler does not listen") {
+                try rig.load("stats", environment: ["DATABASE_URL": url]).status == 0
+            }
+            let output = try rig.load("doctor", environment: ["DATABASE_URL": url])
+            if mode == "transaction" {
+                #expect(output.status == 1 && output.text.contains("FAIL  pooling "), "\(output.text)")
+            } else {
+                #expect(output.status == 0 && output.text.contains("warn  pooling "), "\(output.text)")
+            }
+        }
+    }
+}
