@@ -206,7 +206,7 @@ struct GroupCommitTests {
                 let (batch, record) = try batch("d\(index)", 1)
                 group.addTask {
                     for _ in 0..<20 { _ = try await commit.commit(batch, record) }
-                    return await commit.ask { $0.deviceCount } != nil
+                    return await commit.ask(within: .seconds(20)) { $0.deviceCount } != nil
                 }
             }
             return try await group.reduce(0) { $0 + ($1 ? 1 : 0) }

@@ -53,7 +53,8 @@ actor DeviceSource {
     private func list(_ query: DeviceQuery) async throws(Rejection) -> DevicePage {
         let census = try await currentCensus()
         let minutes = lastDay
-        let finding = census.find(query, isSilent: isSilent)
+        let silent = silentMinutes
+        let finding = census.find(query) { silent.contains($0) }
         let known = try await copy(of: finding.devices, minutes)
         let isWithHours = known.count <= DeviceQuery.maximumWithHours
         let found = await powers.powers(
@@ -85,7 +86,8 @@ actor DeviceSource {
         }
         guard known != nil || !channels.isEmpty else { return nil }
         return DeviceDay(
-            device: device, lastMinute: known?.lastMinute, isSilent: known?.lastMinute.map(isSilent) ?? true,
+            device: device, lastMinute: known?.lastMinute,
+            isSilent: known?.lastMinute.map(silentMinutes.contains) ?? true,
             minutes: minutes, channels: channels, database: found == nil ? .away : .ok)
     }
 
@@ -109,7 +111,8 @@ actor DeviceSource {
         }
         let lastMinute = device.lastMinute ?? 0
         return DeviceSummary(
-            device: device.device, lastMinute: lastMinute, isSilent: isSilent(lastMinute), channels: channels,
+            device: device.device, lastMinute: lastMinute, isSilent: silentMinutes.contains(lastMinute),
+            channels: channels,
             activity: activity)
     }
 
@@ -119,9 +122,9 @@ actor DeviceSource {
         return minute + 1 - Self.minutesPerDay..<minute + 1
     }
 
-    /// A reading may be of the last second of its minute, so silence counts from there.
-    private nonisolated func isSilent(_ lastMinute: Int64) -> Bool {
-        now() / 1000 > lastMinute * 60 + 59 + Int64(silentAfterSeconds)
+    /// The newest minutes that make a device silent; a reading may be of the last second of its minute.
+    private nonisolated var silentMinutes: PartialRangeUpTo<Int64> {
+        ..<((now() / 1000 - Int64(silentAfterSeconds)) / 60)
     }
 
     private func copy(of devices: [DeviceID], _ minutes: Range<Int64>) async throws(Rejection) -> [DeviceMinutes] {
