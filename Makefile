@@ -8,7 +8,7 @@ SEED = $(shell date +%s)000000
 PARTS =
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-worker check-prometheus check-proxies simulate powercut fuzz tsan bench bench-smoke build format clean-local
+.PHONY: help run demo test test-worker check-prometheus check-proxies simulate powercut fuzz schemathesis tsan bench bench-smoke build format clean-local
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -45,6 +45,9 @@ bench-smoke: ## one short run of each measurement, to see that the bench works
 fuzz: ## mutated bodies and segments for so long each: make fuzz SECONDS=600; SECONDS=0 SEED=… is one case again
 	@ops/dev/packages.sh
 	SHELLY_FUZZ_SECONDS=$(SECONDS) SHELLY_FUZZ_SEED=$(SEED) swift test --filter 'FuzzTests.*FuzzTests'
+
+schemathesis: ## a property-based client against the real programs: make schemathesis SEED=7; the seed is 1 unless told
+	@ops/dev/schemathesis.sh $(if $(filter command line,$(origin SEED)),$(SEED),1)
 
 tsan: ## the tests of concurrency under the thread sanitizer, in a build of its own
 	@ops/dev/packages.sh

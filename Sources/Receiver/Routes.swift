@@ -36,7 +36,7 @@ struct Routes: HTTPResponder {
                 if isGuarded(path) { try readAccess.admit(request.head, from: context.channel) }
                 return try await page(path, request)
             case ("/api/stats/queue", _), ("/api/stats/spool", _), ("/healthz", _), ("/readyz", _),
-                ("/metrics", _), ("/openapi.json", _):
+                ("/metrics", _), ("/openapi.json", _), ("/docs", _):
                 throw Rejection(allowing: [.get, .head])
             case (let path, _) where DeviceHandler.isPath(path): throw Rejection(allowing: [.get, .head])
             default: throw Rejection.notFound
@@ -82,6 +82,7 @@ struct Routes: HTTPResponder {
         case "/readyz": try await readiness.respond()
         case "/metrics": .text(await metricsPage.text(), type: PrometheusText.contentType)
         case "/openapi.json": .json(OpenAPI.document)
+        case "/docs": DocumentationPage.response
         case _ where DeviceHandler.isPath(path): try await DeviceHandler(source: devices).respond(to: request)
         default: throw Rejection.notFound
         }
