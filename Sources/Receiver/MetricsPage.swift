@@ -13,18 +13,20 @@ struct MetricsPage: Sendable {
     private let groupCommit: GroupCommit
     private let limits: SpoolWriter.Limits
     private let ledgerLimitBytes: Int
+    private let certificate: LiveCertificate?
     private let spool: PatientLook<SpoolStatistics>
     private let readiness: PatientLook<Bool>
 
     init(
         metrics: Metrics, holdings: SpoolHoldings, groupCommit: GroupCommit, limits: SpoolWriter.Limits,
-        ledgerLimitBytes: Int, spool: SpoolStatisticsSource, readiness: Readiness
+        ledgerLimitBytes: Int, certificate: LiveCertificate?, spool: SpoolStatisticsSource, readiness: Readiness
     ) {
         self.metrics = metrics
         self.holdings = holdings
         self.groupCommit = groupCommit
         self.limits = limits
         self.ledgerLimitBytes = ledgerLimitBytes
+        self.certificate = certificate
         self.spool = PatientLook(patience: Self.patience) { try? await spool.statistics() }
         self.readiness = PatientLook(patience: Self.patience) { (try? await readiness.check()) != nil }
     }
@@ -40,6 +42,10 @@ struct MetricsPage: Sendable {
         append(holdings.current, to: &page)
         page.gauge("shelly_spool_readable", "Whether the spool's directory could be looked through.", statistics != nil)
         if let statistics { append(statistics, to: &page) }
+        page.gauge(
+            "shelly_tls_certificate_expiry_timestamp_seconds",
+            "When the certificate that is served ends, +Inf where there is none.",
+            certificate?.current.validity.end.timeIntervalSince1970 ?? .infinity)
         if let process = ProcessFigures.read() { page.append(process) }
         return page.text
     }

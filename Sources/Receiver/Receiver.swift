@@ -67,7 +67,8 @@ struct Receiver {
             unreadable: RepeatedMessage(logger), metrics: metrics,
             metricsPage: MetricsPage(
                 metrics: metrics, holdings: holdings, groupCommit: groupCommit, limits: limits,
-                ledgerLimitBytes: settings.integer(.ledgerBytes), spool: spoolStatistics, readiness: readiness))
+                ledgerLimitBytes: settings.integer(.ledgerBytes), certificate: secrets.certificate,
+                spool: spoolStatistics, readiness: readiness))
     }
 
     /// The HTTP server around the routes.

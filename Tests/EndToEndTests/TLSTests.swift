@@ -139,6 +139,11 @@ struct TLSTests {
         try makeCertificate("one", days: 3)
         try startReceiver()
         #expect(try rig.receiverLog().contains("expires in 2 days"))
+        let name = "\nshelly_tls_certificate_expiry_timestamp_seconds "
+        let metrics = try rig.get("/metrics").text
+        let ends = try #require(
+            metrics.range(of: name).flatMap { Double(metrics[$0.upperBound...].prefix { $0 != "\n" }) })
+        #expect(abs(ends - Date().timeIntervalSince1970 - 3 * 86_400) < 600)
     }
 
     /// One that never begins, one that stops, one that drips: each is closed in time, and others are served meanwhile.
@@ -176,18 +181,20 @@ struct TLSTests {
         #expect(try rig.post(Rig.batch("plug", minutes: 0..<1)).status == 200)
     }
 
-    /// Newcomers in numbers, some of whom shake hands and some not: idle ones make room at once, without a good-bye that
-    /// they could leave unanswered.
+    /// Idle ones make room for newcomers at once, without a good-bye that they could leave unanswered.
     @Test func idleConnectionsInTLSKeepNobodyOut() throws {
         try makeCertificate("one")
         try startReceiver(["INGEST_CONNECTIONS": "30"])
         let files = try rig.openFilesOfReceiver()
-        let known = try (0..<5).map { _ in try TLSClient(port: rig.port, rig.directory) }
-        for client in known { #expect(try client.get("/healthz").contains("200 OK")) }
+        let frozen = try (0..<25).map { _ in try TLSClient(port: rig.port, rig.directory) }
+        for client in frozen {
+            #expect(try client.get("/healthz").contains("200 OK"))
+            client.freeze()
+        }
         let clients = try (0..<100).map { _ in try RawClient(port: rig.port) }
         #expect(try rig.post(Rig.batch("plug", minutes: 0..<1)).status == 200)
         #expect(try rig.openFilesOfReceiver() <= files + 40)
-        withExtendedLifetime((known, clients)) {}
+        withExtendedLifetime((frozen, clients)) {}
     }
 
     @Test func withinTLSASlowHeaderIsAnsweredWith408() throws {
@@ -227,6 +234,9 @@ private final class TLSClient {
         kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()
     }
+
+    /// From now on it neither reads nor answers.
+    func freeze() { kill(process.processIdentifier, SIGSTOP) }
 
     func send(_ text: String) throws { try input.fileHandleForWriting.write(contentsOf: Data(text.utf8)) }
 

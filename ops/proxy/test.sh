@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 readonly here=$PWD/ops/proxy name=shelly.example.com ingest_key=proxy-test-ingest read_key=proxy-test-read
 # What tells of devices or of the operation, with STATS_ACCESS=key.
-readonly reads=(/metrics /api/stats/spool)
+readonly reads=(/metrics /api/devices /api/stats/spool)
 state=$(mktemp -d "${TMPDIR:-/tmp}/shelly-proxy.XXXXXX")
 receiver='' proxy='' port='' receiver_port='' checks=0 finished=''
 

@@ -1,5 +1,5 @@
+import FoundationEssentials
 import Logging
-import NIOSSL
 import Settings
 
 /// The keys and the certificate that are live: read at start, and again at every SIGHUP.
@@ -74,12 +74,15 @@ struct Secrets: Sendable {
         }
     }
 
-    private static func certificate(_ files: TLSFiles, _ logger: Logger) throws(SettingsError) -> NIOSSLContext {
-        let (context, validity) = try files.load()
+    private static func certificate(_ files: TLSFiles, _ logger: Logger) throws(SettingsError) -> LiveCertificate.Pair {
+        let pair = try files.load()
         logger.info(
-            "TLS certificate is live", metadata: ["file": "\(files.certificate)", "expires": "\(validity.end)"])
-        if let fault = validity.fault(now: .now) { logger.warning("TLS certificate \(files.certificate) \(fault)") }
-        return context
+            "TLS certificate is live",
+            metadata: ["file": "\(files.certificate)", "expires": "\(pair.validity.end.ISO8601Format())"])
+        if let fault = pair.validity.fault(now: .now) {
+            logger.warning("TLS certificate \(files.certificate) \(fault)")
+        }
+        return pair
     }
 
     /// Never the keys themselves.

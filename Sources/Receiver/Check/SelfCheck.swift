@@ -46,7 +46,7 @@ struct SelfCheck {
         do throws(SettingsError) {
             guard let files = try TLSFiles(settings) else { return }
             checkup.add(KeyCheck.finding(ofFile: files.key, as: "key file"))
-            let (_, validity) = try files.load()
+            let validity = try files.load().validity
             if let fault = validity.fault(now: .now) {
                 let isValid = validity.begin <= .now && .now <= validity.end
                 let remedy = "renew it, and send the receiver a SIGHUP"
@@ -55,7 +55,7 @@ struct SelfCheck {
                         ? .warn(subject, "\(files.certificate) \(fault)", do: remedy)
                         : .fail(subject, "\(files.certificate) \(fault)", do: remedy))
             } else {
-                checkup.add(.ok(subject, "\(files.certificate), valid until \(validity.end)"))
+                checkup.add(.ok(subject, "\(files.certificate), valid until \(validity.end.ISO8601Format())"))
             }
         } catch {
             checkup.add(.fail(subject, "\(error)", do: "correct it: a start fails like this"))

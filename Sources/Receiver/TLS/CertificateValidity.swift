@@ -2,7 +2,7 @@ import FoundationEssentials
 import NIOSSL
 
 /// From when to when a certificate is good.
-struct CertificateValidity {
+struct CertificateValidity: Sendable {
     let begin: Date
     let end: Date
 

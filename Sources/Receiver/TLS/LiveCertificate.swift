@@ -3,12 +3,18 @@ import Synchronization
 
 /// The certificate and key that new connections are served with; may be replaced while connections come.
 final class LiveCertificate: Sendable {
-    private let context: Mutex<NIOSSLContext>
+    /// What has been read from a pair of files.
+    struct Pair: Sendable {
+        let context: NIOSSLContext
+        let validity: CertificateValidity
+    }
 
-    init(_ context: NIOSSLContext) { self.context = Mutex(context) }
+    private let pair: Mutex<Pair>
 
-    var current: NIOSSLContext { context.withLock { $0 } }
+    init(_ pair: Pair) { self.pair = Mutex(pair) }
+
+    var current: Pair { pair.withLock { $0 } }
 
     /// Serves connections that come from now on with this one; those that are open go on as they began.
-    func replace(with replacement: NIOSSLContext) { context.withLock { $0 = replacement } }
+    func replace(with replacement: Pair) { pair.withLock { $0 = replacement } }
 }

@@ -15,7 +15,7 @@ struct TLSChannel<Base: ServerChildChannel>: ServerChildChannel {
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Base.Value> {
         channel.eventLoop.makeCompletedFuture {
             let pipeline = channel.pipeline.syncOperations
-            try pipeline.addHandler(NIOSSLServerHandler(context: certificate.current))
+            try pipeline.addHandler(NIOSSLServerHandler(context: certificate.current.context))
             try pipeline.addHandler(HandshakeGuard(limit: handshake, failures: failures))
         }.flatMap { base.setup(channel: channel, logger: logger) }
     }

@@ -20,7 +20,7 @@ struct TLSFiles {
     }
 
     /// Reads the pair and checks that the one belongs to the other.
-    func load() throws(SettingsError) -> (NIOSSLContext, CertificateValidity) {
+    func load() throws(SettingsError) -> LiveCertificate.Pair {
         let chain = try read(certificate, .tlsCertificateFile) { try NIOSSLCertificate.fromPEMBytes($0) }
         guard let leaf = chain.first else {
             throw SettingsError("TLS_CERTIFICATE_FILE \(certificate): there is no certificate in it")
@@ -32,7 +32,8 @@ struct TLSFiles {
         configuration.applicationProtocols = ["http/1.1"]
         configuration.shutdownTimeout = .seconds(2)
         do {
-            return (try NIOSSLContext(configuration: configuration), CertificateValidity(of: leaf))
+            return LiveCertificate.Pair(
+                context: try NIOSSLContext(configuration: configuration), validity: CertificateValidity(of: leaf))
         } catch {
             throw SettingsError(
                 "TLS_KEY_FILE \(self.key) does not belong to the first certificate in \(certificate), or cannot be used "
