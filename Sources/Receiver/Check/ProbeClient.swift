@@ -74,7 +74,10 @@ struct ProbeClient {
         } catch {
             promise.fail(error)
             _ = try? await promise.futureResult.get()
-            throw Failure(description: "\(url) cannot be reached: \(error)")
+            // The plain cause, where each of the name's addresses has failed.
+            let connecting = error as? NIOConnectionError
+            let cause = connecting?.connectionErrors.first?.error ?? connecting?.dnsAError ?? error
+            throw Failure(description: "\(url) cannot be reached: \(cause)")
         }
         let timeout = loop.scheduleTask(in: Self.patience) { channel.close(promise: nil) }
         channel.write(HTTPClientRequestPart.head(request), promise: nil)
