@@ -21,6 +21,9 @@ final class DrainReport {
         var problems = 0
         var seconds = 0.0
 
+        /// Whether there was nothing to load, nor to complain of.
+        var isEmpty: Bool { segments + records + damagedRanges + problems == 0 }
+
         /// The same for people.
         var text: String {
             let time = (seconds * 100).rounded() / 100

@@ -6,6 +6,7 @@ import NIOCore
 import NIOPosix
 import Postgres
 import Readings
+import ServiceLifecycle
 import Settings
 import Spool
 import SystemPackage
@@ -27,7 +28,8 @@ struct App: AsyncParsableCommand {
         commandName: "shelly-receiver",
         abstract: "Takes batches of Shelly readings and spools them durably.",
         discussion:
-            "Settings come from flags, the environment and --env-file, in this order; see docs/CONFIGURATION.md."
+            "Settings come from flags, the environment and --env-file, in this order; see docs/CONFIGURATION.md.",
+        version: Version.text
     )
 
     @Option(help: "Directory of the spool (SPOOL_DIR).")
@@ -74,7 +76,8 @@ struct App: AsyncParsableCommand {
         let logger = settings.logger("shelly-receiver")
 
         let secrets = try Secrets(settings, logger: logger)
-        let hangUp = HangUp { secrets.reload(self.settings) }
+        let manager = ServiceManager(environment: Settings.processEnvironment, logger: logger)
+        let hangUp = HangUp { manager.reload { secrets.reload(self.settings) } }
         let directory = try SpoolDirectory(creating: FilePath(settings.required(.spoolDirectory)))
         let lock = try SpoolLock(.receiver, of: directory.path)
         let recovery = try SpoolRecovery(of: directory, logger: logger)
@@ -89,7 +92,13 @@ struct App: AsyncParsableCommand {
 
         // Runs until SIGTERM or SIGINT, and until every request in flight is answered.
         do {
-            try await receiver.application(settings).runService()
+            let heartbeat = Heartbeat(
+                for: manager, readiness: receiver.routes.readiness, eventLoops: NIOSingletons.posixEventLoopGroup)
+            let application = try receiver.application(settings, onListening: heartbeat.serverListens)
+            // They stop in the opposite order, so the manager hears of it first.
+            try await ServiceGroup(
+                services: [application, heartbeat], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger
+            ).run()
         } catch let error where !(error is OpenFiles.TooFew) {
             throw ListeningError(settings: settings, cause: error)
         }

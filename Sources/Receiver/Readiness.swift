@@ -13,6 +13,12 @@ struct Readiness: Sendable {
         return .json("{\"status\":\"ready\"}")
     }
 
+    /// The same, and the spool was just written.
+    func prove() async throws(Rejection) {
+        try await check()
+        try await probe()
+    }
+
     /// Throws what stands in the way.
     func check() async throws(Rejection) {
         guard authentication.isConfigured else {
@@ -23,12 +29,14 @@ struct Readiness: Sendable {
         }
         guard !groupCommit.isStalled else { throw Rejection(.stalled) }
         // After a failure somebody has to try again, and without traffic that is nobody else.
-        if holdings.failure != nil {
-            do throws(GroupCommit.Failure) {
-                try await groupCommit.probe()
-            } catch {
-                throw Rejection(error)
-            }
+        if holdings.failure != nil { try await probe() }
+    }
+
+    private func probe() async throws(Rejection) {
+        do throws(GroupCommit.Failure) {
+            try await groupCommit.probe()
+        } catch {
+            throw Rejection(error)
         }
     }
 }

@@ -72,7 +72,11 @@ struct Receiver {
     }
 
     /// The HTTP server around the routes.
-    func application(_ settings: Settings) throws -> some ApplicationProtocol {
+    ///
+    /// - Parameter onListening: called once it listens.
+    func application(
+        _ settings: Settings, onListening: @escaping @Sendable () -> Void
+    ) throws -> some ApplicationProtocol {
         let limits = ConnectionGuard.Limits(
             head: .seconds(Int64(settings.integer(.headSeconds))), body: .seconds(Int64(settings.integer(.bodySeconds)))
         )
@@ -89,6 +93,7 @@ struct Receiver {
             configuration: ApplicationConfiguration(
                 address: .hostname(settings.required(.host), port: settings.integer(.port)),
                 backlog: 1024),
+            onServerRunning: { _ in onListening() },
             logger: logger)
     }
 

@@ -1,4 +1,5 @@
 import Foundation
+import Settings
 import Synchronization
 import Testing
 
@@ -33,6 +34,20 @@ struct InterfaceTests {
             #"{"src":"f","timestamp":1732320180,"params":{"switch:0":{"apower":1,"voltage":"230"}}}"#,
         ]
     )
+
+    @Test(arguments: ["shelly-receiver", "shelly-loader"])
+    func bothProgramsNameTheSameVersion(program: String) throws {
+        let output = try rig.run(Rig.binaries! + "/" + program, ["--version"])
+        #expect(output.status == 0 && output.text == Version.text + "\n")
+    }
+
+    @Test func aQuietDrainTellsOnlyOfWhatItLoaded() throws {
+        try rig.startReceiver()
+        #expect(try rig.expect(rig.load("drain", "--quiet"), status: 0) == "")
+        #expect(try rig.post(Rig.batch("a", minutes: 1..<2)).status == 200)
+        #expect(try rig.expect(rig.load("drain", "--quiet"), status: 0).contains("1 inserted"))
+        #expect(try rig.expect(rig.load("drain", "--quiet"), status: 0) == "")
+    }
 
     @Test func receiverAndLoaderJudgeAlike() throws {
         // Invariant 9, and 8: what the receiver says of a batch is what the loader makes of it.

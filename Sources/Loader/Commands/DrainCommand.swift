@@ -14,6 +14,8 @@ struct DrainCommand: LoaderCommand {
     @OptionGroup var options: CommonOptions
     @Flag(help: "Go on with what comes, until SIGTERM; wait for the database when it is away.")
     var follow = false
+    @Flag(help: "Print no summary when there was nothing to load.")
+    var quiet = false
     @Flag(help: "Print the summary as JSON.")
     var json = false
 
@@ -30,7 +32,10 @@ struct DrainCommand: LoaderCommand {
         let report = DrainReport(logger: settings.logger)
         defer { ProgressLine.clear() }
         if follow { return try drain.follow(report) }
-        defer { json ? printJSON(report.summary) : print(report.summary.text) }
+        defer {
+            let summary = report.summary
+            if !quiet || !summary.isEmpty { json ? printJSON(summary) : print(summary.text) }
+        }
         try drain.run(report)
         if report.summary.problems + report.summary.damagedRanges > 0, !interruption.isRequested {
             throw ExitCode.failure

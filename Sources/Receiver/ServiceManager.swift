@@ -1,0 +1,90 @@
+import Glibc
+import Logging
+import Synchronization
+import SystemPackage
+
+/// The service manager that started the process, systemd as a rule, and what it is told (sd_notify(3)). Without one
+/// nothing is said.
+final class ServiceManager: Sendable {
+    /// How long the manager waits for a sign of life before it restarts the process; nil when it does not wait.
+    let watchdog: Duration?
+    private let socket: NotifySocket?
+    private let isReady = Atomic(false)
+    private let unheard: RepeatedMessage
+
+    private static let ready = "STATUS=Taking batches"
+    /// A manager that does not read what it is told is given up on after so many attempts, five seconds.
+    private static let attempts = 50
+    private static let pauseMilliseconds = 100
+
+    init(environment: [String: String], logger: Logger) {
+        socket = environment["NOTIFY_SOCKET"].flatMap(NotifySocket.init)
+        watchdog = Self.watchdog(environment, process: getpid())
+        unheard = RepeatedMessage(logger)
+    }
+
+    /// The manager's patience, if it is with this process (sd_watchdog_enabled(3)).
+    static func watchdog(_ environment: [String: String], process: pid_t) -> Duration? {
+        guard let microseconds = environment["WATCHDOG_USEC"].flatMap(Int64.init), microseconds > 0 else { return nil }
+        guard (environment["WATCHDOG_PID"] ?? "\(process)") == "\(process)" else { return nil }
+        return .microseconds(microseconds)
+    }
+
+    /// Whether there is one that wants to be told.
+    var isListening: Bool { socket != nil }
+
+    /// Batches are taken, for the first time or again.
+    func becomeReady() async {
+        // First, as a reload may follow at once.
+        isReady.store(true, ordering: .relaxed)
+        await tell("READY=1\n" + Self.ready)
+    }
+
+    /// What people are to know, in one line.
+    func tell(status: String?) async { await tell(status.map { "STATUS=" + $0 } ?? Self.ready) }
+
+    func signOfLife() async { await tell("WATCHDOG=1") }
+
+    func stop() async {
+        isReady.store(false, ordering: .relaxed)
+        await tell("STOPPING=1\nSTATUS=Answering what is in flight")
+    }
+
+    /// Does what a reload asks for while the manager waits for its end. To be called where one may block.
+    func reload(_ work: () -> Void) {
+        // Who is not ready yet must not seem so.
+        guard isReady.load(ordering: .relaxed) else { return work() }
+        var now = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &now)
+        tellBlocking("RELOADING=1\nMONOTONIC_USEC=\(Int64(now.tv_sec) * 1_000_000 + Int64(now.tv_nsec) / 1000)")
+        work()
+        tellBlocking("READY=1")
+    }
+
+    private func tell(_ assignments: String) async {
+        var attempts = 0
+        while !attempt(assignments), attempts < Self.attempts {
+            try? await Task.sleep(for: .milliseconds(Self.pauseMilliseconds))
+            attempts += 1
+        }
+    }
+
+    private func tellBlocking(_ assignments: String) {
+        var attempts = 0
+        while !attempt(assignments), attempts < Self.attempts {
+            usleep(useconds_t(1000 * Self.pauseMilliseconds))
+            attempts += 1
+        }
+    }
+
+    /// Whether it was said, or cannot be; not while the manager has too many unread messages.
+    private func attempt(_ assignments: String) -> Bool {
+        do throws(Errno) {
+            try socket?.send(assignments)
+        } catch {
+            if error == .resourceTemporarilyUnavailable { return false }
+            unheard.warn("cannot notify the service manager: \(error)")
+        }
+        return true
+    }
+}

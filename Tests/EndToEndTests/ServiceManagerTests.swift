@@ -1,0 +1,102 @@
+import Foundation
+import Glibc
+import Testing
+
+/// What the receiver tells the service manager that started it, on a real socket.
+@Suite(.serialized, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
+struct ServiceManagerTests {
+    let rig: Rig
+    private let name: String
+
+    init() throws {
+        rig = try Rig()
+        name = rig.directory + "/notify"
+    }
+
+    @Test(arguments: [false, true])
+    func itIsReadyWhenABatchCanBeTakenAndSaysWhenItStops(isAbstract: Bool) throws {
+        let name = isAbstract ? "@shelly-\(UUID().uuidString)" : name
+        let manager = try NotifyListener(name)
+        try rig.startReceiver(["NOTIFY_SOCKET": name])
+        #expect(manager.next() == "READY=1\nSTATUS=Taking batches")
+        #expect(try rig.post(Rig.batch("a", minutes: 1..<2)).status == 200)
+        #expect(manager.next(within: 0.5) == nil, "no sign of life was asked for")
+        #expect(rig.stopReceiver() == 0)
+        #expect(manager.next()?.hasPrefix("STOPPING=1\n") == true)
+    }
+
+    @Test func itIsNotReadyBeforeThereIsRoom() throws {
+        let manager = try NotifyListener(name)
+        try rig.startReceiver(["NOTIFY_SOCKET": name, "SPOOL_RESERVE_BYTES": "\(1 << 49)"])
+        for _ in 0..<2 { #expect(manager.next() == "STATUS=Not ready: Spool full, nearly so, or gone") }
+        #expect(rig.stopReceiver() == 0)
+        #expect(manager.next()?.hasPrefix("STOPPING=1\n") == true)
+    }
+
+    @Test func itIsNotReadyWithoutAKey() throws {
+        let manager = try NotifyListener(name)
+        try rig.startReceiver(["NOTIFY_SOCKET": name, "INGEST_API_KEY": ""])
+        #expect(manager.next()?.hasPrefix("STATUS=Not ready: ") == true)
+        // A reload does not make it so.
+        rig.signalReceiver(SIGHUP)
+        for _ in 0..<3 { #expect(manager.next()?.hasPrefix("STATUS=Not ready: ") == true) }
+        #expect(rig.stopReceiver() == 0)
+    }
+
+    @Test func itTellsWhenAReloadBeginsAndEnds() throws {
+        let manager = try NotifyListener(name)
+        try rig.startReceiver(["NOTIFY_SOCKET": name])
+        #expect(manager.next()?.hasPrefix("READY=1\n") == true)
+        rig.signalReceiver(SIGHUP)
+        #expect(manager.next()?.hasPrefix("RELOADING=1\nMONOTONIC_USEC=") == true)
+        #expect(manager.next() == "READY=1")
+        #expect(rig.stopReceiver() == 0)
+    }
+
+    @Test func itGivesSignsOfLifeTwiceInTheManagersTime() throws {
+        let manager = try NotifyListener(name)
+        try rig.startReceiver(["NOTIFY_SOCKET": name, "WATCHDOG_USEC": "1000000"])
+        #expect(manager.next()?.hasPrefix("READY=1\n") == true)
+        let start = ContinuousClock.now
+        for _ in 0..<5 { #expect(manager.next(within: 1) == "WATCHDOG=1") }
+        #expect(start.duration(to: .now) > .seconds(1.5))
+
+        rig.signalReceiver(SIGSTOP)
+        // One may be on its way.
+        _ = manager.next(within: 0.2)
+        #expect(manager.next(within: 1.5) == nil)
+        rig.signalReceiver(SIGCONT)
+        #expect(manager.next(within: 1) == "WATCHDOG=1")
+        #expect(rig.stopReceiver() == 0)
+    }
+
+    @Test func itGivesNoSignsOfLifeThatAnotherProcessOwes() throws {
+        let manager = try NotifyListener(name)
+        try rig.startReceiver(["NOTIFY_SOCKET": name, "WATCHDOG_USEC": "200000", "WATCHDOG_PID": "1"])
+        #expect(manager.next()?.hasPrefix("READY=1\n") == true)
+        #expect(manager.next(within: 1) == nil)
+        #expect(rig.stopReceiver() == 0)
+    }
+
+    @Test(.enabled(if: Strace.obstacle == nil))
+    func aDiskThatHangsIsNoSignOfLife() throws {
+        let manager = try NotifyListener(name)
+        try rig.startReceiver(["NOTIFY_SOCKET": name, "WATCHDOG_USEC": "400000", "INGEST_COMMIT_SECONDS": "1"])
+        #expect(manager.next(with: "WATCHDOG=1") != nil)
+        try Strace.injecting("fdatasync:delay_enter=6000000:when=1", into: rig) {
+            let answer = try rig.post(Rig.batch("a", minutes: 1..<2))
+            #expect(answer.status == 503)
+            #expect(manager.next(with: "STATUS=The spool's disk does not answer", within: 2) != nil)
+            #expect(manager.next(within: 2) == nil)
+        }
+        #expect(manager.next(with: "WATCHDOG=1") != nil)
+        #expect(try rig.post(Rig.batch("a", minutes: 1..<2)).status == 200)
+        #expect(rig.stopReceiver() == 0)
+    }
+
+    @Test func aManagerThatIsGoneIsNoHindrance() throws {
+        try rig.startReceiver(["NOTIFY_SOCKET": rig.directory + "/nobody", "WATCHDOG_USEC": "100000"])
+        #expect(try rig.post(Rig.batch("a", minutes: 1..<2)).status == 200)
+        #expect(rig.stopReceiver() == 0)
+    }
+}
