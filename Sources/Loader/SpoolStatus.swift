@@ -42,6 +42,8 @@ struct SpoolStatus: Encodable {
     private(set) var deadLetters = DeadLetterTotals()
     /// When the loader last made progress, ISO 8601.
     let lastLoad: String?
+    /// When it last went through the whole spool without a problem, ISO 8601.
+    let lastDrain: String?
     /// What is wrong with the database; nil when it told the progress and has the table. Without its word the progress
     /// is what the spool's mark says.
     let databaseProblem: String?
@@ -55,6 +57,7 @@ struct SpoolStatus: Encodable {
         case oldestUnloadedSeconds = "oldest_unloaded_seconds"
         case deadLetters = "dead_letters"
         case lastLoad = "last_load"
+        case lastDrain = "last_drain"
         case databaseProblem = "database_problem"
     }
 
@@ -82,6 +85,7 @@ struct SpoolStatus: Encodable {
         receiver = SpoolLock.holder(of: .receiver, in: directory.path)
         loader = SpoolLock.holder(of: .loader, in: directory.path)
         lastLoad = mark?.loadedAt
+        lastDrain = directory.drainMark()?.drainedAt
         self.databaseProblem = databaseProblem
         for segment in try directory.segments() {
             let bytes = FileLength.of(segment.path) ?? 0

@@ -31,6 +31,7 @@ struct StatusCommand: LoaderCommand {
             loaded        \(status.loaded.segments) segments, \(status.loaded.bytes.inBytes)
             oldest        \(oldest)
             last load     \(status.lastLoad ?? "never")
+            last drain    \(status.lastDrain ?? "never") (went through all of it)
             dead letters  \(status.deadLetters.lines) in \(status.deadLetters.files) files
             """)
         for segment in status.pendingSegments.prefix(Self.listed) {
