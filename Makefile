@@ -8,7 +8,7 @@ SEED = $(shell date +%s)000000
 PARTS =
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-worker check-prometheus check-proxies simulate powercut fuzz schemathesis tsan bench bench-smoke build format clean-local
+.PHONY: help run demo test test-worker check-prometheus check-proxies simulate powercut fuzz schemathesis tsan bench bench-smoke build deb deb-test format clean-local
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -62,6 +62,12 @@ build: ## build the release programs
 	@ops/dev/packages.sh
 	swift build -c release --product shelly-receiver
 	swift build -c release --product shelly-loader
+
+deb: ## build the Debian package in .local/deb, and check it
+	@ops/deb/build.sh
+
+deb-test: ## install that package in a clean Debian root, booted with a real systemd, and try it, as root
+	@ops/deb/test.sh
 
 format: ## format the Swift sources in place
 	swift format --in-place --recursive --parallel Package.swift Sources Tests ops/bench/Package.swift ops/bench/Sources

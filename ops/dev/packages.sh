@@ -29,6 +29,12 @@ python3         | command -v python3           | the bench is written in it
 python3-venv    | python3 -m ensurepip --version | the bench installs its FastAPI peer in a virtual environment
 nodejs          | command -v node              | the Cloudflare Worker is tested with it
 node-typescript | command -v tsc               | make test-worker checks the types in its comments
+dpkg-dev        | command -v dpkg-shlibdeps  | finds what the package depends on
+lintian         | command -v lintian         | looks for faults in the package
+mandoc          | command -v mandoc          | looks for faults in its manual pages
+systemd         | command -v systemd-analyze | looks for faults in its units, and at how exposed they are
+mmdebstrap      | command -v mmdebstrap      | makes the clean root that the package is tried in
+systemd-container | command -v systemd-nspawn | boots that root
 util-linux      | command -v prlimit           | tests take file descriptors away from a receiver
 rsync           | command -v rsync             | a test moves a spool to another machine with it
 '

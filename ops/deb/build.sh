@@ -1,0 +1,136 @@
+#!/usr/bin/env bash
+# Builds the Debian package in .local/deb, its programs statically linked to Swift's runtime, and checks it. The programs
+# stay, with their symbols, in .build-deb/release.
+#
+# SHELLY_BIN=DIR takes the two programs from DIR instead of building them.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+scratch=$PWD/.build-deb
+output=$PWD/.local/deb
+debian=$PWD/ops/deb/debian
+work=$output/work
+root=$work/root
+doc=$root/usr/share/doc/shelly-collector
+
+main() {
+    ops/dev/packages.sh
+    version=$(sed -n 's/.*static let text = "\(.*\)"$/\1/p' Sources/Shared/Settings/Version.swift)
+    architecture=$(dpkg --print-architecture)
+    # The same commit makes the same package.
+    SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)}
+    export SOURCE_DATE_EPOCH
+
+    compile
+    lay_out
+    assemble
+    ops/deb/check.sh "$package"
+    report
+}
+
+compile() {
+    local product
+    binaries=${SHELLY_BIN:-}
+    [[ -z $binaries ]] || return 0
+    for product in shelly-receiver shelly-loader; do
+        swift build -c release --static-swift-stdlib --scratch-path "$scratch" --product "$product"
+    done
+    binaries=$scratch/release
+}
+
+# The package's tree, as it will be below /.
+lay_out() {
+    local program name
+    rm -rf "$work" "$output"/*.deb
+    mkdir -p "$doc/examples"
+
+    for program in shelly-receiver shelly-loader; do
+        install -D "$binaries/$program" "$root/usr/bin/$program"
+        strip --strip-all --remove-section=.comment --remove-section=.note "$root/usr/bin/$program"
+        mkdir -p "$root/usr/share/man/man1"
+        ops/deb/manual.py "$root/usr/bin/$program" "$version" "$(LC_ALL=C date -u -d "@$SOURCE_DATE_EPOCH" '+%B %e, %Y')" \
+            "ops/deb/man/$program.mdoc" | gzip -9n >"$root/usr/share/man/man1/$program.1.gz"
+        complete "$program" bash "bash-completion/completions/$program"
+        complete "$program" zsh "zsh/vendor-completions/_$program"
+        complete "$program" fish "fish/vendor_completions.d/$program.fish"
+    done
+
+    mkdir -p "$root/lib/systemd/system" "$root/etc/shelly-collector"
+    install -m 644 ops/systemd/*.service ops/systemd/*.timer "$root/lib/systemd/system"
+    install -m 640 "$debian/shelly-collector.env" "$root/etc/shelly-collector"
+
+    install -Dm 644 "$debian/lintian-overrides" "$root/usr/share/lintian/overrides/shelly-collector"
+    install -m 644 docs/*.md "$doc"
+    install -m 644 README.md CHANGELOG.md "$doc"
+    install -m 644 "$debian/copyright" "$doc"
+    notices | gzip -9n >"$doc/notices.gz"
+    changelog | gzip -9n >"$doc/changelog.gz"
+    # What is for others to adapt.
+    for name in prometheus grafana proxy; do
+        if [[ -d ops/$name ]]; then cp -r "ops/$name" "$doc/examples/$name"; fi
+    done
+    find "$doc/examples" -name '*.sh' -delete
+    rmdir --ignore-fail-on-non-empty "$doc/examples"
+    find "$root" -type d -exec chmod 755 {} +
+}
+
+complete() {
+    mkdir -p "$(dirname "$root/usr/share/$3")"
+    # They are sourced, not run.
+    "$root/usr/bin/$1" --generate-completion-script "$2" | sed '1{/^#!/d}' >"$root/usr/share/$3"
+}
+
+# What the licences of the packages that are linked in want to be passed on.
+notices() {
+    local file
+    for file in "$scratch"/checkouts/*/NOTICE.txt; do
+        printf '==== %s\n\n' "$(basename "$(dirname "$file")")"
+        cat "$file"
+        echo
+    done
+    printf '==== llhttp\n\n'
+    cat "$scratch/checkouts/swift-nio/Sources/CNIOLLHTTP/LICENSE"
+}
+
+changelog() {
+    cat <<END
+shelly-collector ($version) unstable; urgency=medium
+
+  * See /usr/share/doc/shelly-collector/CHANGELOG.md.
+
+ -- $(sed -n 's/^Maintainer: //p' "$debian/control")  $(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")
+END
+}
+
+# dpkg's own tools find the libraries' packages and write the control file.
+assemble() {
+    local script
+    mkdir -p "$work/debian" "$root/DEBIAN"
+    cp "$debian/control" "$work/debian"
+    changelog >"$work/debian/changelog"
+    (
+        cd "$work"
+        dpkg-shlibdeps -T"$work/substvars" "$root"/usr/bin/*
+        dpkg-gencontrol -T"$work/substvars" -P"$root" -f"$work/files" -v"$version"
+    )
+    for script in postinst prerm postrm; do install -m 755 "$debian/$script" "$root/DEBIAN/$script"; done
+    install -m 644 "$debian/templates" "$root/DEBIAN/templates"
+    (cd "$root" && find etc -type f -printf '/%p\n') >"$root/DEBIAN/conffiles"
+    (cd "$root" && find . -path ./DEBIAN -prune -o -path ./etc -prune -o -type f -printf '%P\0' | sort -z |
+        xargs -0 md5sum) >"$root/DEBIAN/md5sums"
+    find "$root" -newermt "@$SOURCE_DATE_EPOCH" -exec touch --no-dereference -d "@$SOURCE_DATE_EPOCH" {} +
+
+    package=$output/shelly-collector_${version}_$architecture.deb
+    dpkg-deb --root-owner-group -Zxz --build "$root" "$package"
+}
+
+report() {
+    local program
+    for program in shelly-receiver shelly-loader; do
+        printf '%-16s %4.1f MB stripped\n' "$program" "$(stat -c %s "$root/usr/bin/$program" | awk '{ print $1 / 1e6 }')"
+    done
+    printf '%-16s %4.1f MB\n' package "$(stat -c %s "$package" | awk '{ print $1 / 1e6 }')"
+    echo "$package"
+}
+
+main "$@"

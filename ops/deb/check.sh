@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Checks a package without installing it: lintian, its manual pages, its units and how exposed they are.
+#
+#   check.sh PACKAGE.deb
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+package=$1
+# Tenths: what systemd-analyze security calls exposure, from 0 to 10.
+readonly threshold=15
+
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+dpkg-deb -x "$package" "$root"
+
+echo "== lintian"
+lintian --allow-root --fail-on error,warning "$package"
+
+echo "== manual pages"
+for page in "$root"/usr/share/man/man1/*.gz; do
+    # Pages of other packages are not looked for.
+    gzip -dc "$page" | mandoc -T lint -W warning
+done
+
+echo "== units"
+units=("$root"/lib/systemd/system/*)
+# The programs are not where the units will find them.
+sed -i "s|/usr/bin/shelly-|$root&|" "${units[@]}"
+systemd-analyze verify --man=no "${units[@]}"
+for unit in "$root"/lib/systemd/system/*.service; do
+    # By its overall level, not by what each line may cost.
+    systemd-analyze security --offline=true --threshold="$threshold" --no-pager "$unit" | tail -n 1
+done
