@@ -18,6 +18,7 @@ final class Metrics: Sendable {
         var refusals: [Rejection.Reason: Int] = [:]
         /// When the last acknowledged batch was received, Unix milliseconds; nil when there was none yet.
         var lastBatchAt: Int64?
+        var recent = RecentBatches()
         /// Seconds from a batch's header to its acknowledgement.
         var ack = Histogram([0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30])
         /// Batches that became durable together.
@@ -44,6 +45,10 @@ final class Metrics: Sendable {
             counted.duplicates += acknowledgement.duplicates
             counted.errors += batch.faults.count
             counted.lastBatchAt = receivedAt
+            counted.recent.note(
+                RecentBatches.Entry(
+                    receivedAt: receivedAt, messages: batch.messageCount, inserted: acknowledgement.inserted,
+                    duplicates: acknowledgement.duplicates, errors: batch.faults.count, seconds: seconds))
             counted.ack.observe(seconds)
         }
     }

@@ -15,7 +15,7 @@ actor QueueStatisticsSource {
     private let table: TableName
     private let logger: Logger
     private var database: ReadConnection
-    private var answered: (at: ContinuousClock.Instant, json: String?)?
+    private var answered: (at: ContinuousClock.Instant, result: Result<QueueStatistics, PostgresError>)?
 
     init(url: String, table: TableName, logger: Logger) {
         database = ReadConnection(url: url)
@@ -25,29 +25,24 @@ actor QueueStatisticsSource {
 
     /// The statistics as JSON; `Rejection.databaseUnavailable` when the database does not give them.
     func json() throws -> String {
-        if let answered, answered.at.duration(to: .now) < Self.freshFor { return try Self.found(answered.json) }
-        let json: String?
-        do {
-            json = try query()
-        } catch {
-            logger.notice("statistics of the database are not to be had: \(error)")
-            json = nil
-        }
-        answered = (.now, json)
-        return try Self.found(json)
-    }
-
-    private static func found(_ json: String?) throws -> String {
-        guard let json else { throw Rejection.databaseUnavailable }
-        return json
-    }
-
-    private func query() throws -> String {
-        let statistics = try database.ask { [table] (connection) throws(PostgresError) in
-            try QueueStatistics.read(from: connection, table: table, timeout: ReadConnection.queryTimeout)
-        }
+        guard case .success(let statistics) = statistics() else { throw Rejection.databaseUnavailable }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return String(decoding: try encoder.encode(statistics), as: UTF8.self)
+    }
+
+    /// The statistics, or why the database does not give them.
+    func statistics() -> Result<QueueStatistics, PostgresError> {
+        if let answered, answered.at.duration(to: .now) < Self.freshFor { return answered.result }
+        let result = Result { () throws(PostgresError) in
+            try database.ask { [table] (connection) throws(PostgresError) in
+                try QueueStatistics.read(from: connection, table: table, timeout: ReadConnection.queryTimeout)
+            }
+        }
+        if case .failure(let error) = result {
+            logger.notice("statistics of the database are not to be had: \(error)")
+        }
+        answered = (.now, result)
+        return result
     }
 }

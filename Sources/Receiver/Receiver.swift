@@ -44,6 +44,12 @@ struct Receiver {
         let readiness = Readiness(
             authentication: authentication, room: SpoolRoom(directory: directory, limits: limits),
             holdings: holdings, groupCommit: groupCommit)
+        let queueStatistics = QueueStatisticsSource(
+            url: settings.text(.databaseURL) ?? "", table: table, logger: logger)
+        let devices = DeviceSource(
+            groupCommit: groupCommit,
+            powers: PowerSource(url: settings.text(.databaseURL) ?? "", table: table, logger: logger),
+            silentAfterSeconds: settings.integer(.silentSeconds), now: Self.unixMilliseconds)
         routes = Routes(
             ingest: IngestHandler(
                 authentication: authentication,
@@ -54,13 +60,9 @@ struct Receiver {
                 decoders: DecoderPool(), groupCommit: groupCommit, logger: logger,
                 refusals: RepeatedMessage(logger), strangers: RepeatedMessage(logger), metrics: metrics,
                 now: Self.unixMilliseconds),
-            queueStatistics: QueueStatisticsSource(
-                url: settings.text(.databaseURL) ?? "", table: table, logger: logger),
+            queueStatistics: queueStatistics,
             spoolStatistics: spoolStatistics,
-            devices: DeviceSource(
-                groupCommit: groupCommit,
-                powers: PowerSource(url: settings.text(.databaseURL) ?? "", table: table, logger: logger),
-                silentAfterSeconds: settings.integer(.silentSeconds), now: Self.unixMilliseconds),
+            devices: devices,
             readiness: readiness,
             readAccess: ReadAccess(keys: secrets.readKeys, strangers: RepeatedMessage(logger)),
             statisticsAreLocked: settings.text(.statsAccess) == "key",
@@ -68,7 +70,10 @@ struct Receiver {
             metricsPage: MetricsPage(
                 metrics: metrics, holdings: holdings, groupCommit: groupCommit, limits: limits,
                 ledgerLimitBytes: settings.integer(.ledgerBytes), certificate: secrets.certificate,
-                spool: spoolStatistics, readiness: readiness))
+                spool: spoolStatistics, readiness: readiness),
+            pages: PageHandler(
+                devices: devices, metrics: metrics, readiness: readiness, queueStatistics: queueStatistics,
+                spoolStatistics: spoolStatistics, holdings: holdings, now: Self.unixMilliseconds))
     }
 
     /// The HTTP server around the routes.

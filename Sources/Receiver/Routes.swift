@@ -27,6 +27,7 @@ struct Routes: HTTPResponder {
     let unreadable: RepeatedMessage
     let metrics: Metrics
     let metricsPage: MetricsPage
+    let pages: PageHandler
 
     func respond(to request: Request, context: ConnectionContext) async throws -> Response {
         do {
@@ -38,7 +39,8 @@ struct Routes: HTTPResponder {
             case ("/api/stats/queue", _), ("/api/stats/spool", _), ("/healthz", _), ("/readyz", _),
                 ("/metrics", _), ("/openapi.json", _), ("/docs", _):
                 throw Rejection(allowing: [.get, .head])
-            case (let path, _) where DeviceHandler.isPath(path): throw Rejection(allowing: [.get, .head])
+            case (let path, _) where DeviceHandler.isPath(path) || PageHandler.isPath(path):
+                throw Rejection(allowing: [.get, .head])
             default: throw Rejection.notFound
             }
         } catch let rejection as Rejection {
@@ -56,7 +58,7 @@ struct Routes: HTTPResponder {
         switch path {
         case "/metrics": true
         case "/api/stats/queue", "/api/stats/spool": statisticsAreLocked
-        default: DeviceHandler.isPath(path)
+        default: DeviceHandler.isPath(path) || PageHandler.isPath(path)
         }
     }
 
@@ -84,6 +86,7 @@ struct Routes: HTTPResponder {
         case "/openapi.json": .json(OpenAPI.document)
         case "/docs": DocumentationPage.response
         case _ where DeviceHandler.isPath(path): try await DeviceHandler(source: devices).respond(to: request)
+        case _ where PageHandler.isPath(path): try await pages.respond(to: request)
         default: throw Rejection.notFound
         }
     }

@@ -25,6 +25,7 @@ mount           | root_command losetup         | the same: a file as a disk
 wrk             | command -v wrk               | load generator of the bench
 valgrind        | command -v valgrind          | the bench counts instructions with it
 binutils        | command -v strip             | takes away debugging information that valgrind cannot read
+chromium        | command -v chromium          | tests look at the status page with it
 python3         | command -v python3           | the bench is written in it
 python3-venv    | python3 -m ensurepip --version | the bench installs its FastAPI peer in a virtual environment
 nodejs          | command -v node              | the Cloudflare Worker is tested with it

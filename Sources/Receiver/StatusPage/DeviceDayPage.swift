@@ -1,0 +1,105 @@
+import Readings
+
+/// The page at `/devices/{id}`: a device's day, or its last 24 hours, a plot for each channel. A value.
+struct DeviceDayPage: Sendable {
+    /// Unix milliseconds.
+    let now: Int64
+    let day: DeviceDay
+    /// The day that was asked for, since 1970; nil for the last 24 hours.
+    let date: Int64?
+
+    private var name: String { "\(day.device)" }
+
+    /// The page's address.
+    ///
+    /// A browser takes `.` and `..` for steps in the path, however they are written, so those two names stand in the query.
+    static func link(_ name: String, _ date: Int64? = nil) -> String {
+        let path = "/devices/" + (isStep(name) ? "?id=" : "") + name.percentEncoded
+        return path + (date.map { (isStep(name) ? "&" : "?") + "day=" + Figures.day($0) } ?? "")
+    }
+
+    private static func isStep(_ name: String) -> Bool { name == "." || name == ".." }
+
+    var html: HTML {
+        Page(
+            title: "\(name) · Shelly Collector", level: verdict.level, now: now,
+            content: """
+                <header><p class="up"><a href="/">Shelly Collector</a></p><h1><bdi>\(name)</bdi></h1>\(Page.made(at: now))</header>
+                <main>
+                <ul id="verdicts" data-live class="verdicts" aria-label="State">\(verdict.html)\(databaseVerdict?.html)</ul>
+                <nav class="days" aria-label="Days">\(dayLinks)</nav>
+                <div id="plots" data-live>\(plots)</div>
+                </main>
+                """
+        ).html
+    }
+
+    private var verdict: Verdict {
+        guard let last = day.lastMinute else {
+            return Verdict(
+                level: .idle, sentence: "The spool remembers no reading of this device.",
+                remark: "What is below is in the database.")
+        }
+        let age = Figures.span(seconds: now / 1000 - last * 60)
+        let moment = "\(Figures.moment(minute: last)) UTC"
+        return day.isSilent
+            ? Verdict(level: .attention, sentence: "Silent: last reading \(age) ago.", remark: "\(moment)")
+            : Verdict(level: .good, sentence: "Reports: last reading \(age) ago.", remark: "\(moment)")
+    }
+
+    private var databaseVerdict: Verdict? {
+        day.database == .ok
+            ? nil
+            : Verdict(
+                level: .failing, sentence: "Database away: the powers are not to be had now.",
+                remark: "The marks are readings that the spool knows.")
+    }
+
+    private var dayLinks: HTML {
+        let today = now / 86_400_000
+        let shown = date ?? today
+        let title = date.map(Figures.day) ?? "Last 24 hours"
+        let later: HTML? =
+            shown < today ? "<a href=\"\(Self.link(name, shown + 1))\">\(Figures.day(shown + 1))</a>" : nil
+        let present: HTML? = date == nil ? nil : "<a href=\"\(Self.link(name))\">Last 24 hours</a>"
+        let id: HTML? = Self.isStep(name) ? "<input type=\"hidden\" name=\"id\" value=\"\(name)\">" : nil
+        return """
+            <a href="\(Self.link(name, shown - 1))">\(Figures.day(shown - 1))</a> <b>\(title)</b> \(later) \(present)
+            <form method="get">\(id)<input type="date" name="day" value="\(Figures.day(shown))" \
+            max="\(Figures.day(today))" aria-label="Another day"><button>Show</button></form>
+            """
+    }
+
+    private var plots: HTML {
+        guard !day.channels.isEmpty else { return "<p class=\"empty\">No readings in this time.</p>" }
+        return "\(day.channels.map { channel in plot(channel) })"
+    }
+
+    private func plot(_ channel: DeviceDay.Channel) -> HTML {
+        let known = channel.points.compactMap { point in
+            point.power.map { SVGPlot.Point(minute: point.minute, value: $0) }
+        }
+        let readings = Figures.count(channel.points.count, "minute") + " with a reading"
+        guard let last = known.last, let low = known.map(\.value).min(), let high = known.map(\.value).max() else {
+            return SVGPlot(
+                title: "Channel \(channel.number)", unit: "readings, UTC",
+                summary: readings
+                    + (day.database == .ok
+                        ? ", which the database has not been given yet." : "; their powers are not known."),
+                minutes: day.minutes, curve: .marks(channel.points.map(\.minute))
+            ).html
+        }
+        // One by one, since a sum of what a message may claim need not be finite.
+        let mean = known.reduce(0) { $0 + $1.value / Double(known.count) }
+        let missing = channel.points.count - known.count
+        return SVGPlot(
+            title: "Channel \(channel.number)", unit: "power in W, UTC",
+            summary: """
+                \(readings). \(Figures.watts(low)) to \(Figures.watts(high)), mean \(Figures.watts(mean)), last \
+                \(Figures.watts(last.value)) at \(Figures.moment(minute: last.minute)) UTC.\
+                \(missing > 0 ? " \(Figures.count(missing, "reading")) not in the database yet." : "")
+                """,
+            minutes: day.minutes, curve: .line(known)
+        ).html
+    }
+}

@@ -1,0 +1,64 @@
+import Crypto
+import FoundationEssentials
+
+/// A whole page: its head, the one style and script that the browser is told to accept, and what is in it.
+struct Page: Sendable {
+    let title: String
+    /// The worst of what the page says, as its icon.
+    let level: Verdict.Level
+    /// When it was made, Unix milliseconds.
+    let now: Int64
+    let content: HTML
+
+    var html: HTML {
+        """
+        <!DOCTYPE html>
+        <html lang="en">
+        <head>
+        <meta charset="utf-8">
+        <meta name="viewport" content="width=device-width, initial-scale=1">
+        <meta name="color-scheme" content="light dark">
+        <title>\(title)</title>
+        <link id="icon" data-live rel="icon" href="data:image/svg+xml,\(Self.icon(level))">
+        <style>\(PageStyle.style)</style>
+        </head>
+        <body>
+        <p id="stale" role="status" hidden>This page could not be refreshed. It shows what was so at the time above.</p>
+        \(content)
+        <script>\(PageStyle.script)</script>
+        </body>
+        </html>
+
+        """
+    }
+
+    /// When the page was made; the browser's script renews it.
+    static func made(at now: Int64) -> HTML {
+        """
+        <p id="made" data-live class="made">As of <time datetime="\(Figures.moment(milliseconds: now))Z">\
+        \(Figures.moment(milliseconds: now))</time> UTC</p>
+        """
+    }
+
+    /// Nothing from anywhere, but this style, this script, the icon, and the page again.
+    static let contentSecurityPolicy = """
+        default-src 'none'; style-src '\(hash(PageStyle.style))'; script-src '\(hash(PageStyle.script))'; \
+        img-src data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'
+        """
+
+    private static func hash(_ content: HTML) -> String {
+        "sha256-" + Data(SHA256.hash(data: Data(content.markup.utf8))).base64EncodedString()
+    }
+
+    /// A disc, a triangle or a square, so that the form tells as well.
+    private static func icon(_ level: Verdict.Level) -> String {
+        let form =
+            switch level {
+            case .good: "%3Ccircle cx='8' cy='8' r='7' fill='%231a7f37'/%3E"
+            case .idle: "%3Ccircle cx='8' cy='8' r='6' fill='none' stroke='%236e7781' stroke-width='3'/%3E"
+            case .attention: "%3Cpath d='M8 1l8 14H0z' fill='%23bf8700'/%3E"
+            case .failing: "%3Cpath d='M1 1h14v14H1z' fill='%23cf222e'/%3E"
+            }
+        return "%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E\(form)%3C/svg%3E"
+    }
+}

@@ -1,0 +1,92 @@
+import HTTPTypes
+import Hummingbird
+import NIOCore
+import Readings
+
+/// `GET /` and `GET /devices/{id}`: gathers what a page shows. Each part is waited for as long as somebody would who looks,
+/// and a page is there whatever does not answer.
+struct PageHandler: Sendable {
+    private static let patience = Duration.milliseconds(1900)
+    private static let devicePath = "/devices/"
+
+    private let devices: DeviceSource
+    private let metrics: Metrics
+    private let intake: PatientLook<StatusPage.Intake>
+    private let database: PatientLook<StatusPage.Database>
+    private let spool: PatientLook<SpoolStatistics>
+    /// The wall clock, Unix milliseconds.
+    private let now: @Sendable () -> Int64
+    private let startedAt: Int64
+
+    init(
+        devices: DeviceSource, metrics: Metrics, readiness: Readiness, queueStatistics: QueueStatisticsSource,
+        spoolStatistics: SpoolStatisticsSource, holdings: SpoolHoldings, now: @escaping @Sendable () -> Int64
+    ) {
+        self.devices = devices
+        self.metrics = metrics
+        intake = PatientLook(patience: Self.patience) {
+            do throws(Rejection) {
+                try await readiness.check()
+                return .ready
+            } catch {
+                return StatusPage.Intake(error, failure: holdings.failure)
+            }
+        }
+        database = PatientLook(patience: Self.patience) { StatusPage.Database(await queueStatistics.statistics()) }
+        spool = PatientLook(patience: Self.patience) { try? await spoolStatistics.statistics() }
+        self.now = now
+        startedAt = now()
+    }
+
+    /// Whether the path is a page's.
+    static func isPath(_ path: String) -> Bool { path == "/" || path.hasPrefix(devicePath) }
+
+    /// Answers for one of these paths; throws 422 for a query that cannot be meant.
+    func respond(to request: Request) async throws(Rejection) -> Response {
+        let parameters = try QueryParameters(request.uri.query)
+        if request.uri.path == "/" { return .page(await overview(try DeviceList.Query(parameters)).html) }
+
+        let date = try parameters.day("day")
+        let encoded = request.uri.path.dropFirst(Self.devicePath.count)
+        guard let name = encoded.isEmpty ? parameters["id"] : String(percentEncoded: encoded),
+            let device = try? DeviceID(name), let day = try await devices.day(of: device, date)
+        else { return .page(UnknownDevicePage(now: now()).html, status: .notFound) }
+        return .page(DeviceDayPage(now: now(), day: day, date: date).html)
+    }
+
+    private func overview(_ query: DeviceList.Query) async -> StatusPage {
+        async let intake = intake.value()
+        async let database = database.value()
+        async let spool = spool.value()
+        async let history = try? devices.history()
+        async let list = try? DeviceList(query) { (query) throws(Rejection) in try await devices.page(query) }
+        let counted = metrics.snapshot()
+        return StatusPage(
+            now: now(), startedAt: startedAt, intake: await intake ?? .silent,
+            database: await database ?? .away("it does not answer in time"), spool: await spool,
+            history: await history, devices: await list, batches: counted.recent.newestFirst,
+            refusals: counted.refusals)
+    }
+}
+
+extension StatusPage.Intake {
+    fileprivate init(_ rejection: Rejection, failure: String?) {
+        switch rejection.detail {
+        // What follows a semicolon is meant for who sends batches.
+        case .sentence(let sentence): self = .refuses(String(sentence.prefix { $0 != ";" }), failure: failure)
+        case .problems: self = .refuses("a batch is not valid", failure: failure)
+        }
+    }
+}
+
+extension Response {
+    /// A page that nobody may keep, put into a frame, or add anything to.
+    static func page(_ html: HTML, status: HTTPResponse.Status = .ok) -> Response {
+        var headers: HTTPFields = [
+            .contentType: "text/html; charset=utf-8", .contentSecurityPolicy: Page.contentSecurityPolicy,
+            .xContentTypeOptions: "nosniff", .cacheControl: "no-store",
+        ]
+        if let name = HTTPField.Name("Referrer-Policy") { headers[name] = "no-referrer" }
+        return Response(status: status, headers: headers, body: .init(byteBuffer: ByteBuffer(string: html.markup)))
+    }
+}

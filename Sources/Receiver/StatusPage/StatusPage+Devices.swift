@@ -1,0 +1,87 @@
+import Readings
+
+/// The devices' part of the status page.
+extension StatusPage {
+    var deviceSection: HTML {
+        guard let devices else {
+            return
+                "<h2 id=\"devices-title\">Devices</h2><p class=\"empty\">The devices are not known: the spool does not answer.</p>"
+        }
+        return """
+            <div class="head"><h2 id="devices-title">Devices</h2>
+            <form method="get" action="/#devices" role="search"><input type="search" name="search" \
+            value="\(devices.query.search)" maxlength="128" aria-label="A part of a device's name" \
+            placeholder="a part of a name"><button>Search</button></form></div>
+            <div id="device-list" data-live>\(found(devices))</div>
+            """
+    }
+
+    private func found(_ list: DeviceList) -> HTML {
+        var html: HTML = ""
+        let isNarrowed = list.query != DeviceList.Query()
+        if !list.query.search.isEmpty {
+            html +=
+                "<p>Devices with <q><bdi>\(list.query.search)</bdi></q> in the name.</p>"
+        }
+        if list.devices.isEmpty {
+            html +=
+                list.total == 0
+                ? "<p class=\"empty\">None yet. A device is here with its first reading.</p>"
+                : "<p class=\"empty\">None here.</p>"
+        } else {
+            html += """
+                <table class="list"><thead><tr><th scope="col">Device</th><th scope="col">Last reading</th>\
+                <th scope="col">Channels, last power, last 24 h</th></tr></thead>\
+                <tbody>\(list.devices.map { row($0, list) })</tbody></table>
+                """
+        }
+        if list.database == .away, !list.devices.isEmpty {
+            html +=
+                "<p class=\"remark\">Powers are in the database, which does not answer; the curves are readings an hour instead.</p>"
+        }
+        let first: HTML? = isNarrowed ? "<a href=\"/#devices\">From the beginning</a>" : nil
+        let next: HTML? = list.next.map { place in
+            "<a rel=\"next\" href=\"\(DeviceList.Query(search: list.query.search, place: place).link)\">More devices</a>"
+        }
+        if first != nil || next != nil { html += "<nav aria-label=\"Pages of devices\">\(first) \(next)</nav>" }
+        return html
+    }
+
+    private func row(_ device: DeviceSummary, _ list: DeviceList) -> HTML {
+        let name = "\(device.device)"
+        // A device's clock may be ahead.
+        let age = Figures.span(seconds: max(0, now / 1000 - device.lastMinute * 60))
+        return """
+            <tr\(device.isSilent ? " class=\"silent\"" as HTML : "")><th scope="row"><a href="\(DeviceDayPage.link(name))"><bdi>\(name)</bdi></a></th>\
+            <td>\(device.isSilent ? "<span class=\"badge\">silent</span> " as HTML : "")\
+            <time datetime="\(Figures.moment(minute: device.lastMinute))Z" title="\(Figures.moment(minute: device.lastMinute)) UTC">\(age) ago</time></td>\
+            <td><ul class="channels">\(channels(of: device, list))</ul></td></tr>
+            """
+    }
+
+    private func channels(of device: DeviceSummary, _ list: DeviceList) -> [HTML] {
+        if list.database == .away {
+            let numbers = device.channels.map { "\($0.number)" }.joined(separator: ", ")
+            return [
+                """
+                <li><span class="channel all">\(numbers)</span>\(Sparkline(
+                    values: device.activity.map(Double.init),
+                    summary: "\(Figures.count(device.activity.reduce(0, +), "reading")) in 24 hours").html)</li>
+                """
+            ]
+        }
+        return device.channels.map { channel in
+            let known = channel.hourlyPower.compactMap { $0 }
+            let summary =
+                if let low = known.min(), let high = known.max() {
+                    "24 hours: \(Figures.watts(low)) to \(Figures.watts(high))"
+                } else {
+                    "no power in 24 hours"
+                }
+            return """
+                <li><span class="channel">\(channel.number)</span><span class="power">\(channel.power.map { Figures.watts($0.watts) } ?? "–")</span>\
+                \(Sparkline(values: channel.hourlyPower, summary: summary).html)</li>
+                """
+        }
+    }
+}

@@ -1,0 +1,112 @@
+/// What stands below the verdicts.
+extension StatusPage {
+    var facts: [HTML] {
+        var facts: [HTML] = []
+        func add(_ name: String, _ value: String, _ remark: String? = nil) {
+            facts.append(
+                "<div><dt>\(name)</dt><dd>\(value)\(remark.map { "<span class=\"remark\">\($0)</span>" })</dd></div>")
+        }
+        if let recentRate { add("Readings a minute", recentRate, "mean of 15 minutes") }
+        if let spool {
+            let backlog = spool.backlog
+            add(
+                "Backlog", Figures.count(backlog.records, "record"),
+                backlog.records == 0 ? "nothing waits" : "\(Figures.bytes(backlog.bytes)) in the spool")
+            add("Oldest waits", oldestSeconds.map { Figures.span(seconds: $0) } ?? "–")
+            add("Loader", spool.lastLoadAt.map(ago) ?? "never", "last loaded something")
+        }
+        if case .answers(let rows) = database {
+            add("Database", Figures.count(rows, "row"), "of the last 24 h")
+        }
+        if let spool {
+            add("Disk", Figures.bytes(spool.diskAvailableBytes), "free for the spool")
+            if spool.deadLetterBytes > 0 {
+                add("Dead letters", Figures.bytes(spool.deadLetterBytes), "in rejected/")
+            }
+        }
+        return facts
+    }
+
+    /// Of the last 15 minutes that are over, since the newest ones still fill.
+    private var recentRate: String? {
+        guard let counts = history?.counts.dropLast().suffix(15), !counts.isEmpty else { return nil }
+        let mean = Double(counts.reduce(0, +)) / Double(counts.count)
+        return mean >= 10 ? Figures.grouped(Int(mean.rounded())) : Figures.fixed(mean, 1)
+    }
+
+    var plot: HTML {
+        guard let history else { return "<p>The readings are not known: the spool does not answer.</p>" }
+        let total = history.counts.reduce(0, +)
+        let without = history.counts.reduce(0) { $0 + ($1 == 0 ? 1 : 0) }
+        let highest = history.counts.max() ?? 0
+        let peak = history.counts.lastIndex(of: highest).map { history.minutes.lowerBound + Int64($0) }
+        let summary =
+            total == 0
+            ? "No readings in the last 24 hours."
+            : """
+            \(Figures.count(total, "reading")) in the last 24 hours, at most \(Figures.grouped(highest)) in a minute \
+            (\(peak.map { Figures.moment(minute: $0) } ?? "") UTC), \(Figures.count(without, "minute")) without any.
+            """
+        return SVGPlot(
+            title: "Readings per minute", unit: "UTC", summary: summary, minutes: history.minutes,
+            curve: .columns(history.counts)
+        ).html
+    }
+
+    var batchTable: HTML {
+        guard !batches.isEmpty else { return "<p class=\"empty\">None since the start \(ago(startedAt)).</p>" }
+        return """
+            <table class="figures"><thead><tr><th scope="col">Received, UTC</th><th scope="col">Messages</th>\
+            <th scope="col">New</th><th scope="col">Duplicate</th><th scope="col">Errors</th><th scope="col">Took</th></tr>\
+            </thead><tbody>\(batches.map(row))</tbody></table>
+            """
+    }
+
+    private func row(_ batch: RecentBatches.Entry) -> HTML {
+        let moment = Figures.moment(milliseconds: batch.receivedAt)
+        let isToday = batch.receivedAt / 86_400_000 == now / 86_400_000
+        return """
+            <tr><td><time datetime="\(moment)Z">\(isToday ? moment.suffix(8) : moment[...])</time></td><td>\(Figures.grouped(batch.messages))</td>\
+            <td>\(Figures.grouped(batch.inserted))</td><td>\(Figures.grouped(batch.duplicates))</td>\
+            <td\(batch.errors > 0 ? " class=\"wrong\"" as HTML : "")>\(Figures.grouped(batch.errors))</td>\
+            <td>\(Figures.duration(seconds: batch.seconds))</td></tr>
+            """
+    }
+
+    var refusalTable: HTML {
+        let counted = refusals.filter { $0.value > 0 }.sorted {
+            ($1.value, $0.key.rawValue) < ($0.value, $1.key.rawValue)
+        }
+        guard !counted.isEmpty else { return "<p class=\"empty\">None since the start \(ago(startedAt)).</p>" }
+        return """
+            <table class="figures"><thead><tr><th scope="col">Reason</th><th scope="col">Count</th></tr></thead>\
+            <tbody>\(counted.map { reason, count -> HTML in
+                "<tr><td>\(reason.sentence)</td><td>\(Figures.grouped(count))</td></tr>"
+            })</tbody></table><p class="remark">Since the start \(ago(startedAt)).</p>
+            """
+    }
+}
+
+extension Rejection.Reason {
+    /// For people.
+    fileprivate var sentence: String {
+        switch self {
+        case .unauthorized: "Key missing or wrong"
+        case .misconfigured: "No ingest key is configured"
+        case .method: "Method is not POST"
+        case .encoding: "Content encoding not supported"
+        case .malformed: "Not a valid HTTP request"
+        case .incomplete: "Body ended early"
+        case .invalid: "Not a valid batch"
+        case .timeout: "Arrived too slowly"
+        case .busy: "Too much in flight"
+        case .connections: "Too many connections"
+        case .tooLarge: "Body too large"
+        case .spoolFull: "Spool full"
+        case .spoolFailing: "Spool cannot be written"
+        case .diskStalled: "Disk does not answer"
+        case .ledgerFull: "Ledger full"
+        case .stopping: "Receiver was stopping"
+        }
+    }
+}

@@ -1,0 +1,114 @@
+/// The sentences on top, decided here and nowhere else.
+extension StatusPage {
+    /// Without a batch for so long the receiver counts as idle; a queue sends one every few seconds or minutes.
+    private static let quietSeconds: Int64 = 300
+    /// When the oldest record waits for longer the loader counts as behind; a timer runs it every minute or so.
+    private static let behindSeconds: Int64 = 300
+
+    var verdicts: [Verdict] { [intakeVerdict, databaseVerdict, deviceVerdict].compactMap { $0 } }
+
+    private var intakeVerdict: Verdict {
+        switch intake {
+        case .ready: break
+        case .silent:
+            return Verdict(
+                level: .failing, sentence: "Not ready to take data: the spool's disk does not answer.",
+                remark: "Batches are answered with 503, and the queue keeps them.")
+        case .refuses(let reason, let failure):
+            return Verdict(
+                level: .failing, sentence: "Not ready to take data: \(reason).",
+                remark: "\(failure ?? "Batches are refused, and the queue keeps them.")")
+        }
+        guard let last = batches.first else {
+            return Verdict(
+                level: .idle,
+                sentence: "Ready, but no batch has come since the start, \(ago(startedAt)).")
+        }
+        let isQuiet = now - last.receivedAt >= Self.quietSeconds * 1000
+        return isQuiet
+            ? Verdict(
+                level: .attention, sentence: "Ready, but no batch has come for \(span(since: last.receivedAt)).",
+                remark: "Does the queue deliver?")
+            : Verdict(level: .good, sentence: "Taking data: last batch \(ago(last.receivedAt)).")
+    }
+
+    private var databaseVerdict: Verdict {
+        switch database {
+        case .away(let reason):
+            return Verdict(
+                level: .failing, sentence: "Database away: " + whatWaits,
+                remark: "\(reason)")
+        case .refuses(let reason):
+            return Verdict(
+                level: .failing,
+                sentence: "Database answers, but its table cannot be read: " + whatWaits,
+                remark: "\(reason)")
+        case .answers:
+            guard let spool else {
+                return Verdict(level: .failing, sentence: "Database answers, but the spool cannot be read.")
+            }
+            guard let age = oldestSeconds, spool.backlog.records > 0 else {
+                return Verdict(level: .good, sentence: "Database is loaded up to now: nothing waits in the spool.")
+            }
+            guard age >= Self.behindSeconds else {
+                return Verdict(level: .good, sentence: "Database is loaded up to \(Figures.span(seconds: age)) ago.")
+            }
+            return Verdict(
+                level: .attention, sentence: "Database answers, but the loader is behind: " + waiting(spool),
+                remark: spool.lastDrainAt.map { "The loader was last done \(ago($0))." } ?? "Is the loader running?")
+        }
+    }
+
+    private var deviceVerdict: Verdict? {
+        guard let devices else {
+            return Verdict(level: .attention, sentence: "What the devices do is not known: the spool does not answer.")
+        }
+        if devices.total == 0 { return Verdict(level: .idle, sentence: "No device has reported yet.") }
+        if devices.silent == 0 {
+            return Verdict(
+                level: .good,
+                sentence: devices.total == 1
+                    ? "The one device reports." : "All \(Figures.grouped(devices.total)) devices report.")
+        }
+        let verb = devices.silent == 1 ? "is" : "are"
+        return Verdict(
+            level: .attention,
+            sentence:
+                "\(Figures.grouped(devices.silent)) of \(Figures.count(devices.total, "device")) \(verb) silent.",
+            remark: namesOfSilent(devices))
+    }
+
+    /// Some of them, so that nobody has to look further when a few are silent.
+    private func namesOfSilent(_ list: DeviceList) -> HTML {
+        let named = list.query == DeviceList.Query() ? list.devices.filter(\.isSilent).prefix(3) : []
+        var remark: HTML = "No reading for \(Figures.span(seconds: Int64(list.silentAfterSeconds))) or longer"
+        for (index, device) in named.enumerated() {
+            let name = "\(device.device)"
+            remark += "\(index == 0 ? ": " : ", ")<a href=\"\(DeviceDayPage.link(name))\"><bdi>\(name)</bdi></a>"
+        }
+        let left = list.silent - named.count
+        if !named.isEmpty, left > 0 { remark += " and \(Figures.grouped(left)) more" }
+        return remark
+    }
+
+    /// What the spool keeps for the database, if it can be read.
+    private var whatWaits: String {
+        spool.map { waiting($0) + " Nothing is lost." } ?? "what waits in the spool cannot be read."
+    }
+
+    /// `1,234 records wait in the spool, the oldest for 4 min.`
+    private func waiting(_ spool: SpoolStatistics) -> String {
+        let records = spool.backlog.records
+        guard let age = oldestSeconds, records > 0 else { return "nothing waits in the spool." }
+        let oldest = Figures.span(seconds: age)
+        return records == 1
+            ? "1 record waits in the spool, for \(oldest)."
+            : "\(Figures.grouped(records)) records wait in the spool, the oldest for \(oldest)."
+    }
+
+    var oldestSeconds: Int64? { spool?.backlog.oldestAgeSeconds.map { Int64(min($0, 1e12)) } }
+
+    func ago(_ moment: Int64) -> String { span(since: moment) + " ago" }
+
+    private func span(since moment: Int64) -> String { Figures.span(seconds: (now - moment) / 1000) }
+}

@@ -1,0 +1,72 @@
+import Postgres
+
+/// The page at `/`: one glance tells whether data is taken, whether it reaches the database, how far behind that is, and
+/// which devices went silent. A value; what it shows was gathered before.
+struct StatusPage: Sendable {
+    /// Unix milliseconds, as `startedAt`.
+    let now: Int64
+    let startedAt: Int64
+    let intake: Intake
+    let database: Database
+    /// Nil when the spool cannot be read, or its disk does not answer.
+    let spool: SpoolStatistics?
+    /// Nil when the spool's disk does not answer, as with `devices`.
+    let history: ReadingHistory?
+    let devices: DeviceList?
+    /// The newest first.
+    let batches: [RecentBatches.Entry]
+    let refusals: [Rejection.Reason: Int]
+
+    /// Whether a batch would be taken now and for a while, as `/readyz` tells.
+    enum Intake: Sendable {
+        case ready
+        /// What stands in the way, and why the last attempt to write to the spool failed, if it did.
+        case refuses(String, failure: String?)
+        /// The spool's disk does not answer.
+        case silent
+    }
+
+    /// What the database says to the receiver; the loader has a connection of its own.
+    enum Database: Sendable {
+        /// Rows of the last 24 hours.
+        case answers(rows: Int)
+        /// It answers, but the table cannot be read.
+        case refuses(String)
+        case away(String)
+
+        init(_ result: Result<QueueStatistics, PostgresError>) {
+            switch result {
+            case .success(let statistics): self = .answers(rows: statistics.totalLogs)
+            case .failure(let error) where error.sqlState != nil && !error.isTemporary:
+                self = .refuses(error.description)
+            case .failure(.unavailable(let reason)): self = .away(reason)
+            case .failure(let error): self = .away(error.description)
+            }
+        }
+    }
+
+    var html: HTML {
+        let verdicts = verdicts
+        let worst = verdicts.map(\.level).max() ?? .idle
+        let headline = verdicts.first { $0.level == worst }?.sentence ?? ""
+        return Page(
+            title: (worst <= .idle ? "OK" : headline) + " · Shelly Collector", level: worst, now: now,
+            content: """
+                <header><h1>Shelly Collector</h1>\(Page.made(at: now))</header>
+                <main>
+                <ul id="verdicts" data-live class="verdicts" aria-label="State">\(verdicts.map(\.html))</ul>
+                <dl id="facts" data-live class="facts">\(facts)</dl>
+                <section aria-label="Readings"><div id="history" data-live>\(plot)</div></section>
+                <section class="devices" id="devices" aria-labelledby="devices-title">\(deviceSection)</section>
+                <div class="columns">
+                <section aria-labelledby="batches-title"><h2 id="batches-title">Last batches</h2>
+                <div id="batches" data-live class="scroll">\(batchTable)</div></section>
+                <section aria-labelledby="refusals-title"><h2 id="refusals-title">Refusals</h2>
+                <div id="refusals" data-live class="scroll">\(refusalTable)</div></section>
+                </div>
+                </main>
+                """
+        ).html
+    }
+
+}

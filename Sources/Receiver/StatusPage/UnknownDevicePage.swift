@@ -1,0 +1,18 @@
+/// The page in the place of a device's that neither the spool nor the database knows.
+struct UnknownDevicePage: Sendable {
+    /// Unix milliseconds.
+    let now: Int64
+
+    var html: HTML {
+        let verdict = Verdict(
+            level: .attention, sentence: "This device is not known.",
+            remark: "Neither the spool nor, if it answers, the database has a reading of it in this time.")
+        return Page(
+            title: "Unknown device · Shelly Collector", level: verdict.level, now: now,
+            content: """
+                <header><p class="up"><a href="/">Shelly Collector</a></p><h1>Unknown device</h1>\(Page.made(at: now))</header>
+                <main><ul class="verdicts">\(verdict.html)</ul></main>
+                """
+        ).html
+    }
+}

@@ -1,0 +1,176 @@
+import Foundation
+import Testing
+
+/// The pages of a real receiver in a real browser: what they say in every state, and that nothing that a device is called
+/// gets to run.
+@Suite(.serialized, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
+struct BrowserTests {
+    private let rig: Rig
+    private let browser: Browser
+
+    init() throws {
+        rig = try Rig()
+        browser = Browser(rig: rig)
+    }
+
+    private func open(_ path: String, seconds: Int = 1) throws -> Browser.View {
+        let address = "http://127.0.0.1:\(rig.port)\(path)"
+        let view = try browser.open(address, seconds: seconds)
+        // Neither a violation of the policy nor an error, and nothing from anywhere else.
+        #expect(view.console == [])
+        #expect(view.requests.allSatisfy { $0.hasPrefix("http://127.0.0.1:\(rig.port)/") }, "\(view.requests)")
+        return view
+    }
+
+    private static let hostile = [
+        "<script>document.title='owned'</script>",
+        "\"><img src=http://example.org/x.png onerror=document.title='owned'>",
+        "\u{202E}gnp.live\u{202C}", String(repeating: "😀", count: 32), "a/b?c#d%2F&e=+", "..",
+        "</title></style></script><svg onload=document.title='owned'>", "سخّان",
+    ]
+
+    private static func quoted(_ text: String) -> String {
+        String(decoding: try! JSONEncoder().encode(text), as: UTF8.self)
+    }
+
+    private static func batch(of devices: [String], minutesAgo: Int = 0, power: Double = 8.9) -> String {
+        let messages = devices.map {
+            "{\"src\":\(quoted($0)),\"timestamp\":\((Rig.newestMinute - minutesAgo) * 60),"
+                + "\"params\":{\"switch:0\":{\"apower\":\(power)},\"switch:2\":{\"apower\":1234}}}"
+        }
+        return "{\"messages\":[\(messages.joined(separator: ","))]}"
+    }
+
+    @Test func anEmptySpoolHasAPageOfItsOwn() throws {
+        try rig.startReceiver()
+        let view = try open("/")
+        for text in [
+            "no batch has come since the start", "Database is loaded up to now: nothing waits in the spool.",
+            "No device has reported yet.", "No readings in the last 24 hours.", "None yet.",
+        ] { #expect(view.text.contains(text), "\(text)") }
+        #expect(view.title == "OK · Shelly Collector")
+        #expect(try open("/?search=%22%3E%3Cscript%3E").text.contains("Devices with \"><script> in the name."))
+        let unknown = try rig.get("/devices/nobody")
+        #expect(unknown.status == 404 && unknown.text.contains("This device is not known."))
+    }
+
+    @Test func thePageTellsWhatIsTakenAndLoadedWithAndWithoutTheDatabase() throws {
+        try rig.startReceiver()
+        #expect(try rig.post(Self.batch(of: ["plug-a", "plug-b"])).status == 200)
+        #expect(try rig.post(Self.batch(of: ["quiet"], minutesAgo: 400)).status == 200)
+        #expect(try rig.post("{}", key: "wrong").status == 401)
+        let waiting = try open("/")
+        #expect(waiting.text.contains("Taking data: last batch "))
+        #expect(waiting.text.contains(/Database is loaded up to \d+ s ago\./) && waiting.text.contains("2 records"))
+        #expect(waiting.text.contains("1 of 3 devices is silent.") && waiting.title.hasPrefix("1 of 3 devices"))
+        #expect(waiting.text.contains(/Key missing or wrong\s*1/))
+        #expect(waiting.text.contains("6 readings in the last 24 hours"))
+        // The silent one is on top.
+        let order = waiting.dom.matches(of: /href="\/devices\/([a-z-]+)"/).map { String($0.1) }
+        #expect(order.suffix(3) == ["quiet", "plug-a", "plug-b"])
+
+        try rig.expect(rig.load("drain"), status: 0)
+        // Powers are asked for anew every few seconds.
+        try rig.wait("the powers are not shown") { try rig.get("/").text.contains("8.9 W") }
+        let loaded = try open("/")
+        #expect(loaded.text.contains("Database is loaded up to now: nothing waits in the spool."))
+        #expect(loaded.text.contains("6 rows") && loaded.text.contains("8.9 W") && loaded.text.contains("1.23 kW"))
+        let day = try open("/devices/plug-a")
+        #expect(day.title == "plug-a · Shelly Collector" && day.text.contains("Channel 0"))
+        #expect(day.text.contains("1 minute with a reading. 8.9 W to 8.9 W, mean 8.9 W, last 8.9 W at "))
+        #expect(day.text.contains("Channel 2") && !day.text.contains("Channel 1"))
+
+        // Away: the spool alone tells.
+        try rig.stopDatabase()
+        #expect(try rig.post(Self.batch(of: ["plug-a", "plug-b"], minutesAgo: 1)).status == 200)
+        let away = try open("/")
+        #expect(away.text.contains(/Database away: 1 record waits in the spool, for \d+ s\. Nothing is lost\./))
+        #expect(away.title.hasPrefix("Database away: ") && away.text.contains("1 of 3 devices is silent."))
+        #expect(away.text.contains("10 readings in the last 24 hours") && !away.text.contains("8.9 W"))
+        let dayAway = try open("/devices/plug-a")
+        #expect(dayAway.text.contains("Database away") && dayAway.text.contains("2 minutes with a reading"))
+    }
+
+    @Test func hostileNamesAreTextAndNothingOfThemRuns() throws {
+        try rig.startReceiver()
+        #expect(try rig.post(Self.batch(of: Self.hostile)).count("inserted") == Self.hostile.count * 2)
+        try rig.expect(rig.load("drain"), status: 0)
+        // Long enough for the page's own script to have renewed it, which is another way in.
+        let view = try open("/", seconds: 25)
+        #expect(view.requests.count >= 2 && view.title == "OK · Shelly Collector")
+        for name in Self.hostile where !name.contains("\u{202E}") { #expect(view.text.contains(name), "\(name)") }
+        #expect(view.text.contains("⟨U+202E⟩gnp.live⟨U+202C⟩"))
+        #expect(!view.dom.contains("<img") && !view.dom.contains("<svg onload"))
+
+        // The links of the page lead to the devices.
+        let links = Set(view.dom.matches(of: /href="(\/devices\/[^"]+)"/).map { String($0.1) })
+        #expect(links.count == Self.hostile.count)
+        for link in links {
+            let day = try rig.get(link.replacing("&amp;", with: "&"))
+            #expect(day.status == 200 && day.text.contains("Channel 2") && !day.text.contains("<img"), "\(link)")
+        }
+        let script = try open("/devices/%3Cscript%3Edocument.title%3D%27owned%27%3C%2Fscript%3E")
+        #expect(script.title.hasSuffix("· Shelly Collector") && script.text.contains(Self.hostile[0]))
+        #expect(try open("/devices/?id=..").text.contains("Channel 0"))
+    }
+
+    @Test func aThousandDevicesAreFoundByPagingAndSearching() throws {
+        try rig.startReceiver()
+        let names = (0..<1000).map { "plug-\(10_000 + $0)" }
+        #expect(try rig.post(Self.batch(of: Array(names[..<120]), minutesAgo: 60)).status == 200)
+        #expect(try rig.post(Self.batch(of: Array(names[120...]))).status == 200)
+        var seen: [String] = []
+        var path: String? = "/"
+        while let next = path, seen.count <= 1000 {
+            let page = try rig.get(next)
+            #expect(page.status == 200 && page.text.contains("120 of 1,000 devices are silent."))
+            seen += page.text.matches(of: /<th scope="row"><a href="\/devices\/([^"]+)"/).map { String($0.1) }
+            path = page.text.firstMatch(of: /rel="next" href="([^"#]+)/).map {
+                String($0.1).replacing("&amp;", with: "&")
+            }
+        }
+        #expect(seen == names)
+        let found = try rig.get("/?search=G-1099").text
+        #expect(found.matches(of: /<th scope="row">/).count == 10 && !found.contains("rel=\"next\""))
+    }
+
+    @Test func aHangingDatabaseDelaysThePageByTwoSecondsAtMost() throws {
+        let listener = try Listener()
+        try rig.startReceiver(["DATABASE_URL": "postgresql://nobody@127.0.0.1:\(listener.port)/nothing"])
+        #expect(try rig.post(Self.batch(of: ["plug"])).status == 200)
+        for path in ["/", "/devices/plug"] {
+            let answer = try rig.get(path)
+            #expect(answer.status == 200 && answer.text.contains("Database away") && answer.seconds < 2.5, "\(path)")
+        }
+    }
+
+    @Test func aPageThatCannotBeRenewedSaysSo() throws {
+        try rig.startReceiver()
+        #expect(try open("/", seconds: 25).dom.contains(" role=\"status\" hidden"))
+        // From a file, it finds nobody to ask.
+        let file = rig.directory + "/page.html"
+        try rig.get("/").text.write(toFile: file, atomically: false, encoding: .utf8)
+        let view = try browser.open("file://" + file, seconds: 25)
+        #expect(view.dom.contains("<p id=\"stale\" role=\"status\">") && view.text.contains("could not be refreshed"))
+    }
+
+    @Test func pagesAreForReadersAloneAndKeptByNobody() throws {
+        try rig.startReceiver(["READ_API_KEY": "reader-key-of-the-test"])
+        for path in ["/", "/devices/plug"] {
+            let refused = try rig.get(path)
+            #expect(refused.status == 401 && refused.headers.contains("www-authenticate: basic"))
+        }
+        rig.stopReceiver()
+        try rig.startReceiver()
+        let page = try rig.get("/")
+        for header in [
+            "content-type: text/html; charset=utf-8", "content-security-policy: default-src 'none'; style-src 'sha256-",
+            "x-content-type-options: nosniff", "referrer-policy: no-referrer", "cache-control: no-store",
+        ] { #expect(page.headers.contains(header), "\(header)") }
+        let head = try rig.run("/usr/bin/curl", ["-sSI", "-m", "20", "http://127.0.0.1:\(rig.port)/"])
+        #expect(head.text.hasPrefix("HTTP/1.1 200") && !head.text.contains("<html"))
+        #expect(try rig.get("/?silent=maybe").status == 422 && rig.get("/devices/plug?day=tomorrow").status == 422)
+        let post = try rig.run("/usr/bin/curl", ["-sS", "-m", "20", "-d", "x", "http://127.0.0.1:\(rig.port)/"])
+        #expect(post.text.contains("Method Not Allowed"))
+    }
+}

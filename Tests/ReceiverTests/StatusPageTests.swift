@@ -1,0 +1,221 @@
+import Foundation
+import Readings
+import Testing
+
+@testable import Receiver
+
+/// What the pages say, for every state that they may find.
+struct StatusPageTests {
+    static let now: Int64 = 1_795_567_923_000
+    static let minute = now / 60_000
+    static let day = minute - 1439..<minute + 1
+
+    static func device(_ name: String, silent: Bool = false, power: Double? = 8.9) throws -> DeviceSummary {
+        let last = silent ? minute - 437 : minute
+        return DeviceSummary(
+            device: try DeviceID(name), lastMinute: last, isSilent: silent,
+            channels: [
+                .init(
+                    number: 0, lastMinute: last, power: power.map { MinutePower(minute: last, watts: $0) },
+                    hourlyPower: [Double?](repeating: power, count: 24))
+            ], activity: [Int](repeating: 60, count: 24))
+    }
+
+    static func list(
+        _ devices: [DeviceSummary], total: Int? = nil, database: DatabaseState = .ok, search: String = "",
+        next: DeviceList.Place? = nil
+    ) -> DeviceList {
+        DeviceList(
+            devices: devices, total: total ?? devices.count, silent: devices.count(where: \.isSilent),
+            silentAfterSeconds: 900, database: database, query: DeviceList.Query(search: search), next: next)
+    }
+
+    static func spool(records: Int = 0, oldest: Double? = nil, drainedAgo: Int64? = nil) -> SpoolStatistics {
+        var spool = SpoolStatistics(
+            spool: "test", diskAvailableBytes: 63 << 30, lastDrainAt: drainedAgo.map { now - $0 * 1000 }, devices: 1,
+            ledgerBytes: 1)
+        spool.backlog.records = records
+        spool.backlog.oldestAgeSeconds = oldest
+        return spool
+    }
+
+    static func batch(ago seconds: Int64) -> RecentBatches.Entry {
+        RecentBatches.Entry(
+            receivedAt: now - seconds * 1000, messages: 3, inserted: 2, duplicates: 1, errors: 0, seconds: 0.0012)
+    }
+
+    static func page(
+        intake: StatusPage.Intake = .ready, database: StatusPage.Database = .answers(rows: 0),
+        spool: SpoolStatistics? = spool(), history: ReadingHistory? = nil, devices: DeviceList? = list([]),
+        batches: [RecentBatches.Entry] = [batch(ago: 3)], refusals: [Rejection.Reason: Int] = [:]
+    ) -> StatusPage {
+        StatusPage(
+            now: now, startedAt: now - 200_000, intake: intake, database: database, spool: spool,
+            history: history ?? ReadingHistory(minutes: day, counts: [Int](repeating: 0, count: 1440)),
+            devices: devices, batches: batches, refusals: refusals)
+    }
+
+    private static let away = StatusPage.Database.away("database away: <refused>")
+
+    @Test(
+        arguments: [
+            (page(), 0, Verdict.Level.good, "Taking data: last batch 3 s ago."),
+            (page(batches: []), 0, .idle, "Ready, but no batch has come since the start, 3 min ago."),
+            (page(batches: [batch(ago: 299)]), 0, .good, "Taking data: last batch 4 min ago."),
+            (page(batches: [batch(ago: 300)]), 0, .attention, "Ready, but no batch has come for 5 min."),
+            (
+                page(intake: .refuses("INGEST_API_KEY is not configured", failure: nil)), 0, .failing,
+                "Not ready to take data: INGEST_API_KEY is not configured."
+            ),
+            (page(intake: .silent), 0, .failing, "Not ready to take data: the spool's disk does not answer."),
+            (page(), 1, .good, "Database is loaded up to now: nothing waits in the spool."),
+            (page(spool: spool(records: 5, oldest: 12.9)), 1, .good, "Database is loaded up to 12 s ago."),
+            (
+                page(spool: spool(records: 1234, oldest: 300, drainedAgo: 290)), 1, .attention,
+                "Database answers, but the loader is behind: 1,234 records wait in the spool, the oldest for 5 min."
+            ),
+            (page(spool: nil), 1, .failing, "Database answers, but the spool cannot be read."),
+            (
+                page(database: away, spool: spool(records: 1234, oldest: 251)), 1, .failing,
+                "Database away: 1,234 records wait in the spool, the oldest for 4 min. Nothing is lost."
+            ),
+            (
+                page(database: away, spool: spool(records: 1, oldest: 1)), 1, .failing,
+                "Database away: 1 record waits in the spool, for 1 s. Nothing is lost."
+            ),
+            (page(database: away), 1, .failing, "Database away: nothing waits in the spool. Nothing is lost."),
+            (page(database: away, spool: nil), 1, .failing, "Database away: what waits in the spool cannot be read."),
+            (
+                page(database: .refuses("42P01"), spool: spool(records: 2, oldest: 60)), 1, .failing,
+                "Database answers, but its table cannot be read: 2 records wait in the spool, the oldest for 1 min. "
+                    + "Nothing is lost."
+            ),
+            (page(), 2, .idle, "No device has reported yet."),
+            (page(devices: nil), 2, .attention, "What the devices do is not known: the spool does not answer."),
+        ] as [(StatusPage, Int, Verdict.Level, String)])
+    func eachStateHasItsSentence(page: StatusPage, index: Int, level: Verdict.Level, sentence: String) {
+        #expect(page.verdicts[index].level == level && page.verdicts[index].sentence == sentence)
+        #expect(page.html.markup.contains(sentence.replacingOccurrences(of: "'", with: "&#39;")))
+    }
+
+    @Test func silentDevicesAreCountedNamedAndMarked() throws {
+        let silent = try (0..<3).map { try Self.device("quiet-\($0)", silent: true) }
+        let reporting = try (0..<2).map { try Self.device("plug-\($0)") }
+        let html = Self.page(devices: Self.list(silent + reporting, total: 120)).html.markup
+        #expect(html.contains("3 of 120 devices are silent."))
+        #expect(html.contains("No reading for 15 min or longer: <a href=\"/devices/quiet-0\">"))
+        #expect(html.components(separatedBy: ">silent</span>").count == 1 + 3)
+        #expect(html.contains("7 h 17 min ago"))
+        #expect(Self.page(devices: Self.list(reporting)).verdicts[2].sentence == "All 2 devices report.")
+        #expect(Self.page(devices: Self.list([reporting[0]])).verdicts[2].sentence == "The one device reports.")
+        let one = Self.page(devices: Self.list([silent[0]] + reporting)).verdicts[2]
+        #expect(one.sentence == "1 of 3 devices is silent." && one.level == .attention)
+    }
+
+    @Test func theTitleSaysTheWorst() {
+        #expect(Self.page().html.markup.contains("<title>OK · Shelly Collector</title>"))
+        let away = Self.page(database: Self.away, spool: Self.spool(records: 2, oldest: 9)).html.markup
+        #expect(
+            away.contains("<title>Database away: 2 records wait in the spool, the oldest for 9 s. Nothing is lost. · "))
+        #expect(away.contains("database away: &lt;refused&gt;"))
+    }
+
+    @Test func withoutTheDatabaseTheListShowsWhatTheSpoolKnows() throws {
+        let devices = Self.list([try Self.device("plug", power: nil)], database: .away)
+        let html = Self.page(database: Self.away, devices: devices).html.markup
+        #expect(html.contains("1,440 readings in 24 hours") && html.contains("which does not answer"))
+        #expect(!html.contains(" W</span>"))
+    }
+
+    @Test func batchesAndRefusalsAreListed() {
+        let html = Self.page(refusals: [.unauthorized: 1204, .invalid: 3, .timeout: 0]).html.markup
+        #expect(html.contains("<td>1.2 ms</td>") && html.contains(">00:52:00</time>"))
+        #expect(
+            html.contains("<td>Key missing or wrong</td><td>1,204</td></tr><tr><td>Not a valid batch</td><td>3</td>"))
+        #expect(!html.contains("Arrived too slowly"))
+    }
+
+    /// Names and a search with everything that a page could trip over.
+    static let hostile = [
+        "<script>alert(1)</script>", "\"><img src=x onerror=alert(2)>", "'-alert(3)-'", "</title><b>", "<!--", "]]>",
+        "\u{202E}gnp\u{202C}", String(repeating: "😀", count: 32), "a/b?c#d%2F&e=+", "..", "javascript:alert(4)",
+        "&lt;i&gt;", "${x}`", "\u{2066}سخّان",
+    ]
+
+    @Test(arguments: hostile)
+    func noNameAddsAnythingToAPage(name: String) throws {
+        func tags(_ html: HTML) -> [String] {
+            html.markup.split(separator: "<").dropFirst().map { String($0.prefix { !" >\n".contains($0) }) }
+        }
+        func overview(_ name: String) throws -> HTML {
+            Self.page(
+                database: .away(name), devices: Self.list([try Self.device(name, silent: true)], search: name)
+            ).html
+        }
+        func devicePage(_ name: String) throws -> HTML {
+            let day = DeviceDay(
+                device: try DeviceID(name), lastMinute: Self.minute, isSilent: false, minutes: Self.day,
+                channels: [.init(number: 0, points: [.init(minute: Self.minute, power: 1)])], database: .ok)
+            return DeviceDayPage(now: Self.now, day: day, date: nil).html
+        }
+        #expect(try tags(overview(name)) == tags(overview("plug")))
+        // Names that a path cannot hold are a hidden field in the form for another day.
+        #expect(
+            try tags(devicePage(name)).filter { $0 != "input" } == tags(devicePage("plug")).filter { $0 != "input" })
+        for html in [try overview(name), try devicePage(name)] {
+            #expect(!html.markup.contains("\u{202E}") && !html.markup.contains("\u{2066}"))
+        }
+    }
+
+    @Test(arguments: hostile)
+    func aLinkLeadsToTheDevice(name: String) throws {
+        let link = DeviceDayPage.link(name)
+        // What a browser makes of it.
+        let url = try #require(URL(string: link, relativeTo: URL(string: "http://localhost:8080/x")!)?.standardized)
+        let query = try QueryParameters(url.query(percentEncoded: true))
+        let path = url.path(percentEncoded: true)
+        #expect(path.hasPrefix("/devices/"))
+        let found = path == "/devices/" ? query["id"] : String(percentEncoded: path.dropFirst("/devices/".count))
+        #expect(found == name)
+        #expect(DeviceDayPage.link(name, 20_781).hasSuffix("day=2026-11-24"))
+    }
+
+    @Test func aDaysPageShowsPowersGapsAndWhatIsMissing() throws {
+        func html(_ powers: [Double?], _ database: DatabaseState, date: Int64? = nil) throws -> String {
+            let points = powers.enumerated().map {
+                DeviceDay.Point(minute: Self.day.lowerBound + Int64($0.offset), power: $0.element)
+            }
+            let day = DeviceDay(
+                device: try DeviceID("plug"), lastMinute: Self.minute - 30, isSilent: true, minutes: Self.day,
+                channels: [.init(number: 2, points: points)], database: database)
+            return DeviceDayPage(now: Self.now, day: day, date: date).html.markup
+        }
+        let known = try html([1, 3, nil], .ok, date: 20_781)
+        #expect(known.contains("Channel 2") && known.contains("Silent: last reading 30 min ago."))
+        #expect(known.contains("3 minutes with a reading. 1.0 W to 3.0 W, mean 2.0 W"))
+        #expect(known.contains("1 reading not in the database yet."))
+        #expect(known.contains("href=\"/devices/plug?day=2026-11-23\"") && known.contains("?day=2026-11-25"))
+        let away = try html([nil, nil], .away)
+        #expect(away.contains("Database away") && away.contains("class=\"marks\"") && !away.contains("class=\"line\""))
+        // Whatever a message claims.
+        #expect(try html([1.7e308, -1.7e308], .ok).contains("mean 0.0 W"))
+    }
+
+    @Test func everyPageAllowsOnlyItsOwnStyleAndScript() throws {
+        let policy = Page.contentSecurityPolicy
+        #expect(policy.hasPrefix("default-src 'none'; style-src 'sha256-") && !policy.contains("unsafe"))
+        let html = Self.page(devices: Self.list([try Self.device("plug")])).html.markup
+        #expect(
+            html.components(separatedBy: "<script>").count == 2 && html.components(separatedBy: "<style>").count == 2)
+        #expect(!html.contains(" style=\"") && !html.contains(" onclick"))
+    }
+
+    @Test func theLastTwentyBatchesAreKept() {
+        var recent = RecentBatches()
+        #expect(recent.newestFirst.isEmpty)
+        for age in (0..<47).reversed() { recent.note(Self.batch(ago: Int64(age))) }
+        #expect(recent.newestFirst == (0..<20).map { Self.batch(ago: Int64($0)) })
+        recent.note(Self.batch(ago: -1))
+        #expect(recent.newestFirst.first == Self.batch(ago: -1) && recent.newestFirst.count == 20)
+    }
+}
