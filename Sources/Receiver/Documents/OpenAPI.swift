@@ -337,6 +337,148 @@ enum OpenAPI {
                 ]
               }
             },
+            "/": {
+              "get": {
+                "operationId": "statusPage",
+                "tags": ["operation"],
+                "summary": "The status page",
+                "security": [{"readKey": []}, {"readBearer": []}, {"readBasic": []}, {}],
+                "parameters": [
+                  {
+                    "name": "after",
+                    "in": "query",
+                    "required": false,
+                    "allowEmptyValue": true,
+                    "description": "Only names behind this one: the `next` of the page before. At most 128 bytes of UTF-8.",
+                    "schema": {"type": "string", "maxLength": 128, "format": "device-name"}
+                  },
+                  {
+                    "name": "search",
+                    "in": "query",
+                    "required": false,
+                    "allowEmptyValue": true,
+                    "description": "Only names with this in them, in upper or lower case. At most 128 bytes of UTF-8.",
+                    "schema": {"type": "string", "maxLength": 128, "format": "device-name"}
+                  },
+                  {
+                    "name": "silent",
+                    "in": "query",
+                    "required": false,
+                    "allowEmptyValue": true,
+                    "description": "Only devices that are silent, or only those that are not.",
+                    "schema": {"type": "boolean"}
+                  }
+                ],
+                "responses": {
+                  "200": {
+                    "description": "The page.",
+                    "headers": {
+                      "Cache-Control": {
+                        "description": "Nobody on the way shall keep it.",
+                        "required": true,
+                        "schema": {"const": "no-store"}
+                      },
+                      "Content-Security-Policy": {
+                        "description": "Nothing is loaded from anywhere else.",
+                        "required": true,
+                        "schema": {"type": "string"}
+                      },
+                      "Referrer-Policy": {"required": true, "schema": {"const": "no-referrer"}},
+                      "X-Content-Type-Options": {"required": true, "schema": {"const": "nosniff"}}
+                    },
+                    "content": {"text/html; charset=utf-8": {"schema": {"type": "string"}}}
+                  },
+                  "400": {"$ref": "#/components/responses/Malformed"},
+                  "401": {"$ref": "#/components/responses/ReadUnauthorized"},
+                  "403": {"$ref": "#/components/responses/Forbidden"},
+                  "408": {"$ref": "#/components/responses/Stalled"},
+                  "422": {"$ref": "#/components/responses/BadParameter"},
+                  "503": {"$ref": "#/components/responses/Unavailable"}
+                },
+                "x-codeSamples": [{"lang": "Shell", "source": "curl http://localhost:8080/ -u \":$READ_KEY\""}]
+              }
+            },
+            "/devices/{id}": {
+              "get": {
+                "operationId": "devicePage",
+                "tags": ["devices"],
+                "summary": "The page of a device's day",
+                "security": [{"readKey": []}, {"readBearer": []}, {"readBasic": []}, {}],
+                "parameters": [
+                  {
+                    "name": "id",
+                    "in": "path",
+                    "required": true,
+                    "description": "The device's name, percent-encoded.",
+                    "schema": {"type": "string", "minLength": 1, "maxLength": 128, "format": "device-name"},
+                    "example": "shellypro4pm-f008d1d8b8b8"
+                  },
+                  {
+                    "name": "day",
+                    "in": "query",
+                    "required": false,
+                    "allowEmptyValue": true,
+                    "description": "The day, in UTC, from 1970-01-01 on; without it the last 24 hours.",
+                    "schema": {
+                      "type": "string",
+                      "format": "date",
+                      "pattern": "^(19[7-9]|[2-9][0-9]{2})[0-9]-",
+                      "examples": ["2026-11-24"]
+                    }
+                  }
+                ],
+                "responses": {
+                  "200": {
+                    "description": "The page.",
+                    "headers": {
+                      "Cache-Control": {
+                        "description": "Nobody on the way shall keep it.",
+                        "required": true,
+                        "schema": {"const": "no-store"}
+                      },
+                      "Content-Security-Policy": {
+                        "description": "Nothing is loaded from anywhere else.",
+                        "required": true,
+                        "schema": {"type": "string"}
+                      },
+                      "Referrer-Policy": {"required": true, "schema": {"const": "no-referrer"}},
+                      "X-Content-Type-Options": {"required": true, "schema": {"const": "nosniff"}}
+                    },
+                    "content": {"text/html; charset=utf-8": {"schema": {"type": "string"}}}
+                  },
+                  "400": {"$ref": "#/components/responses/Malformed"},
+                  "401": {"$ref": "#/components/responses/ReadUnauthorized"},
+                  "403": {"$ref": "#/components/responses/Forbidden"},
+                  "404": {
+                    "description": "The page says that the device is not known.",
+                    "headers": {
+                      "Cache-Control": {
+                        "description": "Nobody on the way shall keep it.",
+                        "required": true,
+                        "schema": {"const": "no-store"}
+                      },
+                      "Content-Security-Policy": {
+                        "description": "Nothing is loaded from anywhere else.",
+                        "required": true,
+                        "schema": {"type": "string"}
+                      },
+                      "Referrer-Policy": {"required": true, "schema": {"const": "no-referrer"}},
+                      "X-Content-Type-Options": {"required": true, "schema": {"const": "nosniff"}}
+                    },
+                    "content": {"text/html; charset=utf-8": {"schema": {"type": "string"}}}
+                  },
+                  "408": {"$ref": "#/components/responses/Stalled"},
+                  "422": {"$ref": "#/components/responses/BadParameter"},
+                  "503": {"$ref": "#/components/responses/Unavailable"}
+                },
+                "x-codeSamples": [
+                  {
+                    "lang": "Shell",
+                    "source": "curl http://localhost:8080/devices/shellypro4pm-f008d1d8b8b8 -u \":$READ_KEY\""
+                  }
+                ]
+              }
+            },
             "/openapi.json": {
               "get": {
                 "operationId": "openapi",
