@@ -60,8 +60,7 @@ check-proxies: ## a receiver behind nginx and Caddy, configured as the examples 
 
 build: ## build the release programs
 	@ops/dev/packages.sh
-	swift build -c release --product shelly-receiver
-	swift build -c release --product shelly-loader
+	@ops/dev/release.sh
 
 deb: ## build the Debian package in .local/deb, and check it
 	@ops/deb/build.sh

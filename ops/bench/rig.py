@@ -211,12 +211,11 @@ class Rig:
             self.programs = pathlib.Path(os.environ["SHELLY_BIN"]).resolve()
         else:
             say("building the product")
-            for product in ("shelly-receiver", "shelly-loader"):
-                run("swift", "build", "-c", "release", "--product", product, cwd=ROOT)
-            self.programs = pathlib.Path(run("swift", "build", "-c", "release", "--show-bin-path", cwd=ROOT).strip())
+            self.programs = pathlib.Path(run(ROOT / "ops/dev/release.sh").strip())
         say("building the comparators")
-        run("swift", "build", "-c", "release", cwd=BENCH)
-        self.tools = pathlib.Path(run("swift", "build", "-c", "release", "--show-bin-path", cwd=BENCH).strip())
+        release = ("swift", "build", "-c", "release", "--static-swift-stdlib")
+        run(*release, cwd=BENCH)
+        self.tools = pathlib.Path(run(*release, "--show-bin-path", cwd=BENCH).strip())
         run("cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", STATE / "diskfloor", BENCH / "diskfloor.c")
 
     def choose_peer(self, may_install):

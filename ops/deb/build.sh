@@ -6,7 +6,6 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-scratch=$PWD/.build-deb
 output=$PWD/.local/deb
 debian=$PWD/ops/deb/debian
 work=$output/work
@@ -29,13 +28,8 @@ main() {
 }
 
 compile() {
-    local product
     binaries=${SHELLY_BIN:-}
-    [[ -z $binaries ]] || return 0
-    for product in shelly-receiver shelly-loader; do
-        swift build -c release --static-swift-stdlib --scratch-path "$scratch" --product "$product"
-    done
-    binaries=$scratch/release
+    if [[ -z $binaries ]]; then binaries=$(ops/dev/release.sh); fi
 }
 
 # The package's tree, as it will be below /.
@@ -83,7 +77,7 @@ complete() {
 # What the licences of the packages that are linked in want to be passed on.
 notices() {
     local file
-    for file in "$scratch"/checkouts/*/NOTICE.txt; do
+    for file in .build-deb/checkouts/*/NOTICE.txt; do
         printf '==== %s\n\n' "$(basename "$(dirname "$file")")"
         cat "$file"
         echo

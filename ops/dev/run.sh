@@ -51,9 +51,7 @@ build() {
     bin=${SHELLY_BIN:-}
     if [[ -z $bin ]]; then
         section "Build"
-        swift build -c release --product shelly-receiver
-        swift build -c release --product shelly-loader
-        bin=$(swift build -c release --show-bin-path)
+        bin=$("$here/release.sh")
     fi
 }
 
