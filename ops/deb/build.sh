@@ -83,7 +83,7 @@ notices() {
         echo
     done
     printf '==== llhttp\n\n'
-    cat "$scratch/checkouts/swift-nio/Sources/CNIOLLHTTP/LICENSE"
+    cat ".build-deb/checkouts/swift-nio/Sources/CNIOLLHTTP/LICENSE"
 }
 
 changelog() {
