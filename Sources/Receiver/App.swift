@@ -97,7 +97,8 @@ struct App: AsyncParsableCommand {
             let application = try receiver.application(settings, onListening: heartbeat.serverListens)
             // They stop in the opposite order, so the manager hears of it first.
             try await ServiceGroup(
-                services: [application, heartbeat], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger
+                services: [application, receiver.backlog, heartbeat], gracefulShutdownSignals: [.sigterm, .sigint],
+                logger: logger
             ).run()
         } catch let error where !(error is OpenFiles.TooFew) {
             throw ListeningError(settings: settings, cause: error)

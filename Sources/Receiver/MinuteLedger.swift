@@ -210,6 +210,10 @@ struct MinuteLedger {
             }
         }
         let number = newPage()
+        // A day's channels at a time, or an eighth of what there is; doubling would cost as much as the pages' own book.
+        if pages[device].count == pages[device].capacity {
+            pages[device].reserveCapacity(pages[device].count + max(4, pages[device].count / 8))
+        }
         pages[device].insert(Page(dayAndChannel: wanted, number: number), at: position)
         return number
     }

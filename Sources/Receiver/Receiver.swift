@@ -13,6 +13,8 @@ struct Receiver {
     let authentication: Authentication
     let groupCommit: GroupCommit
     let routes: Routes
+    /// To be run beside the HTTP server.
+    let backlog: BacklogWatch
     private let certificate: LiveCertificate?
     private let logger: Logger
 
@@ -50,6 +52,7 @@ struct Receiver {
             groupCommit: groupCommit,
             powers: PowerSource(url: settings.text(.databaseURL) ?? "", table: table, logger: logger),
             silentAfterSeconds: settings.integer(.silentSeconds), now: Self.unixMilliseconds)
+        backlog = BacklogWatch(spoolStatistics, now: Self.unixMilliseconds)
         routes = Routes(
             ingest: IngestHandler(
                 authentication: authentication,
@@ -73,7 +76,8 @@ struct Receiver {
                 spool: spoolStatistics, readiness: readiness),
             pages: PageHandler(
                 devices: devices, metrics: metrics, readiness: readiness, queueStatistics: queueStatistics,
-                spoolStatistics: spoolStatistics, holdings: holdings, now: Self.unixMilliseconds))
+                spoolStatistics: spoolStatistics, backlog: backlog, holdings: holdings,
+                now: Self.unixMilliseconds))
     }
 
     /// The HTTP server around the routes.

@@ -83,10 +83,14 @@ struct BrowserTests {
         // Away: the spool alone tells.
         try rig.stopDatabase()
         #expect(try rig.post(Self.batch(of: ["plug-a", "plug-b"], minutesAgo: 1)).status == 200)
+        try rig.wait("the powers of before are shown still") { try !rig.get("/").text.contains("8.9 W") }
         let away = try open("/")
         #expect(away.text.contains(/Database away: 1 record waits in the spool, for \d+ s\. Nothing is lost\./))
         #expect(away.title.hasPrefix("Database away: ") && away.text.contains("1 of 3 devices is silent."))
         #expect(away.text.contains("10 readings in the last 24 hours") && !away.text.contains("8.9 W"))
+        try rig.wait("the powers of before are shown still") {
+            try rig.get("/devices/plug-a").text.contains("Database away")
+        }
         let dayAway = try open("/devices/plug-a")
         #expect(dayAway.text.contains("Database away") && dayAway.text.contains("2 minutes with a reading"))
     }

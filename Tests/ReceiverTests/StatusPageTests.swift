@@ -47,10 +47,12 @@ struct StatusPageTests {
     static func page(
         intake: StatusPage.Intake = .ready, database: StatusPage.Database = .answers(rows: 0),
         spool: SpoolStatistics? = spool(), history: ReadingHistory? = nil, devices: DeviceList? = list([]),
-        batches: [RecentBatches.Entry] = [batch(ago: 3)], refusals: [Rejection.Reason: Int] = [:]
+        backlog: BacklogHistory = BacklogHistory(), batches: [RecentBatches.Entry] = [batch(ago: 3)],
+        refusals: [Rejection.Reason: Int] = [:]
     ) -> StatusPage {
         StatusPage(
             now: now, startedAt: now - 200_000, intake: intake, database: database, spool: spool,
+            backlog: backlog,
             history: history ?? ReadingHistory(minutes: day, counts: [Int](repeating: 0, count: 1440)),
             devices: devices, batches: batches, refusals: refusals)
     }
@@ -96,6 +98,22 @@ struct StatusPageTests {
     func eachStateHasItsSentence(page: StatusPage, index: Int, level: Verdict.Level, sentence: String) {
         #expect(page.verdicts[index].level == level && page.verdicts[index].sentence == sentence)
         #expect(page.html.markup.contains(sentence.replacingOccurrences(of: "'", with: "&#39;")))
+    }
+
+    @Test func theBacklogIsPlottedWithItsGaps() {
+        let minute = Self.now / 60_000
+        var backlog = BacklogHistory()
+        for (ago, records) in [(2000, 9000), (1439, 7), (10, 1234), (9, 1300), (0, 0)] as [(Int64, Int)] {
+            backlog.note(.init(minute: minute - ago, records: records, oldestSeconds: Double(records)))
+        }
+        #expect(backlog.samples.map(\.records) == [7, 1234, 1300, 0])
+        let html = Self.page(backlog: backlog).html.markup
+        #expect(html.contains("At most 1,300 records waited since the start 3 min ago."))
+        #expect(html.contains("At most 21 min since the start 3 min ago."))
+        #expect(Self.page().html.markup.contains("Nothing waited since the start 3 min ago."))
+        // The clock was put back.
+        backlog.note(.init(minute: minute - 10, records: 1, oldestSeconds: 1))
+        #expect(backlog.samples.map(\.records) == [7, 1])
     }
 
     @Test func silentDevicesAreCountedNamedAndMarked() throws {

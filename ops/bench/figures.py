@@ -93,6 +93,8 @@ def ingest(rig, effort):
         result = peer.load(batch, connections, effort.seconds)
         seconds = settle(peer) - begin
         rows = int(rig.sql("SELECT count(*) FROM power_logs", "peer")) - int(before)
+        # What its database has left to be written is not the next one's burden.
+        rig.sql("CHECKPOINT", "peer")
         return result | {"messages_per_second": round(rows / 4 / seconds, 1)}
 
     with contextlib.ExitStack() as stack:
@@ -488,6 +490,8 @@ def memory(rig, effort):
 
 def growth(rig, effort):
     """What a large spool and a large fleet change."""
+    # The spools themselves, and what is appended to them.
+    rig.back_disk(sum(effort.spools) + effort.rounds * effort.seconds * 1_000_000_000)
     spools = {0: "spool"} | {size: rig.filled(size) for size in effort.spools}
 
     def with_spool(size):

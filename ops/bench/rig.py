@@ -319,6 +319,20 @@ class Rig:
 
     # Memory, spools and disk
 
+    def back_disk(self, size_bytes):
+        """Writes a file so long and removes it. A virtual disk's host provides a block when it is first written, four
+        times slower than any later write, and a spool that grows would be told from an empty one by that alone."""
+        say(f"touching {size_bytes / 1e9:.0f} GB of the disk")
+        piece = os.urandom(1 << 20)
+        path = STATE / "touched"
+        with open(path, "wb") as file:
+            for _ in range(size_bytes >> 20):
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        path.unlink()
+        os.sync()
+
     def back_memory(self):
         """Touches the free memory. A virtual machine's host provides a page when it is first used, which is several
         times slower than any later use, and would be counted against whoever happens to fill the page cache."""

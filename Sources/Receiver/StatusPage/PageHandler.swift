@@ -14,16 +14,19 @@ struct PageHandler: Sendable {
     private let intake: PatientLook<StatusPage.Intake>
     private let database: PatientLook<StatusPage.Database>
     private let spool: PatientLook<SpoolStatistics>
+    private let backlog: BacklogWatch
     /// The wall clock, Unix milliseconds.
     private let now: @Sendable () -> Int64
     private let startedAt: Int64
 
     init(
         devices: DeviceSource, metrics: Metrics, readiness: Readiness, queueStatistics: QueueStatisticsSource,
-        spoolStatistics: SpoolStatisticsSource, holdings: SpoolHoldings, now: @escaping @Sendable () -> Int64
+        spoolStatistics: SpoolStatisticsSource, backlog: BacklogWatch, holdings: SpoolHoldings,
+        now: @escaping @Sendable () -> Int64
     ) {
         self.devices = devices
         self.metrics = metrics
+        self.backlog = backlog
         intake = PatientLook(patience: Self.patience) {
             do throws(Rejection) {
                 try await readiness.check()
@@ -61,10 +64,14 @@ struct PageHandler: Sendable {
         async let history = try? devices.history()
         async let list = try? DeviceList(query) { (query) throws(Rejection) in try await devices.page(query) }
         let counted = metrics.snapshot()
+        let held = await spool
+        let now = now()
+        let seen = backlog.history
         return StatusPage(
-            now: now(), startedAt: startedAt, intake: await intake ?? .silent,
-            database: await database ?? .away("it does not answer in time"), spool: await spool,
-            history: await history, devices: await list, batches: counted.recent.newestFirst,
+            now: now, startedAt: startedAt, intake: await intake ?? .silent,
+            database: await database ?? .away("it does not answer in time"), spool: held,
+            backlog: held.map { seen.noting(.init($0, now: now)) } ?? seen, history: await history, devices: await list,
+            batches: counted.recent.newestFirst,
             refusals: counted.refusals)
     }
 }

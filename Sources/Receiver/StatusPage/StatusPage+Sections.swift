@@ -53,6 +53,35 @@ extension StatusPage {
         ).html
     }
 
+    var backlogPlot: HTML {
+        let most = backlog.samples.map(\.records).max() ?? 0
+        return plotOfBacklog(
+            "Records that wait", unit: "UTC",
+            most == 0 ? "Nothing waited" : "At most \(Figures.count(most, "record")) waited"
+        ) { Double($0.records) }
+    }
+
+    var agePlot: HTML {
+        let oldest = backlog.samples.map(\.oldestSeconds).max() ?? 0
+        return plotOfBacklog(
+            "Age of the oldest", unit: "minutes, UTC",
+            oldest == 0 ? "Nothing waited" : "At most \(Figures.span(seconds: Int64(min(oldest, 1e12))))"
+        ) { $0.oldestSeconds / 60 }
+    }
+
+    /// Over the same 24 hours as the readings; the process has looked since its start alone.
+    private func plotOfBacklog(
+        _ title: String, unit: String, _ summary: String, _ value: (BacklogHistory.Sample) -> Double
+    ) -> HTML {
+        let end = now / 60_000 + 1
+        return SVGPlot(
+            title: title, unit: unit,
+            summary: "\(summary)\(startedAt > now - 86_400_000 ? " since the start \(ago(startedAt))" : "").",
+            minutes: (end - 1440)..<end,
+            curve: .line(backlog.samples.map { SVGPlot.Point(minute: $0.minute, value: value($0)) })
+        ).html
+    }
+
     var batchTable: HTML {
         guard !batches.isEmpty else { return "<p class=\"empty\">None since the start \(ago(startedAt)).</p>" }
         return """

@@ -10,6 +10,7 @@ struct StatusPage: Sendable {
     let database: Database
     /// Nil when the spool cannot be read, or its disk does not answer.
     let spool: SpoolStatistics?
+    let backlog: BacklogHistory
     /// Nil when the spool's disk does not answer, as with `devices`.
     let history: ReadingHistory?
     let devices: DeviceList?
@@ -57,6 +58,10 @@ struct StatusPage: Sendable {
                 <ul id="verdicts" data-live class="verdicts" aria-label="State">\(verdicts.map(\.html))</ul>
                 <dl id="facts" data-live class="facts">\(facts)</dl>
                 <section aria-label="Readings"><div id="history" data-live>\(plot)</div></section>
+                <div class="columns">
+                <section aria-label="Backlog"><div id="backlog" data-live>\(backlogPlot)</div></section>
+                <section aria-label="Age of the backlog"><div id="age" data-live>\(agePlot)</div></section>
+                </div>
                 <section class="devices" id="devices" aria-labelledby="devices-title">\(deviceSection)</section>
                 <div class="columns">
                 <section aria-labelledby="batches-title"><h2 id="batches-title">Last batches</h2>
