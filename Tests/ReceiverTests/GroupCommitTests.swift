@@ -64,7 +64,7 @@ struct GroupCommitTests {
     private let disk = FaultyDisk()
     private let path = FilePath(NSTemporaryDirectory() + "group-commit-" + UUID().uuidString)
 
-    private func groupCommit(patience: Duration = .seconds(20)) throws -> (GroupCommit, SpoolDirectory) {
+    private func groupCommit(patience: Duration = .seconds(600)) throws -> (GroupCommit, SpoolDirectory) {
         let directory = try SpoolDirectory(creating: path, disk: disk)
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let recovery = try SpoolRecovery(of: directory, logger: logger)

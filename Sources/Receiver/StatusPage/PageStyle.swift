@@ -30,6 +30,9 @@ enum PageStyle {
         section, .verdicts, #plots > figure { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .875rem 1rem; margin: 0 0 1rem; min-width: 0; }
         .columns { display: grid; gap: 0 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); align-items: start; }
         .columns > :first-child { grid-column: span 2; }
+        .halves { grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); }
+        .halves > :first-child { grid-column: auto; }
+        .halves .minor { display: none; }
         .verdicts { list-style: none; display: grid; gap: .625rem; }
         .verdicts li { display: flex; gap: .75rem; align-items: flex-start; }
         .verdicts li > div { min-width: 0; flex: 1; display: grid; grid-template-columns: 3.6rem 1fr; align-items: baseline; overflow-wrap: anywhere; overflow: hidden; }

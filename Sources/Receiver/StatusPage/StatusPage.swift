@@ -58,7 +58,7 @@ struct StatusPage: Sendable {
                 <ul id="verdicts" data-live class="verdicts" aria-label="State">\(verdicts.map(\.html))</ul>
                 <dl id="facts" data-live class="facts">\(facts)</dl>
                 <section aria-label="Readings"><div id="history" data-live>\(plot)</div></section>
-                <div class="columns">
+                <div class="columns halves">
                 <section aria-label="Backlog"><div id="backlog" data-live>\(backlogPlot)</div></section>
                 <section aria-label="Age of the backlog"><div id="age" data-live>\(agePlot)</div></section>
                 </div>
