@@ -84,6 +84,22 @@ struct GroupCommitTests {
         return (try BatchDecoder().decode(body, receivedAt: time), NewRecord(receivedAt: time, body: body[...]))
     }
 
+    /// From here on no synchronization returns, until the semaphore is signalled.
+    private func holdDisk() async -> DispatchSemaphore {
+        let gate = disk.gate
+        let isOver = DispatchSemaphore(value: 0)
+        await withCheckedContinuation { continuation in
+            // A lock is its thread's.
+            Thread.detachNewThread {
+                gate.lock()
+                continuation.resume()
+                isOver.wait()
+                gate.unlock()
+            }
+        }
+        return isOver
+    }
+
     private func cleanUp() { try? FileManager.default.removeItem(atPath: path.string) }
 
     @Test func aFailedSynchronizationAbandonsTheSegmentAndForgetsItsKeys() async throws {
@@ -131,17 +147,7 @@ struct GroupCommitTests {
         let (commit, _) = try groupCommit(patience: .milliseconds(200))
         let (first, second) = (try batch("a", 1, 2), try batch("a", 3))
         _ = try await commit.commit(first.0, first.1)
-        let gate = disk.gate
-        let isOver = DispatchSemaphore(value: 0)
-        await withCheckedContinuation { continuation in
-            // A lock is its thread's.
-            Thread.detachNewThread {
-                gate.lock()
-                continuation.resume()
-                isOver.wait()
-                gate.unlock()
-            }
-        }
+        let isOver = await holdDisk()
         for batch in [first, second, second] {
             let failure = await #expect(throws: GroupCommit.Failure.self) {
                 _ = try await commit.commit(batch.0, batch.1)
@@ -176,16 +182,7 @@ struct GroupCommitTests {
         _ = try await commit.commit(first.0, first.1)
         #expect(await commit.ask { $0.deviceCount } == 1)
 
-        let gate = disk.gate
-        let isOver = DispatchSemaphore(value: 0)
-        await withCheckedContinuation { continuation in
-            Thread.detachNewThread {
-                gate.lock()
-                continuation.resume()
-                isOver.wait()
-                gate.unlock()
-            }
-        }
+        let isOver = await holdDisk()
         let second = try batch("b", 1)
         let before = disk.synchronizations.withLock { $0 }
         async let pending = commit.commit(second.0, second.1)
