@@ -197,9 +197,9 @@ final class Rig: @unchecked Sendable {
         return process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus
     }
 
-    /// Asks again and again until it is so, for half a minute at most.
+    /// Asks again and again until it is so, for two minutes at most.
     func wait(_ complaint: String, until isSo: () throws -> Bool) throws {
-        let deadline = ContinuousClock.now + .seconds(30)
+        let deadline = ContinuousClock.now + .seconds(120)
         while try !isSo() {
             guard ContinuousClock.now < deadline else { throw Failure(description: complaint) }
             usleep(20_000)

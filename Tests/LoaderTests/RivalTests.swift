@@ -56,7 +56,7 @@ struct RivalTests {
 
     /// Returns when the loader waits for a lock of the fixture's transaction.
     private func awaitWaitingLoader() throws {
-        let deadline = ContinuousClock.now + .seconds(30)
+        let deadline = ContinuousClock.now + .seconds(120)
         // Not pg_stat_activity, of which a transaction sees the same all the time.
         while try fixture.rows(
             "SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
@@ -102,7 +102,7 @@ struct RivalTests {
         #expect(try fixture.count() == 10)
         #expect(try fixture.progress() == ["1 10 9 1 0 t"])
         // A back end counts its deadlocks when it next rests or ends.
-        let deadline = ContinuousClock.now + .seconds(30)
+        let deadline = ContinuousClock.now + .seconds(120)
         while try deadlocks() == before, .now < deadline { usleep(10_000) }
         #expect(try deadlocks() > before)
     }

@@ -144,7 +144,7 @@ struct GroupCommitTests {
     /// Invariant 11: nobody waits for ever for a disk that does not answer, and what becomes durable after all counts.
     @Test func aDiskThatDoesNotAnswerIsNotWaitedForForEver() async throws {
         defer { cleanUp() }
-        let (commit, _) = try groupCommit(patience: .milliseconds(200))
+        let (commit, _) = try groupCommit(patience: .seconds(1))
         let (first, second) = (try batch("a", 1, 2), try batch("a", 3))
         _ = try await commit.commit(first.0, first.1)
         let isOver = await holdDisk()
