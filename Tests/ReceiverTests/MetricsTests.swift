@@ -109,7 +109,7 @@ struct PatientLookTests {
 
     @Test func whoAsksMeanwhileSharesTheLook() async {
         let looks = Mutex(0)
-        let look = PatientLook(patience: .seconds(20)) { () -> Int? in
+        let look = PatientLook(patience: .seconds(600)) { () -> Int? in
             await Task.yield()
             return looks.withLock { looks in
                 looks += 1
