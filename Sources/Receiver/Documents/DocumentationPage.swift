@@ -1,8 +1,5 @@
-import Crypto
 import FoundationEssentials
-import HTTPTypes
 import Hummingbird
-import NIOCore
 
 /// `GET /docs`: the OpenAPI document for people. Made once, from the document alone; needs no script and nothing from
 /// elsewhere.
@@ -13,22 +10,16 @@ struct DocumentationPage {
     static let response: Response = {
         do {
             let html = DocumentationPage(document: try OpenAPIDocument(json: OpenAPI.document)).html
-            var headers: HTTPFields = [
-                .contentType: "text/html; charset=utf-8", .contentSecurityPolicy: contentSecurityPolicy,
-                .xContentTypeOptions: "nosniff", .cacheControl: "no-store",
-            ]
-            if let name = HTTPField.Name("Referrer-Policy") { headers[name] = "no-referrer" }
-            return Response(status: .ok, headers: headers, body: .init(byteBuffer: ByteBuffer(string: html.markup)))
+            return .page(html, policy: contentSecurityPolicy)
         } catch {
             preconditionFailure("the document is not what its page reads: \(error)")
         }
     }()
 
-    private static let contentSecurityPolicy: String = {
-        let digest = Data(SHA256.hash(data: Data(style.markup.utf8))).base64EncodedString()
-        return "default-src 'none'; style-src 'sha256-\(digest)'; base-uri 'none'; form-action 'none'; "
-            + "frame-ancestors 'none'"
-    }()
+    private static let contentSecurityPolicy = """
+        default-src 'none'; style-src '\(Page.hash(style))'; base-uri 'none'; form-action 'none'; \
+        frame-ancestors 'none'
+        """
 
     var html: HTML {
         """

@@ -46,7 +46,8 @@ struct Page: Sendable {
         img-src data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'
         """
 
-    private static func hash(_ content: HTML) -> String {
+    /// What a policy names a style or a script by.
+    static func hash(_ content: HTML) -> String {
         "sha256-" + Data(SHA256.hash(data: Data(content.markup.utf8))).base64EncodedString()
     }
 

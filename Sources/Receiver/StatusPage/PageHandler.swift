@@ -88,9 +88,11 @@ extension StatusPage.Intake {
 
 extension Response {
     /// A page that nobody may keep, put into a frame, or add anything to.
-    static func page(_ html: HTML, status: HTTPResponse.Status = .ok) -> Response {
+    static func page(
+        _ html: HTML, status: HTTPResponse.Status = .ok, policy: String = Page.contentSecurityPolicy
+    ) -> Response {
         var headers: HTTPFields = [
-            .contentType: "text/html; charset=utf-8", .contentSecurityPolicy: Page.contentSecurityPolicy,
+            .contentType: "text/html; charset=utf-8", .contentSecurityPolicy: policy,
             .xContentTypeOptions: "nosniff", .cacheControl: "no-store",
         ]
         if let name = HTTPField.Name("Referrer-Policy") { headers[name] = "no-referrer" }
