@@ -11,13 +11,10 @@ import Settings
 import Spool
 import SystemPackage
 
-/// Begins on the main thread, before anything has run elsewhere.
 @main
 enum Program {
     static func main() async {
         StandardStreams.secure()
-        // Requests are worked on where they are read: without the hops between two pools of threads.
-        _ = NIOSingletons.unsafeTryInstallSingletonPosixEventLoopGroupAsConcurrencyGlobalExecutor()
         await App.main()
     }
 }

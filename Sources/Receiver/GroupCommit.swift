@@ -2,7 +2,6 @@ import Dispatch
 import Glibc
 import Logging
 import NIOCore
-import NIOPosix
 import Readings
 import Spool
 import Synchronization
@@ -42,9 +41,9 @@ final class GroupCommit: Sendable {
     private struct Waiter: Sendable {
         /// nil for a probe, which only asks whether the spool can be written.
         let batch: (content: Batch, record: NewRecord)?
-        let continuation: CheckedContinuation<Outcome, Never>
-        /// Where the batch waits, and goes on; nil off the event loops.
-        let home = MultiThreadedEventLoopGroup.currentEventLoop
+        /// Where it waits; nil when that is nowhere in particular.
+        let home: (any EventLoop)?
+        let answer: @Sendable (Outcome) -> Void
         let since = ContinuousClock.now
     }
 
@@ -98,17 +97,38 @@ final class GroupCommit: Sendable {
         pthread_detach(thread)
     }
 
+    /// Queues a batch and returns at once.
+    ///
+    /// - Parameter answer: called on `eventLoop` when the batch is durable, or with why it is not, and then nothing of it
+    ///   counts.
+    func commit(
+        _ batch: Batch, _ record: NewRecord, on eventLoop: any EventLoop,
+        then answer: @escaping @Sendable (Result<Acknowledgement, Failure>) -> Void
+    ) {
+        submit(Waiter(batch: (batch, record), home: eventLoop) { answer(Self.acknowledgement(in: $0)) })
+    }
+
     /// Returns when the batch is durable; throws when it is not, and then nothing of it counts.
     func commit(_ batch: Batch, _ record: NewRecord) async throws(Failure) -> Acknowledgement {
-        guard let acknowledgement = try await submit((batch, record)).get() else {
-            preconditionFailure("a batch is answered with an acknowledgement")
+        let outcome = await withCheckedContinuation { continuation in
+            submit(Waiter(batch: (batch, record), home: nil) { continuation.resume(returning: $0) })
         }
-        return acknowledgement
+        return try Self.acknowledgement(in: outcome).get()
     }
 
     /// Returns when the spool can be written; throws why not.
     func probe() async throws(Failure) {
-        _ = try await submit(nil).get()
+        let outcome = await withCheckedContinuation { continuation in
+            submit(Waiter(batch: nil, home: nil) { continuation.resume(returning: $0) })
+        }
+        _ = try outcome.get()
+    }
+
+    private static func acknowledgement(in outcome: Outcome) -> Result<Acknowledgement, Failure> {
+        outcome.map { acknowledgement in
+            guard let acknowledgement else { preconditionFailure("a batch is answered with an acknowledgement") }
+            return acknowledgement
+        }
     }
 
     /// What `question` makes of the ledger between two groups, when all its keys are durable; nil when the thread does not
@@ -159,18 +179,16 @@ final class GroupCommit: Sendable {
         }
     }
 
-    private func submit(_ batch: (Batch, NewRecord)?) async -> Outcome {
-        await withCheckedContinuation { continuation in
-            let (accepted, isFirst, isUnwatched) = queue.withLock { queue in
-                guard !queue.isStopping else { return (false, false, false) }
-                queue.waiting.append(Waiter(batch: batch, continuation: continuation))
-                defer { queue.isWatched = true }
-                return (true, queue.waiting.count == 1, !queue.isWatched)
-            }
-            if !accepted { continuation.resume(returning: .failure(.stopping)) }
-            if isFirst { wake.signal() }
-            if isUnwatched { watch(after: patience) }
+    private func submit(_ waiter: Waiter) {
+        let (accepted, isFirst, isUnwatched) = queue.withLock { queue in
+            guard !queue.isStopping else { return (false, false, false) }
+            queue.waiting.append(waiter)
+            defer { queue.isWatched = true }
+            return (true, queue.waiting.count == 1, !queue.isWatched)
         }
+        if !accepted { Self.answer([waiter], [.failure(.stopping)]) }
+        if isFirst { wake.signal() }
+        if isUnwatched { watch(after: patience) }
     }
 
     /// Looks, as long as anybody waits, for those who have waited too long: the thread itself may be stuck in the disk.
@@ -195,7 +213,7 @@ final class GroupCommit: Sendable {
             if !late.isEmpty {
                 logger.error("the spool's disk does not answer; \(late.count) batches were told to try again")
             }
-            for waiter in late { waiter.continuation.resume(returning: .failure(.stalled)) }
+            Self.answer(late, late.map { _ in .failure(.stalled) })
             if let oldest { watch(after: patience - oldest.duration(to: now)) }
         }
     }
@@ -236,16 +254,15 @@ final class GroupCommit: Sendable {
         }
     }
 
-    /// Lets all go on that wait, with one call to each event loop: resumed from here, each would be a call of its own, and
-    /// to any of the loops, of which only one has the connection.
+    /// Answers all that wait, with one call to each event loop.
     private static func answer(_ waiters: [Waiter?], _ outcomes: [Outcome]) {
         let answered = zip(waiters, outcomes).compactMap { waiter, outcome in waiter.map { ($0, outcome) } }
         let homes = Dictionary(grouping: answered) { waiter, _ in waiter.home.map { ObjectIdentifier($0) } }
         for answered in homes.values {
-            let resume = { @Sendable in
-                for (waiter, outcome) in answered { waiter.continuation.resume(returning: outcome) }
+            let tell = { @Sendable in
+                for (waiter, outcome) in answered { waiter.answer(outcome) }
             }
-            if let home = answered.first?.0.home { home.execute(resume) } else { resume() }
+            if let home = answered.first?.0.home { home.execute(tell) } else { tell() }
         }
     }
 

@@ -13,6 +13,7 @@ struct Receiver {
     let authentication: Authentication
     let groupCommit: GroupCommit
     let routes: Routes
+    private let ingest: IngestHandler
     /// To be run beside the HTTP server.
     let backlog: BacklogWatch
     private let certificate: LiveCertificate?
@@ -53,16 +54,14 @@ struct Receiver {
             powers: PowerSource(url: settings.text(.databaseURL) ?? "", table: table, logger: logger),
             silentAfterSeconds: settings.integer(.silentSeconds), now: Self.unixMilliseconds)
         backlog = BacklogWatch(spoolStatistics, now: Self.unixMilliseconds)
+        ingest = IngestHandler(
+            authentication: authentication,
+            inFlight: InFlight(
+                limitRequests: settings.integer(.inFlightRequests), limitBytes: settings.integer(.inFlightBytes)),
+            decoders: DecoderPool(), groupCommit: groupCommit, logger: logger,
+            refusals: RepeatedMessage(logger), strangers: RepeatedMessage(logger), metrics: metrics,
+            now: Self.unixMilliseconds)
         routes = Routes(
-            ingest: IngestHandler(
-                authentication: authentication,
-                intake: BodyIntake(
-                    inFlight: InFlight(
-                        limitRequests: settings.integer(.inFlightRequests),
-                        limitBytes: settings.integer(.inFlightBytes))),
-                decoders: DecoderPool(), groupCommit: groupCommit, logger: logger,
-                refusals: RepeatedMessage(logger), strangers: RepeatedMessage(logger), metrics: metrics,
-                now: Self.unixMilliseconds),
             queueStatistics: queueStatistics,
             spoolStatistics: spoolStatistics,
             devices: devices,
@@ -87,18 +86,13 @@ struct Receiver {
         _ settings: Settings, onListening: @escaping @Sendable () -> Void
     ) throws -> some ApplicationProtocol {
         let limits = ConnectionGuard.Limits(
-            head: .seconds(Int64(settings.integer(.headSeconds))), body: .seconds(Int64(settings.integer(.bodySeconds)))
-        )
+            head: .seconds(Int64(settings.integer(.headSeconds))),
+            body: .seconds(Int64(settings.integer(.bodySeconds))),
+            idle: .seconds(Int64(settings.integer(.idleSeconds))))
         let connections = Connections(limit: try connectionLimit(settings))
         return Application(
             responder: routes,
-            server: server(
-                .init(
-                    additionalChannelHandlers: [
-                        ConnectionGuard(limits: limits, connections: connections, metrics: routes.metrics)
-                    ],
-                    idleTimeout: .seconds(Int64(settings.integer(.idleSeconds)))),
-                handshake: limits.head),
+            server: server(limits, connections),
             configuration: ApplicationConfiguration(
                 address: .hostname(settings.required(.host), port: settings.integer(.port)),
                 backlog: 1024),
@@ -107,12 +101,13 @@ struct Receiver {
     }
 
     /// HTTP, within TLS when there is a certificate.
-    private func server(_ configuration: HTTP1Channel.Configuration, handshake: TimeAmount) -> HTTPServerBuilder {
-        HTTPServerBuilder { [certificate, logger] responder in
-            let http = HTTP1Channel(responder: responder, configuration: configuration)
+    private func server(_ limits: ConnectionGuard.Limits, _ connections: Connections) -> HTTPServerBuilder {
+        HTTPServerBuilder { [certificate, logger, ingest] responder in
+            let http = ReceiverChannel(
+                responder: responder, limits: limits, connections: connections, ingest: ingest)
             guard let certificate else { return http }
             return TLSChannel(
-                base: http, certificate: certificate, handshake: handshake, failures: RepeatedMessage(logger))
+                base: http, certificate: certificate, handshake: limits.head, failures: RepeatedMessage(logger))
         }
     }
 

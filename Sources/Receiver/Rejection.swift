@@ -97,12 +97,15 @@ struct Rejection: Error {
         }
     }
 
-    var response: Response {
-        var headers: HTTPFields = [:]
-        if let retryAfterSeconds { headers[.retryAfter] = String(retryAfterSeconds) }
-        if let allow { headers[.allow] = allow }
-        if let authenticate { headers[.wwwAuthenticate] = authenticate }
-        return .json(json, status: status, headers: headers)
+    var response: Response { .json(json, status: status, headers: fields) }
+
+    /// What the answer's header has beside the usual.
+    var fields: HTTPFields {
+        var fields: HTTPFields = [:]
+        if let retryAfterSeconds { fields[.retryAfter] = String(retryAfterSeconds) }
+        if let allow { fields[.allow] = allow }
+        if let authenticate { fields[.wwwAuthenticate] = authenticate }
+        return fields
     }
 
     /// The answer's body.

@@ -14,9 +14,9 @@ struct ConnectionContext: RequestContext {
     }
 }
 
-/// Every route of the receiver. Unknown paths are 404 and known ones with another method 405, in JSON as all else.
+/// Every route of the receiver but the batches', which `IngestConnection` takes. Unknown paths are 404 and known ones
+/// with another method 405, in JSON as all else.
 struct Routes: HTTPResponder {
-    let ingest: IngestHandler
     let queueStatistics: QueueStatisticsSource
     let spoolStatistics: SpoolStatisticsSource
     let devices: DeviceSource
@@ -32,7 +32,6 @@ struct Routes: HTTPResponder {
     func respond(to request: Request, context: ConnectionContext) async throws -> Response {
         do {
             switch (request.uri.path, request.method) {
-            case ("/api/ingest/batch", _): return try await batch(request, context)
             case (let path, .get), (let path, .head):
                 if isGuarded(path) { try readAccess.admit(request.head, from: context.channel) }
                 return try await page(path, request)
@@ -59,20 +58,6 @@ struct Routes: HTTPResponder {
         case "/metrics": true
         case "/api/stats/queue", "/api/stats/spool": statisticsAreLocked
         default: DeviceHandler.isPath(path) || PageHandler.isPath(path)
-        }
-    }
-
-    private func batch(_ request: Request, _ context: ConnectionContext) async throws -> Response {
-        do {
-            guard request.method == .post else { throw Rejection(allowing: [.post], for: .method) }
-            do {
-                return try await ingest.respond(to: request, channel: context.channel)
-            } catch is CancellationError {
-                throw Rejection.busy
-            }
-        } catch let rejection as Rejection {
-            metrics.refused(rejection)
-            throw rejection
         }
     }
 

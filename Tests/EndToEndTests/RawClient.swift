@@ -33,6 +33,9 @@ final class RawClient {
         }
     }
 
+    /// Nothing more will be sent.
+    func finish() { shutdown(socket, Int32(SHUT_WR)) }
+
     /// What comes until there is nothing more, or until it contains `mark`.
     func receive(until mark: String? = nil) throws -> String {
         var received: [UInt8] = []

@@ -1,14 +1,16 @@
 import HTTPTypes
-import Hummingbird
 import Logging
 import NIOCore
+import NIOHTTP1
 import Readings
 import Spool
 
-/// `POST /api/ingest/batch`: from the key to the answer, in the order in which it happens.
+/// The steps of `POST /api/ingest/batch`, from the header to the answer, in the order in which they happen.
 struct IngestHandler: Sendable {
+    static let path = "/api/ingest/batch"
+
     let authentication: Authentication
-    let intake: BodyIntake
+    let inFlight: InFlight
     let decoders: DecoderPool
     let groupCommit: GroupCommit
     let logger: Logger
@@ -18,54 +20,62 @@ struct IngestHandler: Sendable {
     /// The wall clock, Unix milliseconds.
     let now: @Sendable () -> Int64
 
-    func respond(to request: Request, channel: any Channel) async throws -> Response {
-        guard authentication.isConfigured else {
-            refusals.warn("a batch was refused: INGEST_API_KEY is not configured")
-            throw Rejection.misconfigured
-        }
-        guard authentication.accepts(request.head) else {
-            strangers.warn(
-                "a batch from \(channel.remoteAddress?.ipAddress ?? "?") was refused: X-API-Key missing or wrong")
-            throw Rejection.unauthorized
-        }
-        // Each absent, or what changes nothing.
-        guard
-            [.contentEncoding: "identity", .transferEncoding: "chunked"].allSatisfy({ name, plain in
-                request.headers[name].map { $0.lowercased() == plain } ?? true
-            })
-        else { throw Rejection.encoding }
-        guard BodyIntake.declaredBytes(of: request) ?? 0 <= BodyIntake.maximumBytes else { throw Rejection.tooLarge }
-        if request.headers[.expect] != nil {
-            channel.triggerUserOutboundEvent(ConnectionGuard.ContinueRequest(), promise: nil)
-        }
-        let started = ContinuousClock.now
-        return try await intake.withBody(of: request) { body in
-            try await take(&body, isLenient: Self.prefersLenient(request.headers), since: started)
-        }
+    /// A batch whose body was judged and that is to become durable.
+    struct Received: Sendable {
+        let batch: Batch
+        let receivedAt: Int64
+        /// When its header was read.
+        let started: ContinuousClock.Instant
+        /// Whether its client wants the valid part of a batch taken.
+        let isLenient: Bool
     }
 
-    /// From the whole body to the answer.
-    private func take(
-        _ body: inout BodyIntake.Body, isLenient: Bool, since started: ContinuousClock.Instant
-    ) async throws -> Response {
-        let receivedAt = now()
-        let batch = try decode(body, receivedAt)
-        guard isLenient || batch.invalid.isEmpty else { throw refusal(batch.invalid.flatMap(\.problems)) }
-
-        var text = body.bytes[..<body.count]
-        // One owner: the array is changed in place.
-        body.bytes = []
-        SegmentWriter.removeLineBreaks(in: &text)
-        let acknowledgement: GroupCommit.Acknowledgement
-        do throws(GroupCommit.Failure) {
-            acknowledgement = try await groupCommit.commit(batch, NewRecord(receivedAt: receivedAt, body: text))
-        } catch {
-            throw Rejection(error)
+    /// Judges the header; returns what takes the body.
+    func admit(_ head: HTTPRequestHead, from channel: any Channel) throws(Rejection) -> Intake {
+        guard head.method == .POST else { throw Rejection(allowing: [.post], for: .method) }
+        guard authentication.isConfigured else {
+            refusals.warn("a batch was refused: INGEST_API_KEY is not configured")
+            throw .misconfigured
         }
-        let seconds = started.duration(to: .now).inSeconds
-        log(batch, acknowledgement, seconds)
-        metrics.acknowledged(batch, acknowledgement, receivedAt: receivedAt, seconds: seconds)
-        return answer(batch, acknowledgement, seconds, isLenient: isLenient)
+        guard authentication.accepts(head.headers) else {
+            strangers.warn(
+                "a batch from \(channel.remoteAddress?.ipAddress ?? "?") was refused: X-API-Key missing or wrong")
+            throw .unauthorized
+        }
+        // Each absent, or what changes nothing.
+        for (name, plain) in [("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked")] {
+            guard head.headers.text(name).map({ $0.lowercased() == plain }) ?? true else { throw .encoding }
+        }
+        return try Intake(inFlight, declared: head.headers.first(name: "Content-Length").flatMap { Int($0) })
+    }
+
+    /// Judges the body. What is not refused here may be queued, with its `record`.
+    func receive(
+        _ intake: Intake, isLenient: Bool, since started: ContinuousClock.Instant
+    ) throws(Rejection) -> Received {
+        let receivedAt = now()
+        let batch = try decode(intake, receivedAt)
+        guard isLenient || batch.invalid.isEmpty else { throw refusal(batch.invalid.flatMap(\.problems)) }
+        return Received(batch: batch, receivedAt: receivedAt, started: started, isLenient: isLenient)
+    }
+
+    /// Queues the batch for the disk; `answer` is called on `eventLoop`.
+    func commit(
+        _ received: Received, _ intake: Intake, on eventLoop: any EventLoop,
+        then answer: @escaping @Sendable (Result<GroupCommit.Acknowledgement, GroupCommit.Failure>) -> Void
+    ) {
+        var text = intake.takeBody()
+        SegmentWriter.removeLineBreaks(in: &text)
+        groupCommit.commit(
+            received.batch, NewRecord(receivedAt: received.receivedAt, body: text), on: eventLoop, then: answer)
+    }
+
+    /// The batch is durable: says so to the log, the metrics and the client.
+    func answer(_ received: Received, _ acknowledgement: GroupCommit.Acknowledgement) -> Answer {
+        let seconds = received.started.duration(to: .now).inSeconds
+        log(received.batch, acknowledgement, seconds)
+        metrics.acknowledged(received.batch, acknowledgement, receivedAt: received.receivedAt, seconds: seconds)
+        return answer(received.batch, acknowledgement, seconds, isLenient: received.isLenient)
     }
 
     private func refusal(_ problems: [Problem]) -> Rejection {
@@ -73,16 +83,10 @@ struct IngestHandler: Sendable {
         return Rejection(problems)
     }
 
-    private func decode(_ body: BodyIntake.Body, _ receivedAt: Int64) throws(Rejection) -> Batch {
+    private func decode(_ intake: Intake, _ receivedAt: Int64) throws(Rejection) -> Batch {
         do throws(Problem) {
             return try decoders.withDecoder { (decoder) throws(Problem) in
-                let result = body.bytes.withUnsafeBytes { bytes in
-                    Result { () throws(Problem) in
-                        try decoder.decode(
-                            UnsafeRawBufferPointer(rebasing: bytes[..<body.count]), receivedAt: receivedAt)
-                    }
-                }
-                return try result.get()
+                try intake.withBody { (body) throws(Problem) in try decoder.decode(body, receivedAt: receivedAt) }
             }
         } catch {
             throw refusal([error])
@@ -90,9 +94,8 @@ struct IngestHandler: Sendable {
     }
 
     /// RFC 7240: `Prefer: handling=lenient`, among other preferences and perhaps with parameters; the first one counts.
-    static func prefersLenient(_ headers: HTTPFields) -> Bool {
-        guard let prefer = HTTPField.Name("Prefer") else { return false }
-        let preferences = headers[values: prefer].flatMap { $0.split(separator: ",") }.map { preference in
+    static func prefersLenient(_ headers: HTTPHeaders) -> Bool {
+        let preferences = headers["Prefer"].flatMap { $0.split(separator: ",") }.map { preference in
             (preference.split(separator: ";").first ?? "").filter { $0 != " " && $0 != "\"" && $0 != "\t" }.lowercased()
         }
         return preferences.first { $0.hasPrefix("handling=") } == "handling=lenient"
@@ -113,13 +116,13 @@ struct IngestHandler: Sendable {
 
     private func answer(
         _ batch: Batch, _ acknowledgement: GroupCommit.Acknowledgement, _ seconds: Double, isLenient: Bool
-    ) -> Response {
+    ) -> Answer {
         var json = """
             {"inserted":\(acknowledgement.inserted),"duplicates":\(acknowledgement.duplicates),\
             "errors":\(batch.faults.count),"total_messages":\(batch.messageCount),"devices":\(batch.devices.count),\
             "processing_time":\(seconds),"record":"\(acknowledgement.position)"
             """
-        var headers: HTTPFields = [:]
+        var fields: HTTPFields = [:]
         if isLenient {
             json += ",\"rejected\":"
             json.appendArray(batch.invalid) { text, message in
@@ -127,10 +130,10 @@ struct IngestHandler: Sendable {
                 text.appendQuoted(message.reason)
                 text += "}"
             }
-            if let name = HTTPField.Name("Preference-Applied") { headers[name] = "handling=lenient" }
+            if let name = HTTPField.Name("Preference-Applied") { fields[name] = "handling=lenient" }
         }
         json += "}"
-        return .json(json, headers: headers)
+        return Answer(json: json, fields: fields)
     }
 }
 

@@ -1,29 +1,25 @@
-import HTTPTypes
 import NIOCore
 import NIOHTTP1
-import NIOHTTPTypes
-import NIOHTTPTypesHTTP1
 
-/// Watches over one connection: that there is room for it, that requests arrive in time, and that it is closed in an
-/// orderly way after an answer that did not wait for the body.
+/// Watches over one connection: that there is room for it, that requests arrive in time, that it is closed when it is
+/// idle for too long, and in an orderly way after an answer that did not wait for the body.
 ///
 /// Such an answer says `Connection: close`; what the client still sends is read and dropped for a moment, since closing
 /// at once would reset the connection and could destroy the answer before the client has read it.
 final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
-    typealias InboundIn = HTTPRequestPart
-    typealias InboundOut = HTTPRequestPart
-    typealias OutboundIn = HTTPResponsePart
-    typealias OutboundOut = HTTPResponsePart
+    typealias InboundIn = HTTPServerRequestPart
+    typealias InboundOut = HTTPServerRequestPart
+    typealias OutboundIn = HTTPServerResponsePart
+    typealias OutboundOut = HTTPServerResponsePart
 
-    /// Asks for the body that a client with `Expect: 100-continue` holds back.
-    struct ContinueRequest: Sendable {}
-
-    /// How long a request may take to arrive.
+    /// How long a connection may wait for its client.
     struct Limits: Sendable {
-        /// From its first byte to the end of its header.
+        /// From a request's first byte to the end of its header.
         let head: TimeAmount
         /// From there to the end of its body.
         let body: TimeAmount
+        /// Between two requests.
+        let idle: TimeAmount
     }
 
     private enum State {
@@ -50,6 +46,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private var unanswered = 0
     private var deadline = NIODeadline.distantFuture
     private var timer: Scheduled<Void>?
+    /// To be put in front of the HTTP decoder, which is silent until a header is whole.
+    let byteWatch = ByteWatch()
 
     init(limits: Limits, connections: Connections, metrics: Metrics) {
         self.limits = limits
@@ -58,7 +56,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
-        addHandlersInFront(context)
+        byteWatch.watch = { [weak self] in self?.bytesCame(context) }
         let guarded = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         let eventLoop = context.eventLoop
         place = connections.enter {
@@ -67,23 +65,16 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
                 if connection.isIdle { context.closeAtOnce() }
             }
         }
-        if context.channel.isActive, place == nil { turnAway(context) }
-    }
-
-    /// The decoder in front of us is silent until a header is whole, and the codec drops the version.
-    private func addHandlersInFront(_ context: ChannelHandlerContext) {
-        let pipeline = context.pipeline.syncOperations
-        if let decoder = try? pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self) {
-            try? pipeline.addHandler(ByteWatch(self, context), position: .before(decoder))
-        }
-        if let codec = try? pipeline.handler(type: HTTP1ToHTTPServerCodec.self) {
-            try? pipeline.addHandler(ProtocolVersionMark(), position: .before(codec))
-        }
+        if context.channel.isActive { begin(context) }
     }
 
     func channelActive(context: ChannelHandlerContext) {
-        if place == nil { turnAway(context) }
+        begin(context)
         context.fireChannelActive()
+    }
+
+    private func begin(_ context: ChannelHandlerContext) {
+        if place == nil { answer(.tooManyConnections, context) } else { expectEnd(within: limits.idle, context) }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -105,30 +96,23 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         switch (unwrapOutboundIn(data), state) {
         case (_, .lingering):
             promise?.succeed()
-        case (.head(var head), .body) where head.status.kind != .informational && unanswered == 0:
+        case (.head(var head), .body) where head.status != .continue && unanswered == 0:
             state = .refusing
-            head.headerFields[.connection] = "close"
+            head.headers.replaceOrAdd(name: "Connection", value: "close")
             context.write(wrapOutboundOut(.head(head)), promise: promise)
         case (.end, .refusing):
             context.writeAndFlush(data, promise: promise)
             beginLingering(context)
         case (.end, _):
             unanswered -= 1
-            if isIdle { place?.becomeIdle() }
+            if isIdle {
+                place?.becomeIdle()
+                expectEnd(within: limits.idle, context)
+            }
             context.write(data, promise: promise)
         default:
             context.write(data, promise: promise)
         }
-    }
-
-    func triggerUserOutboundEvent(context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?) {
-        guard event is ContinueRequest else {
-            return context.triggerUserOutboundEvent(event, promise: promise)
-        }
-        if state == .body {
-            context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
-        }
-        promise?.succeed()
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -169,7 +153,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// Looks again in a while: one timer for many requests, since nearly all of them are in time.
     private func watch(_ context: ChannelHandlerContext) {
-        let next = min(deadline, .now() + min(limits.head, limits.body))
+        let next = min(deadline, .now() + min(limits.head, limits.body, limits.idle))
         timer = context.eventLoop.assumeIsolated().scheduleTask(deadline: next) {
             self.timer = nil
             self.look(context)
@@ -177,25 +161,21 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func look(_ context: ChannelHandlerContext) {
-        guard state == .head || state == .body, deadline < .distantFuture else { return }
+        guard deadline < .distantFuture else { return }
         guard deadline <= .now() else { return watch(context) }
-        answer(.stalled, context)
+        switch state {
+        case .head, .body: answer(.stalled, context)
+        case .open: context.close(promise: nil)
+        case .refusing, .lingering: break
+        }
     }
-
-    private func turnAway(_ context: ChannelHandlerContext) { answer(.tooManyConnections, context) }
 
     /// Answers in place of the routes, and closes.
     private func answer(_ rejection: Rejection, _ context: ChannelHandlerContext) {
         metrics.refused(rejection)
-        let response = rejection.response
-        let body = ByteBuffer(string: rejection.json)
-        var fields = response.headers
-        fields[.contentLength] = String(body.readableBytes)
-        fields[.connection] = "close"
-        let head = HTTPResponse(status: response.status, headerFields: fields)
-        context.write(wrapOutboundOut(.head(head)), promise: nil)
-        context.write(wrapOutboundOut(.body(body)), promise: nil)
-        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        var answer = Answer(rejection)
+        answer.headers.replaceOrAdd(name: "Connection", value: "close")
+        answer.write(to: context)
         beginLingering(context)
     }
 
@@ -209,21 +189,17 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         }
     }
 
-    /// Tells the guard of every byte that comes, in front of the codec.
-    private final class ByteWatch: ChannelInboundHandler, RemovableChannelHandler {
+    /// Tells of every byte that comes, in front of the codec.
+    final class ByteWatch: ChannelInboundHandler, RemovableChannelHandler {
         typealias InboundIn = ByteBuffer
 
-        private let connection: ConnectionGuard
-        private let guardContext: ChannelHandlerContext
-
-        init(_ connection: ConnectionGuard, _ context: ChannelHandlerContext) {
-            self.connection = connection
-            guardContext = context
-        }
+        fileprivate var watch: (() -> Void)?
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-            connection.bytesCame(guardContext)
+            watch?()
             context.fireChannelRead(data)
         }
+
+        func handlerRemoved(context: ChannelHandlerContext) { watch = nil }
     }
 }

@@ -1,0 +1,30 @@
+import HTTPTypes
+import NIOCore
+import NIOHTTP1
+
+/// A whole answer in JSON, for those who write it to a connection themselves.
+struct Answer {
+    var status: HTTPResponseStatus
+    var headers: HTTPHeaders
+    let body: ByteBuffer
+
+    init(_ status: HTTPResponse.Status = .ok, json: String, fields: HTTPFields = [:]) {
+        self.status = HTTPResponseStatus(statusCode: status.code, reasonPhrase: status.reasonPhrase)
+        body = ByteBuffer(string: json)
+        headers = ["Content-Type": "application/json", "Content-Length": String(body.readableBytes)]
+        for field in fields { headers.add(name: field.name.rawName, value: field.value) }
+        headers.add(name: "Date", value: HTTPDate.now)
+    }
+
+    init(_ rejection: Rejection) { self.init(rejection.status, json: rejection.json, fields: rejection.fields) }
+
+    /// The answer's end is the last that is written, and flushed.
+    ///
+    /// - Parameter hasBody: false in answer to HEAD.
+    func write(to context: ChannelHandlerContext, hasBody: Bool = true, promise: EventLoopPromise<Void>? = nil) {
+        let head = HTTPResponseHead(version: .http1_1, status: status, headers: headers)
+        context.write(NIOAny(HTTPServerResponsePart.head(head)), promise: nil)
+        if hasBody { context.write(NIOAny(HTTPServerResponsePart.body(.byteBuffer(body))), promise: nil) }
+        context.writeAndFlush(NIOAny(HTTPServerResponsePart.end(nil)), promise: promise)
+    }
+}

@@ -1,0 +1,37 @@
+import HTTPTypes
+import Hummingbird
+import HummingbirdCore
+import Logging
+import NIOCore
+import NIOHTTP1
+import NIOHTTPTypes
+import NIOHTTPTypesHTTP1
+
+/// What a connection's bytes pass, in this order; batches end at `IngestConnection`, everything else at the routes.
+struct ReceiverChannel: HTTPChannelHandler {
+    typealias Value = NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>
+
+    let responder: HTTPChannelHandler.Responder
+    let limits: ConnectionGuard.Limits
+    let connections: Connections
+    let ingest: IngestHandler
+
+    func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
+        channel.eventLoop.makeCompletedFuture {
+            let pipeline = channel.pipeline.syncOperations
+            let connectionGuard = ConnectionGuard(limits: limits, connections: connections, metrics: ingest.metrics)
+            try pipeline.addHandler(connectionGuard.byteWatch)
+            try pipeline.configureHTTPServerPipeline(
+                withPipeliningAssistance: false, withErrorHandling: false, withOutboundHeaderValidation: false)
+            try pipeline.addHandler(connectionGuard)
+            try pipeline.addHandler(HTTPServerPipelineHandler())
+            try pipeline.addHandler(IngestConnection(ingest))
+            try pipeline.addHandler(ProtocolVersionMark())
+            try pipeline.addHandler(HTTP1ToHTTPServerCodec(secure: false))
+            return try NIOAsyncChannel(
+                wrappingChannelSynchronously: channel, configuration: .init(isOutboundHalfClosureEnabled: true))
+        }
+    }
+
+    func handle(value: Value, logger: Logger) async { await handleHTTP(asyncChannel: value, logger: logger) }
+}

@@ -1,0 +1,155 @@
+import HummingbirdCore
+import NIOCore
+import NIOHTTP1
+
+/// Takes the batches of a connection on its event loop; every other request goes on to the routes.
+///
+/// `HTTPServerPipelineHandler` in front lets one request at a time come here.
+final class IngestConnection: ChannelDuplexHandler, RemovableChannelHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias InboundOut = HTTPServerRequestPart
+    typealias OutboundIn = HTTPServerResponsePart
+    typealias OutboundOut = HTTPServerResponsePart
+
+    /// A batch whose body is on its way.
+    private struct Arriving {
+        let head: HTTPRequestHead
+        let intake: Intake
+        let started = ContinuousClock.now
+    }
+
+    private enum State {
+        /// No batch is here: what comes is for the routes.
+        case open
+        case arriving(Arriving)
+        /// The batch is refused. If its end is not among what was read, it is not waited for.
+        case refusing(Rejection, HTTPRequestHead)
+        /// The batch was refused before its end, and so the connection ends.
+        case refused
+        /// The batch waits for the disk.
+        case committing
+    }
+
+    private let handler: IngestHandler
+    private var state = State.open
+    /// Whether the client has sent all that it will send. Behind us that would close the connection, so it waits for the
+    /// batch's answer.
+    private var isInputClosed = false
+
+    init(_ handler: IngestHandler) { self.handler = handler }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch (unwrapInboundIn(data), state) {
+        case (.head(let head), .open) where Self.isBatch(head): begin(head, context)
+        case (.body(let chunk), .arriving(let arriving)): take(chunk, of: arriving)
+        case (.end, .arriving(let arriving)): finish(arriving, context)
+        case (.end, .refusing(let rejection, let head)): answer(Answer(rejection), to: head, context)
+        case (_, .open): context.fireChannelRead(data)
+        case (_, _): break
+        }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        if case .refusing(let rejection, let head) = state {
+            state = .refused
+            Answer(rejection).write(to: context, hasBody: head.method != .HEAD)
+        }
+        context.fireChannelReadComplete()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .committing = state, case ChannelEvent.inputClosed? = event as? ChannelEvent {
+            isInputClosed = true
+        } else {
+            context.fireUserInboundEventTriggered(event)
+        }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        state = .refused
+        context.fireChannelInactive()
+    }
+
+    private static func isBatch(_ head: HTTPRequestHead) -> Bool {
+        head.uri == IngestHandler.path || URI(head.uri).path == IngestHandler.path
+    }
+
+    private func begin(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        do throws(Rejection) {
+            let arriving = Arriving(head: head, intake: try handler.admit(head, from: context.channel))
+            state = .arriving(arriving)
+            // A client that waits for it sends no body before.
+            if head.headers.contains(name: "Expect"), head.version != .http1_0 {
+                let head = HTTPResponseHead(version: .http1_1, status: .continue)
+                context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
+            }
+        } catch {
+            refuse(error, head)
+        }
+    }
+
+    private func take(_ chunk: ByteBuffer, of arriving: Arriving) {
+        do throws(Rejection) {
+            try arriving.intake.append(chunk)
+        } catch {
+            refuse(error, arriving.head)
+        }
+    }
+
+    private func finish(_ arriving: Arriving, _ context: ChannelHandlerContext) {
+        do throws(Rejection) {
+            let received = try handler.receive(
+                arriving.intake, isLenient: IngestHandler.prefersLenient(arriving.head.headers),
+                since: arriving.started)
+            state = .committing
+            // The batch keeps its place among those in flight until it is answered.
+            let waiting = NIOLoopBound((self, arriving, context), eventLoop: context.eventLoop)
+            handler.commit(received, arriving.intake, on: context.eventLoop) { outcome in
+                let (connection, arriving, context) = waiting.value
+                connection.tell(outcome, of: received, to: arriving.head, context)
+            }
+        } catch {
+            handler.metrics.refused(error)
+            answer(Answer(error), to: arriving.head, context)
+        }
+    }
+
+    /// What became of a batch that was committed.
+    private func tell(
+        _ outcome: Result<GroupCommit.Acknowledgement, GroupCommit.Failure>, of received: IngestHandler.Received,
+        to head: HTTPRequestHead, _ context: ChannelHandlerContext
+    ) {
+        switch outcome {
+        case .success(let acknowledgement): answer(handler.answer(received, acknowledgement), to: head, context)
+        case .failure(let failure):
+            let rejection = Rejection(failure)
+            handler.metrics.refused(rejection)
+            answer(Answer(rejection), to: head, context)
+        }
+    }
+
+    private func refuse(_ rejection: Rejection, _ head: HTTPRequestHead) {
+        state = .refusing(rejection, head)
+        handler.metrics.refused(rejection)
+    }
+
+    /// Answers a request that was read to its end.
+    private func answer(_ answer: Answer, to head: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        state = .open
+        var answer = answer
+        var written: EventLoopPromise<Void>?
+        if !head.isKeepAlive {
+            answer.headers.add(name: "Connection", value: "close")
+            let context = context.loopBound
+            written = context.eventLoop.makePromise()
+            written?.futureResult.whenComplete { _ in context.value.close(promise: nil) }
+        } else if head.version == .http1_0 {
+            answer.headers.add(name: "Connection", value: "keep-alive")
+        }
+        answer.write(to: context, hasBody: head.method != .HEAD, promise: written)
+        if isInputClosed {
+            isInputClosed = false
+            context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+        }
+    }
+}

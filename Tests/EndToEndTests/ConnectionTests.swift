@@ -1,0 +1,118 @@
+import Foundation
+import Testing
+
+/// What a connection may carry: many requests, of batches and of pages, and its end.
+@Suite(.serialized, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
+struct ConnectionTests {
+    let rig: Rig
+
+    init() throws {
+        rig = try Rig()
+        try rig.startReceiver(["INGEST_IDLE_SECONDS": "2"])
+    }
+
+    private let page = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+    private func batch(_ device: String) -> String {
+        let body = Rig.batch(device, minutes: 0..<1)
+        return RawClient.head(contentLength: body.utf8.count) + body
+    }
+
+    /// The statuses of the answers in `text`, in order, and of batches how many readings are new.
+    private func answers(in text: String) -> [String] {
+        text.components(separatedBy: "HTTP/1.1 ").dropFirst().map { answer in
+            let status = String(answer.prefix(3))
+            guard let new = answer.range(of: "\"inserted\":") else { return status }
+            return status + " new " + answer[new.upperBound...].prefix { $0.isNumber }
+        }
+    }
+
+    /// Nothing waits for an answer before the next request, and the end comes before the first answer.
+    @Test func requestsInOneGoAreAnsweredInTheirOrder() throws {
+        let client = try RawClient(port: rig.port)
+        try client.send(batch("one") + page + batch("two") + batch("one") + page + page + batch("three"))
+        client.finish()
+        let expected = ["200 new 1", "200", "200 new 1", "200 new 0", "200", "200", "200 new 1"]
+        #expect(answers(in: try client.receive()) == expected)
+    }
+
+    @Test func aClientThatSaysItIsDoneGetsItsAnswer() throws {
+        let client = try RawClient(port: rig.port)
+        try client.send(batch("half-closed"))
+        client.finish()
+        let answer = try client.receive()
+        #expect(answers(in: answer) == ["200 new 1"])
+    }
+
+    @Test func whatFollowsTheLastRequestIsNotWaitedFor() throws {
+        for (line, field) in [("HTTP/1.0", ""), ("HTTP/1.1", "Connection: close\r\n")] {
+            let client = try RawClient(port: rig.port)
+            let start = ContinuousClock.now
+            try client.send(
+                batch("last-\(line)").replacingOccurrences(of: "HTTP/1.1\r\n", with: "\(line)\r\n\(field)"))
+            let answer = try client.receive()
+            #expect(answers(in: answer) == ["200 new 1"] && answer.contains("Connection: close\r\n"))
+            #expect(start.duration(to: .now) < .milliseconds(1900))
+        }
+        let kept = try RawClient(port: rig.port)
+        for number in 0..<2 {
+            try kept.send(
+                batch("kept-\(number)").replacingOccurrences(
+                    of: "HTTP/1.1\r\n", with: "HTTP/1.0\r\nConnection: keep-alive\r\n"))
+            let answer = try kept.receive(until: "\"record\":")
+            #expect(answers(in: answer) == ["200 new 1"] && answer.contains("Connection: keep-alive\r\n"))
+        }
+    }
+
+    /// A refusal of a request that was read to its end costs no connection.
+    @Test func aConnectionOutlivesRefusals() throws {
+        let client = try RawClient(port: rig.port)
+        #expect(try client.post("{}", key: "wrong").status == 401)
+        #expect(try client.post("{}").status == 422)
+        try client.send("GET /api/ingest/batch HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        #expect(answers(in: try client.receive(until: "Not Allowed\"}")) == ["405"])
+        try client.send("HEAD /api/ingest/batch HTTP/1.1\r\nHost: localhost\r\n\r\n" + page)
+        #expect(answers(in: try client.receive(until: "ok")) == ["405", "200"])
+        #expect(try client.post(Rig.batch("after-refusals", minutes: 0..<1)).status == 200)
+    }
+
+    /// The client still sends, so the answer has to come before, and the connection cannot go on.
+    @Test func aRefusalComesBeforeTheRestOfTheBody() throws {
+        for (head, status) in [
+            (RawClient.head(contentLength: 1000, key: "wrong"), "401"),
+            (RawClient.head(contentLength: (16 << 20) + 1), "413"),
+            (RawClient.head(contentLength: 1000).replacingOccurrences(of: "POST", with: "PUT"), "405"),
+        ] {
+            let client = try RawClient(port: rig.port)
+            try client.send(head)
+            let answer = try client.receive()
+            #expect(answers(in: answer) == [status] && answer.lowercased().contains("connection: close"))
+        }
+    }
+
+    /// The path is what counts, whatever is written around it.
+    @Test func theRouteIsFoundInEveryFormOfItsAddress() throws {
+        let client = try RawClient(port: rig.port)
+        for form in ["http://localhost/api/ingest/batch", "/api/ingest/batch?from=here"] {
+            try client.send(batch(form).replacingOccurrences(of: "POST /api/ingest/batch", with: "POST \(form)"))
+            #expect(answers(in: try client.receive(until: "\"record\":")) == ["200 new 1"])
+        }
+        try client.send(batch("elsewhere").replacingOccurrences(of: "/api/ingest/batch", with: "/api/ingest/batches"))
+        #expect(answers(in: try client.receive(until: "Not Found\"}")) == ["404"])
+    }
+
+    @Test func aConnectionThatIsIdleForTooLongIsClosed() throws {
+        let fresh = try RawClient(port: rig.port)
+        let used = try RawClient(port: rig.port)
+        // Kept open by its requests for longer than an idle one.
+        for number in 0..<4 {
+            #expect(try used.post(Rig.batch("busy-\(number)", minutes: 0..<1)).status == 200)
+            usleep(800_000)
+        }
+        let start = ContinuousClock.now
+        #expect(try fresh.receive() == "")
+        #expect(start.duration(to: .now) < .milliseconds(500))
+        #expect(try used.receive() == "")
+        #expect(start.duration(to: .now) < .seconds(10))
+    }
+}
