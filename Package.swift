@@ -64,7 +64,7 @@ let package = Package(
         ),
         .target(
             name: "Spool",
-            dependencies: ["CCrc32c", .product(name: "SystemPackage", package: "swift-system")],
+            dependencies: ["CCrc32c", "CLinux", .product(name: "SystemPackage", package: "swift-system")],
             path: "Sources/Shared/Spool",
             swiftSettings: swiftSettings
         ),

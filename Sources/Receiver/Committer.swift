@@ -27,10 +27,11 @@ struct Committer {
         }
         rotateIfDue()
         var claims = MinuteLedger.Claims()
-        let segment = writer.next
-        let counts = group.map { batch in batch.map { ledger.claim($0.content, in: segment, noting: &claims) } }
+        var counts: [(inserted: Int, duplicates: Int)?] = []
         do throws(SpoolError) {
-            let positions = try writer.append(group.compactMap { $0?.record })
+            let positions = try writer.append(group.compactMap { $0?.record }) { segment in
+                counts = group.map { batch in batch.map { ledger.claim($0.content, in: segment, noting: &claims) } }
+            }
             ledger.forget(before: writer.oldest)
             report(positions)
             var next = positions.makeIterator()

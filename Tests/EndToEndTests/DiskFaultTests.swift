@@ -25,7 +25,8 @@ struct DiskFaultTests {
     }
 
     private static let faults = [
-        "openat:error=EIO", "pwrite64:error=EIO", "pwrite64:error=ENOSPC", "fdatasync:error=EIO", "fsync:error=EIO",
+        "openat:error=EIO", "pwrite64:error=EIO", "pwrite64:error=ENOSPC", "sync_file_range:error=EIO",
+        "fdatasync:error=EIO", "fsync:error=EIO",
     ]
 
     @Test(.enabled(if: Strace.obstacle == nil, "\(Strace.obstacle ?? "")"))
@@ -47,6 +48,18 @@ struct DiskFaultTests {
             try book.post("struck", through: client, expecting: 200)
         }
         try book.post("after", through: client, expecting: 200)
+        try expectKept(book)
+    }
+
+    /// Where the call is forbidden or unknown, as in some containers, nothing is refused for it.
+    @Test(.enabled(if: Strace.obstacle == nil, "\(Strace.obstacle ?? "")"), arguments: ["ENOSYS", "EPERM"])
+    func nothingHangsOnBeginningEarly(_ cause: String) throws {
+        let book = BatchBook(readings: 60)
+        try rig.startReceiver(Self.segmentABatch)
+        try Strace.injecting("sync_file_range:error=\(cause)", into: rig) {
+            let client = try RawClient(port: rig.port)
+            for batch in 0..<3 { try book.post("\(batch)", through: client, expecting: 200) }
+        }
         try expectKept(book)
     }
 

@@ -50,7 +50,7 @@ struct KillPointTests {
     }
 
     @Test func receiverKilledAtEveryCallOfItsWorkKeepsWhatItAcknowledged() throws {
-        for call in ["openat", "pwrite64", "fdatasync", "fsync", "writev"] {
+        for call in ["openat", "pwrite64", "sync_file_range", "fdatasync", "fsync", "writev"] {
             let points = try killPoints(call) { injection in
                 let book = BatchBook()
                 try rig.startReceiver(settings)

@@ -37,7 +37,7 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
 
     enum Operation: CaseIterable {
         case create, open, makeDirectory, list, rename, link, remove, synchronizeDirectory, examine
-        case size, read, write, synchronize, refresh
+        case size, read, write, beginWriting, synchronize, refresh
     }
 
     private final class Content {
@@ -326,14 +326,24 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
             content.dirty.formUnion(offset / blockBytes...(end - 1) / blockBytes)
         }
 
+        func beginWriting(_ range: Range<Int>) throws(Errno) {
+            // What it has done by then is one of the things that losing the power makes of dirty blocks. A failure of it
+            // is told again by the next synchronization.
+            try disk.perform(.beginWriting, onFailure: loseSome) { _ throws(Errno) in }
+        }
+
+        /// Some blocks made it, and all of them count as clean from now on.
+        private func loseSome(_ disk: SimulatedDisk) {
+            for number in content.dirty.sorted() where Bool.random(using: &disk.random) { store(number) }
+            content.dirty = []
+            content.failures += 1
+        }
+
         func synchronize() throws(Errno) {
             try disk.perform(
                 .synchronize,
                 onFailure: { [self] disk in
-                    // Some blocks made it, and all of them count as clean from now on.
-                    for number in content.dirty.sorted() where Bool.random(using: &disk.random) { store(number) }
-                    content.dirty = []
-                    content.failures += 1
+                    loseSome(disk)
                     toldFailures = content.failures
                 },
                 { [self] _ throws(Errno) in

@@ -48,7 +48,7 @@ let package = Package(
         ),
         .target(
             name: "Spool",
-            dependencies: ["CCrc32c", .product(name: "SystemPackage", package: "swift-system")],
+            dependencies: ["CCrc32c", "CLinux", .product(name: "SystemPackage", package: "swift-system")],
             path: "Sources/Shared/Spool",
             swiftSettings: swiftSettings
         ),
@@ -57,6 +57,7 @@ let package = Package(
             path: "Sources/Shared/CSimdjson",
             linkerSettings: [.linkedLibrary("simdjson")]
         ),
+        .systemLibrary(name: "CLinux", path: "Sources/Shared/CLinux"),
         .target(name: "CCrc32c", path: "Sources/Shared/CCrc32c"),
     ],
     cxxLanguageStandard: .cxx17

@@ -34,6 +34,9 @@ public protocol DiskFile: AnyObject {
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(Errno) -> Int
     /// Writes at `offset` and returns how many bytes were taken, perhaps fewer than given (pwrite(2)).
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(Errno) -> Int
+    /// Has the disk begin with what was written there, and waits for nothing (sync_file_range(2)
+    /// `SYNC_FILE_RANGE_WRITE`). It promises nothing: only `synchronize` makes contents durable.
+    func beginWriting(_ range: Range<Int>) throws(Errno)
     /// Makes the file's contents durable (fdatasync(2)).
     func synchronize() throws(Errno)
     /// Lets go of what memory holds of the file, so that what is read next comes from the disk (posix_fadvise(2)
@@ -44,6 +47,9 @@ public protocol DiskFile: AnyObject {
 }
 
 extension DiskFile {
+    /// Files on no disk that could begin.
+    public func beginWriting(_ range: Range<Int>) throws(Errno) {}
+
     /// Files that nobody can remove behind our back.
     public func hasName() throws(Errno) -> Bool { true }
 

@@ -35,8 +35,9 @@ public final class SegmentWriter {
     private let directory: SpoolDirectory
     private var buffer: [UInt8] = []
 
-    /// Groups are handed to the kernel in pieces of about this size, so that the buffer stays small.
-    private static let flushBytes = 4 << 20
+    /// Groups are handed to the kernel in pieces of about this size: the disk works on one while the next is made, and
+    /// the buffer stays small.
+    private static let flushBytes = 512 << 10
 
     /// Creates segment `number`; its header becomes durable with its first records.
     init(number: Int, predecessor: SegmentHeader.Predecessor?, in directory: SpoolDirectory) throws(SpoolError) {
@@ -53,7 +54,9 @@ public final class SegmentWriter {
     }
 
     /// Appends the records and returns when they are durable, with the sequence number of the first.
-    func append(_ group: [NewRecord]) throws(SpoolError) -> Int {
+    ///
+    /// - Parameter work: done while the disk works.
+    func append(_ group: [NewRecord], meanwhile work: () -> Void) throws(SpoolError) -> Int {
         let isNew = bytes == 0
         var end = bytes
         var sequence = records
@@ -64,6 +67,7 @@ public final class SegmentWriter {
             if buffer.count >= Self.flushBytes { try flush(at: &end) }
         }
         try flush(at: &end)
+        work()
         try synchronize()
         if isNew {
             let pending = directory.pending
@@ -93,7 +97,10 @@ public final class SegmentWriter {
         let result = buffer.withUnsafeBytes { bytes in
             Result { () throws(Errno) in try file.writeAll(bytes, at: start) }
         }
-        try Spool.disk("write", path) { () throws(Errno) in try result.get() }
+        try Spool.disk("write", path) { () throws(Errno) in
+            try result.get()
+            try file.beginWriting(start..<(start + buffer.count))
+        }
         end += buffer.count
         buffer.removeAll(keepingCapacity: buffer.capacity <= 2 * Self.flushBytes)
     }

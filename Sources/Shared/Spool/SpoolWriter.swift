@@ -70,16 +70,20 @@ public final class SpoolWriter {
 
     /// Makes the records durable, all of them together.
     ///
+    /// - Parameter work: done while the disk works on the group, given the number of its segment; not at all when it
+    ///   cannot be written.
     /// - Returns: their positions.
     /// - Throws: nothing of the group counts, and its segment is abandoned; the next call begins a new one
     ///   (invariant 5).
-    public func append(_ group: [NewRecord]) throws(SpoolError) -> [SpoolPosition] {
+    public func append(
+        _ group: [NewRecord], meanwhile work: (_ segment: Int) -> Void = { _ in }
+    ) throws(SpoolError) -> [SpoolPosition] {
         try makeSure(of: group.reduce(0) { $0 + $1.body.count + NewRecord.overheadBytes })
         if isDue { seal() }
         let open = if let segment { segment } else { try begin() }
         do throws(SpoolError) {
             let before = open.bytes
-            let first = try open.append(group)
+            let first = try open.append(group) { work(open.number) }
             observer(group.count, open.synchronizing)
             heldBytes += open.bytes - before
             return group.indices.map { SpoolPosition(segment: open.number, sequence: first + $0) }

@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 public import SystemPackage
 
@@ -96,6 +97,16 @@ private final class SystemFile: DiskFile {
 
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(Errno) -> Int {
         try retrying { pwrite(descriptor, bytes.baseAddress, bytes.count, offset) }
+    }
+
+    func beginWriting(_ range: Range<Int>) throws(Errno) {
+        // A count of 0 would mean all that follows.
+        guard !range.isEmpty,
+            sync_file_range(descriptor, range.lowerBound, range.count, shelly_sync_file_range_write) != 0
+        else { return }
+        // Where there is no such call, the synchronization has all of the work. Every other failure may have lost pages.
+        let cause = Errno.last
+        if ![.noFunction, .notPermitted, .notSupported].contains(cause) { throw cause }
     }
 
     // Never retried, not even after EINTR: a second fdatasync can answer 0 for pages that the first one lost.
