@@ -175,14 +175,14 @@ struct SegmentDrain {
             DeadLetter(
                 reason: fault.reason, record: position(record.sequence), message: fault.message,
                 device: batch.devices[fault.device].utf8, channel: fault.channel, timestamp: fault.timestamp,
-                content: context.decoder.text(ofMessage: fault.message)
+                content: context.decoder.text(ofMessage: fault.message, in: record.body)
             ).appendLine(to: &load.letters)
         }
         load.invalidMessages += batch.invalid.count
         for invalid in batch.invalid {
             DeadLetter(
                 reason: invalid.reason, record: position(record.sequence), message: invalid.index,
-                content: context.decoder.text(ofMessage: invalid.index)
+                content: context.decoder.text(ofMessage: invalid.index, in: record.body)
             ).appendLine(to: &load.letters)
         }
     }
@@ -230,27 +230,27 @@ struct SegmentDrain {
             let (a, b) = (rows[Int($0.row)], rows[Int($1.row)])
             return (a.record, a.message, a.channel) < (b.record, b.message, b.channel)
         }
-        var decoded: UInt32?
+        var decoded: (record: UInt32, body: [UInt8]?)?
         for refusal in ordered {
             let row = rows[Int(refusal.row)]
-            if decoded != row.record { try decode(record: Int(row.record), of: buffer) }
-            decoded = row.record
+            if decoded?.record != row.record { decoded = (row.record, try decode(record: Int(row.record), of: buffer)) }
             DeadLetter(
                 reason: refusal.error.description, sqlState: refusal.error.sqlState, record: position(Int(row.record)),
                 message: Int(row.message), device: buffer.withDevice(of: row) { Array($0) },
                 channel: Int(row.channel), timestamp: row.timestamp,
                 values: DeadLetter.Values(power: row.power, voltage: row.voltage, current: row.current),
-                content: context.decoder.text(ofMessage: Int(row.message))
+                content: decoded?.body.flatMap { context.decoder.text(ofMessage: Int(row.message), in: $0) }
             ).appendLine(to: &letters)
         }
     }
 
-    /// Has the decoder hold a record of the rows.
-    private func decode(record: Int, of buffer: RowBuffer) throws {
-        guard let offset = buffer.offset(ofRecord: record) else { return }
+    /// Decodes a record of the rows again, and returns its body.
+    private func decode(record: Int, of buffer: RowBuffer) throws -> [UInt8]? {
+        guard let offset = buffer.offset(ofRecord: record) else { return nil }
         let reader = try SegmentReader(file, path: segment.path, from: offset)
-        guard case .record(let found)? = try reader.next() else { return }
+        guard case .record(let found)? = try reader.next() else { return nil }
         _ = try context.decoder.decode(found.body, receivedAt: found.receivedAt)
+        return Array(found.body)
     }
 
     private func position(_ sequence: Int) -> SpoolPosition {

@@ -65,7 +65,7 @@ struct BatchDecoderFuzzTests {
         do throws(Problem) {
             let batch = try decoder.decode(body, receivedAt: Self.receivedAt)
             let faulty = Set(batch.invalid.map(\.index) + batch.faults.map(\.message))
-            let texts = faulty.map { ($0, decoder.text(ofMessage: $0) ?? "") }
+            let texts = faulty.map { ($0, decoder.text(ofMessage: $0, in: body) ?? "") }
             return Verdict(
                 messageCount: batch.messageCount, devices: batch.devices, readings: batch.readings,
                 faults: batch.faults, invalid: batch.invalid, texts: Dictionary(uniqueKeysWithValues: texts))
@@ -110,14 +110,14 @@ struct BatchDecoderFuzzTests {
         else { throw Objection("invalid messages \(invalid)") }
     }
 
-    /// simdjson, our own scanner and Foundation agree on what is JSON, as far as Foundation keeps to RFC 8259.
+    /// The parser, the scanner that names faults and Foundation agree on what is JSON, as far as Foundation keeps to RFC 8259.
     private func checkSyntax(of body: [UInt8], _ verdict: Verdict) throws {
         let fault = body.withUnsafeBytes {
             JSONSyntax.firstFault(in: $0, maximumDepth: BatchDecoder.maximumDepth)
         }
         let isRefused = verdict.problem?.type == "json_invalid"
         guard isRefused == (fault != nil) else {
-            throw Objection("simdjson says \(isRefused ? "no" : "yes"), the scanner \(fault.map { "\($0)" } ?? "yes")")
+            throw Objection("parser: \(isRefused ? "no" : "yes"), scanner \(fault.map { "\($0)" } ?? "yes")")
         }
         let foundation = (try? JSONSerialization.jsonObject(with: Data(body), options: .fragmentsAllowed)) != nil
         guard foundation == isRefused else { return }

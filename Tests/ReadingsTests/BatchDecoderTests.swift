@@ -178,12 +178,15 @@ struct BatchDecoderTests {
         #expect(IdempotencyKey.text(device: device, channel: 0, minute: 0) == "shelly_1_0_0")
     }
 
-    @Test func messageTextMeansTheSame() throws {
+    @Test func messageTextIsWhatWasSentOnOneLine() throws {
         let decoder = BatchDecoder()
-        let body = batch(message(), #"{"src":"\u0001\"é","n":[1,-2,3.5,true,null,{}],"params":[]}"#)
-        _ = try decoder.decode(Array(body.utf8), receivedAt: Self.receivedAt)
-        #expect(decoder.text(ofMessage: 1) == #"{"src":"\u0001\"é","n":[1,-2,3.5,true,null,{}],"params":[]}"#)
-        #expect(decoder.text(ofMessage: 2) == nil)
+        let body = Array(
+            "{\"messages\":[\(message()) ,\n{\"src\":\"\\u0001\\\"é\\n\",\r\n\"n\":[1,-2.50,true],\"params\":[]}\n]}"
+                .utf8)
+        _ = try decoder.decode(body, receivedAt: Self.receivedAt)
+        #expect(decoder.text(ofMessage: 0, in: body) == message())
+        #expect(decoder.text(ofMessage: 1, in: body) == #"{"src":"\u0001\"é\n",  "n":[1,-2.50,true],"params":[]}"#)
+        #expect(decoder.text(ofMessage: 2, in: body) == nil)
     }
 
     @Test func aLargeBodyDoesNotSpoilTheNext() throws {

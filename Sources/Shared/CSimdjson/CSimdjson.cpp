@@ -1,44 +1,204 @@
-// The only C++ of the project: simdjson's DOM parser behind C functions. It hands out the tape itself, so that walking
-// a document costs no call across the language border.
+// JSON, in two stages. The first is simdjson's, which finds the tokens of a text with SIMD, and refuses what is wrong with
+// its quotes, its control characters or its UTF-8. The second, whether the tokens are a document, is here: simdjson's own
+// converts every number and copies every string into a tape, and a batch needs few of them.
 #include "CSimdjson.h"
+#include "JSONNumber.h"
 
+#include <cstring>
+#include <memory>
 #include <new>
 #include <simdjson.h>
 
-using simdjson::dom::parser;
-
 struct shelly_json_parser {
-    parser dom;
+    std::unique_ptr<simdjson::internal::dom_parser_implementation> scanner;
+    std::unique_ptr<uint32_t[]> extents;
+    std::unique_ptr<uint8_t[]> strings;
+    size_t capacity;
+    /// The tokens that opened what is open.
+    std::unique_ptr<uint32_t[]> open;
     size_t maximum_depth;
+    shelly_json_document document;
 };
+
+namespace {
+
+/// The second stage. `tokens[count]` is the text's end, so each token that there is has a next one, which bounds it.
+struct Walk {
+    const simdjson::internal::dom_parser_implementation &scanner;
+    const uint8_t *text;
+    const uint32_t *tokens;
+    size_t count;
+    uint32_t *extents;
+    uint8_t *strings;
+    size_t strings_length;
+    /// Where the first backslash behind the last string is; outside strings there is none in a valid text.
+    size_t backslash;
+
+    uint8_t first(size_t token) const { return text[tokens[token]]; }
+
+    void find_backslash(size_t from) {
+        size_t end = tokens[count];
+        const void *found = std::memchr(text + from, '\\', end - from);
+        backslash = found ? size_t(static_cast<const uint8_t *>(found) - text) : end;
+    }
+
+    /// Takes what begins with a quote.
+    __attribute__((always_inline)) bool string(size_t token) {
+        size_t open = tokens[token], close = tokens[token + 1] - 1;
+        if (__builtin_expect(text[close] != '"' || close <= open || close >= backslash, 0)) { return any_string(token); }
+        extents[token] = uint32_t(close - open - 1);
+        return true;
+    }
+
+    /// The same, with white space behind it or escapes in it.
+    __attribute__((noinline)) bool any_string(size_t token) {
+        size_t open = tokens[token], close = tokens[token + 1] - 1;
+        // Nothing but white space is between a string and the next token: anything else would be a token.
+        while (close > open && is_json_space(text[close])) { --close; }
+        if (close == open || text[close] != '"') { return false; }
+        extents[token] = uint32_t(close - open - 1);
+        if (close < backslash) { return true; }
+        // Unescaped, with its length, a string takes less than in the text with its quotes and a comma; the last one,
+        // behind which there is none, a byte more at most. simdjson writes up to its padding beyond.
+        uint8_t *to = strings + strings_length + sizeof(uint32_t);
+        const uint8_t *end = scanner.parse_string(text + open + 1, to);
+        if (end == nullptr) { return false; }
+        uint32_t length = uint32_t(end - to);
+        std::memcpy(to - sizeof length, &length, sizeof length);
+        extents[token] = SHELLY_JSON_ESCAPED | uint32_t(strings_length);
+        strings_length += sizeof length + length;
+        find_backslash(close);
+        return true;
+    }
+
+    __attribute__((noinline)) bool literal(size_t token, const char *word) const {
+        const uint8_t *p = text + tokens[token], *next = text + tokens[token + 1];
+        size_t length = std::strlen(word);
+        if (size_t(next - p) < length || std::memcmp(p, word, length) != 0) { return false; }
+        return p + length == next || is_json_space(p[length]);
+    }
+
+    /// Takes a value that begins with `first` and is no object or array.
+    __attribute__((always_inline)) bool scalar(size_t token, uint8_t first) {
+        if (first >= '0' && first <= '9'
+            && is_common_json_number(first, text + tokens[token], text + tokens[token + 1])) {
+            return true;
+        }
+        switch (first) {
+        case '"': return string(token);
+        case 't': return literal(token, "true");
+        case 'f': return literal(token, "false");
+        case 'n': return literal(token, "null");
+        default: return is_json_number(text + tokens[token], text + tokens[token + 1]);
+        }
+    }
+
+    /// Whether the tokens are a document: simdjson's grammar, as a machine that remembers what is open.
+    bool document(uint32_t *opened, size_t maximum_depth) {
+        size_t token = 0;
+        size_t depth = 0;
+        uint8_t c = first(0);
+        if (c != '{' && c != '[') { return count == 1 && scalar(0, c); }
+        // A closing bracket comes two bytes later in ASCII. With one at the end, there is a token behind any other, so
+        // whether this was the last one is asked behind closing brackets alone.
+        if (first(count - 1) != c + 2) { return false; }
+
+    open:
+        if (first(token + 1) == c + 2) {
+            extents[token] = uint32_t(token + 1);
+            token += 2;
+            goto closed;
+        }
+        if (depth == maximum_depth) { return false; }
+        opened[depth++] = uint32_t(token++);
+        if (c == '[') { goto element; }
+
+    member:
+        if (first(token) != '"' || !string(token) || first(token + 1) != ':') { return false; }
+        token += 2;
+        c = first(token);
+        if (c == '{' || c == '[') { goto open; }
+        if (!scalar(token++, c)) { return false; }
+    behind_member:
+        c = first(token);
+        if (__builtin_expect(c == ',', 1)) {
+            ++token;
+            goto member;
+        }
+        if (c != '}') { return false; }
+        goto close;
+
+    element:
+        c = first(token);
+        if (c == '{' || c == '[') { goto open; }
+        if (!scalar(token++, c)) { return false; }
+    behind_element:
+        c = first(token);
+        if (__builtin_expect(c == ',', 1)) {
+            ++token;
+            goto element;
+        }
+        if (c != ']') { return false; }
+
+    close:
+        extents[opened[--depth]] = uint32_t(token++);
+    closed:
+        if (token == count || depth == 0) { return token == count && depth == 0; }
+        if (first(opened[depth - 1]) == '{') { goto behind_member; }
+        goto behind_element;
+    }
+};
+
+bool grow(shelly_json_parser *self, size_t length) {
+    if (length <= self->capacity) { return true; }
+    self->capacity = 0;
+    self->extents.reset();
+    self->strings.reset();
+    // The depth is for simdjson's own second stage.
+    if (simdjson::get_active_implementation()->create_dom_parser_implementation(length, 1, self->scanner)) { return false; }
+    // There is a token for each byte at most.
+    self->extents.reset(new (std::nothrow) uint32_t[length]);
+    self->strings.reset(new (std::nothrow) uint8_t[length + 1 + sizeof(uint32_t) + shelly_json_padding]);
+    if (!self->extents || !self->strings) { return false; }
+    self->capacity = length;
+    return true;
+}
+
+} // namespace
 
 const size_t shelly_json_padding = simdjson::SIMDJSON_PADDING;
 
 shelly_json_parser *shelly_json_parser_create(size_t maximum_depth) {
-    return new (std::nothrow) shelly_json_parser{parser(), maximum_depth};
+    std::unique_ptr<shelly_json_parser> self(new (std::nothrow) shelly_json_parser{});
+    if (!self) { return nullptr; }
+    self->maximum_depth = maximum_depth;
+    self->open.reset(new (std::nothrow) uint32_t[maximum_depth]);
+    return self->open ? self.release() : nullptr;
 }
 
 void shelly_json_parser_destroy(shelly_json_parser *self) { delete self; }
 
-size_t shelly_json_parser_capacity(const shelly_json_parser *self) { return self->dom.capacity(); }
+size_t shelly_json_parser_capacity(const shelly_json_parser *self) { return self->capacity; }
 
 shelly_json_status shelly_json_parse(
-    shelly_json_parser *self, const uint8_t *document, size_t length, shelly_json_tape *result) {
-    // simdjson takes the depth with the capacity, so it is set before the parse would grow the buffers by itself.
-    if (length > self->dom.capacity() || self->dom.max_depth() != self->maximum_depth) {
-        if (self->dom.allocate(length, self->maximum_depth)) { return SHELLY_JSON_MEMORY; }
-    }
-    simdjson::dom::element root;
-    switch (self->dom.parse(document, length, false).get(root)) {
-    case simdjson::SUCCESS:
-        result->tape = self->dom.doc.tape.get();
-        result->strings = self->dom.doc.string_buf.get();
-        return SHELLY_JSON_OK;
-    case simdjson::DEPTH_ERROR: return SHELLY_JSON_DEPTH;
-    case simdjson::NUMBER_ERROR: return SHELLY_JSON_NUMBER;
-    case simdjson::STRING_ERROR: return SHELLY_JSON_STRING;
-    case simdjson::UTF8_ERROR: return SHELLY_JSON_UTF8;
-    case simdjson::MEMALLOC: return SHELLY_JSON_MEMORY;
-    default: return SHELLY_JSON_SYNTAX;
-    }
+    shelly_json_parser *self, const uint8_t *text, size_t length, const shelly_json_document **result) {
+    // Extents have 31 bits.
+    if (length >= SHELLY_JSON_ESCAPED || !grow(self, length)) { return SHELLY_JSON_MEMORY; }
+    auto &scanner = *self->scanner;
+    if (scanner.stage1(text, length, simdjson::stage1_mode::regular)) { return SHELLY_JSON_INVALID; }
+    Walk walk{
+        scanner, text, scanner.structural_indexes.get(), scanner.n_structural_indexes,
+        self->extents.get(), self->strings.get(), 0, 0};
+    walk.find_backslash(0);
+    if (!walk.document(self->open.get(), self->maximum_depth)) { return SHELLY_JSON_INVALID; }
+    self->document = {text, walk.tokens, walk.extents, walk.strings};
+    *result = &self->document;
+    return SHELLY_JSON_OK;
+}
+
+double shelly_json_number(const shelly_json_document *document, size_t token) {
+    const uint8_t *start = document->text + document->tokens[token], *end = document->text + document->tokens[token + 1];
+    // In an object or array there is something behind each number; behind a document that is a number there may be more
+    // digits, which are not its own.
+    return token == 0 ? any_json_number(start, end) : common_json_number(start, end);
 }

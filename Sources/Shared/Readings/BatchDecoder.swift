@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// Turns a body into a batch: decoding and validation, a pure function of the body and the time of receipt.
 ///
 /// The receiver, the loader and a replay years later judge a body alike, because nothing else goes in: no clock, no
@@ -17,7 +19,8 @@ public final class BatchDecoder {
     private static let looksLikeMilliseconds = 1e11
 
     private let parser = JSONParser(maximumDepth: maximumDepth)
-    private var messages: JSONValue?
+    /// Where the messages of the last batch lie in its body.
+    private var ranges: [Range<Int>] = []
 
     public init() {}
 
@@ -29,11 +32,11 @@ public final class BatchDecoder {
     /// - Returns: the batch with its valid readings, and what is wrong with single messages and readings.
     /// - Throws: the `Problem` for which the body as a whole is refused.
     public func decode(_ body: UnsafeRawBufferPointer, receivedAt: Int64) throws(Problem) -> Batch {
-        messages = nil
+        ranges.removeAll(keepingCapacity: true)
         parser.shrink(to: max(Self.keptCapacityBytes, body.count))
         let root: JSONValue
         do throws(JSONParser.Failure) {
-            root = try parse(body)
+            root = try parser.parse(body)
         } catch {
             throw Self.problem(of: error, in: body)
         }
@@ -48,26 +51,13 @@ public final class BatchDecoder {
         guard count <= Self.maximumMessages else {
             throw Problem("value_error", at: location, "Batch too large (max \(Self.maximumMessages))")
         }
-        messages = found
 
         var assembly = Assembly(latest: receivedAt / 1000 + Self.secondsAhead, messageCount: count)
-        found.forEachElement { assembly.add($0) }
-        return assembly.batch
-    }
-
-    private func parse(_ body: UnsafeRawBufferPointer) throws(JSONParser.Failure) -> JSONValue {
-        do throws(JSONParser.Failure) {
-            return try parser.parse(body)
-        } catch .number {
-            // simdjson reads integers into 64 bits and refuses longer ones, which a double would hold.
-            guard let copy = LongIntegers.rewritten(body, padding: Self.padding) else { throw .number }
-            let result = copy.withUnsafeBytes { bytes in
-                Result { () throws(JSONParser.Failure) in
-                    try parser.parse(UnsafeRawBufferPointer(rebasing: bytes[..<body.count]))
-                }
-            }
-            return try result.get()
+        found.forEachElement { message in
+            ranges.append(message.range)
+            assembly.add(message)
         }
+        return assembly.batch
     }
 
     /// As `decode(_:receivedAt:)`, for bytes without padding; copies them.
@@ -81,21 +71,15 @@ public final class BatchDecoder {
         return try result.get()
     }
 
-    /// The JSON text of a message of the last decoded batch, written anew; nil when there is none at `index`.
+    /// The text of a message as it was sent, but on one line; nil when there is none at `index`.
     ///
-    /// Only valid until the next call to `decode`, as long as the decoder lives.
-    public func text(ofMessage index: Int) -> String? {
-        var text: String?
-        var position = 0
-        messages?.forEachElement { message in
-            if position == index {
-                var out = ""
-                message.appendText(to: &out)
-                text = out
-            }
-            position += 1
-        }
-        return text
+    /// - Parameter body: what was decoded last, padding or none.
+    public func text<Body: RandomAccessCollection<UInt8>>(ofMessage index: Int, in body: Body) -> String?
+    where Body.Index == Int {
+        guard ranges.indices.contains(index) else { return nil }
+        // Only between tokens, where a space means the same, are there line breaks in JSON.
+        let line = body[ranges[index]].map { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") ? 0x20 : $0 }
+        return String(decoding: line, as: UTF8.self)
     }
 
     private static func problem(of failure: JSONParser.Failure, in body: UnsafeRawBufferPointer) -> Problem {
@@ -104,7 +88,7 @@ public final class BatchDecoder {
             let message = "JSON decode error at byte \(fault.offset): expected \(fault.expected)"
             return Problem("json_invalid", at: [.member("body"), .index(fault.offset)], message)
         }
-        return Problem("json_invalid", at: [.member("body")], "JSON decode error: \(failure)")
+        return Problem("json_invalid", at: [.member("body")], "JSON decode error")
     }
 }
 
@@ -258,15 +242,15 @@ extension Result where Failure == Problem {
 }
 
 extension UnsafeRawBufferPointer {
+    @inline(__always)
     fileprivate func equals(_ name: StaticString) -> Bool {
-        guard count == name.utf8CodeUnitCount else { return false }
-        for index in indices where self[index] != name.utf8Start[index] { return false }
-        return true
+        guard let baseAddress, count == name.utf8CodeUnitCount else { return false }
+        return memcmp(baseAddress, name.utf8Start, name.utf8CodeUnitCount) == 0
     }
 
     /// 0 to 3 for `switch:0` to `switch:3`.
     fileprivate var channel: Int? {
-        guard count == 8, UnsafeRawBufferPointer(rebasing: self[..<7]).equals("switch:") else { return nil }
+        guard count == 8, UnsafeRawBufferPointer(start: baseAddress, count: 7).equals("switch:") else { return nil }
         let channel = Int(self[7]) - Int(UInt8(ascii: "0"))
         return 0...3 ~= channel ? channel : nil
     }

@@ -1,14 +1,14 @@
 internal import CSimdjson
 
-/// simdjson's parser, used by one owner at a time; a document lives until the next parse.
+/// A parser, used by one owner at a time; a document lives until the next parse, and no longer than its text.
 ///
-/// Unsafe because the tape is C++'s memory: this file alone touches it, and every index it follows was written by
-/// simdjson for a document that passed its full validation.
+/// Unsafe because tokens are C++'s memory and names and strings lie in the caller's: this file alone touches them, and
+/// every token it follows is of a document that was validated as a whole.
 final class JSONParser {
     static let padding = shelly_json_padding
 
     enum Failure: Error {
-        case syntax, depth, number, string, utf8, memory
+        case invalid, memory
     }
 
     private var handle: OpaquePointer
@@ -22,21 +22,12 @@ final class JSONParser {
     deinit { shelly_json_parser_destroy(handle) }
 
     /// Parses a document behind which `padding` more bytes are readable.
-    func parse(_ document: UnsafeRawBufferPointer) throws(Failure) -> JSONValue {
-        var result = shelly_json_tape()
-        let bytes = document.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let bytes, !document.isEmpty else { throw .syntax }
-        switch shelly_json_parse(handle, bytes, document.count, &result) {
-        case SHELLY_JSON_OK: break
-        case SHELLY_JSON_DEPTH: throw .depth
-        case SHELLY_JSON_NUMBER: throw .number
-        case SHELLY_JSON_STRING: throw .string
-        case SHELLY_JSON_UTF8: throw .utf8
-        case SHELLY_JSON_MEMORY: throw .memory
-        default: throw .syntax
-        }
-        // Word 0 is the root marker, the document's value follows it.
-        return JSONValue(tape: result.tape, strings: result.strings, index: 1)
+    func parse(_ text: UnsafeRawBufferPointer) throws(Failure) -> JSONValue {
+        guard let bytes = text.baseAddress?.assumingMemoryBound(to: UInt8.self), !text.isEmpty else { throw .invalid }
+        var document: UnsafePointer<shelly_json_document>?
+        let status = shelly_json_parse(handle, bytes, text.count, &document)
+        guard let document else { throw status == SHELLY_JSON_MEMORY ? .memory : .invalid }
+        return JSONValue(document: document, token: 0)
     }
 
     /// Gives the buffers back when a rare large document made them grow past `bytes`.
@@ -47,48 +38,50 @@ final class JSONParser {
     }
 
     private static func create(_ maximumDepth: Int) -> OpaquePointer {
-        // simdjson refuses the depth that it is given, so the deepest that is allowed is one less.
-        guard let handle = shelly_json_parser_create(maximumDepth + 1) else { fatalError("out of memory for a parser") }
+        guard let handle = shelly_json_parser_create(maximumDepth) else { fatalError("out of memory for a parser") }
         return handle
     }
 }
 
-/// A value on simdjson's tape: its type in the top byte of a word, its payload below (simdjson `doc/tape.md`).
+/// A value of a document: the token that begins it.
 struct JSONValue {
-    fileprivate let tape: UnsafePointer<UInt64>
-    fileprivate let strings: UnsafePointer<UInt8>
-    fileprivate let index: Int
+    fileprivate let document: UnsafePointer<shelly_json_document>
+    fileprivate let token: Int
 
-    private var tag: UInt8 { UInt8(truncatingIfNeeded: tape[index] >> 56) }
-    private var payload: Int { Int(tape[index] & 0x00FF_FFFF_FFFF_FFFF) }
+    private var first: UInt8 { document.pointee.text[offset(of: token)] }
 
-    var isObject: Bool { tag == UInt8(ascii: "{") }
-    var isArray: Bool { tag == UInt8(ascii: "[") }
-    var isNull: Bool { tag == UInt8(ascii: "n") }
+    var isObject: Bool { first == UInt8(ascii: "{") }
+    var isArray: Bool { first == UInt8(ascii: "[") }
+    var isNull: Bool { first == UInt8(ascii: "n") }
 
     /// The unescaped UTF-8 bytes of a string.
-    var string: UnsafeRawBufferPointer? {
-        guard tag == UInt8(ascii: "\"") else { return nil }
-        return Self.bytes(strings, payload)
-    }
+    var string: UnsafeRawBufferPointer? { first == UInt8(ascii: "\"") ? string(at: token) : nil }
 
     /// A number of any kind as a double.
     var number: Double? {
-        switch tag {
-        case UInt8(ascii: "d"): Double(bitPattern: tape[index + 1])
-        case UInt8(ascii: "l"): Double(Int64(bitPattern: tape[index + 1]))
-        case UInt8(ascii: "u"): Double(tape[index + 1])
+        switch first {
+        case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"):
+            shelly_json_number(document, token)
         default: nil
         }
+    }
+
+    /// Where the value lies in the text.
+    var range: Range<Int> {
+        let start = offset(of: token)
+        // What follows a value is a token, or the text's end, with nothing but white space before it.
+        var end = offset(of: next(token))
+        while end > start, document.pointee.text[end - 1] <= UInt8(ascii: " ") { end -= 1 }
+        return start..<end
     }
 
     /// How many elements an array has, counted at most to `limit`.
     func elementCount(upTo limit: Int) -> Int {
         var count = 0
-        var position = index + 1
-        let end = containerEnd
+        var position = token + 1
+        let end = extent
         while position < end, count < limit {
-            position = next(position)
+            position = next(position) + 1
             count += 1
         }
         return count
@@ -96,88 +89,47 @@ struct JSONValue {
 
     /// Visits an array's elements in order.
     func forEachElement(_ body: (JSONValue) -> Void) {
-        var position = index + 1
-        let end = containerEnd
+        var position = token + 1
+        let end = extent
         while position < end {
             body(at(position))
-            position = next(position)
+            // Behind a comma.
+            position = next(position) + 1
         }
     }
 
     /// Visits an object's members in order, a duplicate name each time it comes.
     func forEachMember(_ body: (_ name: UnsafeRawBufferPointer, _ value: JSONValue) -> Void) {
-        var position = index + 1
-        let end = containerEnd
+        var position = token + 1
+        let end = extent
         while position < end {
-            let name = Self.bytes(strings, Int(tape[position] & 0x00FF_FFFF_FFFF_FFFF))
-            body(name, at(position + 1))
-            position = next(position + 1)
+            // A name, a colon, a value, and behind it a comma.
+            body(string(at: position), at(position + 2))
+            position = next(position + 2) + 1
         }
     }
 
-    /// The JSON text of the value, written anew from the tape; equal to what came in, though not byte for byte.
-    func appendText(to out: inout String) {
-        switch tag {
-        case UInt8(ascii: "{"):
-            out += "{"
-            var first = true
-            forEachMember { name, value in
-                if !first { out += "," }
-                first = false
-                Self.appendQuoted(name, to: &out)
-                out += ":"
-                value.appendText(to: &out)
-            }
-            out += "}"
-        case UInt8(ascii: "["):
-            out += "["
-            var first = true
-            forEachElement { value in
-                if !first { out += "," }
-                first = false
-                value.appendText(to: &out)
-            }
-            out += "]"
-        case UInt8(ascii: "\""): Self.appendQuoted(Self.bytes(strings, payload), to: &out)
-        case UInt8(ascii: "d"): out += "\(Double(bitPattern: tape[index + 1]))"
-        case UInt8(ascii: "l"): out += "\(Int64(bitPattern: tape[index + 1]))"
-        case UInt8(ascii: "u"): out += "\(tape[index + 1])"
-        case UInt8(ascii: "t"): out += "true"
-        case UInt8(ascii: "f"): out += "false"
-        default: out += "null"
-        }
-    }
+    /// The token that closes an object or array.
+    private var extent: Int { Int(document.pointee.extents[token]) }
 
-    // A container's payload holds the index past its closing word in the low 32 bits, an element count above them.
-    private var containerEnd: Int { Int(tape[index] & 0xFFFF_FFFF) - 1 }
+    private func at(_ position: Int) -> JSONValue { JSONValue(document: document, token: position) }
 
-    private func at(_ position: Int) -> JSONValue { JSONValue(tape: tape, strings: strings, index: position) }
+    private func offset(of position: Int) -> Int { Int(document.pointee.tokens[position]) }
 
+    /// The token behind the value that begins at `position`.
     private func next(_ position: Int) -> Int {
-        switch UInt8(truncatingIfNeeded: tape[position] >> 56) {
-        case UInt8(ascii: "{"), UInt8(ascii: "["): Int(tape[position] & 0xFFFF_FFFF)
-        case UInt8(ascii: "d"), UInt8(ascii: "l"), UInt8(ascii: "u"): position + 2
+        switch document.pointee.text[offset(of: position)] {
+        case UInt8(ascii: "{"), UInt8(ascii: "["): Int(document.pointee.extents[position]) + 1
         default: position + 1
         }
     }
 
-    private static func bytes(_ strings: UnsafePointer<UInt8>, _ offset: Int) -> UnsafeRawBufferPointer {
-        let start = UnsafeRawPointer(strings + offset)
-        return UnsafeRawBufferPointer(start: start + 4, count: Int(start.loadUnaligned(as: UInt32.self)))
-    }
-
-    private static func appendQuoted(_ bytes: UnsafeRawBufferPointer, to out: inout String) {
-        out += "\""
-        for scalar in String(decoding: bytes, as: UTF8.self).unicodeScalars {
-            switch scalar {
-            case "\"": out += "\\\""
-            case "\\": out += "\\\\"
-            case _ where scalar.value < 0x20 || scalar.value == 0x7F:
-                let hex = String(scalar.value, radix: 16)
-                out += "\\u" + String(repeating: "0", count: 4 - hex.count) + hex
-            default: out.unicodeScalars.append(scalar)
-            }
+    private func string(at position: Int) -> UnsafeRawBufferPointer {
+        let extent = document.pointee.extents[position]
+        if extent & SHELLY_JSON_ESCAPED == 0 {
+            return UnsafeRawBufferPointer(start: document.pointee.text + offset(of: position) + 1, count: Int(extent))
         }
-        out += "\""
+        let start = UnsafeRawPointer(document.pointee.strings + Int(extent ^ SHELLY_JSON_ESCAPED))
+        return UnsafeRawBufferPointer(start: start + 4, count: Int(start.loadUnaligned(as: UInt32.self)))
     }
 }

@@ -2,37 +2,47 @@
 ///
 /// Used by one owner at a time; what it returns is valid for good.
 public final class JSONMembers {
+    private struct Member {
+        let name: String
+        /// Where its value lies in the object's text.
+        let range: Range<Int>
+        let string: [UInt8]?
+        let number: Double?
+    }
+
     private let parser = JSONParser(maximumDepth: BatchDecoder.maximumDepth + 8)
-    private var members: [(name: String, value: JSONValue)] = []
+    private var text: [UInt8] = []
+    private var members: [Member] = []
 
     public init() {}
 
     /// Takes an object's text; false when it is none.
     public func read(_ text: [UInt8]) -> Bool {
         members = []
-        let padded = text + [UInt8](repeating: 0, count: JSONParser.padding)
-        return padded.withUnsafeBytes { bytes in
+        self.text = text + [UInt8](repeating: 0, count: JSONParser.padding)
+        return self.text.withUnsafeBytes { bytes in
             guard let root = try? parser.parse(UnsafeRawBufferPointer(rebasing: bytes[..<text.count])), root.isObject
             else { return false }
-            root.forEachMember { members.append((String(decoding: $0, as: UTF8.self), $1)) }
+            root.forEachMember { name, value in
+                members.append(
+                    Member(
+                        name: String(decoding: name, as: UTF8.self), range: value.range,
+                        string: value.string.map { [UInt8]($0) }, number: value.number))
+            }
             return true
         }
     }
 
     /// The JSON text of a member, nil when there is none of that name; of several the last.
     public func text(of name: String) -> String? {
-        value(name).map { value in
-            var text = ""
-            value.appendText(to: &text)
-            return text
-        }
+        member(name).map { String(decoding: text[$0.range], as: UTF8.self) }
     }
 
     /// The bytes of a member that is a string.
-    public func string(of name: String) -> [UInt8]? { value(name)?.string.map { [UInt8]($0) } }
+    public func string(of name: String) -> [UInt8]? { member(name)?.string }
 
     /// A member that is a whole number.
-    public func integer(of name: String) -> Int64? { value(name)?.number.flatMap { Int64(exactly: $0) } }
+    public func integer(of name: String) -> Int64? { member(name)?.number.flatMap { Int64(exactly: $0) } }
 
-    private func value(_ name: String) -> JSONValue? { members.last { $0.name == name }?.value }
+    private func member(_ name: String) -> Member? { members.last { $0.name == name } }
 }

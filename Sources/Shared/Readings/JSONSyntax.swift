@@ -1,4 +1,5 @@
-/// Finds where a text stops being JSON. simdjson says that it does, not where, so this runs on refused bodies only.
+/// Finds where a text stops being JSON. The parser says that it does, not where, so this runs on
+/// refused bodies only, byte by byte.
 struct JSONSyntax {
     /// The first byte that cannot be right, and what should have stood there.
     struct Fault: Error, Equatable {
