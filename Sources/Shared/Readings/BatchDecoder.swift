@@ -57,7 +57,7 @@ public final class BatchDecoder {
             ranges.append(message.range)
             assembly.add(message)
         }
-        return assembly.batch
+        return assembly.finished()
     }
 
     /// As `decode(_:receivedAt:)`, for bytes without padding; copies them.
@@ -96,14 +96,19 @@ extension BatchDecoder {
     /// The batch as it grows, message by message.
     private struct Assembly {
         let latest: Int64
-        var batch = Batch()
-        private var known: [DeviceID: Int] = [:]
+        private var batch = Batch()
+        private var devices = DeviceNumbers()
         private var index = 0
 
         init(latest: Int64, messageCount: Int) {
             self.latest = latest
             batch.messageCount = messageCount
             batch.readings.reserveCapacity(messageCount)
+        }
+
+        consuming func finished() -> Batch {
+            batch.devices = devices.names
+            return batch
         }
 
         mutating func add(_ message: JSONValue) {
@@ -135,11 +140,7 @@ extension BatchDecoder {
         }
 
         private mutating func number(of device: DeviceID) -> Int {
-            if let number = known[device] { return number }
-            let number = batch.devices.count
-            batch.devices.append(device)
-            known[device] = number
-            return number
+            devices.number(of: device) ?? devices.add(device)
         }
 
         private func judge(source: JSONValue?) -> Result<DeviceID, Problem> {

@@ -8,13 +8,16 @@ public struct DeviceID: Hashable, Sendable, CustomStringConvertible {
     /// The name's bytes, valid UTF-8.
     public let utf8: [UInt8]
     /// Stands for the bytes in hash tables: computed once, and nearly always different where they are.
-    private let digest: UInt64
+    let digest: UInt64
 
     /// Takes a message's `src`, trimming white space; throws the sentence that the sender gets.
     public init(trimming source: UnsafeRawBufferPointer) throws(Fault) {
-        if 1...Self.maximumBytes ~= source.count, Self.isPrintableASCII(source) {
-            self.init(judged: [UInt8](source))
-            return
+        if 1...Self.maximumBytes ~= source.count {
+            let (digest, isPrintableASCII) = Self.scan(source)
+            if isPrintableASCII {
+                self.init(utf8: [UInt8](source), digest: digest)
+                return
+            }
         }
         let trimmed = Self.trim(source)
         guard !trimmed.isEmpty else { throw .empty }
@@ -24,8 +27,12 @@ public struct DeviceID: Hashable, Sendable, CustomStringConvertible {
     }
 
     private init(judged utf8: [UInt8]) {
+        self.init(utf8: utf8, digest: utf8.withUnsafeBytes { Self.scan($0).digest })
+    }
+
+    private init(utf8: [UInt8], digest: UInt64) {
         self.utf8 = utf8
-        digest = Self.digest(utf8)
+        self.digest = digest
     }
 
     /// Takes a name as it is, for instance from a command line, under the same rules.
@@ -61,32 +68,29 @@ extension DeviceID {
     /// Differs from process to process, so that nobody can choose names that meet in one place of a table.
     private static let seed = (UInt64.random(in: .min ... .max), UInt64.random(in: .min ... .max) | 1)
 
-    /// Folds eight bytes at a time with a full multiplication.
-    private static func digest(_ utf8: [UInt8]) -> UInt64 {
+    /// Folds eight bytes at a time with a full multiplication, and looks whether there is neither white space nor a control
+    /// character nor a byte beyond ASCII among them, as in Shelly's own names.
+    private static func scan(_ bytes: UnsafeRawBufferPointer) -> (digest: UInt64, isPrintableASCII: Bool) {
         let (start, factor) = seed
-        return utf8.withUnsafeBytes { bytes in
-            var digest = start ^ UInt64(bytes.count)
-            func fold(_ word: UInt64) {
-                let (high, low) = (digest ^ word).multipliedFullWidth(by: factor)
-                digest = high ^ low &+ start
-            }
-            var offset = 0
-            while offset + 8 <= bytes.count {
-                fold(bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
-                offset += 8
-            }
-            var rest: UInt64 = 0
-            for byte in bytes[offset...] { rest = rest << 8 | UInt64(byte) }
-            fold(rest)
-            return digest
+        var digest = start ^ UInt64(bytes.count)
+        var others: UInt64 = 0
+        func take(_ word: UInt64) {
+            let (high, low) = (digest ^ word).multipliedFullWidth(by: factor)
+            digest = high ^ low &+ start
+            // A byte below 0x21 or above 0x7E, the lowest of them at least, sets its highest bit.
+            others |= word | (word &- 0x2121_2121_2121_2121) | (word &+ 0x0101_0101_0101_0101)
         }
-    }
-
-    /// Whether there is neither white space nor a control character nor a byte beyond ASCII, as in Shelly's own names.
-    private static func isPrintableASCII(_ bytes: UnsafeRawBufferPointer) -> Bool {
-        var isPrintable = true
-        for byte in bytes { isPrintable = isPrintable && 0x21...0x7E ~= byte }
-        return isPrintable
+        var offset = 0
+        while offset + 8 <= bytes.count {
+            take(bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+            offset += 8
+        }
+        if bytes.count < 8 {
+            take(bytes.reduce(0x2121_2121_2121_2121) { $0 << 8 | UInt64($1) })
+        } else if offset < bytes.count {
+            take(bytes.loadUnaligned(fromByteOffset: bytes.count - 8, as: UInt64.self))
+        }
+        return (digest, others & 0x8080_8080_8080_8080 == 0)
     }
 }
 
