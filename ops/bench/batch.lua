@@ -6,7 +6,6 @@
 -- RUN       number of the run, 0 to 65535: runs have no device in common, so all readings of another one are new
 -- DEVICES   size of the fleet; after all of them comes the next minute
 -- KEY       X-API-Key
--- PAUSE_MS  mean pause of a connection between two requests, exponentially distributed; 0 for none
 -- OUT       file for the result as JSON
 --
 -- Whole requests are made once, in C memory, from message.json (see there: R run, D device, S second, M minute, V digit),
@@ -17,7 +16,6 @@ local batch = tonumber(os.getenv("BATCH") or "100")
 local run = tonumber(os.getenv("RUN") or "1")
 local devices = tonumber(os.getenv("DEVICES") or "10000")
 local key = os.getenv("KEY") or "key"
-local pause = tonumber(os.getenv("PAUSE_MS") or "0")
 
 local first_minute = 28800000
 local stride = 7919
@@ -102,12 +100,6 @@ function request()
         counter = counter + 1
     end
     return ffi.string(bytes, next.length)
-end
-
-if pause > 0 then
-    function delay()
-        return math.floor(-math.log(1 - math.random()) * pause + 0.5)
-    end
 end
 
 function done(summary, latency)

@@ -141,6 +141,15 @@ class Server(Process):
         return result
 
 
+    def time_answers(self, batch, connections, seconds, pause_ms=0):
+        """Posts batches and says how long the answers took, by a generator that is steadier than wrk."""
+        self.check()
+        answers = run(
+            STATE / "latency", self.port, KEY, BENCH / "message.json", batch, connections, seconds, pause_ms, next_run())
+        self.check()
+        return json.loads(answers)
+
+
 _run = int(time.time()) % 30000
 
 
@@ -180,6 +189,8 @@ class Rig:
         self.database_url = None
         self._peer = None
         self._filled = {}
+        #: Bytes of the page cache that a run of the receiver may fill.
+        self.memory_of_a_run = 0
         self._stack = contextlib.ExitStack()
 
     def __enter__(self):
@@ -216,7 +227,8 @@ class Rig:
         release = ("swift", "build", "-c", "release", "--static-swift-stdlib")
         run(*release, cwd=BENCH)
         self.tools = pathlib.Path(run(*release, "--show-bin-path", cwd=BENCH).strip())
-        run("cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", STATE / "diskfloor", BENCH / "diskfloor.c")
+        for program in ("diskfloor", "latency"):
+            run("cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", STATE / program, BENCH / f"{program}.c", "-lm")
 
     def choose_peer(self, may_install):
         """Finds the peer, and installs what it needs if it may."""
@@ -262,6 +274,7 @@ class Rig:
         directory = STATE / spool
         if fresh:
             shutil.rmtree(directory, ignore_errors=True)
+        self.back_memory(self.memory_of_a_run)
         port = free_port()
         server = Server(
             "receiver", [*wrapper, self.programs / "shelly-receiver"], port, "/readyz", {
@@ -333,12 +346,12 @@ class Rig:
         path.unlink()
         os.sync()
 
-    def back_memory(self):
-        """Touches the free memory. A virtual machine's host provides a page when it is first used, which is several
-        times slower than any later use, and would be counted against whoever happens to fill the page cache."""
+    def back_memory(self, most):
+        """Touches so much of the free memory. A virtual machine's host provides a page when it is first used, and takes
+        pages back that were freed; either is several times slower than any other use, and would be counted against
+        whoever happens to fill the page cache."""
         free = int(re.search(r"MemFree:\s+(\d+)", pathlib.Path("/proc/meminfo").read_text())[1]) << 10
-        left = max(0, free - (1 << 30))
-        say(f"touching {left / 1e9:.0f} GB of free memory")
+        left = min(most, max(0, free - (1 << 30)))
         piece = b"\1" * (1 << 20)
         if left == 0:
             return
