@@ -13,18 +13,19 @@ struct MinuteCounts {
 
     private var ring = [Slot](repeating: Slot(), count: Int(slots))
 
-    /// Counts a new key of the minute.
-    mutating func add(_ minute: UInt32) {
+    /// Counts new keys of the minute.
+    mutating func add(_ keys: UInt32, of minute: UInt32) {
+        guard keys > 0 else { return }
         let place = Int(minute % Self.slots)
         if ring[place].minute < minute { ring[place] = Slot(minute: minute) }
-        if ring[place].minute == minute { ring[place].keys += 1 }
+        if ring[place].minute == minute { ring[place].keys += keys }
     }
 
     /// Counts new keys: a bit for each minute from `first` on.
     mutating func add(_ bits: UInt32, from first: UInt32) {
         var bits = bits
         while bits != 0 {
-            add(first &+ UInt32(bits.trailingZeroBitCount))
+            add(1, of: first &+ UInt32(bits.trailingZeroBitCount))
             bits &= bits - 1
         }
     }

@@ -3,8 +3,9 @@ import Readings
 /// Which minute keys this spool holds: a bit for each minute of a device's channel, in pages of a day.
 ///
 /// A value with one owner, the spool's writer. It covers what the spool retains, so counts are exact with the database
-/// away and, rebuilt from the spool, after any restart; with the spool it forgets, a page at a time, when the last segment
-/// that had to do with the page is gone. 196 bytes a device, channel and day, plus the device's name.
+/// away and, rebuilt from the spool, after any restart; with the spool it forgets, a device's day at a time, when the last
+/// segment that had to do with the day is gone. 187 bytes a day of each of a device's four channels, 196 of a single one,
+/// plus the device's name.
 struct MinuteLedger {
     /// Keys of one segment: up to 32 minutes of a device's channel.
     struct Delta: Equatable {
@@ -30,39 +31,62 @@ struct MinuteLedger {
 
     /// A day of a device's channel.
     struct Page {
-        fileprivate let dayAndChannel: UInt32
+        let day: Int64
+        let channel: Int
         fileprivate let number: UInt32
+    }
+
+    /// A day of a device, and its pages by channel, each of which says which one comes next.
+    private struct Day {
+        /// Since 1970.
+        let day: UInt32
+        /// The last segment with a key of it.
+        var segment: UInt32 = 0
+        var first = Link.none
+    }
+
+    /// A page and its channel, or none: the channel is known without looking at the page.
+    private struct Link: Equatable {
+        static let none = Link(word: 0)
+
+        let word: UInt32
+
+        init(word: UInt32) { self.word = word }
+        init(_ page: UInt32, _ channel: Int) { word = (page + 1) << 2 | UInt32(channel) }
+
+        var page: UInt32 { (word >> 2) - 1 }
+        var channel: Int { Int(word & 3) }
     }
 
     static let minutesPerDay: Int64 = 1440
     private static let wordsPerPage = 45
     private static let pagesPerChunk = 256
-    /// In front of a page's bits: the last segment with a key of it, and where its latest delta lies.
-    private static let wordsPerRow = 2 + wordsPerPage
+    /// In front of a page's bits there is the link to the day's next page.
+    private static let wordsPerRow = 1 + wordsPerPage
 
-    private var devices: [DeviceID: Int] = [:]
-    /// By device, sorted by day and channel.
-    private var pages: [[Page]] = []
+    private var devices = DeviceNumbers()
+    /// By device, in order.
+    private var days: [[Day]] = []
     /// Rows of a page each, 256 to a chunk, so that growth never copies what is there.
     private var chunks: [[UInt32]] = []
     private var pageCount = 0
     /// What was claimed in the newest segment, duplicates included.
     private var deltas: [Delta] = []
+    /// Where the latest of them is, for each channel of each device.
+    private var latest: [UInt32] = []
     private var deltaSegment: UInt32 = 0
     /// A segment of which keys were taken back, so that its deltas are not its keys.
     private var spoiltSegment: UInt32 = 0
-    private var names: [DeviceID] = []
-    /// Pages and devices' numbers that are free again.
+    /// Pages that are free again.
     private var freePages: [UInt32] = []
-    private var freeDevices: [Int] = []
-    /// Pages whose segments are before this one are forgotten already.
+    /// Days whose segments are before this one are forgotten already.
     private var oldest = 0
     /// Keys by minute, of the last day.
     private(set) var counts = MinuteCounts()
 
     /// Roughly the memory that the ledger's keys take, in bytes; what was forgotten is used again first.
     var approximateBytes: Int {
-        (pageCount - freePages.count) * (Self.wordsPerRow * 4 + 8) + devices.count * 192
+        (pageCount - freePages.count) * (Self.wordsPerRow * 4 + 12) + devices.count * 176
     }
 
     /// Devices that the ledger knows.
@@ -78,39 +102,51 @@ struct MinuteLedger {
         beginDeltas(of: segment)
         let numbers = batch.devices.map { number(of: $0) }
         var inserted = 0
-        for reading in batch.readings {
-            let device = numbers[reading.device]
-            let (day, minute) = reading.minute.quotientAndRemainder(dividingBy: Self.minutesPerDay)
-            let dayAndChannel = Self.dayAndChannel(day, reading.channel)
-            let page = page(device: device, dayAndChannel: dayAndChannel)
-            let key = Delta(
-                device: UInt32(device), dayAndChannel: dayAndChannel, word: UInt16(minute / 32),
-                minutes: 1 << UInt32(minute % 32))
-            if Self.set(key, in: &chunks[Self.chunk(page)], at: Self.row(page), segment, &deltas) {
-                inserted += 1
-                counts.add(UInt32(truncatingIfNeeded: reading.minute))
-                claims.bits.append((page, UInt32(truncatingIfNeeded: reading.minute)))
+        var index = 0
+        while index < batch.readings.count {
+            // The readings of a message are of one device, day and minute, their channels in order.
+            let first = batch.readings[index]
+            let device = numbers[first.device]
+            let (day, minute) = first.minute.quotientAndRemainder(dividingBy: Self.minutesPerDay)
+            let place = place(of: UInt32(day), device, in: segment)
+            var link = Link.none
+            var new: UInt32 = 0
+            while index < batch.readings.count, batch.readings[index].message == first.message {
+                let channel = batch.readings[index].channel
+                index += 1
+                link = self.link(to: channel, device, at: place, behind: link)
+                let key = Delta(
+                    device: UInt32(device), dayAndChannel: Self.dayAndChannel(UInt32(day), channel),
+                    word: UInt16(minute / 32), minutes: 1 << UInt32(minute % 32))
+                note(key, of: channel)
+                if Self.set(key, in: &chunks[Self.chunk(link.page)], at: Self.row(link.page)) {
+                    new += 1
+                    claims.bits.append((link.page, UInt32(truncatingIfNeeded: first.minute)))
+                }
             }
+            counts.add(new, of: UInt32(truncatingIfNeeded: first.minute))
+            inserted += Int(new)
         }
         return (inserted, batch.readings.count - inserted)
     }
 
-    /// Sets a key in its page's row and among the segment's deltas; returns whether it is new.
-    private static func set(
-        _ key: Delta, in chunk: inout [UInt32], at row: Int, _ segment: UInt32, _ deltas: inout [Delta]
-    ) -> Bool {
-        chunk[row] = max(chunk[row], segment)
-        let latest = Int(chunk[row + 1])
-        if latest < deltas.count, deltas[latest].isNeighbour(of: key) {
-            deltas[latest].minutes |= key.minutes
-        } else {
-            chunk[row + 1] = UInt32(deltas.count)
-            deltas.append(key)
-        }
-        let word = row + 2 + Int(key.word)
+    /// Sets a key in its page's row; returns whether it is new.
+    private static func set(_ key: Delta, in chunk: inout [UInt32], at row: Int) -> Bool {
+        let word = row + 1 + Int(key.word)
         guard chunk[word] & key.minutes == 0 else { return false }
         chunk[word] |= key.minutes
         return true
+    }
+
+    /// Puts a key among the segment's deltas.
+    private mutating func note(_ key: Delta, of channel: Int) {
+        let latest = Int(self.latest[Int(key.device) * 4 + channel])
+        if latest < deltas.count, deltas[latest].isNeighbour(of: key) {
+            deltas[latest].minutes |= key.minutes
+        } else {
+            self.latest[Int(key.device) * 4 + channel] = UInt32(deltas.count)
+            deltas.append(key)
+        }
     }
 
     private mutating func beginDeltas(of segment: UInt32) {
@@ -132,7 +168,7 @@ struct MinuteLedger {
             } else {
                 let number = UInt32(found.count)
                 numbers[delta.device] = number
-                found.append(names[Int(delta.device)])
+                found.append(devices.names[Int(delta.device)])
                 delta.device = number
             }
             return delta
@@ -145,10 +181,11 @@ struct MinuteLedger {
         let segment = UInt32(clamping: segment)
         let numbers = found.map { number(of: $0) }
         for delta in deltas {
-            let page = page(device: numbers[Int(delta.device)], dayAndChannel: delta.dayAndChannel)
+            let device = numbers[Int(delta.device)]
+            let place = place(of: delta.dayAndChannel >> 2, device, in: segment)
+            let page = link(to: Int(delta.dayAndChannel & 3), device, at: place).page
             let (chunk, row) = (Self.chunk(page), Self.row(page))
-            let word = row + 2 + Int(delta.word)
-            chunks[chunk][row] = max(chunks[chunk][row], segment)
+            let word = row + 1 + Int(delta.word)
             let first = (delta.dayAndChannel >> 2) &* UInt32(Self.minutesPerDay) &+ UInt32(delta.word) * 32
             counts.add(delta.minutes & ~chunks[chunk][word], from: first)
             chunks[chunk][word] |= delta.minutes
@@ -160,62 +197,88 @@ struct MinuteLedger {
         spoiltSegment = deltaSegment
         for (page, minute) in claims.bits {
             let ofDay = Int(minute % UInt32(Self.minutesPerDay))
-            chunks[Self.chunk(page)][Self.row(page) + 2 + ofDay / 32] &= ~(1 << UInt32(ofDay % 32))
+            chunks[Self.chunk(page)][Self.row(page) + 1 + ofDay / 32] &= ~(1 << UInt32(ofDay % 32))
             counts.remove(minute)
         }
     }
 
-    /// Forgets the pages whose last segment is before `oldest`, which the spool does not hold any more.
+    /// Forgets the days whose last segment is before `oldest`, which the spool does not hold any more.
     mutating func forget(before oldest: Int) {
         guard oldest > self.oldest else { return }
         self.oldest = oldest
-        for (device, number) in devices {
-            let gone = pages[number].filter { lastSegment(of: $0.number) < oldest }
-            guard !gone.isEmpty else { continue }
-            pages[number] = pages[number].filter { lastSegment(of: $0.number) >= oldest }
-            for page in gone { release(page.number) }
-            guard pages[number].isEmpty else { continue }
-            devices[device] = nil
-            freeDevices.append(number)
+        for number in days.indices where days[number].contains(where: { $0.segment < oldest }) {
+            for day in days[number] where day.segment < oldest { for page in pages(of: day) { release(page.number) } }
+            days[number] = days[number].filter { $0.segment >= oldest }
+            if days[number].isEmpty { devices.remove(number) }
         }
     }
 
     private mutating func number(of device: DeviceID) -> Int {
-        if let number = devices[device] { return number }
-        let number: Int
-        if let free = freeDevices.popLast() {
-            number = free
-            names[number] = device
-        } else {
-            number = pages.count
-            pages.append([])
-            names.append(device)
+        if let number = devices.number(of: device) { return number }
+        let number = devices.add(device)
+        if number == days.count {
+            days.append([])
+            latest.append(contentsOf: repeatElement(0, count: 4))
         }
-        devices[device] = number
         return number
     }
 
-    private static func dayAndChannel(_ day: Int64, _ channel: Int) -> UInt32 { UInt32(day) << 2 | UInt32(channel) }
+    private static func dayAndChannel(_ day: UInt32, _ channel: Int) -> UInt32 { day << 2 | UInt32(channel) }
 
-    private mutating func page(device: Int, dayAndChannel wanted: UInt32) -> UInt32 {
+    /// Where a day of a device is among its days, put there when it is not, and known to be in a segment.
+    private mutating func place(of day: UInt32, _ device: Int, in segment: UInt32) -> Int {
+        let place = place(of: day, device)
+        days[device][place].segment = max(days[device][place].segment, segment)
+        return place
+    }
+
+    private mutating func place(of wanted: UInt32, _ device: Int) -> Int {
         // Nearly always among the newest, so the search starts there.
-        var position = pages[device].count
-        while position > 0, pages[device][position - 1].dayAndChannel >= wanted {
-            position -= 1
-            if pages[device][position].dayAndChannel == wanted { return pages[device][position].number }
-            if pages[device].count - position > 8 {
-                position = lowerBound(device, wanted)
-                if pages[device][position].dayAndChannel == wanted { return pages[device][position].number }
+        var place = days[device].count
+        while place > 0, days[device][place - 1].day >= wanted {
+            place -= 1
+            if days[device][place].day == wanted { return place }
+            if days[device].count - place > 8 {
+                place = lowerBound(device, wanted)
+                if days[device][place].day == wanted { return place }
                 break
             }
         }
-        let number = newPage()
-        // A day's channels at a time, or an eighth of what there is; doubling would cost as much as the pages' own book.
-        if pages[device].count == pages[device].capacity {
-            pages[device].reserveCapacity(pages[device].count + max(4, pages[device].count / 8))
+        // One at a time, or an eighth of what there is; doubling would leave as much unused.
+        if days[device].count == days[device].capacity {
+            days[device].reserveCapacity(days[device].count + max(1, days[device].count / 8))
         }
-        pages[device].insert(Page(dayAndChannel: wanted, number: number), at: position)
-        return number
+        days[device].insert(Day(day: wanted), at: place)
+        return place
+    }
+
+    /// The link to a channel's page of a day, an empty one when there is none. The search begins behind the page of an
+    /// earlier channel, if one is given.
+    private mutating func link(to channel: Int, _ device: Int, at place: Int, behind earlier: Link = .none) -> Link {
+        var before = earlier.channel < channel ? earlier : .none
+        var link = before == .none ? days[device][place].first : next(behind: before)
+        while link != .none, link.channel <= channel {
+            if link.channel == channel { return link }
+            before = link
+            link = next(behind: link)
+        }
+        let new = Link(newPage(), channel)
+        self.link(link, behind: new, device, at: place)
+        self.link(new, behind: before, device, at: place)
+        return new
+    }
+
+    private func next(behind link: Link) -> Link {
+        Link(word: chunks[Self.chunk(link.page)][Self.row(link.page)])
+    }
+
+    /// Lets `next` follow a page of a day, or begin the day.
+    private mutating func link(_ next: Link, behind link: Link, _ device: Int, at place: Int) {
+        if link == .none {
+            days[device][place].first = next
+        } else {
+            chunks[Self.chunk(link.page)][Self.row(link.page)] = next.word
+        }
     }
 
     /// An empty page.
@@ -234,14 +297,12 @@ struct MinuteLedger {
         freePages.append(page)
     }
 
-    private func lastSegment(of page: UInt32) -> Int { Int(chunks[Self.chunk(page)][Self.row(page)]) }
-
     private func lowerBound(_ device: Int, _ wanted: UInt32) -> Int {
         var low = 0
-        var high = pages[device].count
+        var high = days[device].count
         while low < high {
             let middle = (low + high) / 2
-            if pages[device][middle].dayAndChannel < wanted { low = middle + 1 } else { high = middle }
+            if days[device][middle].day < wanted { low = middle + 1 } else { high = middle }
         }
         return low
     }
@@ -254,35 +315,41 @@ struct MinuteLedger {
 // What those need who only look: see Devices/MinuteLedger+Devices.swift.
 extension MinuteLedger {
     /// Numbers of devices are below this; some may be free.
-    var deviceNumbers: Int { names.count }
+    var deviceNumbers: Int { devices.names.count }
 
-    func name(of number: Int) -> DeviceID { names[number] }
+    func name(of number: Int) -> DeviceID { devices.names[number] }
 
     /// The number of a device that is known.
-    func number(known device: DeviceID) -> Int? { devices[device] }
+    func number(known device: DeviceID) -> Int? { devices.number(of: device) }
 
-    /// A device's pages, sorted by day and channel.
-    func pages(of number: Int) -> [Page] { pages[number] }
+    /// A device's pages, the newest day's first, and of a day the last channel's.
+    func newestPages(of number: Int) -> some Sequence<Page> {
+        days[number].reversed().lazy.flatMap { pages(of: $0).reversed() }
+    }
+
+    private func pages(of day: Day) -> [Page] {
+        var pages: [Page] = []
+        var link = day.first
+        while link != .none {
+            pages.append(Page(day: Int64(day.day), channel: link.channel, number: link.page))
+            link = next(behind: link)
+        }
+        return pages
+    }
 
     /// A page's bits, one for each minute of its day.
     func words(of page: Page) -> [UInt32] {
-        let first = Self.row(page.number) + 2
+        let first = Self.row(page.number) + 1
         return Array(chunks[Self.chunk(page.number)][first..<(first + Self.wordsPerPage)])
     }
 
     /// The newest minute of a page, since 1970; nil when it has none, as when a failed group has taken its keys back.
     func lastMinute(of page: Page) -> Int64? {
-        let (chunk, first) = (Self.chunk(page.number), Self.row(page.number) + 2)
+        let (chunk, first) = (Self.chunk(page.number), Self.row(page.number) + 1)
         for index in (0..<Self.wordsPerPage).reversed() where chunks[chunk][first + index] != 0 {
             let bit = index * 32 + 31 - chunks[chunk][first + index].leadingZeroBitCount
             return page.day * Self.minutesPerDay + Int64(bit)
         }
         return nil
     }
-}
-
-extension MinuteLedger.Page {
-    /// Since 1970.
-    var day: Int64 { Int64(dayAndChannel >> 2) }
-    var channel: Int { Int(dayAndChannel & 3) }
 }

@@ -5,7 +5,7 @@ import Testing
 struct MinuteCountsTests {
     @Test func eachMinuteHasItsCount() {
         var counts = MinuteCounts()
-        for minute: UInt32 in [29_000_000, 29_000_001, 29_000_001, 28_999_000] { counts.add(minute) }
+        for minute: UInt32 in [29_000_000, 29_000_001, 29_000_001, 28_999_000] { counts.add(1, of: minute) }
         #expect(counts.counts(of: 29_000_000..<29_000_003) == [1, 2, 0])
         #expect(counts.counts(of: 28_999_000..<28_999_001) == [1])
         counts.remove(29_000_001)
@@ -22,14 +22,14 @@ struct MinuteCountsTests {
         // A reading may be a day ahead, and the plot goes a day back.
         var counts = MinuteCounts()
         let present: UInt32 = 29_000_000
-        for minute in present - 1439...present + 1440 { counts.add(minute) }
+        for minute in present - 1439...present + 1440 { counts.add(1, of: minute) }
         #expect(counts.counts(of: Int64(present - 1439)..<Int64(present + 1441)) == Array(repeating: 1, count: 2880))
     }
 
     @Test func whatIsTooOldHasNoCountAndTakesNobodysPlace() {
         var counts = MinuteCounts()
-        counts.add(29_000_000)
-        counts.add(29_000_000 - 4096)
+        counts.add(1, of: 29_000_000)
+        counts.add(1, of: 29_000_000 - 4096)
         counts.remove(29_000_000 - 4096)
         #expect(counts.counts(of: 29_000_000..<29_000_001) == [1])
         #expect(counts.counts(of: 28_995_904..<28_995_905) == [0])

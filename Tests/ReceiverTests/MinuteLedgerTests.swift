@@ -26,7 +26,7 @@ struct MinuteLedgerTests {
     }
 
     @Test func whatTheSpoolNoLongerHoldsIsForgotten() throws {
-        // A page a device, channel and day goes when the last segment that had to do with it is gone.
+        // A device's day goes when the last segment that had to do with it is gone.
         var ledger = MinuteLedger()
         var claims = MinuteLedger.Claims()
         let yesterday = try batch([("a", 60, 0), ("b", 60, 0)])
@@ -46,6 +46,30 @@ struct MinuteLedgerTests {
         #expect(ledger.claim(yesterday, in: 4, noting: &claims) == (2, 0))
         #expect(ledger.claim(today, in: 4, noting: &claims) == (1, 0))
         #expect(ledger.approximateBytes == before)
+    }
+
+    /// A day's pages follow each other by channel, whichever came first.
+    @Test func channelsOfADayAreInOrderAndForgottenTogether() throws {
+        for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1], [1, 3]] {
+            var ledger = MinuteLedger()
+            var claims = MinuteLedger.Claims()
+            for (index, channel) in order.enumerated() {
+                let batch = try batch([("plug", 60, channel), ("plug", 86_400, channel)])
+                #expect(ledger.claim(batch, in: 1 + index, noting: &claims) == (2, 0))
+                #expect(ledger.claim(batch, in: 1 + index, noting: &claims) == (0, 2))
+            }
+            let number = try #require(ledger.number(known: DeviceID("plug")))
+            let found = ledger.newestPages(of: number).map { [Int($0.day), $0.channel] }
+            #expect(found == [1, 0].flatMap { day in order.sorted(by: >).map { [day, $0] } })
+            // The last channel's segment keeps the others.
+            ledger.forget(before: order.count)
+            #expect(Array(ledger.newestPages(of: number)).count == order.count * 2)
+            ledger.forget(before: order.count + 1)
+            #expect(try ledger.number(known: DeviceID("plug")) == nil && ledger.deviceCount == 0)
+            // Pages that are used again are empty.
+            let again = try batch(order.map { ("socket", 60, $0) })
+            #expect(ledger.claim(again, in: 9, noting: &claims) == (order.count, 0))
+        }
     }
 
     @Test func aFailedGroupIsForgotten() throws {
@@ -96,6 +120,6 @@ struct MinuteLedgerTests {
                 _ = ledger.claim(try batch(messages), in: 1, noting: &claims)
             }
         }
-        #expect(ledger.approximateBytes / (100 * 4 * 14) <= 204)
+        #expect(ledger.approximateBytes / (100 * 4 * 14) <= 200)
     }
 }

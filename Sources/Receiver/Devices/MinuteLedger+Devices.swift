@@ -31,7 +31,7 @@ extension MinuteLedger {
             guard let number = number(known: device) else { return nil }
             var isNewestFound = [false, false, false, false]
             var pages: [DeviceMinutes.Page] = []
-            for page in self.pages(of: number).reversed() {
+            for page in newestPages(of: number) {
                 guard days.contains(page.day) || !isNewestFound[page.channel], lastMinute(of: page) != nil else {
                     continue
                 }
@@ -44,7 +44,7 @@ extension MinuteLedger {
 
     private func lastMinute(of number: Int) -> Int64? {
         var newest: Int64?
-        for page in pages(of: number).reversed() {
+        for page in newestPages(of: number) {
             if let newest, newest >= (page.day + 1) * Self.minutesPerDay { break }
             if let minute = lastMinute(of: page) { newest = max(newest ?? 0, minute) }
         }
