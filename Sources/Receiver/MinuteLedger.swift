@@ -228,7 +228,7 @@ struct MinuteLedger {
     /// Where a day of a device is among its days, put there when it is not, and known to be in a segment.
     private mutating func place(of day: UInt32, _ device: Int, in segment: UInt32) -> Int {
         let place = place(of: day, device)
-        days[device][place].segment = max(days[device][place].segment, segment)
+        if days[device][place].segment < segment { days[device][place].segment = segment }
         return place
     }
 
