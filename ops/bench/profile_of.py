@@ -12,7 +12,7 @@ KINDS = (
     ("kernel: copying bodies from sockets and into the page cache",
      r"\[k\] (_copy_to_iter|copy_folio_from_iter_atomic|copy_page_from_iter_atomic|rep_movs_alternative|_copy_from_iter)"),
     ("kernel: the rest: TCP, wake-ups, ext4, the disk", r"\[k\]"),
-    ("simdjson", r"simdjson"),
+    ("simdjson's scan and the walk over its tokens", r"simdjson|shelly_json|common_json"),
     ("decoding and validating", r"\$s8Readings|\$s.*8Readings8DeviceID|BatchDecoder"),
     ("ledger, records and checksums, group commit", r"MinuteLedger|LedgerDigest|\$s5Spool|crc32c|GroupCommit|Committer"),
     ("receiver: handler, answer, log line", r"\$s8Receiver|\$s7Logging|\$s8Settings"),
