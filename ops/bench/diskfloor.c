@@ -3,32 +3,13 @@
 // The limit that the receiver's answer has on this disk, whatever the program: a group of batches is durable when one
 // such append is. The file begins anew at 64 MiB, as the spool's segments do.
 #define _GNU_SOURCE
-#include <errno.h>
+#include "measure.h"
+
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { segment_bytes = 64 << 20, most = 1 << 20 };
-
-static double now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec + time.tv_nsec / 1e9;
-}
-
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static void check(int ok, const char *what) {
-    if (ok) return;
-    perror(what);
-    exit(1);
-}
 
 static int begin(const char *path) {
     int file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);

@@ -4,17 +4,16 @@
 // on the average. The same load as batch.lua makes for wrk, in one thread as well, but for times: wrk with a script
 // collects garbage now and then, and its 99th percentile is more than twice what this one sees on the same server.
 #define _GNU_SOURCE
+#include "measure.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { devices = 10000, stride = 7919, first_minute = 28800000, most_connections = 1024, most_answers = 1 << 23 };
@@ -38,23 +37,6 @@ struct connection {
 
 static unsigned counter;
 static int poller;
-
-static void check(int ok, const char *what) {
-    if (ok) return;
-    perror(what);
-    exit(1);
-}
-
-static double now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec + time.tv_nsec / 1e9;
-}
-
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
 
 // Makes a connection's request once, and notes the places that differ from one to the next.
 static void prepare(struct connection *self, const char *template, int batch, int run, const char *key) {

@@ -140,7 +140,6 @@ class Server(Process):
             raise SystemExit(f"bench: {self.name} refused {result['errors']} requests:\n{output}")
         return result
 
-
     def time_answers(self, batch, connections, seconds, pause_ms=0):
         """Posts batches and says how long the answers took, by a generator that is steadier than wrk."""
         self.check()
