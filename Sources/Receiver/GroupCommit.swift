@@ -8,8 +8,8 @@ import Synchronization
 
 /// Makes batches durable together: whatever has arrived while the disk was busy shares the next `fdatasync`.
 ///
-/// One thread owns the ledger and the spool's writer. It takes all batches that wait, counts them against the ledger,
-/// appends and synchronizes them, and only then answers (invariant 1). Since keys are set and confirmed or taken back
+/// One thread owns the ledger and the spool's writer. It takes all batches that wait, appends them, counts them against
+/// the ledger, synchronizes them, and only then answers (invariant 1). Since keys are set and confirmed or taken back
 /// by the same thread within one group, no batch ever sees a key that is not durable or about to become so with it.
 final class GroupCommit: Sendable {
     /// What a durable batch came to.
@@ -110,18 +110,18 @@ final class GroupCommit: Sendable {
 
     /// Returns when the batch is durable; throws when it is not, and then nothing of it counts.
     func commit(_ batch: Batch, _ record: NewRecord) async throws(Failure) -> Acknowledgement {
-        let outcome = await withCheckedContinuation { continuation in
-            submit(Waiter(batch: (batch, record), home: nil) { continuation.resume(returning: $0) })
-        }
-        return try Self.acknowledgement(in: outcome).get()
+        try Self.acknowledgement(in: await outcome(of: (batch, record))).get()
     }
 
     /// Returns when the spool can be written; throws why not.
     func probe() async throws(Failure) {
-        let outcome = await withCheckedContinuation { continuation in
-            submit(Waiter(batch: nil, home: nil) { continuation.resume(returning: $0) })
+        _ = try await outcome(of: nil).get()
+    }
+
+    private func outcome(of batch: (Batch, NewRecord)?) async -> Outcome {
+        await withCheckedContinuation { continuation in
+            submit(Waiter(batch: batch, home: nil) { continuation.resume(returning: $0) })
         }
-        _ = try outcome.get()
     }
 
     private static func acknowledgement(in outcome: Outcome) -> Result<Acknowledgement, Failure> {

@@ -43,7 +43,6 @@ struct Rejection: Error {
         .unsupportedMediaType, "Content-Encoding is not supported; send plain JSON", for: .encoding)
     static let malformed = Rejection(
         .badRequest, "Not a valid HTTP request, or it ended early", for: .malformed)
-    static let incomplete = Rejection(.badRequest, "The body ended early", for: .incomplete)
     static let busy = Rejection(
         .serviceUnavailable, "Too much in flight; try again", retryAfterSeconds: 1, for: .busy)
     static let tooManyConnections = Rejection(

@@ -4,7 +4,7 @@ import NIOHTTP1
 
 /// A whole answer in JSON, for those who write it to a connection themselves.
 struct Answer {
-    var status: HTTPResponseStatus
+    let status: HTTPResponseStatus
     var headers: HTTPHeaders
     let body: ByteBuffer
 

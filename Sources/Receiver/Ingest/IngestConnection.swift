@@ -5,10 +5,9 @@ import NIOHTTP1
 /// Takes the batches of a connection on its event loop; every other request goes on to the routes.
 ///
 /// `HTTPServerPipelineHandler` in front lets one request at a time come here.
-final class IngestConnection: ChannelDuplexHandler, RemovableChannelHandler {
+final class IngestConnection: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPServerRequestPart
-    typealias OutboundIn = HTTPServerResponsePart
     typealias OutboundOut = HTTPServerResponsePart
 
     /// A batch whose body is on its way.
@@ -109,8 +108,7 @@ final class IngestConnection: ChannelDuplexHandler, RemovableChannelHandler {
                 connection.tell(outcome, of: received, to: arriving.head, context)
             }
         } catch {
-            handler.metrics.refused(error)
-            answer(Answer(error), to: arriving.head, context)
+            answer(error, to: arriving.head, context)
         }
     }
 
@@ -121,13 +119,17 @@ final class IngestConnection: ChannelDuplexHandler, RemovableChannelHandler {
     ) {
         switch outcome {
         case .success(let acknowledgement): answer(handler.answer(received, acknowledgement), to: head, context)
-        case .failure(let failure):
-            let rejection = Rejection(failure)
-            handler.metrics.refused(rejection)
-            answer(Answer(rejection), to: head, context)
+        case .failure(let failure): answer(Rejection(failure), to: head, context)
         }
     }
 
+    /// Refuses a batch that was read to its end.
+    private func answer(_ rejection: Rejection, to head: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        handler.metrics.refused(rejection)
+        answer(Answer(rejection), to: head, context)
+    }
+
+    /// Refuses a batch of which more may come.
     private func refuse(_ rejection: Rejection, _ head: HTTPRequestHead) {
         state = .refusing(rejection, head)
         handler.metrics.refused(rejection)

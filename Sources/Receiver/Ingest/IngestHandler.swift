@@ -49,7 +49,7 @@ struct IngestHandler: Sendable {
         return try Intake(inFlight, declared: head.headers.first(name: "Content-Length").flatMap { Int($0) })
     }
 
-    /// Judges the body. What is not refused here may be queued, with its `record`.
+    /// Judges the body. What is not refused here may be queued.
     func receive(
         _ intake: Intake, isLenient: Bool, since started: ContinuousClock.Instant
     ) throws(Rejection) -> Received {
