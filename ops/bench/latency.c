@@ -38,6 +38,13 @@ struct connection {
 static unsigned counter;
 static int poller;
 
+// When a connection that has its answer sends again.
+static double due(double pause) { return now() + (pause > 0 ? -log(1 - drand48()) * pause : 0); }
+
+static void write_digits(char *at, int width, unsigned base, unsigned number) {
+    for (; width > 0; number /= base) at[--width] = "0123456789abcdef"[number % base];
+}
+
 // Makes a connection's request once, and notes the places that differ from one to the next.
 static void prepare(struct connection *self, const char *template, int batch, int run, const char *key) {
     size_t size = strlen(template);
@@ -55,11 +62,9 @@ static void prepare(struct connection *self, const char *template, int batch, in
     self->places = malloc(batch * 8 * sizeof(struct place));
     int message = -1;
     for (char *at = strstr(self->request, "{\"messages\""); *at; at++) {
-        char digits[16];
         if (!strncmp(at, "{\"src\"", 6)) message++;
         if (!strncmp(at, "RRRRR", 5)) {
-            snprintf(digits, sizeof digits, "%05x", run);
-            memcpy(at, digits, 5);
+            write_digits(at, 5, 16, run);
         } else if (!strncmp(at, "DDDDDDD", 7) || !strncmp(at, "SSSSSSSSSS", 10) || !strncmp(at, "MMMMMMMMMM", 10)) {
             char kind = *at;
             self->places[self->place_count++] = (struct place){at, message, kind};
@@ -85,20 +90,18 @@ static void send_more(struct connection *self) {
     check(epoll_ctl(poller, EPOLL_CTL_MOD, self->socket, &event) == 0, "epoll_ctl");
 }
 
-static void begin(struct connection *self, int batch) {
+// Makes the next request, before it is due: its making is not to delay another connection's.
+static void renew(struct connection *self, int batch) {
     for (int index = 0; index < self->place_count; index++) {
         struct place place = self->places[index];
         unsigned number = counter + place.message, minute = first_minute + number / devices;
-        char digits[16];
-        if (place.kind == 'D') {
-            snprintf(digits, sizeof digits, "%07x", number % devices * stride % devices);
-            memcpy(place.at, digits, 7);
-        } else {
-            snprintf(digits, sizeof digits, "%010u", minute * 60 + (place.kind == 'S' ? 17 : 0));
-            memcpy(place.at, digits, 10);
-        }
+        if (place.kind == 'D') write_digits(place.at, 7, 16, number % devices * stride % devices);
+        else write_digits(place.at, 10, 10, minute * 60 + (place.kind == 'S' ? 17 : 0));
     }
     counter += batch;
+}
+
+static void begin(struct connection *self) {
     self->sent = self->received = 0;
     self->is_busy = 1;
     self->began = now();
@@ -153,7 +156,8 @@ int main(int count, char **arguments) {
     for (int index = 0; index < connection_count; index++) {
         open_connection(&connections[index], atoi(arguments[1]));
         prepare(&connections[index], template, batch, run, arguments[2]);
-        connections[index].due = now() + (pause > 0 ? -log(1 - drand48()) * pause : 0);
+        renew(&connections[index], batch);
+        connections[index].due = due(pause);
     }
     struct epoll_event events[64];
     while (now() - start < seconds && answers < most_answers) {
@@ -161,10 +165,13 @@ int main(int count, char **arguments) {
         for (int index = 0; index < connection_count; index++) {
             struct connection *self = &connections[index];
             if (self->is_busy) continue;
-            if (self->due <= now()) begin(self, batch);
+            if (self->due <= now()) begin(self);
             else if (self->due < next) next = self->due;
         }
-        int wait = (int)ceil((next - now()) * 1000), ready = epoll_wait(poller, events, 64, wait < 0 ? 0 : wait);
+        // Not epoll_wait, whose milliseconds would have several begin at once.
+        double wait = fmax(0, next - now());
+        struct timespec time = {.tv_sec = (time_t)wait, .tv_nsec = (long)(fmod(wait, 1) * 1e9)};
+        int ready = epoll_pwait2(poller, events, 64, &time, NULL);
         check(ready >= 0 || errno == EINTR, "epoll_wait");
         for (int index = 0; index < ready; index++) {
             struct connection *self = events[index].data.ptr;
@@ -172,7 +179,8 @@ int main(int count, char **arguments) {
             if (!(events[index].events & ~EPOLLOUT) || !is_answered(self)) continue;
             times[answers++] = now() - self->began;
             self->is_busy = 0;
-            self->due = now() + (pause > 0 ? -log(1 - drand48()) * pause : 0);
+            self->due = due(pause);
+            renew(self, batch);
             if (answers == most_answers) break;
         }
     }
