@@ -11,13 +11,19 @@ struct Committer {
     private let ledgerBytes: Int
     private let holdings: SpoolHoldings
     private let logger: Logger
+    private let aside: (@escaping @Sendable () -> Void) -> Void
 
-    init(ledger: MinuteLedger, writer: SpoolWriter, ledgerBytes: Int, holdings: SpoolHoldings, logger: Logger) {
+    /// - Parameter aside: does what no batch has to wait for, in the order in which it is given it; at once unless told.
+    init(
+        ledger: MinuteLedger, writer: SpoolWriter, ledgerBytes: Int, holdings: SpoolHoldings, logger: Logger,
+        aside: @escaping (@escaping @Sendable () -> Void) -> Void = { $0() }
+    ) {
         self.ledger = ledger
         self.writer = writer
         self.ledgerBytes = ledgerBytes
         self.holdings = holdings
         self.logger = logger
+        self.aside = aside
     }
 
     /// Makes the batches durable, all of them together, or says why not.
@@ -71,11 +77,13 @@ struct Committer {
 
     private func seal() {
         guard let sealed = writer.seal(), let keys = ledger.keys(of: sealed.number) else { return }
-        directory.write(
-            LedgerDigest(
-                spool: directory.identity, segment: sealed.number, created: sealed.created, records: sealed.records,
-                bytes: sealed.bytes, keys: keys))
-        directory.removeDigests(before: writer.oldest)
+        let digest = LedgerDigest(
+            spool: directory.identity, segment: sealed.number, created: sealed.created, records: sealed.records,
+            bytes: sealed.bytes, keys: keys)
+        aside { [directory, oldest = writer.oldest] in
+            directory.write(digest)
+            directory.removeDigests(before: oldest)
+        }
     }
 
     var nextTurn: DispatchTime {

@@ -72,6 +72,8 @@ final class GroupCommit: Sendable {
     private let wake = DispatchSemaphore(value: 0)
     private let patience: Duration
     private let logger: Logger
+    /// For the digests of segments that were left, which no batch has to wait for.
+    private let aside = DispatchQueue(label: "digests")
 
     /// Starts the thread, which owns `ledger` and `writer` from here on.
     ///
@@ -83,7 +85,8 @@ final class GroupCommit: Sendable {
         self.patience = patience
         self.logger = logger
         let committer = Committer(
-            ledger: ledger, writer: writer, ledgerBytes: ledgerBytes, holdings: holdings, logger: logger)
+            ledger: ledger, writer: writer, ledgerBytes: ledgerBytes, holdings: holdings, logger: logger
+        ) { [aside] in aside.async(execute: $0) }
         // A thread of its own: fdatasync blocks, and neither an event loop nor the cooperative pool may.
         let body = ThreadBody { self.run(committer) }
         var thread = pthread_t()
@@ -239,6 +242,7 @@ final class GroupCommit: Sendable {
                 committer.rotateIfDue()
             } else if isStopping {
                 committer.stop()
+                aside.sync {}
                 while let question = takeQuestion() { question.giveUp() }
                 let waiting = queue.withLock { queue in
                     queue.isStopped = true

@@ -15,7 +15,7 @@ import SystemPackage
 ///     keys: count, then device (4), day × 4 + channel (4), minute of the day / 32 (2), bits of minutes (4) each
 ///
 /// Integers are little-endian, 8 bytes where no other size is given; lengths of text are one byte.
-struct LedgerDigest: Equatable {
+struct LedgerDigest: Equatable, Sendable {
     let spool: String
     let segment: Int
     /// When the segment was created, from its header.

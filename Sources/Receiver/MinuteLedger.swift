@@ -159,18 +159,17 @@ struct MinuteLedger {
     /// as a whole, because another segment's were claimed since or some were taken back.
     func keys(of segment: Int) -> (devices: [DeviceID], deltas: [Delta])? {
         guard deltaSegment == UInt32(clamping: segment), deltaSegment != spoiltSegment else { return nil }
-        var numbers: [UInt32: UInt32] = [:]
+        // By the ledger's numbers; .max for a device that has no number here yet.
+        var numbers = [UInt32](repeating: .max, count: devices.names.count)
         var found: [DeviceID] = []
         let renumbered = deltas.map { delta in
-            var delta = delta
-            if let number = numbers[delta.device] {
-                delta.device = number
-            } else {
-                let number = UInt32(found.count)
-                numbers[delta.device] = number
-                found.append(devices.names[Int(delta.device)])
-                delta.device = number
+            let device = Int(delta.device)
+            if numbers[device] == .max {
+                numbers[device] = UInt32(found.count)
+                found.append(devices.names[device])
             }
+            var delta = delta
+            delta.device = numbers[device]
             return delta
         }
         return (found, renumbered)

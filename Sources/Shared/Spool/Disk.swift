@@ -22,8 +22,15 @@ public protocol Disk: Sendable {
     func remove(_ path: FilePath) throws(Errno)
     /// Makes the directory's entries durable (fsync(2) of the directory).
     func synchronizeDirectory(_ path: FilePath) throws(Errno)
+    /// The length in bytes of the file at `path` (stat(2)).
+    func size(of path: FilePath) throws(Errno) -> Int
     /// Bytes that an ordinary process may still write to the file system at `path` (statvfs(3)).
     func availableBytes(at path: FilePath) throws(Errno) -> Int
+}
+
+extension Disk {
+    /// Where there is no such operation: that of the open file.
+    public func size(of path: FilePath) throws(Errno) -> Int { try open(path).size() }
 }
 
 /// An open file of a `Disk`; closed when the last reference goes.

@@ -94,7 +94,7 @@ public struct SpoolDirectory: Sendable {
         for segment in try segments() {
             inventory.oldest = inventory.oldest ?? segment.number
             do throws(Errno) {
-                inventory.bytes += try disk.open(segment.path).size()
+                inventory.bytes += try disk.size(of: segment.path)
             } catch .noSuchFileOrDirectory {
                 // It was moved or pruned since it was listed; the next inventory has it right.
             } catch {

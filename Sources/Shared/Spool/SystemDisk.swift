@@ -61,6 +61,12 @@ public struct SystemDisk: Disk {
         try check(fsync(descriptor))
     }
 
+    public func size(of path: FilePath) throws(Errno) -> Int {
+        var status = stat()
+        try check(stat(path.string, &status))
+        return status.st_size
+    }
+
     public func availableBytes(at path: FilePath) throws(Errno) -> Int {
         var status = statvfs()
         try check(statvfs(path.string, &status))
