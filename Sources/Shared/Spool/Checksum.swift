@@ -2,8 +2,10 @@ internal import CCrc32c
 
 /// CRC-32C (Castagnoli), by the processor's own instruction where it has one.
 public enum Checksum {
-    /// The checksum of the bytes.
-    static func of(_ bytes: UnsafeRawBufferPointer) -> UInt32 { shelly_crc32c(0, bytes.baseAddress, bytes.count) }
+    /// The checksum of the bytes, behind others if their checksum is given.
+    static func of(_ bytes: UnsafeRawBufferPointer, behind checksum: UInt32 = 0) -> UInt32 {
+        shelly_crc32c(checksum, bytes.baseAddress, bytes.count)
+    }
 
     /// The checksum of the bytes in 8 hexadecimal digits.
     public static func text(of bytes: [UInt8]) -> String {
