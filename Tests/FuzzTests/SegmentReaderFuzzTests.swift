@@ -78,8 +78,9 @@ struct SegmentReaderFuzzTests {
                 sequence: sequence, receivedAt: Int64.random(in: 0...1_800_000_000_000, using: &random),
                 body: body)
             let start = bytes.count
-            SegmentFormat.appendRecord(
+            SegmentFormat.appendPrefix(
                 sequence: sequence, receivedAt: record.receivedAt, body: record.body[...], to: &bytes)
+            bytes += record.body + "\n".utf8
             records.append((record, start..<bytes.count))
         }
         if random.oneIn(2) {

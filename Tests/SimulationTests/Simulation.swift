@@ -339,7 +339,9 @@ final class Simulation {
             nextPower += 1
         }
         sent.formUnion(readings)
-        let padding = String(repeating: " ", count: Int.random(in: 0..<300, using: &random))
+        // Now and then so long that it is written by itself, not with its neighbours.
+        let spaces = random.oneIn(16) ? 32_768 : Int.random(in: 0..<300, using: &random)
+        let padding = String(repeating: " ", count: spaces)
         let body = Array("{\"messages\":[\(messages.joined(separator: ","))]\(padding)}".utf8)
         let batch = try decoder.decode(body, receivedAt: Self.receivedAt)
         return ((batch, NewRecord(receivedAt: Self.receivedAt, body: body[...])), readings)

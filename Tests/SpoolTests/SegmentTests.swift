@@ -73,10 +73,31 @@ struct SegmentTests {
         // The check value of the CRC catalogue for CRC-32/ISCSI.
         let bytes = Array("123456789".utf8)
         #expect(shelly_crc32c(0, bytes, 9) == 0xE306_9283)
-        for length in 0..<100 {
-            let bytes = (0..<length).map { UInt8(truncatingIfNeeded: $0 * 37) }
-            #expect(shelly_crc32c(0, bytes, length) == shelly_crc32c_portable(0, bytes, length))
+        // 12 KiB and more go through it in three stretches at a time.
+        for length in Array(0..<100) + [12_287, 12_288, 12_289, 24_575, 24_576, 24_583, 100_003] {
+            let bytes = (0..<length).map { UInt8(truncatingIfNeeded: $0 * $0 / 7 + $0) }
+            for seed in [0, 0xDEAD_BEEF] as [UInt32] {
+                let crc = shelly_crc32c(seed, bytes, length)
+                #expect(crc == shelly_crc32c_portable(seed, bytes, length), "\(length) bytes")
+            }
         }
+    }
+
+    @Test func bodiesOfEveryLengthAreReadBackInTheirOrder() throws {
+        let directory = try directory()
+        let writer = SpoolWriter(directory: directory, newest: 0)
+        // Short ones go through a buffer, from 32 KiB on not, and the disk begins with pieces of half a megabyte.
+        let lengths = [2, 32_767, 32_768, 2, 2, 100_000, 700_000, 20_000, 32_768, 32_768]
+        var written: [String] = []
+        for round in 0..<3 {
+            let bodies = lengths.map { length in String(repeating: "\(round)", count: length) }
+            let positions = try writer.append(records(bodies))
+            #expect(positions.map(\.sequence) == lengths.indices.map { round * lengths.count + $0 + 1 })
+            written += bodies
+        }
+        writer.seal()
+        let segment = try scratch.contents(directory.pending.appending("00000001.spool"))
+        #expect(try read(segment) == ["header"] + written + ["footer"])
     }
 
     @Test func whatIsWrittenIsReadBack() throws {

@@ -100,16 +100,17 @@ struct RecordPrefix: Equatable {
 }
 
 enum SegmentFormat {
-    /// Appends a record's line to `buffer`. The body must not contain line breaks.
-    static func appendRecord(sequence: Int, receivedAt: Int64, body: ArraySlice<UInt8>, to buffer: inout [UInt8]) {
+    /// Appends a record's line up to its body to `buffer`.
+    ///
+    /// - Parameter body: what is to follow, and then a line break; it must not contain any.
+    static func appendPrefix(sequence: Int, receivedAt: Int64, body: ArraySlice<UInt8>, to buffer: inout [UInt8]) {
         let start = buffer.count
         buffer.append(contentsOf: "00000000 \(sequence) \(receivedAt) \(body.count) ".utf8)
-        buffer.append(contentsOf: body)
-        let crc = buffer.withUnsafeBytes { checksum($0[(start + RecordPrefix.checksummedFrom)...]) }
+        let ofPrefix = buffer.withUnsafeBytes { checksum($0[(start + RecordPrefix.checksummedFrom)...]) }
+        let crc = body.withUnsafeBytes { Checksum.of($0, behind: ofPrefix) }
         for digit in 0..<8 {
             buffer[start + digit] = hexDigit(crc >> UInt32(28 - 4 * digit) & 15)
         }
-        buffer.append(UInt8(ascii: "\n"))
     }
 
     /// CRC-32C of the bytes.

@@ -34,10 +34,13 @@ public final class SegmentWriter {
     private let file: any DiskFile
     private let directory: SpoolDirectory
     private var buffer: [UInt8] = []
+    /// Where what the disk was told to begin with ends.
+    private var begun = 0
 
-    /// Groups are handed to the kernel in pieces of about this size: the disk works on one while the next is made, and
-    /// the buffer stays small.
-    private static let flushBytes = 512 << 10
+    /// The disk is told to begin with a group in pieces of about this size, and the buffer stays as small.
+    private static let pieceBytes = 512 << 10
+    /// A body from this length on is handed to the kernel where it lies, not by way of the buffer.
+    private static let directBytes = 32 << 10
 
     /// Creates segment `number`; its header becomes durable with its first records.
     init(number: Int, predecessor: SegmentHeader.Predecessor?, in directory: SpoolDirectory) throws(SpoolError) {
@@ -62,11 +65,20 @@ public final class SegmentWriter {
         var sequence = records
         for record in group {
             sequence += 1
-            SegmentFormat.appendRecord(
+            SegmentFormat.appendPrefix(
                 sequence: sequence, receivedAt: record.receivedAt, body: record.body, to: &buffer)
-            if buffer.count >= Self.flushBytes { try flush(at: &end) }
+            if record.body.count < Self.directBytes {
+                buffer.append(contentsOf: record.body)
+            } else {
+                try flush(at: &end)
+                try write(record.body, at: &end)
+            }
+            buffer.append(UInt8(ascii: "\n"))
+            if buffer.count >= Self.pieceBytes { try flush(at: &end) }
+            if end - begun >= Self.pieceBytes { try beginWriting(to: end) }
         }
         try flush(at: &end)
+        try beginWriting(to: end)
         work()
         try synchronize()
         if isNew {
@@ -93,16 +105,23 @@ public final class SegmentWriter {
     }
 
     private func flush(at end: inout Int) throws(SpoolError) {
+        try write(buffer[...], at: &end)
+        buffer.removeAll(keepingCapacity: true)
+    }
+
+    private func write(_ bytes: ArraySlice<UInt8>, at end: inout Int) throws(SpoolError) {
         let start = end
-        let result = buffer.withUnsafeBytes { bytes in
+        let result = bytes.withUnsafeBytes { bytes in
             Result { () throws(Errno) in try file.writeAll(bytes, at: start) }
         }
-        try Spool.disk("write", path) { () throws(Errno) in
-            try result.get()
-            try file.beginWriting(start..<(start + buffer.count))
-        }
-        end += buffer.count
-        buffer.removeAll(keepingCapacity: buffer.capacity <= 2 * Self.flushBytes)
+        try Spool.disk("write", path) { () throws(Errno) in try result.get() }
+        end += bytes.count
+    }
+
+    private func beginWriting(to end: Int) throws(SpoolError) {
+        let piece = begun..<end
+        try Spool.disk("write", path) { () throws(Errno) in try file.beginWriting(piece) }
+        begun = end
     }
 
     private func synchronize() throws(SpoolError) {
