@@ -71,6 +71,8 @@ final class Simulation {
     private var sent: Set<Sent> = []
     /// Readings that a 200 has counted as inserted, or has called another one a duplicate of.
     private var promised: Set<Sent> = []
+    /// Readings of records that are durable: acknowledged, or found by a start, which has synchronized them.
+    private var durable: Set<Sent> = []
     /// What the receiver must call a duplicate, and nothing else: keys, and the reading that each was first seen with.
     private var known: [String: Double] = [:]
     /// Keys whose records were pruned: the ledger forgets them at its next opportunity, and not before its page's others.
@@ -263,7 +265,9 @@ final class Simulation {
             lastRefusal = error.description
             return
         }
-        known = Dictionary(recovered().map { ($0.key, $0.power) }) { first, _ in first }
+        let found = recovered()
+        durable.formUnion(found)
+        known = Dictionary(found.map { ($0.key, $0.power) }) { first, _ in first }
         // The keys of a segment that could not be read are unknown; which ones these are the model does not ask.
         fading = isWhole ? [] : Set(known.keys)
         try check()
@@ -314,6 +318,7 @@ final class Simulation {
                 for case (let key, let power?) in readings[index].map({ ($0.key, keys[$0.key]) }) {
                     promised.insert(Sent(key: key, power: power))
                 }
+                durable.formUnion(readings[index])
                 known = keys
                 fading.subtract(readings[index].map(\.key))
                 tally.acknowledged += 1
@@ -340,7 +345,7 @@ final class Simulation {
         }
         sent.formUnion(readings)
         // Now and then so long that it is written by itself, not with its neighbours.
-        let spaces = random.oneIn(16) ? 32_768 : Int.random(in: 0..<300, using: &random)
+        let spaces = random.oneIn(40) ? 32_768 : Int.random(in: 0..<300, using: &random)
         let padding = String(repeating: " ", count: spaces)
         let body = Array("{\"messages\":[\(messages.joined(separator: ","))]\(padding)}".utf8)
         let batch = try decoder.decode(body, receivedAt: Self.receivedAt)
@@ -445,7 +450,9 @@ final class Simulation {
                 throw Violation(description: "\(reading) was pruned and is not in the table (invariant 7)")
             }
         }
-        let kept = Dictionary(recovered().map { ($0.key, $0.power) }) { first, _ in first }
+        // What a failed group has left behind stands for nothing, even if it can be read.
+        let stillDurable = recovered().filter(durable.contains)
+        let kept = Dictionary(stillDurable.map { ($0.key, $0.power) }) { first, _ in first }
         for reading in gone.values.joined() {
             promised.remove(reading)
             guard known[reading.key] == reading.power else { continue }
@@ -498,7 +505,7 @@ final class Simulation {
             let created = beginning.count > 3 && beginning[1] == "created" ? beginning[3] : ""
             let records = lines.compactMap { line -> (Int, [Sent])? in
                 let parts = line.split(separator: UInt8(ascii: " "), maxSplits: 4)
-                guard parts.count == 5, parts[0].count == 8,
+                guard line.endIndex < bytes.endIndex, parts.count == 5, parts[0].count == 8,
                     let length = Int(String(decoding: parts[3], as: UTF8.self)), length == parts[4].count,
                     Self.checksum(line.dropFirst(9)) == String(decoding: parts[0], as: UTF8.self)
                 else { return nil }
