@@ -27,10 +27,17 @@ struct LedgerDigest: Equatable, Sendable {
     let deltas: [MinuteLedger.Delta]
 
     private static let title = "shelly-ledger 1 "
+    private static let titleBytes = title.utf8.count + 9
+    private static let keyBytes = 14
+
+    private static func title(of content: ArraySlice<UInt8>) -> [UInt8] {
+        Array((title + Checksum.text(of: content) + "\n").utf8)
+    }
 
     var encoded: [UInt8] {
         var out: [UInt8] = []
-        out.reserveCapacity(256 + devices.count * 40 + deltas.count * 14)
+        out.reserveCapacity(Self.titleBytes + 256 + devices.count * 40 + deltas.count * Self.keyBytes)
+        out.append(contentsOf: repeatElement(0, count: Self.titleBytes))
         func put(_ value: some FixedWidthInteger) {
             withUnsafeBytes(of: value.littleEndian) { out.append(contentsOf: $0) }
         }
@@ -44,23 +51,27 @@ struct LedgerDigest: Equatable, Sendable {
         put(Int64(devices.count))
         for device in devices { put(text: device.utf8) }
         put(Int64(deltas.count))
-        for delta in deltas {
-            put(delta.device)
-            put(delta.dayAndChannel)
-            put(delta.word)
-            put(delta.minutes)
+        let keys = out.count
+        out.append(contentsOf: repeatElement(0, count: deltas.count * Self.keyBytes))
+        // By far the most of it, and so not a byte at a time.
+        out.withUnsafeMutableBytes { bytes in
+            for (index, delta) in deltas.enumerated() {
+                let key = keys + index * Self.keyBytes
+                bytes.storeBytes(of: delta.device.littleEndian, toByteOffset: key, as: UInt32.self)
+                bytes.storeBytes(of: delta.dayAndChannel.littleEndian, toByteOffset: key + 4, as: UInt32.self)
+                bytes.storeBytes(of: delta.word.littleEndian, toByteOffset: key + 8, as: UInt16.self)
+                bytes.storeBytes(of: delta.minutes.littleEndian, toByteOffset: key + 10, as: UInt32.self)
+            }
         }
-        return Array((Self.title + Checksum.text(of: out) + "\n").utf8) + out
+        out.replaceSubrange(..<Self.titleBytes, with: Self.title(of: out[Self.titleBytes...]))
+        return out
     }
 
     /// Nil when these are not the bytes of a whole digest.
     init?(decoding bytes: [UInt8]) {
-        let titleBytes = Self.title.utf8.count + 9
-        guard bytes.count > titleBytes, bytes.starts(with: Self.title.utf8) else { return nil }
-        let content = Array(bytes[titleBytes...])
-        guard Array(bytes[..<titleBytes]) == Array((Self.title + Checksum.text(of: content) + "\n").utf8) else {
-            return nil
-        }
+        guard bytes.count > Self.titleBytes, bytes.starts(with: Self.title.utf8) else { return nil }
+        let content = bytes[Self.titleBytes...]
+        guard bytes[..<Self.titleBytes].elementsEqual(Self.title(of: content)) else { return nil }
         var position = 0
         func take<Value: FixedWidthInteger>(_ type: Value.Type) -> Value? {
             let size = MemoryLayout<Value>.size
@@ -73,7 +84,7 @@ struct LedgerDigest: Equatable, Sendable {
         func takeText() -> ArraySlice<UInt8>? {
             guard let length = take(UInt8.self), content.count - position >= length else { return nil }
             defer { position += Int(length) }
-            return content[position..<(position + Int(length))]
+            return content.dropFirst(position).prefix(Int(length))
         }
         func takeCount() -> Int? {
             guard let count = take(Int64.self), 0...Int64(content.count) ~= count else { return nil }

@@ -8,7 +8,7 @@ public enum Checksum {
     }
 
     /// The checksum of the bytes in 8 hexadecimal digits.
-    public static func text(of bytes: [UInt8]) -> String {
+    public static func text(of bytes: ArraySlice<UInt8>) -> String {
         let crc = bytes.withUnsafeBytes { of($0) }
         let text = String(crc, radix: 16)
         return String(repeating: "0", count: 8 - text.utf8.count) + text
