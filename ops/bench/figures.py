@@ -114,7 +114,7 @@ def ingest(rig, effort):
 
 
 def latency(rig, effort):
-    """Time to the acknowledgement, beside plain appends of the same bytes."""
+    """Time to the acknowledgement, beside plain appends of the same bytes and the HTTP library that does nothing."""
     message_bytes = (BENCH / "message.json").stat().st_size
     group = mean_group(rig, 10, 16)
     group_bytes = round(group * 10 * message_bytes)
@@ -123,6 +123,10 @@ def latency(rig, effort):
         with rig.receiver("spool") as receiver:
             return receiver.time_answers(batch, connections, effort.seconds, pause)
 
+    def library(batch, connections, pause=0):
+        with rig.floor() as floor:
+            return floor.time_answers(batch, connections, effort.seconds, pause)
+
     say("  the maximum load")
     with rig.receiver("spool") as receiver:
         most = receiver.load(100, 64, effort.seconds)["messages_per_second"]
@@ -130,8 +134,10 @@ def latency(rig, effort):
     pause = 16 / (most / 10 / 100) * 1000
     results = alternate(effort.rounds, {
         "ack 10x16": lambda: answers(10, 16),
+        "library 10x16": lambda: library(10, 16),
         "append of its groups": lambda: rig.diskfloor(group_bytes, effort.seconds),
         "ack at a tenth": lambda: answers(100, 16, pause),
+        "library at a tenth": lambda: library(100, 16, pause),
         "append of a batch": lambda: rig.diskfloor(100 * message_bytes, effort.seconds),
     })
     return results | {"group": {"batches": round(group, 2), "bytes": group_bytes}, "maximum": round(most)}
@@ -143,7 +149,7 @@ def mean_group(rig, batch, connections):
     # With --seccomp-bpf all other system calls go at full speed; with -D the receiver, not strace, is our child.
     wrapper = ["strace", "-D", "-f", "--seccomp-bpf", "-e", "trace=fdatasync", "-o", trace]
     with rig.receiver("spool", wrapper=wrapper) as receiver:
-        requests = receiver.load(batch, connections, 1)["requests"]
+        requests = receiver.time_answers(batch, connections, 1)["requests"]
     ended = re.compile(rf"^{receiver.pid} +\+\+\+ exited", re.MULTILINE)
     wait_for(lambda: ended.search(trace.read_text()), "the trace of fdatasync is complete", 10)
     synchronizations = len(re.findall(r"\bfdatasync\(", trace.read_text()))

@@ -177,9 +177,11 @@ def latency_table(results):
     group = results["group"]
     names = (
         ("ack 10x16", "answer, 10 messages a batch, 16 connections"),
+        ("library 10x16", "the HTTP library's alone"),
         ("append of its groups",
          f"append + fdatasync of {group['bytes']:,} bytes, the mean group of {group['batches']} batches"),
         ("ack at a tenth", f"answer, 100 a batch, at a tenth of {results['maximum']:,} messages/s"),
+        ("library at a tenth", "the HTTP library's alone"),
         ("append of a batch", "append + fdatasync of one such batch"))
     rows = [
         (text, *(f"{median(results[name], field):.2f}" for field in ("p50_ms", "p99_ms", "max_ms")))
