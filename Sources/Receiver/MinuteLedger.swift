@@ -179,15 +179,23 @@ struct MinuteLedger {
     mutating func restore(_ deltas: [Delta], of found: [DeviceID], in segment: Int) {
         let segment = UInt32(clamping: segment)
         let numbers = found.map { number(of: $0) }
-        for delta in deltas {
-            let device = numbers[Int(delta.device)]
-            let place = place(of: delta.dayAndChannel >> 2, device, in: segment)
-            let page = link(to: Int(delta.dayAndChannel & 3), device, at: place).page
-            let (chunk, row) = (Self.chunk(page), Self.row(page))
-            let word = row + 1 + Int(delta.word)
-            let first = (delta.dayAndChannel >> 2) &* UInt32(Self.minutesPerDay) &+ UInt32(delta.word) * 32
-            counts.add(delta.minutes & ~chunks[chunk][word], from: first)
-            chunks[chunk][word] |= delta.minutes
+        var index = 0
+        while index < deltas.count {
+            // As they were claimed, the channels of a device's day mostly stand together.
+            let first = deltas[index]
+            let day = first.dayAndChannel >> 2
+            let device = numbers[Int(first.device)]
+            let place = place(of: day, device, in: segment)
+            var link = Link.none
+            while index < deltas.count, deltas[index].device == first.device, deltas[index].dayAndChannel >> 2 == day {
+                let delta = deltas[index]
+                index += 1
+                link = self.link(to: Int(delta.dayAndChannel & 3), device, at: place, behind: link)
+                let (chunk, word) = (Self.chunk(link.page), Self.row(link.page) + 1 + Int(delta.word))
+                let minute = day &* UInt32(Self.minutesPerDay) &+ UInt32(delta.word) * 32
+                counts.add(delta.minutes & ~chunks[chunk][word], from: minute)
+                chunks[chunk][word] |= delta.minutes
+            }
         }
     }
 

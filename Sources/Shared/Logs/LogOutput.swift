@@ -12,7 +12,7 @@ public final class LogOutput: Sendable {
         descriptor: STDERR_FILENO, format: variable("LOG_FORMAT").flatMap(LogFormat.init(rawValue:)) ?? .text,
         journalStream: variable("JOURNAL_STREAM"))
 
-    private enum Way { case socket, ownNonBlocking, shared }
+    private enum Way { case socket, ownNonBlocking, file, shared }
 
     /// How long a line may wait in all before lines are dropped.
     private static let patience = Duration.milliseconds(100)
@@ -39,7 +39,12 @@ public final class LogOutput: Sendable {
             kind == S_IFIFO || kind == S_IFCHR
             ? open("/proc/self/fd/\(descriptor)", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY) : -1
         self.descriptor = own >= 0 ? own : descriptor
-        way = kind == S_IFSOCK ? .socket : own >= 0 ? .ownNonBlocking : .shared
+        way =
+            switch kind {
+            case S_IFSOCK: .socket
+            case S_IFREG: .file
+            default: own >= 0 ? .ownNonBlocking : .shared
+            }
     }
 
     deinit {
@@ -104,7 +109,7 @@ public final class LogOutput: Sendable {
             case .socket:
                 return send(
                     descriptor, bytes.baseAddress, bytes.count, Int32(MSG_DONTWAIT | MSG_NOSIGNAL))
-            case .ownNonBlocking: return Glibc.write(descriptor, bytes.baseAddress, bytes.count)
+            case .ownNonBlocking, .file: return Glibc.write(descriptor, bytes.baseAddress, bytes.count)
             case .shared:
                 guard isReady(for: .zero) else {
                     errno = EAGAIN
