@@ -71,12 +71,13 @@ LOADS = ((100, 32), (100, 64), (1, 64), (10, 64), (1000, 64))
 
 
 def ingest(rig, effort):
-    """Acknowledged messages a second: the receiver, the HTTP library alone, and the peer where it is there."""
+    """Acknowledged messages a second: the receiver, its disk and its HTTP library alone, and the peer if it is there."""
+    message_bytes = (BENCH / "message.json").stat().st_size
 
     def ours(batch, connections):
         with rig.receiver("spool") as receiver:
             result = receiver.load(batch, connections, effort.seconds)
-            records = json.loads(rigs.get(receiver.port, "/api/stats/spool")[1])["backlog"]["records"]
+            records = records_of(receiver)
             if records < result["requests"]:
                 raise SystemExit(f"bench: {result['requests']} batches were acknowledged, {records} are in the spool")
         return result
@@ -97,6 +98,11 @@ def ingest(rig, effort):
         rig.sql("CHECKPOINT", "peer")
         return result | {"messages_per_second": round(rows / 4 / seconds, 1)}
 
+    def disk(batch, group):
+        result = rig.diskfloor(round(group * batch * message_bytes), effort.seconds)
+        return result | {
+            "batches": round(group, 2), "messages_per_second": round(result["appends_per_second"] * group * batch, 1)}
+
     with contextlib.ExitStack() as stack:
         floor = stack.enter_context(rig.floor())
         peer = stack.enter_context(rig.peer()) if rig.has_peer else None
@@ -107,6 +113,7 @@ def ingest(rig, effort):
             if batch > 100:
                 # The library would be as fast as the generator, and the peer's answers would come after 20 s.
                 continue
+            runs[f"disk {name}"] = lambda b=batch, g=mean_group(rig, batch, connections): disk(b, g)
             runs[f"floor {name}"] = lambda b=batch, c=connections: library(b, c)
             if peer:
                 runs[f"peer {name}"] = lambda b=batch, c=connections: slowly(b, c)
@@ -143,17 +150,23 @@ def latency(rig, effort):
     return results | {"group": {"batches": round(group, 2), "bytes": group_bytes}, "maximum": round(most)}
 
 
+def records_of(receiver):
+    """How many batches its spool has."""
+    return json.loads(rigs.get(receiver.port, "/api/stats/spool")[1])["backlog"]["records"]
+
+
 def mean_group(rig, batch, connections):
     """How many batches share a synchronization under this load."""
     trace = STATE / "fdatasync.trace"
     # With --seccomp-bpf all other system calls go at full speed; with -D the receiver, not strace, is our child.
     wrapper = ["strace", "-D", "-f", "--seccomp-bpf", "-e", "trace=fdatasync", "-o", trace]
     with rig.receiver("spool", wrapper=wrapper) as receiver:
-        requests = receiver.time_answers(batch, connections, 1)["requests"]
+        receiver.time_answers(batch, connections, 1)
+        records = records_of(receiver)
     ended = re.compile(rf"^{receiver.pid} +\+\+\+ exited", re.MULTILINE)
     wait_for(lambda: ended.search(trace.read_text()), "the trace of fdatasync is complete", 10)
     synchronizations = len(re.findall(r"\bfdatasync\(", trace.read_text()))
-    return max(1, requests / max(1, synchronizations))
+    return max(1, records / max(1, synchronizations))
 
 
 def herd(rig, effort):

@@ -156,13 +156,18 @@ def summary(results):
 def ingest_table(results):
     rows = []
     for batch, connections in sorted({load_of(name) for name in results if " " in name}):
-        for who, name in (("ours", "receiver"), ("floor", "HTTP library alone"), ("peer", "FastAPI peer")):
+        for who, name in (
+                ("ours", "receiver"), ("disk", "disk alone, appends of {} batches"), ("floor", "HTTP library alone"),
+                ("peer", "FastAPI peer")):
             runs = results.get(f"{who} {batch}x{connections}")
-            if runs:
-                rows.append((
-                    f"{batch}, {connections}", name, count(median(runs, "messages_per_second")),
-                    f"{median(runs, 'p50_ms'):.2f}", f"{median(runs, 'p99_ms'):.2f}",
-                    f"{median(runs, 'server_cores'):.2f}", f"{median(runs, 'generator_cores'):.2f}"))
+            if not runs:
+                continue
+            cores = [
+                f"{median(runs, field):.2f}" if field in runs[0] else "" for field in ("server_cores", "generator_cores")]
+            rows.append((
+                f"{batch}, {connections}", name.format(runs[0].get("batches")),
+                count(median(runs, "messages_per_second")), f"{median(runs, 'p50_ms'):.2f}",
+                f"{median(runs, 'p99_ms'):.2f}", *cores))
     return table(
         ("messages of a batch, connections", "", "messages/s", "p50 ms", "p99 ms", "cores of the server", "of wrk"),
         rows)
