@@ -66,13 +66,14 @@ def settle(server):
     return time.monotonic() - 0.2
 
 
+MESSAGE_BYTES = (BENCH / "message.json").stat().st_size
+
 #: Messages of a batch and connections.
 LOADS = ((100, 32), (100, 64), (1, 64), (10, 64), (1000, 64))
 
 
 def ingest(rig, effort):
     """Acknowledged messages a second: the receiver, its disk and its HTTP library alone, and the peer if it is there."""
-    message_bytes = (BENCH / "message.json").stat().st_size
 
     def ours(batch, connections):
         with rig.receiver("spool") as receiver:
@@ -99,7 +100,7 @@ def ingest(rig, effort):
         return result | {"messages_per_second": round(rows / 4 / seconds, 1)}
 
     def disk(batch, group):
-        result = rig.diskfloor(round(group * batch * message_bytes), effort.seconds)
+        result = rig.diskfloor(round(group * batch * MESSAGE_BYTES), effort.seconds)
         return result | {
             "batches": round(group, 2), "messages_per_second": round(result["appends_per_second"] * group * batch, 1)}
 
@@ -122,9 +123,8 @@ def ingest(rig, effort):
 
 def latency(rig, effort):
     """Time to the acknowledgement, beside plain appends of the same bytes and the HTTP library that does nothing."""
-    message_bytes = (BENCH / "message.json").stat().st_size
     group = mean_group(rig, 10, 16)
-    group_bytes = round(group * 10 * message_bytes)
+    group_bytes = round(group * 10 * MESSAGE_BYTES)
 
     def answers(batch, connections, pause=0):
         with rig.receiver("spool") as receiver:
@@ -145,7 +145,7 @@ def latency(rig, effort):
         "append of its groups": lambda: rig.diskfloor(group_bytes, effort.seconds),
         "ack at a tenth": lambda: answers(100, 16, pause),
         "library at a tenth": lambda: library(100, 16, pause),
-        "append of a batch": lambda: rig.diskfloor(100 * message_bytes, effort.seconds),
+        "append of a batch": lambda: rig.diskfloor(100 * MESSAGE_BYTES, effort.seconds),
     })
     return results | {"group": {"batches": round(group, 2), "bytes": group_bytes}, "maximum": round(most)}
 

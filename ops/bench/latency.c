@@ -174,7 +174,7 @@ int main(int count, char **arguments) {
         double wait = fmax(0, next - now());
         struct timespec time = {.tv_sec = (time_t)wait, .tv_nsec = (long)(fmod(wait, 1) * 1e9)};
         int ready = epoll_pwait2(poller, events, 64, &time, NULL);
-        check(ready >= 0 || errno == EINTR, "epoll_wait");
+        check(ready >= 0 || errno == EINTR, "epoll_pwait2");
         for (int index = 0; index < ready; index++) {
             struct connection *self = events[index].data.ptr;
             if (events[index].events & EPOLLOUT) send_more(self);

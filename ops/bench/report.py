@@ -190,7 +190,7 @@ def latency_table(results):
         ("append of a batch", "append + fdatasync of one such batch"))
     rows = [
         (text, *(f"{median(results[name], field):.2f}" for field in ("p50_ms", "p99_ms", "max_ms")))
-        for name, text in names]
+        for name, text in names if name in results]
     return table(("", "p50 ms", "p99 ms", "max ms"), rows)
 
 
