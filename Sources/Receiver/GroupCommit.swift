@@ -8,9 +8,11 @@ import Synchronization
 
 /// Makes batches durable together: whatever has arrived while the disk was busy shares the next `fdatasync`.
 ///
-/// One thread owns the ledger and the spool's writer. It takes all batches that wait, appends them, counts them against
-/// the ledger, synchronizes them, and only then answers (invariant 1). Since keys are set and confirmed or taken back
-/// by the same thread within one group, no batch ever sees a key that is not durable or about to become so with it.
+/// One thread takes all batches that wait, has the committer write them and count them against the ledger, synchronizes
+/// them, and only then answers (invariant 1). While it waits for the disk a second one writes what has gathered, if that
+/// is much, so that disk and processor work at the same time; only the first one synchronizes and answers. Groups become
+/// durable in the order in which they were written, and a failure is also that of those behind it: no batch ever counts as
+/// a duplicate of one that is not durable by the time it is answered (invariant 5).
 final class GroupCommit: Sendable {
     /// What a durable batch came to.
     struct Acknowledgement: Sendable {
@@ -41,6 +43,7 @@ final class GroupCommit: Sendable {
     private struct Waiter: Sendable {
         /// nil for a probe, which only asks whether the spool can be written.
         let batch: (content: Batch, record: NewRecord)?
+        var bytes: Int { batch?.record.bytes ?? 0 }
         /// Where it waits; nil when that is nowhere in particular.
         let home: (any EventLoop)?
         let answer: @Sendable (Outcome) -> Void
@@ -55,27 +58,74 @@ final class GroupCommit: Sendable {
 
     private struct Queue {
         var waiting: [Waiter] = []
+        var waitingBytes = 0
         var questions: [Question] = []
         var lastQuestion = 0
-        /// The group that is with the disk; nil for those that have been answered already.
+        /// Those that the committer was given, in order; nil for those that have been answered already.
         var inProgress: [Waiter?] = []
         /// Whether somebody was answered because of the time that the disk takes for this group.
         var isStalled = false
         /// Whether a look at who has waited too long is due.
         var isWatched = false
+        /// Whether the first thread waits for the disk.
+        var isSynchronizing = false
+        /// Which threads wait for work.
+        var isFirstIdle = false
+        var isSecondIdle = true
         var isStopping = false
         var isStopped = false
         var stopped: [CheckedContinuation<Void, Never>] = []
+
+        /// Hands over those that have waited longest: until they have so many bytes together, and no more than there is
+        /// room for.
+        mutating func take(about bytes: Int = .max, within room: Int = .max) -> [Waiter] {
+            var (count, taken) = (0, 0)
+            while count < waiting.count, taken < bytes, taken + waiting[count].bytes <= room {
+                taken += waiting[count].bytes
+                count += 1
+            }
+            let group = Array(waiting[..<count])
+            waiting.removeFirst(count)
+            waitingBytes -= taken
+            inProgress += group.map(Optional.some)
+            return group
+        }
+
+        /// Whether the first thread is to begin; it is told once.
+        mutating func callsFirst() -> Bool {
+            defer { isFirstIdle = false }
+            return isFirstIdle
+        }
+
+        /// Whether the second thread is to begin; it is told once.
+        mutating func callsSecond() -> Bool {
+            guard isWorthSecond, isSecondIdle else { return false }
+            isSecondIdle = false
+            return true
+        }
+
+        /// Whether so much waits for the disk that another thread's wake-up is the lesser cost. A question is for when all
+        /// is settled; and behind a group that somebody has given up nothing more is written, however long it takes.
+        var isWorthSecond: Bool {
+            isSynchronizing && !isStalled && waitingBytes >= GroupCommit.secondBytes && questions.isEmpty
+        }
     }
 
+    /// From so many bytes on a second thread writes while the first one synchronizes.
+    private static let secondBytes = 256 << 10
+    /// It writes so much at a time, so that the first one soon has its turn.
+    private static let pieceBytes = 1 << 20
+
     private let queue = Mutex(Queue())
-    private let wake = DispatchSemaphore(value: 0)
+    private let committer: Mutex<Committer>
+    private let first = DispatchSemaphore(value: 0)
+    private let second = DispatchSemaphore(value: 0)
     private let patience: Duration
     private let logger: Logger
     /// For the digests of segments that were left, which no batch has to wait for.
     private let aside = DispatchQueue(label: "digests")
 
-    /// Starts the thread, which owns `ledger` and `writer` from here on.
+    /// Starts the threads, which own `ledger` and `writer` from here on.
     ///
     /// - Parameter patience: how long a batch waits for the disk before it is answered that it may not be durable.
     init(
@@ -84,19 +134,24 @@ final class GroupCommit: Sendable {
     ) {
         self.patience = patience
         self.logger = logger
-        let committer = Committer(
-            ledger: ledger, writer: writer, ledgerBytes: ledgerBytes, holdings: holdings, logger: logger
-        ) { [aside] in aside.async(execute: $0) }
-        // A thread of its own: fdatasync blocks, and neither an event loop nor the cooperative pool may.
-        let body = ThreadBody { self.run(committer) }
+        committer = Mutex(
+            Committer(
+                ledger: ledger, writer: writer, ledgerBytes: ledgerBytes, holdings: holdings, logger: logger
+            ) { [aside] in aside.async(execute: $0) })
+        // Threads of their own: the disk blocks, and neither an event loop nor the cooperative pool may.
+        Self.startThread { self.run() }
+        Self.startThread { self.writeMeanwhile() }
+    }
+
+    private static func startThread(_ body: @escaping () -> Void) {
         var thread = pthread_t()
         let result = pthread_create(
             &thread, nil,
             { argument in
                 Unmanaged<ThreadBody>.fromOpaque(argument!).takeRetainedValue().run()
                 return nil
-            }, Unmanaged.passRetained(body).toOpaque())
-        precondition(result == 0, "cannot start the spool's thread: error \(result)")
+            }, Unmanaged.passRetained(ThreadBody(body)).toOpaque())
+        precondition(result == 0, "cannot start a thread of the spool: error \(result)")
         pthread_detach(thread)
     }
 
@@ -142,17 +197,17 @@ final class GroupCommit: Sendable {
         within patience: Duration = .seconds(1), _ question: @escaping @Sendable (MinuteLedger) -> Answer
     ) async -> Answer? {
         await withCheckedContinuation { continuation in
-            let number = queue.withLock { queue -> Int? in
-                guard !queue.isStopping, queue.questions.count < Self.maximumQuestions else { return nil }
+            let (number, isIdle) = queue.withLock { queue -> (Int?, Bool) in
+                guard !queue.isStopping, queue.questions.count < Self.maximumQuestions else { return (nil, false) }
                 queue.lastQuestion += 1
                 queue.questions.append(
                     Question(
                         number: queue.lastQuestion, answer: { continuation.resume(returning: question($0)) },
                         giveUp: { continuation.resume(returning: nil) }))
-                return queue.lastQuestion
+                return (queue.lastQuestion, queue.callsFirst())
             }
             guard let number else { return continuation.resume(returning: nil) }
-            wake.signal()
+            if isIdle { first.signal() }
             DispatchQueue.global().asyncAfter(deadline: .now() + patience.inSeconds) { [self] in
                 takeQuestion { $0.number == number }?.giveUp()
             }
@@ -170,27 +225,30 @@ final class GroupCommit: Sendable {
     /// Whether the disk has kept a group for longer than anybody should wait.
     var isStalled: Bool { queue.withLock { $0.isStalled } }
 
-    /// Answers everything that waits, leaves the segment in good order and ends the thread.
+    /// Answers everything that waits, leaves the segment in good order and ends the threads.
     func stop() async {
         await withCheckedContinuation { continuation in
-            let isStopped = queue.withLock { queue in
+            let (isStopped, isIdle) = queue.withLock { queue in
                 queue.isStopping = true
                 if !queue.isStopped { queue.stopped.append(continuation) }
-                return queue.isStopped
+                return (queue.isStopped, queue.callsFirst())
             }
-            if isStopped { continuation.resume() } else { wake.signal() }
+            if isStopped { continuation.resume() }
+            if isIdle { first.signal() }
         }
     }
 
     private func submit(_ waiter: Waiter) {
-        let (accepted, isFirst, isUnwatched) = queue.withLock { queue in
-            guard !queue.isStopping else { return (false, false, false) }
+        let (accepted, isIdle, isMuch, isUnwatched) = queue.withLock { queue in
+            guard !queue.isStopping else { return (false, false, false, false) }
             queue.waiting.append(waiter)
+            queue.waitingBytes += waiter.bytes
             defer { queue.isWatched = true }
-            return (true, queue.waiting.count == 1, !queue.isWatched)
+            return (true, queue.callsFirst(), queue.callsSecond(), !queue.isWatched)
         }
         if !accepted { Self.answer([waiter], [.failure(.stopping)]) }
-        if isFirst { wake.signal() }
+        if isIdle { first.signal() }
+        if isMuch { second.signal() }
         if isUnwatched { watch(after: patience) }
     }
 
@@ -209,6 +267,7 @@ final class GroupCommit: Sendable {
                 }
                 late += queue.waiting.filter(isLate)
                 queue.waiting.removeAll(where: isLate)
+                queue.waitingBytes = queue.waiting.reduce(0) { $0 + $1.bytes }
                 let left = queue.inProgress.compactMap(\.?.since) + queue.waiting.map(\.since)
                 queue.isWatched = !left.isEmpty
                 return (late, left.min())
@@ -221,41 +280,88 @@ final class GroupCommit: Sendable {
         }
     }
 
-    private func run(_ committer: Committer) {
-        var committer = committer
+    private func run() {
         while true {
-            // One between two groups, so that neither waits for the other.
-            takeQuestion()?.answer(committer.ledger)
-            let (group, isStopping) = queue.withLock { queue in
-                let group = queue.waiting
-                queue.waiting = []
-                queue.inProgress = group
-                return (group, queue.isStopping)
+            let (turn, isStopping, isIdle, nextTurn) = committer.withLock { committer in
+                var (isStopping, isIdle) = (false, false)
+                if committer.isSettled {
+                    // One between two groups, so that neither waits for the other.
+                    takeQuestion()?.answer(committer.ledger)
+                    // Better before somebody waits for it.
+                    committer.rotateIfDue()
+                    let group = queue.withLock { queue in
+                        isStopping = queue.isStopping
+                        isIdle = queue.waiting.isEmpty && queue.questions.isEmpty && !isStopping
+                        queue.isFirstIdle = isIdle
+                        return queue.take()
+                    }
+                    if !group.isEmpty { committer.write(group.map(\.batch)) }
+                }
+                return (committer.turn, isStopping, isIdle, committer.nextTurn)
             }
-            if !group.isEmpty {
-                let outcomes = committer.commit(group.map(\.batch))
+            if let turn {
+                let result = synchronize(turn)
+                let outcomes = committer.withLock { $0.settle(turn, result) }
                 let waiters = queue.withLock { queue in
-                    defer { (queue.inProgress, queue.isStalled) = ([], false) }
-                    return queue.inProgress
+                    queue.isStalled = false
+                    defer { queue.inProgress.removeFirst(outcomes.count) }
+                    return Array(queue.inProgress.prefix(outcomes.count))
                 }
                 Self.answer(waiters, outcomes)
-                committer.rotateIfDue()
             } else if isStopping {
-                committer.stop()
-                aside.sync {}
-                while let question = takeQuestion() { question.giveUp() }
-                let waiting = queue.withLock { queue in
-                    queue.isStopped = true
-                    return queue.stopped
-                }
-                for continuation in waiting { continuation.resume() }
-                return
-            } else {
-                committer.rotateIfDue()
-                // A signal that was meant for a group already taken costs one more turn, nothing else.
-                _ = wake.wait(timeout: committer.nextTurn)
+                return end()
+            } else if isIdle {
+                // Who is told when the time is over already costs one more turn.
+                _ = first.wait(timeout: nextTurn)
             }
         }
+    }
+
+    private func synchronize(_ turn: Committer.Turn) -> Result<Duration, SpoolError> {
+        let isMuch = queue.withLock { queue in
+            queue.isSynchronizing = true
+            return queue.callsSecond()
+        }
+        if isMuch { second.signal() }
+        defer { queue.withLock { $0.isSynchronizing = false } }
+        return turn.synchronize()
+    }
+
+    /// What the second thread does.
+    private func writeMeanwhile() {
+        while true {
+            second.wait()
+            while writePiece() {}
+            let isStopped = queue.withLock { queue in
+                queue.isSecondIdle = true
+                return queue.isStopped
+            }
+            if isStopped { return }
+        }
+    }
+
+    /// Writes some of what waits, and returns whether there was enough of it, while the first thread synchronizes.
+    private func writePiece() -> Bool {
+        committer.withLock { committer in
+            let room = committer.roomMeanwhile
+            let group = queue.withLock { queue in
+                queue.isWorthSecond ? queue.take(about: Self.pieceBytes, within: room) : []
+            }
+            if !group.isEmpty { committer.write(group.map(\.batch)) }
+            return !group.isEmpty
+        }
+    }
+
+    private func end() {
+        committer.withLock { $0.stop() }
+        aside.sync {}
+        while let question = takeQuestion() { question.giveUp() }
+        let waiting = queue.withLock { queue in
+            queue.isStopped = true
+            return queue.stopped
+        }
+        second.signal()
+        for continuation in waiting { continuation.resume() }
     }
 
     /// Answers all that wait, with one call to each event loop.

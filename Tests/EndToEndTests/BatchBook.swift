@@ -18,12 +18,15 @@ final class BatchBook: Sendable {
     let readings: Int
     /// Whether every batch has one more reading that is an error, for the loader to dead-letter.
     let hasFault: Bool
+    /// White space in every batch, in bytes.
+    let padding: Int
     private let fates = Mutex([String: Fate]())
     private let isClosed = Flag()
 
-    init(readings: Int = 20, hasFault: Bool = false) {
+    init(readings: Int = 20, hasFault: Bool = false, padding: Int = 0) {
         self.readings = readings
         self.hasFault = hasFault
+        self.padding = padding
     }
 
     var all: [String: Fate] { fates.withLock { $0 } }
@@ -33,10 +36,11 @@ final class BatchBook: Sendable {
     var acknowledged: Int { fates.withLock { $0.values.count { $0 == .acknowledged } } }
 
     func body(_ device: String) -> String {
-        let batch = Rig.batch(device, minutes: 0..<readings)
+        let space = String(repeating: " ", count: padding)
+        let batch = String(Rig.batch(device, minutes: 0..<readings).dropLast()) + space + "}"
         guard hasFault else { return batch }
         let fault = "{\"src\":\"\(device)\",\"timestamp\":1732320000,\"params\":{\"switch:1\":{\"apower\":\"x\"}}}"
-        return batch.dropLast(2) + "," + fault + "]}"
+        return batch.dropLast(space.count + 2) + "," + fault + "]" + space + "}"
     }
 
     /// From now on an acknowledgement is one that nobody would have heard.

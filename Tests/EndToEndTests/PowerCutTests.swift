@@ -16,8 +16,19 @@ struct PowerCutTests {
     private static let cyclesOfADisk = 5
     private static let clients = 6
 
-    /// Segments that fill, so that cuts fall into footers and new ones too.
-    private let settings = ["SPOOL_SEGMENT_BYTES": "65536", "SPOOL_RESERVE_BYTES": "0"]
+    /// What clients send, to segments that fill, so that cuts fall into footers and new ones too.
+    private enum Load {
+        case small
+        /// So much that a group is written while the one before is with the disk.
+        case large
+
+        var settings: [String: String] {
+            ["SPOOL_SEGMENT_BYTES": self == .small ? "65536" : "2000000", "SPOOL_RESERVE_BYTES": "0"]
+        }
+        var padding: Int { self == .small ? 0 : 130_000 }
+        /// Batches that are acknowledged before a cut.
+        var batches: ClosedRange<Int> { self == .small ? 1...150 : 1...40 }
+    }
 
     @Test func everyAcknowledgedReadingOutlivesThePower() throws {
         var checked = 0
@@ -26,9 +37,10 @@ struct PowerCutTests {
             try withDisk { disk in
                 for cycle in first..<min(first + Self.cyclesOfADisk, Self.cycles) {
                     // Every other cut finds the loader at work as well.
-                    let book = try powerCut("c\(cycle)-", disk, isDraining: cycle.isMultiple(of: 2))
+                    let load = cycle % 3 == 2 ? Load.large : .small
+                    let book = try powerCut("c\(cycle)-", disk, load, isDraining: cycle.isMultiple(of: 2))
                     checked += book.acknowledged * book.readings
-                    lost += try lostBatches(book, prefix: "c\(cycle)-") * book.readings
+                    lost += try lostBatches(book, prefix: "c\(cycle)-", load) * book.readings
                 }
                 let verified = try rig.load("verify", "--database")
                 #expect(verified.status == 0, "\(verified.text)")
@@ -44,16 +56,16 @@ struct PowerCutTests {
         // The control: it is told that every sync succeeded, and acknowledges what is in memory alone.
         try withDisk { disk in
             let book = try powerCut(
-                "liar-", disk, isDraining: false, under: Strace.around("fdatasync,fsync:retval=0"))
+                "liar-", disk, .small, isDraining: false, under: Strace.around("fdatasync,fsync:retval=0"))
             try #require(book.acknowledged > 0)
-            try rig.startReceiver(settings)
+            try rig.startReceiver(Load.small.settings)
             #expect(rig.lost(try rig.readingsInSpool(), book) > 0)
         }
     }
 
     /// With the spool on a new disk, which is gone afterwards.
     private func withDisk(_ body: (MountedDisk) throws -> Void) throws {
-        let disk = try MountedDisk(.ext4, megabytes: 64)
+        let disk = try MountedDisk(.ext4, megabytes: 128)
         rig.spool = disk.path + "/spool"
         defer {
             rig.stopReceiver(SIGKILL)
@@ -65,11 +77,11 @@ struct PowerCutTests {
     /// Starts the receiver, lets clients and perhaps loaders loose on it, and cuts the power when some more batches are
     /// acknowledged. Returns with the power back and nothing running.
     private func powerCut(
-        _ prefix: String, _ disk: MountedDisk, isDraining: Bool, under wrapper: [String] = []
+        _ prefix: String, _ disk: MountedDisk, _ load: Load, isDraining: Bool, under wrapper: [String] = []
     ) throws -> BatchBook {
-        let book = BatchBook(hasFault: true)
-        try rig.startReceiver(settings, under: wrapper)
-        let moment = Int.random(in: 1...150)
+        let book = BatchBook(hasFault: true, padding: load.padding)
+        try rig.startReceiver(load.settings, under: wrapper)
+        let moment = Int.random(in: load.batches)
         let isOver = Flag()
         rig.concurrently(Self.clients + (isDraining ? 2 : 1)) { [rig] role in
             switch role {
@@ -95,8 +107,8 @@ struct PowerCutTests {
     }
 
     /// Starts everything again and compares it with the book.
-    private func lostBatches(_ book: BatchBook, prefix: String) throws -> Int {
-        try rig.startReceiver(settings)
+    private func lostBatches(_ book: BatchBook, prefix: String, _ load: Load) throws -> Int {
+        try rig.startReceiver(load.settings)
         let lost = rig.lost(try rig.readingsInSpool().filter { $0.key.hasPrefix(prefix) }, book)
         try rig.expect(rig.load("drain"), status: 0)
         #expect(rig.lost(try rig.readingsInTable(prefix), book) == lost)

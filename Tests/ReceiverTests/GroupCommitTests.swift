@@ -13,6 +13,7 @@ private final class FaultyDisk: Disk {
     private let system = SystemDisk()
     let failingSynchronizations = Mutex(0)
     let synchronizations = Mutex(0)
+    let failingWrites = Mutex(0)
     /// Held while a synchronization shall not end.
     let gate = NSLock()
 
@@ -41,6 +42,11 @@ private final class FaultyDisk: Disk {
             try file.read(into: buffer, at: offset)
         }
         func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(Errno) -> Int {
+            let fails = disk.failingWrites.withLock { left in
+                defer { left = max(0, left - 1) }
+                return left > 0
+            }
+            if fails { throw .ioError }
             // A short write now and then, which the writer has to go on from.
             let half = UnsafeRawBufferPointer(rebasing: bytes[..<max(1, bytes.count / 2)])
             return try file.write(half, at: offset)
@@ -60,26 +66,34 @@ private final class FaultyDisk: Disk {
     }
 }
 
+/// What tasks count together.
+private final class Count: Sendable {
+    let value = Mutex(0)
+}
+
 struct GroupCommitTests {
     private let disk = FaultyDisk()
     private let path = FilePath(NSTemporaryDirectory() + "group-commit-" + UUID().uuidString)
 
-    private func groupCommit(patience: Duration = .seconds(600)) throws -> (GroupCommit, SpoolDirectory) {
+    private func groupCommit(
+        limits: SpoolWriter.Limits = SpoolWriter.Limits(), patience: Duration = .seconds(600)
+    ) throws -> (GroupCommit, SpoolDirectory) {
         let directory = try SpoolDirectory(creating: path, disk: disk)
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let recovery = try SpoolRecovery(of: directory, logger: logger)
         let commit = GroupCommit(
-            ledger: recovery.ledger, writer: SpoolWriter(directory: directory, newest: recovery.newest),
-            ledgerBytes: .max, holdings: SpoolHoldings(records: recovery.records), patience: patience,
-            logger: logger)
+            ledger: recovery.ledger,
+            writer: SpoolWriter(directory: directory, newest: recovery.newest, limits: limits), ledgerBytes: .max,
+            holdings: SpoolHoldings(records: recovery.records), patience: patience, logger: logger)
         return (commit, directory)
     }
 
-    private func batch(_ src: String, _ minutes: Int...) throws -> (Batch, NewRecord) {
+    private func batch(_ src: String, _ minutes: Int..., bytes: Int = 0) throws -> (Batch, NewRecord) {
         let messages = minutes.map {
             "{\"src\":\"\(src)\",\"timestamp\":\(60 * $0),\"params\":{\"switch:0\":{\"apower\":1}}}"
         }
-        let body = Array("{\"messages\":[\(messages.joined(separator: ","))]}".utf8)
+        let padding = String(repeating: " ", count: bytes)
+        let body = Array("{\"messages\":[\(messages.joined(separator: ","))]\(padding)}".utf8)
         let time: Int64 = 1_795_392_000_000
         return (try BatchDecoder().decode(body, receivedAt: time), NewRecord(receivedAt: time, body: body[...]))
     }
@@ -98,6 +112,30 @@ struct GroupCommitTests {
             }
         }
         return isOver
+    }
+
+    /// A small batch that is with the disk, which does not answer before the semaphore is signalled.
+    private func smallBatchWithTheDisk(
+        _ commit: GroupCommit
+    ) async throws -> (answer: Task<GroupCommit.Acknowledgement, any Error>, isOver: DispatchSemaphore) {
+        let isOver = await holdDisk()
+        let (batch, record) = try batch("a", 1, 2)
+        let before = disk.synchronizations.withLock { $0 }
+        let answer = Task { try await commit.commit(batch, record) }
+        try await until { disk.synchronizations.withLock { $0 } > before }
+        return (answer, isOver)
+    }
+
+    private func until(_ isSo: () throws -> Bool) async throws {
+        let deadline = ContinuousClock.now + .seconds(60)
+        while try !isSo() {
+            try #require(ContinuousClock.now < deadline)
+            try await Task.sleep(for: .milliseconds(2))
+        }
+    }
+
+    private func bytes(of segment: Int, in directory: SpoolDirectory) throws -> Int {
+        try disk.size(of: directory.pending.appending("0000000\(segment).spool"))
     }
 
     private func cleanUp() { try? FileManager.default.removeItem(atPath: path.string) }
@@ -209,6 +247,134 @@ struct GroupCommitTests {
             return try await group.reduce(0) { $0 + ($1 ? 1 : 0) }
         }
         #expect(answered == 32)
+        await commit.stop()
+    }
+
+    /// Invariant 1: what is written while the disk has the group before is answered behind a synchronization of its own.
+    @Test func aGroupIsWrittenWhileTheOneBeforeIsWithTheDisk() async throws {
+        defer { cleanUp() }
+        let (commit, directory) = try groupCommit()
+        let (first, isOver) = try await smallBatchWithTheDisk(commit)
+        let before = disk.synchronizations.withLock { $0 }
+
+        // Of several pieces of what is written at a time, one of them by itself larger than a piece.
+        let batches = try (0..<10).map { try batch("b\($0)", 1, bytes: $0 == 5 ? 2_000_000 : 300_000) }
+        let same = try batch("a", 2, 3, bytes: 300_000)
+        let answered = Count()
+        let answers = (batches + [same]).map { batch, record in
+            Task {
+                defer { answered.value.withLock { $0 += 1 } }
+                return try await commit.commit(batch, record)
+            }
+        }
+        try await until { try bytes(of: 1, in: directory) > 10 * 300_000 + 2_000_000 }
+        #expect(answered.value.withLock { $0 } == 0)
+        #expect(disk.synchronizations.withLock { $0 } == before)
+
+        isOver.signal()
+        #expect(try await first.value.position.description == "00000001:1")
+        var sequences: [Int] = []
+        for answer in answers {
+            let answer = try await answer.value
+            #expect(answer.position.segment == 1 && answer.inserted == 1)
+            sequences.append(answer.position.sequence)
+        }
+        #expect(try await answers.last?.value.duplicates == 1)
+        #expect(sequences.sorted() == Array(2...12))
+        #expect(disk.synchronizations.withLock { $0 } == before + 1)
+        await commit.stop()
+        #expect(try SpoolRecovery(of: directory, logger: Logger(label: "test")).records == [1: 12])
+    }
+
+    /// Invariant 5: what was written behind a group that the disk lost does not count either, even if the disk has it.
+    @Test func aFailedSynchronizationFailsWhatWasWrittenMeanwhile() async throws {
+        defer { cleanUp() }
+        let (commit, directory) = try groupCommit()
+        let (first, isOver) = try await smallBatchWithTheDisk(commit)
+        let second = try batch("a", 2, 3, bytes: 300_000)
+        let answer = Task { try await commit.commit(second.0, second.1) }
+        try await until { try bytes(of: 1, in: directory) > 300_000 }
+        disk.failingSynchronizations.withLock { $0 = 1 }
+        isOver.signal()
+        await #expect(throws: GroupCommit.Failure.self) { _ = try await first.value }
+        await #expect(throws: GroupCommit.Failure.self) { _ = try await answer.value }
+
+        let again = try await commit.commit(second.0, second.1)
+        #expect(again.inserted == 2 && again.position.description == "00000002:1")
+        await commit.stop()
+    }
+
+    /// Invariant 5: when a group cannot be written, the one that the disk has is not answered with 200 either, since
+    /// what the disk has of the segment is not known any more.
+    @Test func aFailedWriteFailsWhatIsWithTheDisk() async throws {
+        defer { cleanUp() }
+        let (commit, _) = try groupCommit()
+        let (first, isOver) = try await smallBatchWithTheDisk(commit)
+        disk.failingWrites.withLock { $0 = 1 }
+        let second = try batch("a", 2, 3, bytes: 300_000)
+        let answer = Task { try await commit.commit(second.0, second.1) }
+        try await until { disk.failingWrites.withLock { $0 } == 0 }
+        isOver.signal()
+        await #expect(throws: GroupCommit.Failure.self) { _ = try await first.value }
+        await #expect(throws: GroupCommit.Failure.self) { _ = try await answer.value }
+        let again = try await commit.commit(second.0, second.1)
+        #expect(again.inserted == 2 && again.position.description == "00000002:1")
+        await commit.stop()
+    }
+
+    /// Invariant 11: behind a group that the disk does not answer nothing more is written than what was there in time.
+    @Test func aDiskThatDoesNotAnswerIsNotFilled() async throws {
+        defer { cleanUp() }
+        let (commit, directory) = try groupCommit(patience: .milliseconds(500))
+        let (first, isOver) = try await smallBatchWithTheDisk(commit)
+        let failure = await #expect(throws: GroupCommit.Failure.self) { _ = try await first.value }
+        guard case .stalled? = failure else { throw try #require(failure) }
+        let before = try bytes(of: 1, in: directory)
+        for minute in 3..<6 {
+            let large = try batch("a", minute, bytes: 300_000)
+            await #expect(throws: GroupCommit.Failure.self) { _ = try await commit.commit(large.0, large.1) }
+        }
+        #expect(try bytes(of: 1, in: directory) == before)
+        isOver.signal()
+        while commit.isStalled { await Task.yield() }
+        let large = try batch("a", 2, 3, bytes: 300_000)
+        let answer = try await commit.commit(large.0, large.1)
+        #expect(answer.inserted == 1 && answer.duplicates == 1)
+        await commit.stop()
+    }
+
+    @Test func whatThereIsNoRoomForTakesNothingAlong() async throws {
+        defer { cleanUp() }
+        var limits = SpoolWriter.Limits()
+        limits.spoolBytes = 200_000
+        let (commit, _) = try groupCommit(limits: limits)
+        let (first, isOver) = try await smallBatchWithTheDisk(commit)
+        let second = try batch("b", 1, bytes: 300_000)
+        let answer = Task { try await commit.commit(second.0, second.1) }
+        try await Task.sleep(for: .milliseconds(100))
+        isOver.signal()
+        #expect(try await first.value.inserted == 2)
+        let failure = await #expect(throws: GroupCommit.Failure.self) { _ = try await answer.value }
+        guard case .spool(.overLimit)? = failure else { throw try #require(failure) }
+        await commit.stop()
+    }
+
+    /// A question waits until all is settled, and does not wait longer because more and more comes.
+    @Test func aQuestionIsAnsweredBetweenLargeGroups() async throws {
+        defer { cleanUp() }
+        let (commit, _) = try groupCommit()
+        let rounds = Count()
+        let load = try (0..<8).map { index in
+            let (batch, record) = try batch("d\(index)", 1, bytes: 200_000)
+            return Task {
+                while rounds.value.withLock({ $0 }) < 50 { _ = try await commit.commit(batch, record) }
+            }
+        }
+        for _ in 0..<50 {
+            #expect(await commit.ask(within: .seconds(30)) { $0.deviceCount } != nil)
+            rounds.value.withLock { $0 += 1 }
+        }
+        for task in load { try await task.value }
         await commit.stop()
     }
 }

@@ -9,7 +9,7 @@ import SystemPackage
 /// A spool's life by the numbers of a seed: commits, failures, deaths, power cuts, restarts, drains, rotations, prunings,
 /// replays and restored databases; and after each step the question whether everything that was promised still holds.
 ///
-/// The receiver's part is the product's own, from the ledger to the disk's seam, without its thread; the loader's is the
+/// The receiver's part is the product's own, from the ledger to the disk's seam, without its threads; the loader's is the
 /// product's reader and directory, with a table in memory whose transactions cannot fail by halves. It may pass between
 /// any two operations of the receiver.
 final class Simulation {
@@ -30,6 +30,7 @@ final class Simulation {
         var restores = 0
         var rotations = 0
         var interludes = 0
+        var overlaps = 0
 
         static func += (left: inout Tally, right: Tally) {
             left.acknowledged += right.acknowledged
@@ -43,6 +44,7 @@ final class Simulation {
             left.restores += right.restores
             left.rotations += right.rotations
             left.interludes += right.interludes
+            left.overlaps += right.overlaps
         }
     }
 
@@ -112,12 +114,13 @@ final class Simulation {
 
     /// What a script is made of.
     enum Step {
-        case start, commit, failingCommit, stop, drain, prune, replay, backUp, restore, wait, powerCut
+        case start, commit, overlappingCommit, failingCommit, stop, drain, prune, replay, backUp, restore, wait
+        case powerCut
 
         /// Something of everything, to try a fault at each operation in turn.
         static let everything: [Self] = [
             .start, .commit, .drain, .commit, .stop, .backUp, .start, .commit, .drain, .prune, .wait, .commit, .restore,
-            .start, .replay, .drain, .commit,
+            .start, .replay, .drain, .overlappingCommit,
         ]
     }
 
@@ -135,10 +138,11 @@ final class Simulation {
     private func live(_ step: Step) throws {
         switch step {
         case .start: try start()
-        case .commit: try commit()
+        case .commit: try commit(groups: 1)
+        case .overlappingCommit: try commit(groups: 2)
         case .failingCommit:
             disk.fault = { _, operation in operation == .synchronize ? .fails(.ioError) : nil }
-            try commit()
+            try commit(groups: 1)
             disk.fault = { _, _ in nil }
         case .stop: committer?.stop()
         case .drain: try drain()
@@ -155,7 +159,8 @@ final class Simulation {
 
     private func step() throws {
         switch Int.random(in: 0..<100, using: &random) {
-        case 0..<45: try live(.commit)
+        case 0..<30: try live(.commit)
+        case 30..<45: try live(.overlappingCommit)
         case 45..<57: try live(.drain)
         case 57..<60: try live(.prune)
         case 60..<62: try live(.replay)
@@ -273,38 +278,61 @@ final class Simulation {
         try check()
     }
 
-    private func commit() throws {
+    /// A group becomes durable; and, when there are two, the second is written while the disk synchronizes the first.
+    private func commit(groups: Int) throws {
         guard committer != nil else { return try start() }
-        var group: [(content: Batch, record: NewRecord)] = []
-        var readings: [[Sent]] = []
-        for _ in 0..<Int.random(in: 1...4, using: &random) {
-            let (batch, batchReadings) = try batch()
-            group.append(batch)
-            readings.append(batchReadings)
-        }
-        // What must be answered, if it can be made durable.
-        var keys = known
-        let expected = readings.map { readings in
-            readings.filter { reading in
-                // A faded key is told apart by nobody but the ledger.
-                if keys[reading.key] == nil { keys[reading.key] = reading.power }
-                return keys[reading.key] == reading.power
-            }
+        var groups = try (0..<groups).map { _ in try group() }
+        var pending: [[Sent]] = []
+        func write() {
+            guard !groups.isEmpty else { return }
+            let group = groups.removeFirst()
+            committer?.write(group.map(\.batch))
+            pending += group.map(\.readings)
         }
         interlude()
-        let outcomes = committer?.commit(group) ?? []
+        write()
+        while let turn = committer?.turn {
+            let isEarly = Bool.random(using: &random)
+            if isEarly { writeMeanwhile() }
+            let result = turn.synchronize()
+            if !isEarly { writeMeanwhile() }
+            let outcomes = committer?.settle(turn, result) ?? []
+            guard outcomes.count <= pending.count else { throw Violation(description: "\(outcomes.count) answers") }
+            try check(outcomes, of: Array(pending.prefix(outcomes.count)))
+            pending.removeFirst(outcomes.count)
+            if committer?.isSettled == true { write() }
+        }
         disk.interlude = nil
-        guard outcomes.count == group.count else { throw Violation(description: "\(outcomes.count) answers") }
-        for (index, outcome) in outcomes.enumerated() {
+        guard pending.isEmpty, groups.isEmpty else {
+            throw Violation(description: "\(pending.count) without an answer")
+        }
+
+        func writeMeanwhile() {
+            guard let room = committer?.roomMeanwhile, room > 0, !groups.isEmpty else { return }
+            tally.overlaps += 1
+            write()
+        }
+    }
+
+    /// What was answered, and what should have been, given all that was before.
+    private func check(_ outcomes: [GroupCommit.Outcome], of batches: [[Sent]]) throws {
+        var hasFailed = false
+        for (readings, outcome) in zip(batches, outcomes) {
             switch outcome {
             case .success(let answer?):
-                let fewest = expected[index].count { !fading.contains($0.key) }
-                let most = readings[index].count { expected[index].contains($0) || fading.contains($0.key) }
-                guard fewest...most ~= answer.inserted,
-                    answer.inserted + answer.duplicates == readings[index].count
-                else {
-                    throw Violation(
-                        description: "answered \(answer), but of \(readings[index]) new are \(expected[index])")
+                // Whether a faded key counts is told apart by nobody but the ledger; from now on it stands for this reading.
+                var keys = known.filter { !fading.contains($0.key) }
+                let expected = readings.filter { reading in
+                    if keys[reading.key] == nil { keys[reading.key] = reading.power }
+                    return keys[reading.key] == reading.power
+                }
+                let fewest = expected.count { !fading.contains($0.key) }
+                let most = readings.count { expected.contains($0) || fading.contains($0.key) }
+                guard fewest...most ~= answer.inserted, answer.inserted + answer.duplicates == readings.count else {
+                    throw Violation(description: "answered \(answer), but of \(readings) new are \(expected)")
+                }
+                guard !hasFailed else {
+                    throw Violation(description: "\(answer.position) counts behind what failed (invariant 5)")
                 }
                 guard positions.insert(answer.position).inserted else {
                     throw Violation(description: "position \(answer.position) was given twice (invariant 4)")
@@ -315,23 +343,28 @@ final class Simulation {
                 if begun?.segment != answer.position.segment {
                     begun = (answer.position.segment, disk.clock.now)
                 }
-                for case (let key, let power?) in readings[index].map({ ($0.key, keys[$0.key]) }) {
+                for case (let key, let power?) in readings.map({ ($0.key, keys[$0.key]) }) {
                     promised.insert(Sent(key: key, power: power))
                 }
-                durable.formUnion(readings[index])
-                known = keys
-                fading.subtract(readings[index].map(\.key))
+                durable.formUnion(readings)
+                known.merge(keys) { _, new in new }
+                fading.subtract(readings.map(\.key))
                 tally.acknowledged += 1
             case .success(nil): throw Violation(description: "a batch was answered like a probe")
             case .failure(let failure):
+                hasFailed = true
                 tally.refused += 1
                 lastRefusal = failure.description
             }
         }
     }
 
+    private func group() throws -> [(batch: (content: Batch, record: NewRecord), readings: [Sent])] {
+        try (0..<Int.random(in: 1...4, using: &random)).map { _ in try batch() }
+    }
+
     /// A batch of a few readings, from so few keys that many come again.
-    private func batch() throws -> ((content: Batch, record: NewRecord), [Sent]) {
+    private func batch() throws -> (batch: (content: Batch, record: NewRecord), readings: [Sent]) {
         var messages: [String] = []
         var readings: [Sent] = []
         for _ in 0..<Int.random(in: 1...5, using: &random) {
@@ -564,7 +597,7 @@ final class Simulation {
         if committer == nil { try start() }
         for _ in 0..<2 {
             let before = tally.acknowledged
-            try commit()
+            try commit(groups: 1)
             guard tally.acknowledged > before else {
                 throw Violation(
                     description: "a batch is refused although the faults are over: \(lastRefusal) (invariant 5)")

@@ -48,6 +48,7 @@ struct SimulationTests {
         if seeds.count >= 1000 {
             #expect(tally.acknowledged > 5 * seeds.count && tally.refused > seeds.count / 2)
             #expect(tally.powerCuts > seeds.count && tally.loaded > 10 * seeds.count)
+            #expect(tally.overlaps > seeds.count / 2)
             #expect(tally.rotations > seeds.count / 20 && tally.interludes > seeds.count && tally.replays > seeds.count)
         }
     }

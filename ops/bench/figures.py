@@ -74,6 +74,7 @@ LOADS = ((100, 32), (100, 64), (1, 64), (10, 64), (1000, 64))
 
 def ingest(rig, effort):
     """Acknowledged messages a second: the receiver, its disk and its HTTP library alone, and the peer if it is there."""
+    groups = {}
 
     def ours(batch, connections):
         with rig.receiver("spool") as receiver:
@@ -81,7 +82,8 @@ def ingest(rig, effort):
             records = records_of(receiver)
             if records < result["requests"]:
                 raise SystemExit(f"bench: {result['requests']} batches were acknowledged, {records} are in the spool")
-        return result
+            groups[batch, connections] = mean_group(receiver)
+        return result | {"group": round(groups[batch, connections], 2)}
 
     def library(batch, connections):
         result = floor.load(batch, connections, effort.seconds)
@@ -99,7 +101,9 @@ def ingest(rig, effort):
         rig.sql("CHECKPOINT", "peer")
         return result | {"messages_per_second": round(rows / 4 / seconds, 1)}
 
-    def disk(batch, group):
+    def disk(batch, connections):
+        # The groups that the receiver has just made.
+        group = groups[batch, connections]
         result = rig.diskfloor(round(group * batch * MESSAGE_BYTES), effort.seconds)
         return result | {
             "batches": round(group, 2), "messages_per_second": round(result["appends_per_second"] * group * batch, 1)}
@@ -114,7 +118,7 @@ def ingest(rig, effort):
             if batch > 100:
                 # The library would be as fast as the generator, and the peer's answers would come after 20 s.
                 continue
-            runs[f"disk {name}"] = lambda b=batch, g=mean_group(rig, batch, connections): disk(b, g)
+            runs[f"disk {name}"] = lambda b=batch, c=connections: disk(b, c)
             runs[f"floor {name}"] = lambda b=batch, c=connections: library(b, c)
             if peer:
                 runs[f"peer {name}"] = lambda b=batch, c=connections: slowly(b, c)
@@ -123,7 +127,9 @@ def ingest(rig, effort):
 
 def latency(rig, effort):
     """Time to the acknowledgement, beside plain appends of the same bytes and the HTTP library that does nothing."""
-    group = mean_group(rig, 10, 16)
+    with rig.receiver("spool") as receiver:
+        receiver.time_answers(10, 16, 1)
+        group = mean_group(receiver)
     group_bytes = round(group * 10 * MESSAGE_BYTES)
 
     def answers(batch, connections, pause=0):
@@ -155,18 +161,12 @@ def records_of(receiver):
     return json.loads(rigs.get(receiver.port, "/api/stats/spool")[1])["backlog"]["records"]
 
 
-def mean_group(rig, batch, connections):
-    """How many batches share a synchronization under this load."""
-    trace = STATE / "fdatasync.trace"
-    # With --seccomp-bpf all other system calls go at full speed; with -D the receiver, not strace, is our child.
-    wrapper = ["strace", "-D", "-f", "--seccomp-bpf", "-e", "trace=fdatasync", "-o", trace]
-    with rig.receiver("spool", wrapper=wrapper) as receiver:
-        receiver.time_answers(batch, connections, 1)
-        records = records_of(receiver)
-    ended = re.compile(rf"^{receiver.pid} +\+\+\+ exited", re.MULTILINE)
-    wait_for(lambda: ended.search(trace.read_text()), "the trace of fdatasync is complete", 10)
-    synchronizations = len(re.findall(r"\bfdatasync\(", trace.read_text()))
-    return max(1, records / max(1, synchronizations))
+def mean_group(receiver):
+    """How many batches have shared a synchronization."""
+    page = rigs.get(receiver.port, "/metrics")[1].decode()
+    batches, groups = (
+        float(re.search(rf"^shelly_group_batches_{name} (\S+)$", page, re.MULTILINE)[1]) for name in ("sum", "count"))
+    return max(1, batches / groups)
 
 
 def herd(rig, effort):

@@ -165,7 +165,7 @@ def ingest_table(results):
             cores = [
                 f"{median(runs, field):.2f}" if field in runs[0] else "" for field in ("server_cores", "generator_cores")]
             rows.append((
-                f"{batch}, {connections}", name.format(runs[0].get("batches")),
+                f"{batch}, {connections}", name.format(f"{median(runs, 'batches'):.1f}" if who == "disk" else ""),
                 count(median(runs, "messages_per_second")), f"{median(runs, 'p50_ms'):.2f}",
                 f"{median(runs, 'p99_ms'):.2f}", *cores))
     return table(

@@ -268,7 +268,7 @@ class Rig:
     def sql(self, statement, database):
         return run("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", self.url(database), "-c", statement).strip()
 
-    def receiver(self, spool, fresh=True, wrapper=(), **settings):
+    def receiver(self, spool, fresh=True, **settings):
         """The receiver on a spool in .local/bench."""
         directory = STATE / spool
         if fresh:
@@ -276,7 +276,7 @@ class Rig:
         self.back_memory(self.memory_of_a_run)
         port = free_port()
         server = Server(
-            "receiver", [*wrapper, self.programs / "shelly-receiver"], port, "/readyz", {
+            "receiver", [self.programs / "shelly-receiver"], port, "/readyz", {
                 "INGEST_API_KEY": KEY, "SPOOL_DIR": str(directory), "HOST": "127.0.0.1", "PORT": str(port),
             } | settings)
         return self._stoppable(server)

@@ -44,7 +44,8 @@ public protocol DiskFile: AnyObject {
     /// Has the disk begin with what was written there, and waits for nothing (sync_file_range(2)
     /// `SYNC_FILE_RANGE_WRITE`). It promises nothing: only `synchronize` makes contents durable.
     func beginWriting(_ range: Range<Int>) throws(Errno)
-    /// Makes the file's contents durable (fdatasync(2)).
+    /// Makes the file's contents durable (fdatasync(2)). Another thread may write meanwhile: what was written before the
+    /// call is durable after it.
     func synchronize() throws(Errno)
     /// Lets go of what memory holds of the file, so that what is read next comes from the disk (posix_fadvise(2)
     /// `POSIX_FADV_DONTNEED`).

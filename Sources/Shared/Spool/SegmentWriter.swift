@@ -8,8 +8,8 @@ public struct NewRecord: Sendable {
     /// The body without line breaks, see `SegmentWriter.removeLineBreaks`.
     public let body: ArraySlice<UInt8>
 
-    /// What a record's line has beside its body, at most, and a new segment's header.
-    static let overheadBytes = 512
+    /// What its line takes, at most, and a new segment's header.
+    public var bytes: Int { body.count + 512 }
 
     public init(receivedAt: Int64, body: ArraySlice<UInt8>) {
         self.receivedAt = receivedAt
@@ -18,6 +18,8 @@ public struct NewRecord: Sendable {
 }
 
 /// Appends to one segment, from its creation to its footer. After any failure it is not used again (invariant 5).
+///
+/// It writes, and says what makes durable what it has written: that may be under way while it writes on.
 public final class SegmentWriter {
     public let number: Int
     public let path: FilePath
@@ -25,8 +27,10 @@ public final class SegmentWriter {
     public private(set) var bytes = 0
     /// Records that are durable.
     public private(set) var records = 0
-    /// How long the last synchronization took.
-    private(set) var synchronizing = Duration.zero
+    /// Length in bytes of what is written, durable or not yet.
+    private(set) var writtenBytes = 0
+    /// Records that are written, durable or not yet.
+    private(set) var writtenRecords = 0
 
     /// When it was created, as its header says.
     let created = SegmentFormat.timestamp()
@@ -56,78 +60,77 @@ public final class SegmentWriter {
                 segment: number, predecessor: predecessor, created: created))
     }
 
-    /// Appends the records and returns when they are durable, with the sequence number of the first.
+    /// Writes the records behind what is there.
     ///
-    /// - Parameter work: done while the disk works.
-    func append(_ group: [NewRecord], meanwhile work: () -> Void) throws(SpoolError) -> Int {
-        let isNew = bytes == 0
-        var end = bytes
-        var sequence = records
+    /// The disk is told to begin with them at once, unless what is before them may be under way to it: who waits for that
+    /// would wait for them too.
+    ///
+    /// - Returns: the sequence number of the first. It is durable when a synchronization is over that was made afterwards.
+    func write(_ group: [NewRecord]) throws(SpoolError) -> Int {
+        let first = writtenRecords + 1
+        let begins = isDurable
         for record in group {
-            sequence += 1
+            writtenRecords += 1
             SegmentFormat.appendPrefix(
-                sequence: sequence, receivedAt: record.receivedAt, body: record.body, to: &buffer)
+                sequence: writtenRecords, receivedAt: record.receivedAt, body: record.body, to: &buffer)
             if record.body.count < Self.directBytes {
                 buffer.append(contentsOf: record.body)
             } else {
-                try flush(at: &end)
-                try write(record.body, at: &end)
+                try flush()
+                try write(record.body)
             }
             buffer.append(UInt8(ascii: "\n"))
-            if buffer.count >= Self.pieceBytes { try flush(at: &end) }
-            if end - begun >= Self.pieceBytes { try beginWriting(to: end) }
+            if buffer.count >= Self.pieceBytes { try flush() }
+            if begins, writtenBytes - begun >= Self.pieceBytes { try beginWriting() }
         }
-        try flush(at: &end)
-        try beginWriting(to: end)
-        work()
-        try synchronize()
-        if isNew {
-            let pending = directory.pending
-            let disk = directory.disk
-            try Spool.disk("synchronize", pending) { () throws(Errno) in try disk.synchronizeDirectory(pending) }
-        }
-        let hasName = try Spool.disk("examine", path) { () throws(Errno) in try file.hasName() }
-        guard hasName else { throw .unfit(path, "was removed while it was written") }
-        defer { records = sequence }
-        bytes = end
-        return records + 1
+        try flush()
+        if begins { try beginWriting() }
+        return first
     }
 
-    /// Leaves the segment in good order: a footer, durable. Returns the file's length.
+    /// Whether all that is written is known to be durable.
+    var isDurable: Bool { bytes == writtenBytes }
+
+    /// What makes durable all that is written by now.
+    var synchronization: SegmentSynchronization {
+        SegmentSynchronization(
+            bytes: writtenBytes, records: writtenRecords, file: file, path: path,
+            directory: bytes == 0 ? directory : nil)
+    }
+
+    /// Counts as durable what the synchronization has made so.
+    func confirm(_ synchronization: SegmentSynchronization) {
+        bytes = synchronization.bytes
+        records = synchronization.records
+    }
+
+    /// Leaves the segment, all of which is durable, in good order: a footer, durable. Returns the file's length.
     func seal() throws(SpoolError) -> Int {
-        var end = bytes
         buffer.append(
             contentsOf: SegmentFormat.line(
                 SegmentFooter(end: SegmentHeader.formatName, segment: number, records: records, bytes: bytes)))
-        try flush(at: &end)
-        try synchronize()
-        return end
+        try flush()
+        try synchronization.run()
+        return writtenBytes
     }
 
-    private func flush(at end: inout Int) throws(SpoolError) {
-        try write(buffer[...], at: &end)
+    private func flush() throws(SpoolError) {
+        try write(buffer[...])
         buffer.removeAll(keepingCapacity: true)
     }
 
-    private func write(_ bytes: ArraySlice<UInt8>, at end: inout Int) throws(SpoolError) {
-        let start = end
+    private func write(_ bytes: ArraySlice<UInt8>) throws(SpoolError) {
         let result = bytes.withUnsafeBytes { bytes in
-            Result { () throws(Errno) in try file.writeAll(bytes, at: start) }
+            Result { () throws(Errno) in try file.writeAll(bytes, at: writtenBytes) }
         }
         try Spool.disk("write", path) { () throws(Errno) in try result.get() }
-        end += bytes.count
+        writtenBytes += bytes.count
     }
 
-    private func beginWriting(to end: Int) throws(SpoolError) {
-        let piece = begun..<end
+    private func beginWriting() throws(SpoolError) {
+        let piece = begun..<writtenBytes
         try Spool.disk("write", path) { () throws(Errno) in try file.beginWriting(piece) }
-        begun = end
-    }
-
-    private func synchronize() throws(SpoolError) {
-        let started = ContinuousClock.now
-        defer { synchronizing = started.duration(to: .now) }
-        try Spool.disk("synchronize", path) { () throws(Errno) in try file.synchronize() }
+        begun = writtenBytes
     }
 
     /// Replaces line breaks by spaces. In valid JSON they stand only between tokens, so its meaning stays the same.

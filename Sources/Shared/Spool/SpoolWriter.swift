@@ -70,30 +70,59 @@ public final class SpoolWriter {
 
     /// Makes the records durable, all of them together.
     ///
-    /// - Parameter work: done while the disk works on the group, given the number of its segment; not at all when it
-    ///   cannot be written.
     /// - Returns: their positions.
     /// - Throws: nothing of the group counts, and its segment is abandoned; the next call begins a new one
     ///   (invariant 5).
-    public func append(
-        _ group: [NewRecord], meanwhile work: (_ segment: Int) -> Void = { _ in }
-    ) throws(SpoolError) -> [SpoolPosition] {
-        try makeSure(of: group.reduce(0) { $0 + $1.body.count + NewRecord.overheadBytes })
-        if isDue { seal() }
-        let open = if let segment { segment } else { try begin() }
+    public func append(_ group: [NewRecord]) throws(SpoolError) -> [SpoolPosition] {
+        let positions = try write(group)
         do throws(SpoolError) {
-            let before = open.bytes
-            let first = try open.append(group) { work(open.number) }
-            observer(group.count, open.synchronizing)
-            heldBytes += open.bytes - before
-            return group.indices.map { SpoolPosition(segment: open.number, sequence: first + $0) }
+            if let synchronization { confirm(synchronization, took: try synchronization.run()) }
         } catch {
-            leave()
-            // A segment without a durable record holds nothing that anyone was promised; a full disk must not fill
-            // up with them.
-            if open.records == 0 { try? directory.disk.remove(open.path) }
+            abandon()
             throw error
         }
+        return positions
+    }
+
+    /// Writes the records. They are durable, all of them together, when a `synchronization` that was made afterwards is
+    /// over.
+    ///
+    /// - Returns: their positions.
+    /// - Throws: nothing of the group counts. When no segment is open afterwards it was abandoned, and with it all that
+    ///   was written and not yet confirmed, even if a synchronization of that succeeds.
+    public func write(_ group: [NewRecord]) throws(SpoolError) -> [SpoolPosition] {
+        try makeSure(of: group.reduce(0) { $0 + $1.bytes })
+        if isDue, segment?.isDurable ?? true { seal() }
+        let open = if let segment { segment } else { try begin() }
+        do throws(SpoolError) {
+            let before = open.writtenBytes
+            let first = try open.write(group)
+            heldBytes += open.writtenBytes - before
+            return group.indices.map { SpoolPosition(segment: open.number, sequence: first + $0) }
+        } catch {
+            abandon()
+            throw error
+        }
+    }
+
+    /// What makes durable all that is written by now; another thread may run it while more is written. nil between two
+    /// segments.
+    public var synchronization: SegmentSynchronization? { segment?.synchronization }
+
+    /// Counts as durable what a synchronization of the open segment has made so, in `took`.
+    public func confirm(_ synchronization: SegmentSynchronization, took: Duration) {
+        guard let segment else { preconditionFailure("what was written to a segment that was left does not count") }
+        observer(synchronization.records - segment.records, took)
+        segment.confirm(synchronization)
+    }
+
+    /// Leaves the open segment as it is, after a failure: what is not confirmed does not count.
+    public func abandon() {
+        guard let abandoned = segment else { return }
+        leave()
+        // A segment without a durable record holds nothing that anyone was promised; a full disk must not fill up with
+        // them.
+        if abandoned.records == 0 { try? directory.disk.remove(abandoned.path) }
     }
 
     /// How long the open segment may still live; nil when none is open.
@@ -104,7 +133,7 @@ public final class SpoolWriter {
     /// Whether the open segment has the length or the age to be left.
     public var isDue: Bool {
         guard let segment, let left = untilRotation else { return false }
-        return segment.bytes >= limits.segmentBytes || left <= .zero
+        return segment.writtenBytes >= limits.segmentBytes || left <= .zero
     }
 
     /// A segment that was left in good order.
@@ -132,6 +161,11 @@ public final class SpoolWriter {
             predecessor = SegmentHeader.Predecessor(segment: segment.number, records: segment.records)
         }
         segment = nil
+    }
+
+    /// Bytes that may still be taken, as far as that is known without counting the spool again.
+    public func room() throws(SpoolError) -> Int {
+        limits.room(availableBytes: try directory.availableBytes(), heldBytes: heldBytes)
     }
 
     /// Whether there is room for so many bytes, and the reserve behind them.
