@@ -42,6 +42,9 @@ struct DiskFaultTests {
         try rig.startReceiver(Self.segmentABatch)
         let client = try RawClient(port: rig.port)
         try book.post("before", through: client, expecting: 200)
+        // Its segment is left first, of which a failed call would be nobody's.
+        let digest = rig.spool + "/ledger/00000001.keys"
+        try rig.wait("the segment is not left") { FileManager.default.fileExists(atPath: digest) }
         try Strace.injecting(fault + ":when=1", into: rig) {
             try book.post("struck", through: client, expecting: 503)
             // The same batch, and all of it counts as new.
