@@ -63,15 +63,16 @@ final class GroupCommit: Sendable {
         var lastQuestion = 0
         /// Those that the committer was given, in order; nil for those that have been answered already.
         var inProgress: [Waiter?] = []
-        /// Whether somebody was answered because of the time that the disk takes for this group.
+        /// Whether somebody was answered because of the time that the disk takes, and the disk is not done since.
         var isStalled = false
         /// Whether a look at who has waited too long is due.
         var isWatched = false
         /// Whether the first thread waits for the disk.
         var isSynchronizing = false
-        /// Which threads wait for work.
+        /// Whether it waits for work.
         var isFirstIdle = false
-        var isSecondIdle = true
+        /// Whether the second thread was told of work, and has not found that there is no more.
+        var isSecondCalled = false
         var isStopping = false
         var isStopped = false
         var stopped: [CheckedContinuation<Void, Never>] = []
@@ -99,8 +100,8 @@ final class GroupCommit: Sendable {
 
         /// Whether the second thread is to begin; it is told once.
         mutating func callsSecond() -> Bool {
-            guard isWorthSecond, isSecondIdle else { return false }
-            isSecondIdle = false
+            guard isWorthSecond, !isSecondCalled else { return false }
+            isSecondCalled = true
             return true
         }
 
@@ -265,7 +266,9 @@ final class GroupCommit: Sendable {
                     queue.inProgress[index] = nil
                     queue.isStalled = true
                 }
-                late += queue.waiting.filter(isLate)
+                let lateHere = queue.waiting.filter(isLate)
+                if !lateHere.isEmpty { queue.isStalled = true }
+                late += lateHere
                 queue.waiting.removeAll(where: isLate)
                 queue.waitingBytes = queue.waiting.reduce(0) { $0 + $1.bytes }
                 let left = queue.inProgress.compactMap(\.?.since) + queue.waiting.map(\.since)
@@ -290,6 +293,7 @@ final class GroupCommit: Sendable {
                     // Better before somebody waits for it.
                     committer.rotateIfDue()
                     let group = queue.withLock { queue in
+                        queue.isStalled = false
                         isStopping = queue.isStopping
                         isIdle = queue.waiting.isEmpty && queue.questions.isEmpty && !isStopping
                         queue.isFirstIdle = isIdle
@@ -303,9 +307,10 @@ final class GroupCommit: Sendable {
                 let result = synchronize(turn)
                 let outcomes = committer.withLock { $0.settle(turn, result) }
                 let waiters = queue.withLock { queue in
-                    queue.isStalled = false
-                    defer { queue.inProgress.removeFirst(outcomes.count) }
-                    return Array(queue.inProgress.prefix(outcomes.count))
+                    let waiters = Array(queue.inProgress.prefix(outcomes.count))
+                    queue.inProgress.removeFirst(outcomes.count)
+                    queue.isStalled = queue.inProgress.contains { $0 == nil }
+                    return waiters
                 }
                 Self.answer(waiters, outcomes)
             } else if isStopping {
@@ -320,6 +325,7 @@ final class GroupCommit: Sendable {
     private func synchronize(_ turn: Committer.Turn) -> Result<Duration, SpoolError> {
         let isMuch = queue.withLock { queue in
             queue.isSynchronizing = true
+            queue.isSecondCalled = false
             return queue.callsSecond()
         }
         if isMuch { second.signal() }
@@ -332,20 +338,22 @@ final class GroupCommit: Sendable {
         while true {
             second.wait()
             while writePiece() {}
-            let isStopped = queue.withLock { queue in
-                queue.isSecondIdle = true
-                return queue.isStopped
-            }
-            if isStopped { return }
+            if queue.withLock({ $0.isStopped }) { return }
         }
     }
 
     /// Writes some of what waits, and returns whether there was enough of it, while the first thread synchronizes.
     private func writePiece() -> Bool {
         committer.withLock { committer in
+            // What there is no room for is the first thread's; this one is not called again before the next group.
             let room = committer.roomMeanwhile
-            let group = queue.withLock { queue in
-                queue.isWorthSecond ? queue.take(about: Self.pieceBytes, within: room) : []
+            guard room > 0 else { return false }
+            let group = queue.withLock { queue -> [Waiter] in
+                guard queue.isWorthSecond else {
+                    queue.isSecondCalled = false
+                    return []
+                }
+                return queue.take(about: Self.pieceBytes, within: room)
             }
             if !group.isEmpty { committer.write(group.map(\.batch)) }
             return !group.isEmpty

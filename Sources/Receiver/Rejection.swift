@@ -50,7 +50,7 @@ struct Rejection: Error {
     static let notFound = Rejection(.notFound, "Not Found")
     static let databaseUnavailable = Rejection(.serviceUnavailable, "Database unavailable", retryAfterSeconds: 5)
 
-    /// The thread that owns the ledger has not answered a question in time.
+    /// A question to the ledger was not answered in time.
     static let spoolSilent = Rejection(
         .serviceUnavailable, "Spool's disk does not answer; try again", retryAfterSeconds: 5)
 

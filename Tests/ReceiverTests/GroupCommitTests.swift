@@ -14,8 +14,8 @@ private final class FaultyDisk: Disk {
     let failingSynchronizations = Mutex(0)
     let synchronizations = Mutex(0)
     let failingWrites = Mutex(0)
-    /// Held while a synchronization shall not end.
-    let gate = NSLock()
+    /// Where a synchronization waits until it may go on.
+    let gate = Gate()
 
     func create(_ path: FilePath) throws(Errno) -> any DiskFile { File(try system.create(path), self) }
     func openOrCreate(_ path: FilePath) throws(Errno) -> any DiskFile { try system.openOrCreate(path) }
@@ -53,8 +53,7 @@ private final class FaultyDisk: Disk {
         }
         func synchronize() throws(Errno) {
             disk.synchronizations.withLock { $0 += 1 }
-            disk.gate.lock()
-            disk.gate.unlock()
+            disk.gate.pass()
             let fails = disk.failingSynchronizations.withLock { left in
                 left -= 1
                 return left >= 0
@@ -66,6 +65,31 @@ private final class FaultyDisk: Disk {
     }
 }
 
+/// Lets all pass, or only as many as it is told to.
+private final class Gate: Sendable {
+    private let condition = NSCondition()
+    /// How many may pass; nil for all.
+    private let permits = Mutex<Int?>(nil)
+
+    func close() { change { $0 = 0 } }
+    func open() { change { $0 = nil } }
+    func letOnePass() { change { $0 = ($0 ?? 0) + 1 } }
+
+    func pass() {
+        condition.lock()
+        defer { condition.unlock() }
+        while permits.withLock({ $0 == 0 }) { condition.wait() }
+        permits.withLock { permits in permits = permits.map { $0 - 1 } }
+    }
+
+    private func change(_ body: (inout Int?) -> Void) {
+        condition.lock()
+        defer { condition.unlock() }
+        permits.withLock { body(&$0) }
+        condition.broadcast()
+    }
+}
+
 /// What tasks count together.
 private final class Count: Sendable {
     let value = Mutex(0)
@@ -73,13 +97,13 @@ private final class Count: Sendable {
 
 struct GroupCommitTests {
     private let disk = FaultyDisk()
+    private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     private let path = FilePath(NSTemporaryDirectory() + "group-commit-" + UUID().uuidString)
 
     private func groupCommit(
         limits: SpoolWriter.Limits = SpoolWriter.Limits(), patience: Duration = .seconds(600)
     ) throws -> (GroupCommit, SpoolDirectory) {
         let directory = try SpoolDirectory(creating: path, disk: disk)
-        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let recovery = try SpoolRecovery(of: directory, logger: logger)
         let commit = GroupCommit(
             ledger: recovery.ledger,
@@ -98,32 +122,16 @@ struct GroupCommitTests {
         return (try BatchDecoder().decode(body, receivedAt: time), NewRecord(receivedAt: time, body: body[...]))
     }
 
-    /// From here on no synchronization returns, until the semaphore is signalled.
-    private func holdDisk() async -> DispatchSemaphore {
-        let gate = disk.gate
-        let isOver = DispatchSemaphore(value: 0)
-        await withCheckedContinuation { continuation in
-            // A lock is its thread's.
-            Thread.detachNewThread {
-                gate.lock()
-                continuation.resume()
-                isOver.wait()
-                gate.unlock()
-            }
-        }
-        return isOver
-    }
-
-    /// A small batch that is with the disk, which does not answer before the semaphore is signalled.
+    /// A small batch that is with the disk, which does not answer before the gate is opened.
     private func smallBatchWithTheDisk(
         _ commit: GroupCommit
-    ) async throws -> (answer: Task<GroupCommit.Acknowledgement, any Error>, isOver: DispatchSemaphore) {
-        let isOver = await holdDisk()
+    ) async throws -> Task<GroupCommit.Acknowledgement, any Error> {
+        disk.gate.close()
         let (batch, record) = try batch("a", 1, 2)
         let before = disk.synchronizations.withLock { $0 }
         let answer = Task { try await commit.commit(batch, record) }
         try await until { disk.synchronizations.withLock { $0 } > before }
-        return (answer, isOver)
+        return answer
     }
 
     private func until(_ isSo: () throws -> Bool) async throws {
@@ -185,14 +193,14 @@ struct GroupCommitTests {
         let (commit, _) = try groupCommit(patience: .seconds(1))
         let (first, second) = (try batch("a", 1, 2), try batch("a", 3))
         _ = try await commit.commit(first.0, first.1)
-        let isOver = await holdDisk()
+        disk.gate.close()
         for batch in [first, second, second] {
             let failure = await #expect(throws: GroupCommit.Failure.self) {
                 _ = try await commit.commit(batch.0, batch.1)
             }
             guard case .stalled? = failure else { throw try #require(failure) }
         }
-        isOver.signal()
+        disk.gate.open()
         // The first of them is with the disk, and durable in the end; those that only waited are not.
         while commit.isStalled { await Task.yield() }
         let answer = try await commit.commit(second.0, second.1)
@@ -220,13 +228,13 @@ struct GroupCommitTests {
         _ = try await commit.commit(first.0, first.1)
         #expect(await commit.ask { $0.deviceCount } == 1)
 
-        let isOver = await holdDisk()
+        disk.gate.close()
         let second = try batch("b", 1)
         let before = disk.synchronizations.withLock { $0 }
         async let pending = commit.commit(second.0, second.1)
         while disk.synchronizations.withLock({ $0 }) == before { await Task.yield() }
         #expect(await commit.ask(within: .milliseconds(50)) { $0.deviceCount } == nil)
-        isOver.signal()
+        disk.gate.open()
         _ = try await pending
         #expect(await commit.ask { $0.deviceCount } == 2)
         await commit.stop()
@@ -254,7 +262,7 @@ struct GroupCommitTests {
     @Test func aGroupIsWrittenWhileTheOneBeforeIsWithTheDisk() async throws {
         defer { cleanUp() }
         let (commit, directory) = try groupCommit()
-        let (first, isOver) = try await smallBatchWithTheDisk(commit)
+        let first = try await smallBatchWithTheDisk(commit)
         let before = disk.synchronizations.withLock { $0 }
 
         // Of several pieces of what is written at a time, one of them by itself larger than a piece.
@@ -271,7 +279,7 @@ struct GroupCommitTests {
         #expect(answered.value.withLock { $0 } == 0)
         #expect(disk.synchronizations.withLock { $0 } == before)
 
-        isOver.signal()
+        disk.gate.open()
         #expect(try await first.value.position.description == "00000001:1")
         var sequences: [Int] = []
         for answer in answers {
@@ -283,19 +291,19 @@ struct GroupCommitTests {
         #expect(sequences.sorted() == Array(2...12))
         #expect(disk.synchronizations.withLock { $0 } == before + 1)
         await commit.stop()
-        #expect(try SpoolRecovery(of: directory, logger: Logger(label: "test")).records == [1: 12])
+        #expect(try SpoolRecovery(of: directory, logger: logger).records == [1: 12])
     }
 
     /// Invariant 5: what was written behind a group that the disk lost does not count either, even if the disk has it.
     @Test func aFailedSynchronizationFailsWhatWasWrittenMeanwhile() async throws {
         defer { cleanUp() }
         let (commit, directory) = try groupCommit()
-        let (first, isOver) = try await smallBatchWithTheDisk(commit)
+        let first = try await smallBatchWithTheDisk(commit)
         let second = try batch("a", 2, 3, bytes: 300_000)
         let answer = Task { try await commit.commit(second.0, second.1) }
         try await until { try bytes(of: 1, in: directory) > 300_000 }
         disk.failingSynchronizations.withLock { $0 = 1 }
-        isOver.signal()
+        disk.gate.open()
         await #expect(throws: GroupCommit.Failure.self) { _ = try await first.value }
         await #expect(throws: GroupCommit.Failure.self) { _ = try await answer.value }
 
@@ -309,12 +317,12 @@ struct GroupCommitTests {
     @Test func aFailedWriteFailsWhatIsWithTheDisk() async throws {
         defer { cleanUp() }
         let (commit, _) = try groupCommit()
-        let (first, isOver) = try await smallBatchWithTheDisk(commit)
+        let first = try await smallBatchWithTheDisk(commit)
         disk.failingWrites.withLock { $0 = 1 }
         let second = try batch("a", 2, 3, bytes: 300_000)
         let answer = Task { try await commit.commit(second.0, second.1) }
         try await until { disk.failingWrites.withLock { $0 } == 0 }
-        isOver.signal()
+        disk.gate.open()
         await #expect(throws: GroupCommit.Failure.self) { _ = try await first.value }
         await #expect(throws: GroupCommit.Failure.self) { _ = try await answer.value }
         let again = try await commit.commit(second.0, second.1)
@@ -326,7 +334,7 @@ struct GroupCommitTests {
     @Test func aDiskThatDoesNotAnswerIsNotFilled() async throws {
         defer { cleanUp() }
         let (commit, directory) = try groupCommit(patience: .milliseconds(500))
-        let (first, isOver) = try await smallBatchWithTheDisk(commit)
+        let first = try await smallBatchWithTheDisk(commit)
         let failure = await #expect(throws: GroupCommit.Failure.self) { _ = try await first.value }
         guard case .stalled? = failure else { throw try #require(failure) }
         let before = try bytes(of: 1, in: directory)
@@ -335,7 +343,7 @@ struct GroupCommitTests {
             await #expect(throws: GroupCommit.Failure.self) { _ = try await commit.commit(large.0, large.1) }
         }
         #expect(try bytes(of: 1, in: directory) == before)
-        isOver.signal()
+        disk.gate.open()
         while commit.isStalled { await Task.yield() }
         let large = try batch("a", 2, 3, bytes: 300_000)
         let answer = try await commit.commit(large.0, large.1)
@@ -343,16 +351,65 @@ struct GroupCommitTests {
         await commit.stop()
     }
 
+    /// Invariant 11: the disk is said to be away until it has done what somebody has given up, and not only the first half.
+    @Test func aDiskIsAwayAsLongAsAGroupThatWasGivenUpIsWithIt() async throws {
+        defer { cleanUp() }
+        let (commit, directory) = try groupCommit(patience: .milliseconds(500))
+        let first = try await smallBatchWithTheDisk(commit)
+        let large = try batch("b", 1, bytes: 300_000)
+        let second = Task { try await commit.commit(large.0, large.1) }
+        try await until { try bytes(of: 1, in: directory) > 300_000 }
+        await #expect(throws: GroupCommit.Failure.self) { _ = try await first.value }
+        await #expect(throws: GroupCommit.Failure.self) { _ = try await second.value }
+        let before = disk.synchronizations.withLock { $0 }
+        disk.gate.letOnePass()
+        try await until { disk.synchronizations.withLock { $0 } > before }
+        #expect(commit.isStalled)
+        disk.gate.open()
+        try await until { !commit.isStalled }
+        #expect(try await commit.commit(large.0, large.1).duplicates == 1)
+        await commit.stop()
+    }
+
+    /// Invariant 1: a segment that becomes due while the disk has a group of it is left when that is settled; a probe, which
+    /// writes nothing, is such a group as well.
+    @Test(arguments: [true, false])
+    func aSegmentIsNotLeftWhileTheDiskIsAtIt(probe: Bool) throws {
+        defer { cleanUp() }
+        let directory = try SpoolDirectory(creating: path, disk: disk)
+        var limits = SpoolWriter.Limits()
+        limits.segmentBytes = 1000
+        var committer = Committer(
+            ledger: MinuteLedger(), writer: SpoolWriter(directory: directory, newest: 0, limits: limits),
+            ledgerBytes: .max, holdings: SpoolHoldings(records: [:]), logger: logger)
+        let batches = try (0..<4).map { try batch("a", $0, bytes: 400) }
+        func position(_ outcome: GroupCommit.Outcome?) throws -> String? { try outcome?.get()?.position.description }
+        #expect(try position(committer.commit([batches[0]]).first) == "00000001:1")
+
+        committer.write([probe ? nil : batches[1]])
+        let turn = try #require(committer.turn)
+        committer.write([batches[2]])
+        #expect(committer.roomMeanwhile == 0)
+        committer.write([batches[3]])
+        #expect(committer.settle(turn, turn.synchronize()).count == 1)
+        let rest = try #require(committer.turn)
+        let outcomes = committer.settle(rest, rest.synchronize())
+        let first = probe ? 2 : 3
+        #expect(try outcomes.map(position) == ["00000001:\(first)", "00000001:\(first + 1)"])
+        #expect(try position(committer.commit([batches[0]]).first) == "00000002:1")
+        #expect(try SpoolRecovery(of: directory, logger: logger).records == [1: first + 1, 2: 1])
+    }
+
     @Test func whatThereIsNoRoomForTakesNothingAlong() async throws {
         defer { cleanUp() }
         var limits = SpoolWriter.Limits()
         limits.spoolBytes = 200_000
         let (commit, _) = try groupCommit(limits: limits)
-        let (first, isOver) = try await smallBatchWithTheDisk(commit)
+        let first = try await smallBatchWithTheDisk(commit)
         let second = try batch("b", 1, bytes: 300_000)
         let answer = Task { try await commit.commit(second.0, second.1) }
         try await Task.sleep(for: .milliseconds(100))
-        isOver.signal()
+        disk.gate.open()
         #expect(try await first.value.inserted == 2)
         let failure = await #expect(throws: GroupCommit.Failure.self) { _ = try await answer.value }
         guard case .spool(.overLimit)? = failure else { throw try #require(failure) }

@@ -5,6 +5,8 @@ internal import SystemPackage
 /// Unchecked, because of the file, of which it only asks what another thread may at any time: `DiskFile.synchronize` and
 /// `hasName`.
 public struct SegmentSynchronization: @unchecked Sendable {
+    /// Number of the segment.
+    let segment: Int
     /// Length in bytes of what will be durable.
     let bytes: Int
     /// Records that will be durable.

@@ -68,7 +68,7 @@ public final class SegmentWriter {
     /// - Returns: the sequence number of the first. It is durable when a synchronization is over that was made afterwards.
     func write(_ group: [NewRecord]) throws(SpoolError) -> Int {
         let first = writtenRecords + 1
-        let begins = isDurable
+        let begins = bytes == writtenBytes
         for record in group {
             writtenRecords += 1
             SegmentFormat.appendPrefix(
@@ -88,13 +88,10 @@ public final class SegmentWriter {
         return first
     }
 
-    /// Whether all that is written is known to be durable.
-    var isDurable: Bool { bytes == writtenBytes }
-
     /// What makes durable all that is written by now.
     var synchronization: SegmentSynchronization {
         SegmentSynchronization(
-            bytes: writtenBytes, records: writtenRecords, file: file, path: path,
+            segment: number, bytes: writtenBytes, records: writtenRecords, file: file, path: path,
             directory: bytes == 0 ? directory : nil)
     }
 

@@ -74,6 +74,7 @@ public final class SpoolWriter {
     /// - Throws: nothing of the group counts, and its segment is abandoned; the next call begins a new one
     ///   (invariant 5).
     public func append(_ group: [NewRecord]) throws(SpoolError) -> [SpoolPosition] {
+        if isDue { seal() }
         let positions = try write(group)
         do throws(SpoolError) {
             if let synchronization { confirm(synchronization, took: try synchronization.run()) }
@@ -84,15 +85,14 @@ public final class SpoolWriter {
         return positions
     }
 
-    /// Writes the records. They are durable, all of them together, when a `synchronization` that was made afterwards is
-    /// over.
+    /// Writes the records, to the open segment even if it is due. They are durable, all of them together, when a
+    /// `synchronization` that was made afterwards is over.
     ///
     /// - Returns: their positions.
     /// - Throws: nothing of the group counts. When no segment is open afterwards it was abandoned, and with it all that
     ///   was written and not yet confirmed, even if a synchronization of that succeeds.
     public func write(_ group: [NewRecord]) throws(SpoolError) -> [SpoolPosition] {
         try makeSure(of: group.reduce(0) { $0 + $1.bytes })
-        if isDue, segment?.isDurable ?? true { seal() }
         let open = if let segment { segment } else { try begin() }
         do throws(SpoolError) {
             let before = open.writtenBytes
@@ -111,7 +111,9 @@ public final class SpoolWriter {
 
     /// Counts as durable what a synchronization of the open segment has made so, in `took`.
     public func confirm(_ synchronization: SegmentSynchronization, took: Duration) {
-        guard let segment else { preconditionFailure("what was written to a segment that was left does not count") }
+        guard let segment, segment.number == synchronization.segment else {
+            preconditionFailure("what was written to a segment that was left does not count")
+        }
         observer(synchronization.records - segment.records, took)
         segment.confirm(synchronization)
     }
