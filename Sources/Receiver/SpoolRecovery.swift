@@ -1,6 +1,8 @@
+import Dispatch
 import Logging
 import Readings
 import Spool
+import Synchronization
 
 /// What a start learns from the spool: the ledger of its keys, and what it holds.
 struct SpoolRecovery {
@@ -18,9 +20,20 @@ struct SpoolRecovery {
         try directory.synchronize()
         let decoder = BatchDecoder()
         precondition(BatchDecoder.padding <= SegmentReader.padding)
-        for segment in try directory.segments() {
-            newest = max(newest, segment.number)
+        let segments = try directory.segments()
+        newest = segments.map(\.number).max() ?? 0
+        var next = segments.first.map { DigestLookup(of: $0, in: directory) }
+        for (index, segment) in segments.enumerated() {
+            let lookup = next
+            let following = segments.dropFirst(index + 1).first
             do throws(SpoolError) {
+                if let digest = try lookup?.result() {
+                    // While its keys are set the next one is read.
+                    next = following.map { DigestLookup(of: $0, in: directory) }
+                    records[segment.number] = digest.records
+                    ledger.restore(digest.deltas, of: digest.devices, in: segment.number)
+                    continue
+                }
                 try read(segment, of: directory, with: decoder, logger)
             } catch {
                 unreadable.append(segment.number)
@@ -28,6 +41,7 @@ struct SpoolRecovery {
                 logger.error(
                     "segment \(SpoolPosition.digits(segment.number)) cannot be read, its keys are unknown: \(error)")
             }
+            next = following.map { DigestLookup(of: $0, in: directory) }
         }
     }
 
@@ -35,10 +49,6 @@ struct SpoolRecovery {
         _ segment: SpoolDirectory.Segment, of directory: SpoolDirectory, with decoder: BatchDecoder, _ logger: Logger
     ) throws(SpoolError) {
         let file = try directory.openAsOnDisk(segment)
-        if let digest = try? directory.digest(of: segment, file) {
-            records[segment.number] = digest.records
-            return ledger.restore(digest.deltas, of: digest.devices, in: segment.number)
-        }
         let reader = try SegmentReader(file, path: segment.path)
         var created = ""
         while let event = try reader.next() {
@@ -65,5 +75,30 @@ struct SpoolRecovery {
             LedgerDigest(
                 spool: directory.identity, segment: segment.number, created: created,
                 records: records[segment.number] ?? 0, bytes: reader.end, keys: keys))
+    }
+}
+
+/// The digest of a segment, which another thread reads.
+private final class DigestLookup: Sendable {
+    private let found = Mutex<Result<LedgerDigest?, SpoolError>?>(nil)
+    private let isOver = DispatchSemaphore(value: 0)
+
+    init(of segment: SpoolDirectory.Segment, in directory: SpoolDirectory) {
+        DispatchQueue.global().async { [self] in
+            let result = Result { () throws(SpoolError) in
+                // The segment first: of one that is not on the disk a digest proves nothing.
+                let file = try directory.openAsOnDisk(segment)
+                return try? directory.digest(of: segment, file)
+            }
+            found.withLock { $0 = result }
+            isOver.signal()
+        }
+    }
+
+    /// Waits for it: nil when there is none of exactly this segment; throws when the segment cannot be read.
+    func result() throws(SpoolError) -> LedgerDigest? {
+        isOver.wait()
+        guard let result = found.withLock({ $0 }) else { return nil }
+        return try result.get()
     }
 }

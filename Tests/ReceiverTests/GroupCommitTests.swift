@@ -354,7 +354,7 @@ struct GroupCommitTests {
     /// Invariant 11: the disk is said to be away until it has done what somebody has given up, and not only the first half.
     @Test func aDiskIsAwayAsLongAsAGroupThatWasGivenUpIsWithIt() async throws {
         defer { cleanUp() }
-        let (commit, directory) = try groupCommit(patience: .milliseconds(500))
+        let (commit, directory) = try groupCommit(patience: .seconds(5))
         let first = try await smallBatchWithTheDisk(commit)
         let large = try batch("b", 1, bytes: 300_000)
         let second = Task { try await commit.commit(large.0, large.1) }
