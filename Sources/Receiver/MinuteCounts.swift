@@ -21,12 +21,32 @@ struct MinuteCounts {
         if ring[place].minute == minute { ring[place].keys += keys }
     }
 
-    /// Counts new keys: a bit for each minute from `first` on.
-    mutating func add(_ bits: UInt32, from first: UInt32) {
-        var bits = bits
-        while bits != 0 {
-            add(1, of: first &+ UInt32(bits.trailingZeroBitCount))
-            bits &= bits - 1
+    /// So many new keys of each of some minutes.
+    struct Keys {
+        /// A bit for each minute from `first` on.
+        private(set) var minutes: UInt32 = 0
+        private(set) var first: UInt32 = 0
+        private(set) var keys: UInt32 = 0
+
+        init() {}
+
+        init(_ minutes: UInt32, from first: UInt32) {
+            (self.minutes, self.first, keys) = (minutes, first, 1)
+        }
+
+        /// Takes in a key of each of these minutes, if they are the same ones.
+        mutating func add(_ minutes: UInt32, from first: UInt32) -> Bool {
+            guard minutes == self.minutes, first == self.first else { return false }
+            keys += 1
+            return true
+        }
+    }
+
+    mutating func add(_ new: Keys) {
+        var minutes = new.minutes
+        while minutes != 0 {
+            add(new.keys, of: new.first &+ UInt32(minutes.trailingZeroBitCount))
+            minutes &= minutes - 1
         }
     }
 

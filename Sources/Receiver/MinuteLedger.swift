@@ -187,15 +187,22 @@ struct MinuteLedger {
             let device = numbers[Int(first.device)]
             let place = place(of: day, device, in: segment)
             var link = Link.none
+            var new = MinuteCounts.Keys()
             while index < deltas.count, deltas[index].device == first.device, deltas[index].dayAndChannel >> 2 == day {
                 let delta = deltas[index]
                 index += 1
                 link = self.link(to: Int(delta.dayAndChannel & 3), device, at: place, behind: link)
                 let (chunk, word) = (Self.chunk(link.page), Self.row(link.page) + 1 + Int(delta.word))
                 let minute = day &* UInt32(Self.minutesPerDay) &+ UInt32(delta.word) * 32
-                counts.add(delta.minutes & ~chunks[chunk][word], from: minute)
+                let minutes = delta.minutes & ~chunks[chunk][word]
                 chunks[chunk][word] |= delta.minutes
+                // The channels of a device mostly have the same minutes.
+                if !new.add(minutes, from: minute) {
+                    counts.add(new)
+                    new = MinuteCounts.Keys(minutes, from: minute)
+                }
             }
+            counts.add(new)
         }
     }
 

@@ -14,8 +14,11 @@ struct MinuteCountsTests {
 
     @Test func bitsAreCountedAsMinutes() {
         var counts = MinuteCounts()
-        counts.add(0x8000_0005, from: 29_000_000)
-        #expect(counts.counts(of: 29_000_000..<29_000_032) == [1, 0, 1] + Array(repeating: 0, count: 28) + [1])
+        var keys = MinuteCounts.Keys(0x8000_0005, from: 29_000_000)
+        let others: [(UInt32, UInt32)] = [(0x8000_0005, 29_000_000), (0x8000_0005, 29_000_032), (5, 29_000_000)]
+        #expect(others.map { keys.add($0, from: $1) } == [true, false, false])
+        counts.add(keys)
+        #expect(counts.counts(of: 29_000_000..<29_000_032) == [2, 0, 2] + Array(repeating: 0, count: 28) + [2])
     }
 
     @Test func tomorrowLeavesTodayAlone() {

@@ -127,7 +127,7 @@ def ingest(rig, effort):
 
 def latency(rig, effort):
     """Time to the acknowledgement, beside plain appends of the same bytes and the HTTP library that does nothing."""
-    with rig.receiver("spool") as receiver:
+    with rig.receiver("spool", fills=False) as receiver:
         receiver.time_answers(10, 16, 1)
         group = mean_group(receiver)
     group_bytes = round(group * 10 * MESSAGE_BYTES)
@@ -184,7 +184,7 @@ def herd(rig, effort):
         requests.append((head % (KEY, len(body), body)).encode())
 
     def once():
-        with rig.receiver("spool") as receiver:
+        with rig.receiver("spool", fills=False) as receiver:
             seconds = all_at_once(receiver.port, requests)
         return {"ms": round(seconds * 1000, 1)}
 
@@ -482,7 +482,7 @@ def memory(rig, effort):
         def bytes_of(devices, days):
             rig.forget("spool-ledger")
             rig.fill("spool-ledger", devices * days, devices, minutes=1440)
-            with rig.receiver("spool-ledger", fresh=False) as server:
+            with rig.receiver("spool-ledger", fresh=False, fills=False) as server:
                 return server.memory_mib("VmRSS") * 2**20
 
         one = bytes_of(many, 1)
@@ -492,7 +492,7 @@ def memory(rig, effort):
         }
 
     def idle():
-        with rig.receiver("spool") as server, rig.loader("spool", "memory") as loader:
+        with rig.receiver("spool", fills=False) as server, rig.loader("spool", "memory") as loader:
             time.sleep(1)
             before = [process.cpu_seconds() for process in (server, loader)]
             seconds = max(2, effort.seconds)
@@ -528,7 +528,7 @@ def growth(rig, effort):
             return result
 
     def restarted(size):
-        with rig.receiver(spools[size], fresh=False) as receiver:
+        with rig.receiver(spools[size], fresh=False, fills=False) as receiver:
             receiver.stop(signal.SIGKILL)
             return {"ready_ms": round(receiver.ready_seconds * 1000)}
 

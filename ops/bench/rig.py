@@ -268,12 +268,13 @@ class Rig:
     def sql(self, statement, database):
         return run("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", self.url(database), "-c", statement).strip()
 
-    def receiver(self, spool, fresh=True, **settings):
-        """The receiver on a spool in .local/bench."""
+    def receiver(self, spool, fresh=True, fills=True, **settings):
+        """The receiver on a spool in .local/bench, which it will fill or not."""
         directory = STATE / spool
         if fresh:
             shutil.rmtree(directory, ignore_errors=True)
-        self.back_memory(self.memory_of_a_run)
+        if fills:
+            self.back_memory(self.memory_of_a_run)
         port = free_port()
         server = Server(
             "receiver", [self.programs / "shelly-receiver"], port, "/readyz", {
@@ -355,6 +356,8 @@ class Rig:
         if left == 0:
             return
         with mmap.mmap(-1, left) as memory:
+            # Of 4 KiB each the pages alone would take seconds.
+            memory.madvise(mmap.MADV_HUGEPAGE)
             for offset in range(0, left - len(piece), len(piece)):
                 memory[offset:offset + len(piece)] = piece
 
