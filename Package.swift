@@ -131,6 +131,7 @@ let package = Package(
             name: "ReceiverTests",
             dependencies: [
                 "Receiver", "Readings", "Spool",
+                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Logging", package: "swift-log"),
             ],

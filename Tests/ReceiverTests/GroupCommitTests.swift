@@ -1,5 +1,6 @@
 import Foundation
 import Logging
+import NIOPosix
 import Readings
 import Spool
 import Synchronization
@@ -95,6 +96,14 @@ private final class Count: Sendable {
     let value = Mutex(0)
 }
 
+private func until(_ isSo: () throws -> Bool) throws {
+    let deadline = ContinuousClock.now + .seconds(60)
+    while try !isSo() {
+        try #require(ContinuousClock.now < deadline)
+        usleep(2000)
+    }
+}
+
 struct GroupCommitTests {
     private let disk = FaultyDisk()
     private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
@@ -122,24 +131,40 @@ struct GroupCommitTests {
         return (try BatchDecoder().decode(body, receivedAt: time), NewRecord(receivedAt: time, body: body[...]))
     }
 
-    /// A small batch that is with the disk, which does not answer before the gate is opened.
-    private func smallBatchWithTheDisk(
-        _ commit: GroupCommit
-    ) async throws -> Task<GroupCommit.Acknowledgement, any Error> {
-        disk.gate.close()
-        let (batch, record) = try batch("a", 1, 2)
-        let before = disk.synchronizations.withLock { $0 }
-        let answer = Task { try await commit.commit(batch, record) }
-        try await until { disk.synchronizations.withLock { $0 } > before }
-        return answer
+    /// An answer that somebody may wait for, without a task: all tests share two threads, of which a step that must come in
+    /// time may get none.
+    private final class Answer: Sendable {
+        private let result = Mutex<Result<GroupCommit.Acknowledgement, GroupCommit.Failure>?>(nil)
+
+        init(of batch: (Batch, NewRecord), by commit: GroupCommit) {
+            commit.commit(batch.0, batch.1, on: MultiThreadedEventLoopGroup.singleton.next()) { result in
+                self.result.withLock { $0 = result }
+            }
+        }
+
+        var isThere: Bool { result.withLock { $0 != nil } }
+
+        func get() throws -> GroupCommit.Acknowledgement {
+            try until { isThere }
+            return try #require(result.withLock { $0 }).get()
+        }
+
+        var failure: GroupCommit.Failure? {
+            get throws {
+                try until { isThere }
+                guard case .failure(let failure)? = result.withLock({ $0 }) else { return nil }
+                return failure
+            }
+        }
     }
 
-    private func until(_ isSo: () throws -> Bool) async throws {
-        let deadline = ContinuousClock.now + .seconds(60)
-        while try !isSo() {
-            try #require(ContinuousClock.now < deadline)
-            try await Task.sleep(for: .milliseconds(2))
-        }
+    /// A small batch that is with the disk, which does not answer before the gate is opened.
+    private func smallBatchWithTheDisk(_ commit: GroupCommit) throws -> Answer {
+        disk.gate.close()
+        let before = disk.synchronizations.withLock { $0 }
+        let answer = Answer(of: try batch("a", 1, 2), by: commit)
+        try until { disk.synchronizations.withLock { $0 } > before }
+        return answer
     }
 
     private func bytes(of segment: Int, in directory: SpoolDirectory) throws -> Int {
@@ -262,32 +287,26 @@ struct GroupCommitTests {
     @Test func aGroupIsWrittenWhileTheOneBeforeIsWithTheDisk() async throws {
         defer { cleanUp() }
         let (commit, directory) = try groupCommit()
-        let first = try await smallBatchWithTheDisk(commit)
+        let first = try smallBatchWithTheDisk(commit)
         let before = disk.synchronizations.withLock { $0 }
 
         // Of several pieces of what is written at a time, one of them by itself larger than a piece.
         let batches = try (0..<10).map { try batch("b\($0)", 1, bytes: $0 == 5 ? 2_000_000 : 300_000) }
         let same = try batch("a", 2, 3, bytes: 300_000)
-        let answered = Count()
-        let answers = (batches + [same]).map { batch, record in
-            Task {
-                defer { answered.value.withLock { $0 += 1 } }
-                return try await commit.commit(batch, record)
-            }
-        }
-        try await until { try bytes(of: 1, in: directory) > 10 * 300_000 + 2_000_000 }
-        #expect(answered.value.withLock { $0 } == 0)
+        let answers = (batches + [same]).map { Answer(of: $0, by: commit) }
+        try until { try bytes(of: 1, in: directory) > 10 * 300_000 + 2_000_000 }
+        #expect(!answers.contains { $0.isThere })
         #expect(disk.synchronizations.withLock { $0 } == before)
 
         disk.gate.open()
-        #expect(try await first.value.position.description == "00000001:1")
+        #expect(try first.get().position.description == "00000001:1")
         var sequences: [Int] = []
         for answer in answers {
-            let answer = try await answer.value
+            let answer = try answer.get()
             #expect(answer.position.segment == 1 && answer.inserted == 1)
             sequences.append(answer.position.sequence)
         }
-        #expect(try await answers.last?.value.duplicates == 1)
+        #expect(try answers.last?.get().duplicates == 1)
         #expect(sequences.sorted() == Array(2...12))
         #expect(disk.synchronizations.withLock { $0 } == before + 1)
         await commit.stop()
@@ -298,16 +317,16 @@ struct GroupCommitTests {
     @Test func aFailedSynchronizationFailsWhatWasWrittenMeanwhile() async throws {
         defer { cleanUp() }
         let (commit, directory) = try groupCommit()
-        let first = try await smallBatchWithTheDisk(commit)
+        let first = try smallBatchWithTheDisk(commit)
         let second = try batch("a", 2, 3, bytes: 300_000)
-        let answer = Task { try await commit.commit(second.0, second.1) }
-        try await until { try bytes(of: 1, in: directory) > 300_000 }
+        let answer = Answer(of: second, by: commit)
+        try until { try bytes(of: 1, in: directory) > 300_000 }
         disk.failingSynchronizations.withLock { $0 = 1 }
         disk.gate.open()
-        await #expect(throws: GroupCommit.Failure.self) { _ = try await first.value }
-        await #expect(throws: GroupCommit.Failure.self) { _ = try await answer.value }
+        #expect(try first.failure != nil)
+        #expect(try answer.failure != nil)
 
-        let again = try await commit.commit(second.0, second.1)
+        let again = try Answer(of: second, by: commit).get()
         #expect(again.inserted == 2 && again.position.description == "00000002:1")
         await commit.stop()
     }
@@ -317,15 +336,15 @@ struct GroupCommitTests {
     @Test func aFailedWriteFailsWhatIsWithTheDisk() async throws {
         defer { cleanUp() }
         let (commit, _) = try groupCommit()
-        let first = try await smallBatchWithTheDisk(commit)
+        let first = try smallBatchWithTheDisk(commit)
         disk.failingWrites.withLock { $0 = 1 }
         let second = try batch("a", 2, 3, bytes: 300_000)
-        let answer = Task { try await commit.commit(second.0, second.1) }
-        try await until { disk.failingWrites.withLock { $0 } == 0 }
+        let answer = Answer(of: second, by: commit)
+        try until { disk.failingWrites.withLock { $0 } == 0 }
         disk.gate.open()
-        await #expect(throws: GroupCommit.Failure.self) { _ = try await first.value }
-        await #expect(throws: GroupCommit.Failure.self) { _ = try await answer.value }
-        let again = try await commit.commit(second.0, second.1)
+        #expect(try first.failure != nil)
+        #expect(try answer.failure != nil)
+        let again = try Answer(of: second, by: commit).get()
         #expect(again.inserted == 2 && again.position.description == "00000002:1")
         await commit.stop()
     }
@@ -334,19 +353,16 @@ struct GroupCommitTests {
     @Test func aDiskThatDoesNotAnswerIsNotFilled() async throws {
         defer { cleanUp() }
         let (commit, directory) = try groupCommit(patience: .milliseconds(500))
-        let first = try await smallBatchWithTheDisk(commit)
-        let failure = await #expect(throws: GroupCommit.Failure.self) { _ = try await first.value }
-        guard case .stalled? = failure else { throw try #require(failure) }
+        let first = try smallBatchWithTheDisk(commit)
+        guard case .stalled? = try first.failure else { throw try #require(try first.failure) }
         let before = try bytes(of: 1, in: directory)
         for minute in 3..<6 {
-            let large = try batch("a", minute, bytes: 300_000)
-            await #expect(throws: GroupCommit.Failure.self) { _ = try await commit.commit(large.0, large.1) }
+            #expect(try Answer(of: batch("a", minute, bytes: 300_000), by: commit).failure != nil)
         }
         #expect(try bytes(of: 1, in: directory) == before)
         disk.gate.open()
-        while commit.isStalled { await Task.yield() }
-        let large = try batch("a", 2, 3, bytes: 300_000)
-        let answer = try await commit.commit(large.0, large.1)
+        try until { !commit.isStalled }
+        let answer = try Answer(of: batch("a", 2, 3, bytes: 300_000), by: commit).get()
         #expect(answer.inserted == 1 && answer.duplicates == 1)
         await commit.stop()
     }
@@ -355,19 +371,19 @@ struct GroupCommitTests {
     @Test func aDiskIsAwayAsLongAsAGroupThatWasGivenUpIsWithIt() async throws {
         defer { cleanUp() }
         let (commit, directory) = try groupCommit(patience: .seconds(5))
-        let first = try await smallBatchWithTheDisk(commit)
+        let first = try smallBatchWithTheDisk(commit)
         let large = try batch("b", 1, bytes: 300_000)
-        let second = Task { try await commit.commit(large.0, large.1) }
-        try await until { try bytes(of: 1, in: directory) > 300_000 }
-        await #expect(throws: GroupCommit.Failure.self) { _ = try await first.value }
-        await #expect(throws: GroupCommit.Failure.self) { _ = try await second.value }
+        let second = Answer(of: large, by: commit)
+        try until { try bytes(of: 1, in: directory) > 300_000 }
+        #expect(try first.failure != nil)
+        #expect(try second.failure != nil)
         let before = disk.synchronizations.withLock { $0 }
         disk.gate.letOnePass()
-        try await until { disk.synchronizations.withLock { $0 } > before }
+        try until { disk.synchronizations.withLock { $0 } > before }
         #expect(commit.isStalled)
         disk.gate.open()
-        try await until { !commit.isStalled }
-        #expect(try await commit.commit(large.0, large.1).duplicates == 1)
+        try until { !commit.isStalled }
+        #expect(try Answer(of: large, by: commit).get().duplicates == 1)
         await commit.stop()
     }
 
@@ -405,14 +421,13 @@ struct GroupCommitTests {
         var limits = SpoolWriter.Limits()
         limits.spoolBytes = 200_000
         let (commit, _) = try groupCommit(limits: limits)
-        let first = try await smallBatchWithTheDisk(commit)
+        let first = try smallBatchWithTheDisk(commit)
         let second = try batch("b", 1, bytes: 300_000)
-        let answer = Task { try await commit.commit(second.0, second.1) }
-        try await Task.sleep(for: .milliseconds(100))
+        let answer = Answer(of: second, by: commit)
+        usleep(100_000)
         disk.gate.open()
-        #expect(try await first.value.inserted == 2)
-        let failure = await #expect(throws: GroupCommit.Failure.self) { _ = try await answer.value }
-        guard case .spool(.overLimit)? = failure else { throw try #require(failure) }
+        #expect(try first.get().inserted == 2)
+        guard case .spool(.overLimit)? = try answer.failure else { throw try #require(try answer.failure) }
         await commit.stop()
     }
 
