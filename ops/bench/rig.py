@@ -356,8 +356,6 @@ class Rig:
         if left == 0:
             return
         with mmap.mmap(-1, left) as memory:
-            # Of 4 KiB each the pages alone would take seconds.
-            memory.madvise(mmap.MADV_HUGEPAGE)
             for offset in range(0, left - len(piece), len(piece)):
                 memory[offset:offset + len(piece)] = piece
 
