@@ -315,36 +315,36 @@ struct GroupCommitTests {
 
     /// Invariant 5: what was written behind a group that the disk lost does not count either, even if the disk has it.
     @Test func aFailedSynchronizationFailsWhatWasWrittenMeanwhile() async throws {
-        defer { cleanUp() }
-        let (commit, directory) = try groupCommit()
-        let first = try smallBatchWithTheDisk(commit)
-        let second = try batch("a", 2, 3, bytes: 300_000)
-        let answer = Answer(of: second, by: commit)
-        try until { try bytes(of: 1, in: directory) > 300_000 }
-        disk.failingSynchronizations.withLock { $0 = 1 }
-        disk.gate.open()
-        #expect(try first.failure != nil)
-        #expect(try answer.failure != nil)
-
-        let again = try Answer(of: second, by: commit).get()
-        #expect(again.inserted == 2 && again.position.description == "00000002:1")
-        await commit.stop()
+        try await expectBothGroupsFail { directory in
+            try until { try bytes(of: 1, in: directory) > 300_000 }
+            disk.failingSynchronizations.withLock { $0 = 1 }
+        }
     }
 
     /// Invariant 5: when a group cannot be written, the one that the disk has is not answered with 200 either, since
     /// what the disk has of the segment is not known any more.
     @Test func aFailedWriteFailsWhatIsWithTheDisk() async throws {
+        try await expectBothGroupsFail(failingWrites: 1) { _ in
+            try until { disk.failingWrites.withLock { $0 } == 0 }
+        }
+    }
+
+    /// A group that is with the disk and one behind it both fail when the disk goes on after `fail`; and all of the
+    /// second one counts as new afterwards, in another segment.
+    private func expectBothGroupsFail(
+        failingWrites: Int = 0, _ fail: (SpoolDirectory) throws -> Void
+    ) async throws {
         defer { cleanUp() }
-        let (commit, _) = try groupCommit()
+        let (commit, directory) = try groupCommit()
         let first = try smallBatchWithTheDisk(commit)
-        disk.failingWrites.withLock { $0 = 1 }
-        let second = try batch("a", 2, 3, bytes: 300_000)
-        let answer = Answer(of: second, by: commit)
-        try until { disk.failingWrites.withLock { $0 } == 0 }
+        disk.failingWrites.withLock { $0 = failingWrites }
+        let batch = try batch("a", 2, 3, bytes: 300_000)
+        let second = Answer(of: batch, by: commit)
+        try fail(directory)
         disk.gate.open()
         #expect(try first.failure != nil)
-        #expect(try answer.failure != nil)
-        let again = try Answer(of: second, by: commit).get()
+        #expect(try second.failure != nil)
+        let again = try Answer(of: batch, by: commit).get()
         #expect(again.inserted == 2 && again.position.description == "00000002:1")
         await commit.stop()
     }
