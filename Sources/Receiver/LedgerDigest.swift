@@ -24,7 +24,7 @@ struct LedgerDigest: Equatable, Sendable {
     /// Length of the segment's file.
     let bytes: Int
     let devices: [Readings.DeviceID]
-    let deltas: [MinuteLedger.Delta]
+    let deltas: [SegmentKeys.Delta]
 
     private static let title = "shelly-ledger 1 "
     private static let titleBytes = title.utf8.count + 9
@@ -100,14 +100,14 @@ struct LedgerDigest: Equatable, Sendable {
             devices.append(device)
         }
         guard let deltaCount = takeCount() else { return nil }
-        var deltas: [MinuteLedger.Delta] = []
+        var deltas: [SegmentKeys.Delta] = []
         deltas.reserveCapacity(deltaCount)
         for _ in 0..<deltaCount {
             guard let device = take(UInt32.self), device < deviceCount, let dayAndChannel = take(UInt32.self),
                 let word = take(UInt16.self), word < 45, let minutes = take(UInt32.self)
             else { return nil }
             deltas.append(
-                MinuteLedger.Delta(device: device, dayAndChannel: dayAndChannel, word: word, minutes: minutes))
+                SegmentKeys.Delta(device: device, dayAndChannel: dayAndChannel, word: word, minutes: minutes))
         }
         guard position == content.count else { return nil }
         self.spool = String(decoding: spool, as: UTF8.self)
@@ -121,7 +121,7 @@ struct LedgerDigest: Equatable, Sendable {
 
     init(
         spool: String, segment: Int, created: String, records: Int, bytes: Int,
-        keys: (devices: [Readings.DeviceID], deltas: [MinuteLedger.Delta])
+        keys: (devices: [Readings.DeviceID], deltas: [SegmentKeys.Delta])
     ) {
         self.spool = spool
         self.segment = segment

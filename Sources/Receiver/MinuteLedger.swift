@@ -7,23 +7,6 @@ import Readings
 /// segment that had to do with the day is gone. 187 bytes a day of each of a device's four channels, 196 of a single one,
 /// plus the device's name.
 struct MinuteLedger {
-    /// Keys of one segment: up to 32 minutes of a device's channel.
-    struct Delta: Equatable {
-        /// Number of the device, here within the ledger.
-        var device: UInt32
-        /// Day since 1970 times 4, plus the channel.
-        let dayAndChannel: UInt32
-        /// Minute of the day divided by 32.
-        let word: UInt16
-        /// A bit for each minute.
-        var minutes: UInt32
-
-        /// Whether both are minutes of the same word.
-        fileprivate func isNeighbour(of other: Delta) -> Bool {
-            device == other.device && dayAndChannel == other.dayAndChannel && word == other.word
-        }
-    }
-
     /// Keys that a group has set, so that they can be forgotten when it does not become durable.
     struct Claims {
         fileprivate var bits: [(page: UInt32, minute: UInt32)] = []
@@ -71,11 +54,10 @@ struct MinuteLedger {
     private var chunks: [[UInt32]] = []
     private var pageCount = 0
     /// What was claimed in the newest segment, duplicates included.
-    private var deltas: [Delta] = []
-    /// Where the latest of them is, for each channel of each device.
-    private var latest: [UInt32] = []
-    private var deltaSegment: UInt32 = 0
-    /// A segment of which keys were taken back, so that its deltas are not its keys.
+    private var segmentKeys = SegmentKeys()
+    /// The segment that they are of.
+    private var keysSegment: UInt32 = 0
+    /// A segment of which keys were taken back, so that what was claimed in it is not what it holds.
     private var spoiltSegment: UInt32 = 0
     /// Pages that are free again.
     private var freePages: [UInt32] = []
@@ -99,7 +81,10 @@ struct MinuteLedger {
         _ batch: Batch, in segment: Int, noting claims: inout Claims
     ) -> (inserted: Int, duplicates: Int) {
         let segment = UInt32(clamping: segment)
-        beginDeltas(of: segment)
+        if segment != keysSegment {
+            segmentKeys.removeAll()
+            keysSegment = segment
+        }
         let numbers = batch.devices.map { number(of: $0) }
         var inserted = 0
         var index = 0
@@ -115,10 +100,8 @@ struct MinuteLedger {
                 let channel = batch.readings[index].channel
                 index += 1
                 link = self.link(to: channel, device, at: place, behind: link)
-                let key = Delta(
-                    device: UInt32(device), dayAndChannel: Self.dayAndChannel(UInt32(day), channel),
-                    word: UInt16(minute / 32), minutes: 1 << UInt32(minute % 32))
-                note(key, of: channel)
+                let key = SegmentKeys.Delta(device: device, day: UInt32(day), channel: channel, minute: minute)
+                segmentKeys.note(key)
                 if Self.set(key, in: &chunks[Self.chunk(link.page)], at: Self.row(link.page)) {
                     new += 1
                     claims.bits.append((link.page, UInt32(truncatingIfNeeded: first.minute)))
@@ -131,52 +114,22 @@ struct MinuteLedger {
     }
 
     /// Sets a key in its page's row; returns whether it is new.
-    private static func set(_ key: Delta, in chunk: inout [UInt32], at row: Int) -> Bool {
+    private static func set(_ key: SegmentKeys.Delta, in chunk: inout [UInt32], at row: Int) -> Bool {
         let word = row + 1 + Int(key.word)
         guard chunk[word] & key.minutes == 0 else { return false }
         chunk[word] |= key.minutes
         return true
     }
 
-    /// Puts a key among the segment's deltas.
-    private mutating func note(_ key: Delta, of channel: Int) {
-        let latest = Int(self.latest[Int(key.device) * 4 + channel])
-        if latest < deltas.count, deltas[latest].isNeighbour(of: key) {
-            deltas[latest].minutes |= key.minutes
-        } else {
-            self.latest[Int(key.device) * 4 + channel] = UInt32(deltas.count)
-            deltas.append(key)
-        }
-    }
-
-    private mutating func beginDeltas(of segment: UInt32) {
-        guard segment != deltaSegment else { return }
-        deltas.removeAll(keepingCapacity: true)
-        deltaSegment = segment
-    }
-
     /// The keys that were claimed in `segment`, with the devices that their numbers count; nil when they are not known
     /// as a whole, because another segment's were claimed since or some were taken back.
-    func keys(of segment: Int) -> (devices: [DeviceID], deltas: [Delta])? {
-        guard deltaSegment == UInt32(clamping: segment), deltaSegment != spoiltSegment else { return nil }
-        // By the ledger's numbers; .max for a device that has no number here yet.
-        var numbers = [UInt32](repeating: .max, count: devices.names.count)
-        var found: [DeviceID] = []
-        let renumbered = deltas.map { delta in
-            let device = Int(delta.device)
-            if numbers[device] == .max {
-                numbers[device] = UInt32(found.count)
-                found.append(devices.names[device])
-            }
-            var delta = delta
-            delta.device = numbers[device]
-            return delta
-        }
-        return (found, renumbered)
+    func keys(of segment: Int) -> (devices: [DeviceID], deltas: [SegmentKeys.Delta])? {
+        guard keysSegment == UInt32(clamping: segment), keysSegment != spoiltSegment else { return nil }
+        return segmentKeys.numbered(of: devices.names)
     }
 
     /// Sets keys that a segment is known to hold.
-    mutating func restore(_ deltas: [Delta], of found: [DeviceID], in segment: Int) {
+    mutating func restore(_ deltas: [SegmentKeys.Delta], of found: [DeviceID], in segment: Int) {
         let segment = UInt32(clamping: segment)
         let numbers = found.map { number(of: $0) }
         var index = 0
@@ -208,7 +161,7 @@ struct MinuteLedger {
 
     /// Takes back what a group has set.
     mutating func forget(_ claims: Claims) {
-        spoiltSegment = deltaSegment
+        spoiltSegment = keysSegment
         for (page, minute) in claims.bits {
             let ofDay = Int(minute % UInt32(Self.minutesPerDay))
             chunks[Self.chunk(page)][Self.row(page) + 1 + ofDay / 32] &= ~(1 << UInt32(ofDay % 32))
@@ -230,14 +183,9 @@ struct MinuteLedger {
     private mutating func number(of device: DeviceID) -> Int {
         if let number = devices.number(of: device) { return number }
         let number = devices.add(device)
-        if number == days.count {
-            days.append([])
-            latest.append(contentsOf: repeatElement(0, count: 4))
-        }
+        if number == days.count { days.append([]) }
         return number
     }
-
-    private static func dayAndChannel(_ day: UInt32, _ channel: Int) -> UInt32 { day << 2 | UInt32(channel) }
 
     /// Where a day of a device is among its days, put there when it is not, and known to be in a segment.
     private mutating func place(of day: UInt32, _ device: Int, in segment: UInt32) -> Int {

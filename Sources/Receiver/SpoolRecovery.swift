@@ -1,8 +1,8 @@
 import Dispatch
 import Logging
+import NIOCore
 import Readings
 import Spool
-import Synchronization
 
 /// What a start learns from the spool: the ledger of its keys, and what it holds.
 struct SpoolRecovery {
@@ -11,94 +11,42 @@ struct SpoolRecovery {
     private(set) var records: [Int: Int] = [:]
     /// The highest segment number, 0 for a new spool.
     private(set) var newest = 0
-    /// Segments that could not be read; their keys are unknown.
+    /// Segments that could not be read to their end; keys of them are unknown.
     private(set) var unreadable: [Int] = []
 
-    /// Reads every retained segment, or its digest. Its bytes are made durable before anything is concluded from them
-    /// (invariant 3).
-    init(of directory: SpoolDirectory, logger: Logger) throws {
+    /// Reads the digest of every retained segment, or the segment. Its bytes are made durable before anything is concluded
+    /// from them (invariant 3).
+    ///
+    /// - Parameter readers: how many segments are read at a time, while the keys of those before them are set.
+    init(of directory: SpoolDirectory, logger: Logger, readers: Int = System.coreCount) throws {
         try directory.synchronize()
-        let decoder = BatchDecoder()
-        precondition(BatchDecoder.padding <= SegmentReader.padding)
         let segments = try directory.segments()
         newest = segments.map(\.number).max() ?? 0
-        var next = segments.first.map { DigestLookup(of: $0, in: directory) }
+        // Queues of their own, each with a thread; what one has read is let go of by it as well.
+        let queues = (0..<readers).map { DispatchQueue(label: "segments \($0)") }
+        var lookups: [Int: SegmentLookup] = [:]
+        func begin(_ index: Int, on queue: DispatchQueue) {
+            guard segments.indices.contains(index), lookups[index] == nil else { return }
+            lookups[index] = SegmentLookup(of: segments[index], in: directory, logger, on: queue)
+        }
+        // The last one takes the longest, as nobody has digested it after a kill, and so it begins first.
+        begin(segments.count - 1, on: readers > 1 ? DispatchQueue(label: "last segment") : queues[0])
+        for index in 0..<readers { begin(index, on: queues[index]) }
         for (index, segment) in segments.enumerated() {
-            let lookup = next
-            let following = segments.dropFirst(index + 1).first
-            do throws(SpoolError) {
-                if let digest = try lookup?.result() {
-                    // While its keys are set the next one is read.
-                    next = following.map { DigestLookup(of: $0, in: directory) }
-                    records[segment.number] = digest.records
-                    ledger.restore(digest.deltas, of: digest.devices, in: segment.number)
-                    continue
-                }
-                try read(segment, of: directory, with: decoder, logger)
-            } catch {
+            let queue = queues[index % readers]
+            let (digest, error) = lookups.removeValue(forKey: index)!.result()
+            begin(index + readers, on: queue)
+            if let digest {
+                if digest.records > 0 { records[segment.number] = digest.records }
+                ledger.restore(digest.deltas, of: digest.devices, in: segment.number)
+                queue.async { withExtendedLifetime(digest) {} }
+            }
+            if let error {
                 unreadable.append(segment.number)
                 // One bad file keeps nobody out. Its keys count as new when they come again; the database knows better.
                 logger.error(
                     "segment \(SpoolPosition.digits(segment.number)) cannot be read, its keys are unknown: \(error)")
             }
-            next = following.map { DigestLookup(of: $0, in: directory) }
         }
-    }
-
-    private mutating func read(
-        _ segment: SpoolDirectory.Segment, of directory: SpoolDirectory, with decoder: BatchDecoder, _ logger: Logger
-    ) throws(SpoolError) {
-        let file = try directory.openAsOnDisk(segment)
-        let reader = try SegmentReader(file, path: segment.path)
-        var created = ""
-        while let event = try reader.next() {
-            switch event {
-            case .record(let record):
-                records[segment.number, default: 0] += 1
-                // What the receiver took once decodes again; a record that does not is the loader's to report.
-                guard let batch = try? decoder.decode(record.body, receivedAt: record.receivedAt) else { continue }
-                var claims = MinuteLedger.Claims()
-                _ = ledger.claim(batch, in: segment.number, noting: &claims)
-            case .damage(let damage):
-                logger.warning(
-                    "damage in the spool; good records around it are kept",
-                    metadata: [
-                        "file": "\(segment.path)", "bytes": "\(damage.range)", "reason": "\(damage.reason)",
-                    ])
-            case .header(let header): created = header.created
-            case .footer, .tornTail: break
-            }
-        }
-        // Nobody writes to it any more, and it is durable as it was read: the next start has it easier.
-        guard let keys = ledger.keys(of: segment.number) else { return }
-        directory.write(
-            LedgerDigest(
-                spool: directory.identity, segment: segment.number, created: created,
-                records: records[segment.number] ?? 0, bytes: reader.end, keys: keys))
-    }
-}
-
-/// The digest of a segment, which another thread reads.
-private final class DigestLookup: Sendable {
-    private let found = Mutex<Result<LedgerDigest?, SpoolError>?>(nil)
-    private let isOver = DispatchSemaphore(value: 0)
-
-    init(of segment: SpoolDirectory.Segment, in directory: SpoolDirectory) {
-        DispatchQueue.global().async { [self] in
-            let result = Result { () throws(SpoolError) in
-                // The segment first: of one that is not on the disk a digest proves nothing.
-                let file = try directory.openAsOnDisk(segment)
-                return try? directory.digest(of: segment, file)
-            }
-            found.withLock { $0 = result }
-            isOver.signal()
-        }
-    }
-
-    /// Waits for it: nil when there is none of exactly this segment; throws when the segment cannot be read.
-    func result() throws(SpoolError) -> LedgerDigest? {
-        isOver.wait()
-        guard let result = found.withLock({ $0 }) else { return nil }
-        return try result.get()
     }
 }

@@ -249,7 +249,7 @@ final class Simulation {
             let directory = try SpoolDirectory(creating: Self.path, disk: disk)
             let recovery: SpoolRecovery
             do {
-                recovery = try SpoolRecovery(of: directory, logger: logger)
+                recovery = try SpoolRecovery(of: directory, logger: logger, readers: 1)
             } catch let error as SpoolError {
                 throw error
             } catch {
