@@ -84,6 +84,36 @@ struct LedgerDigestTests {
         #expect((a.approximateBytes, b.approximateBytes) == (0, 0))
     }
 
+    /// One of the segments is no file, one has lost its end, and only some have a digest.
+    @Test(arguments: [2, 3, 50]) func readersBesideOneAnotherFindWhatOneFinds(readers: Int) throws {
+        defer { try? FileManager.default.removeItem(atPath: path.string) }
+        let directory = try SpoolDirectory(creating: path)
+        for _ in 0..<3 { try fill(directory) }
+        let segments = try directory.segments()
+        try #require(segments.count > 4)
+        try directory.disk.remove(segments[1].path)
+        try FileManager.default.createDirectory(atPath: segments[1].path.string, withIntermediateDirectories: false)
+        let bytes = try directory.contents(of: segments[2].path)
+        try Data(bytes[..<(bytes.count / 2)]).write(to: URL(filePath: segments[2].path.string))
+        func removeSomeDigests() throws {
+            for name in try digests(of: directory) where name.hasPrefix("00000001") || name.hasPrefix("00000003") {
+                try directory.disk.remove(directory.ledger.appending(name))
+            }
+        }
+        try removeSomeDigests()
+        let one = try SpoolRecovery(of: directory, logger: logger, readers: 1)
+        try removeSomeDigests()
+        let many = try SpoolRecovery(of: directory, logger: logger, readers: readers)
+        #expect(one.unreadable == [segments[1].number] && many.unreadable == one.unreadable)
+        #expect(one.records == many.records && one.newest == many.newest && one.records.count == segments.count - 1)
+        #expect(one.ledger.approximateBytes == many.ledger.approximateBytes)
+        #expect(one.ledger.counts.counts(of: 0..<500) == many.ledger.counts.counts(of: 0..<500))
+        #expect(
+            (0..<one.ledger.deviceNumbers).map(one.ledger.name)
+                == (0..<many.ledger.deviceNumbers).map(many.ledger.name))
+        #expect(try digests(of: directory).count == segments.count)
+    }
+
     @Test func aDigestOfAnotherFileIsNotBelieved() throws {
         defer { try? FileManager.default.removeItem(atPath: path.string) }
         let directory = try SpoolDirectory(creating: path)
