@@ -29,7 +29,7 @@ let package = Package(
         .executableTarget(
             name: "Receiver",
             dependencies: [
-                "Readings", "Spool", "Postgres", "Settings", "Logs", "Checkup",
+                "CLinux", "Readings", "Spool", "Postgres", "Settings", "Logs", "Checkup",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Hummingbird", package: "hummingbird"),

@@ -1,3 +1,4 @@
+import CLinux
 import Dispatch
 import Logging
 import NIOCore
@@ -48,5 +49,8 @@ struct SpoolRecovery {
                     "segment \(SpoolPosition.digits(segment.number)) cannot be read, its keys are unknown: \(error)")
             }
         }
+        // What the reading took, which will not be needed again, is the system's.
+        for queue in queues { queue.sync {} }
+        malloc_trim(0)
     }
 }

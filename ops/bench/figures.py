@@ -571,7 +571,8 @@ def hot(rig, effort):
             counts.append(int(re.search(r"Collected : (\d+)", done.stderr)[1]))
         return (counts[1] - counts[0]) / effort.counted_messages
 
-    results = alternate(effort.rounds, {step: lambda step=step: timed(step) for step in STEPS})
+    # They are short, and so depend the most on what else the host does.
+    results = alternate(3 * effort.rounds, {step: lambda step=step: timed(step) for step in STEPS})
     say("  instructions")
     # They do not depend on what else the machine does, so as many at a time as it has cores.
     names = (*STEPS, "none", *PREPARATION.values())

@@ -1,4 +1,5 @@
-// What the C library has beyond Swift's Glibc module: adjtimex(2), statfs(2), sync_file_range(2).
+// What the C library has beyond Swift's Glibc module: adjtimex(2), malloc_trim(3), statfs(2), sync_file_range(2).
+#include <malloc.h>
 #include <sys/timex.h>
 #include <sys/types.h>
 #include <sys/vfs.h>
