@@ -44,7 +44,7 @@ def main():
         rig.build()
         rig.choose_peer(may_install=not arguments.quick)
         if not arguments.quick:
-            rig.memory_of_a_run = 3 << 30
+            rig.memory_of_a_run = 2 << 30
         results["machine"] = report.machine(rig)
         for part in arguments.parts:
             say(f"{part}: {figures.PARTS[part].__doc__.splitlines()[0]}")

@@ -22,6 +22,8 @@ class Effort:
     """How long and how often."""
 
     rounds: int = 3
+    #: Where the difference that is looked for is small, or a run is short.
+    close_rounds: int = 5
     seconds: int = 3
     #: Messages in a spool that is drained.
     drain_messages: int = 100_000
@@ -37,8 +39,8 @@ class Effort:
 
 
 QUICK = Effort(
-    rounds=1, seconds=1, drain_messages=4_000, table_rows=10_000, spools=(50_000_000,), fleets=(10, 100_000),
-    counted_messages=1_600, timed_messages=16_000)
+    rounds=1, close_rounds=1, seconds=1, drain_messages=4_000, table_rows=10_000, spools=(50_000_000,),
+    fleets=(10, 100_000), counted_messages=1_600, timed_messages=16_000)
 
 
 def alternate(rounds, runs):
@@ -514,7 +516,7 @@ def memory(rig, effort):
 def growth(rig, effort):
     """What a large spool and a large fleet change."""
     # The spools themselves, and what is appended to them.
-    rig.back_disk(sum(effort.spools) + effort.rounds * effort.seconds * 1_000_000_000)
+    rig.back_disk(sum(effort.spools) + effort.close_rounds * effort.seconds * 1_000_000_000)
     spools = {0: "spool"} | {size: rig.filled(size) for size in effort.spools}
 
     def with_spool(size):
@@ -537,14 +539,13 @@ def growth(rig, effort):
         with rig.receiver("spool") as receiver:
             return receiver.load(100, 64, effort.seconds, DEVICES=devices)
 
-    results = alternate(effort.rounds, {
+    return alternate(effort.close_rounds, {
         f"spool {size}": lambda size=size: with_spool(size) for size in spools
     } | {
         f"restart {size}": lambda size=size: restarted(size) for size in spools
-    } | {
+    }) | alternate(effort.rounds, {
         f"devices {devices}": lambda devices=devices: with_fleet(devices) for devices in effort.fleets
     })
-    return results
 
 
 STEPS = ("decode", "breaks", "claim", "record", "all")
@@ -571,8 +572,7 @@ def hot(rig, effort):
             counts.append(int(re.search(r"Collected : (\d+)", done.stderr)[1]))
         return (counts[1] - counts[0]) / effort.counted_messages
 
-    # They are short, and so depend the most on what else the host does.
-    results = alternate(3 * effort.rounds, {step: lambda step=step: timed(step) for step in STEPS})
+    results = alternate(effort.close_rounds, {step: lambda step=step: timed(step) for step in STEPS})
     say("  instructions")
     # They do not depend on what else the machine does, so as many at a time as it has cores.
     names = (*STEPS, "none", *PREPARATION.values())

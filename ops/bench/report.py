@@ -15,6 +15,11 @@ def median(runs, field):
     return statistics.median(run[field] for run in runs)
 
 
+def ratio(results, ours, other, field):
+    """Ours to the other's, the median of the rounds' ratios: in a round they ran shortly after one another."""
+    return statistics.median(a[field] / b[field] for a, b in zip(results[ours], results[other], strict=True))
+
+
 def write(results, document):
     """Rewrites what stands between the markers of the document, and the plots."""
     text = document.read_text()
@@ -79,11 +84,15 @@ def targets(results):
                 ("1x64", "1 a batch, 64 connections", 15, 60)):
             ours = median(ingest[f"ours {load}"], "messages_per_second")
             floor = median(ingest[f"floor {load}"], "messages_per_second")
+
+            def of(other, load=load):
+                return ratio(ingest, f"ours {load}", f"{other} {load}", "messages_per_second")
+
             rate = f"{count(ours)} messages/s"
             if f"peer {load}" in ingest:
                 peer = median(ingest[f"peer {load}"], "messages_per_second")
-                add(f"ingest, {name}: of the peer", ours / peer, times, " ×", f"{rate}, peer {count(peer)}")
-            add(f"ingest, {name}: of the HTTP library", 100 * ours / floor, share, " %",
+                add(f"ingest, {name}: of the peer", of("peer"), times, " ×", f"{rate}, peer {count(peer)}")
+            add(f"ingest, {name}: of the HTTP library", 100 * of("floor"), share, " %",
                 f"{rate}, library {count(floor)}")
         busiest = max(
             median(runs, "generator_cores") for name, runs in ingest.items() if name.startswith(("ours", "floor")))
@@ -93,31 +102,35 @@ def targets(results):
                 ("ack 10x16", "append of its groups", "p99 of the answer, 10 a batch, 16 connections: of an append", 3),
                 ("ack at a tenth", "append of a batch", "p99 of the answer at a tenth of the load: of an append", 5)):
             ours, disk = (median(results["latency"][name], "p99_ms") for name in (ack, append))
-            add(name, ours / disk, times, " ×", f"{ours:.2f} ms, append {disk:.2f} ms", at_most=True)
+            add(name, ratio(results["latency"], ack, append, "p99_ms"), times, " ×",
+                f"{ours:.2f} ms, append {disk:.2f} ms", at_most=True)
     if "herd" in results:
         add("10,000 devices at once, all answered", median(results["herd"]["herd"], "ms"), 250, " ms", at_most=True)
     if "drain" in results:
-        rates = {
-            name: median(runs, "rows_per_second") for name, runs in results["drain"].items() if isinstance(runs, list)}
-        ours, best = rates["drain"], max(rates["staging table"], rates["unnest"])
-        add("drain: of the best SQL", ours / best, 0.9, " ×", f"{count(ours)} rows/s, SQL {count(best)}")
-        add("drain: of COPY", ours / rates["COPY"], 0.5, " ×", f"COPY {count(rates['COPY'])} rows/s")
-        again = rates["drain of duplicates"]
-        add("drain of duplicates: of new rows", again / ours, 1, " ×", f"{count(again)} rows/s")
+        drain, field = results["drain"], "rows_per_second"
+        rates = {name: median(runs, field) for name, runs in drain.items() if isinstance(runs, list)}
+        ours, best = rates["drain"], max(("staging table", "unnest"), key=rates.get)
+        add("drain: of the best SQL", ratio(drain, "drain", best, field), 0.9, " ×",
+            f"{count(ours)} rows/s, SQL {count(rates[best])}")
+        add("drain: of COPY", ratio(drain, "drain", "COPY", field), 0.5, " ×", f"COPY {count(rates['COPY'])} rows/s")
+        again = "drain of duplicates"
+        add("drain of duplicates: of new rows", ratio(drain, again, "drain", field), 1, " ×",
+            f"{count(rates[again])} rows/s")
     if "together" in results:
         together = results["together"]
         for name, field in (("ingest", "messages_per_second"), ("drain", "rows_per_second")):
             alone, both = median(together[f"{name} alone"], field), median(together["both"], field)
             add(f"{name} while both run: of alone", 100 * both / alone, 50, " %", f"{count(both)} of {count(alone)}/s")
     if "growth" in results:
-        spools = spool_sizes(results["growth"])
-        empty, full = (results["growth"][f"spool {size}"] for size in (0, spools[-1]))
+        growth = results["growth"]
+        spools = spool_sizes(growth)
+        empty, full = (f"spool {size}" for size in (0, spools[-1]))
         name = f"with {spools[-1] / 1e9:.3g} GB in the spool"
         for field, what, bound, at_most in (
                 ("messages_per_second", "messages/s", 90, False), ("p99_ms", "p99", 110, True)):
-            add(f"{name}: {what}, of an empty one", 100 * median(full, field) / median(empty, field), bound, " %",
-                f"{count(median(full, field))} of {count(median(empty, field))}", at_most=at_most)
-        add(f"{name}: ready after kill -9", median(results["growth"][f"restart {spools[-1]}"], "ready_ms"), 1000, " ms",
+            add(f"{name}: {what}, of an empty one", 100 * ratio(growth, full, empty, field), bound, " %",
+                f"{count(median(growth[full], field))} of {count(median(growth[empty], field))}", at_most=at_most)
+        add(f"{name}: ready after kill -9", median(growth[f"restart {spools[-1]}"], "ready_ms"), 1000, " ms",
             at_most=True)
     if "memory" in results:
         memory = results["memory"]
