@@ -26,13 +26,13 @@ class Effort:
     close_rounds: int = 5
     seconds: int = 3
     #: Messages in a spool that is drained.
-    drain_messages: int = 100_000
+    drain_messages: int = 75_000
     #: Rows that are in the table already.
     table_rows: int = 1_000_000
     #: Spools that the growth is looked at with, in bytes; the empty one comes by itself.
     spools: tuple = (500_000_000, 2_000_000_000)
     #: Devices that share the load, one after the other.
-    fleets: tuple = (10, 1_000, 100_000, 1_000_000)
+    fleets: tuple = (1_000, 100_000, 1_000_000)
     #: Messages that callgrind counts the instructions of.
     counted_messages: int = 3_200
     timed_messages: int = 320_000
@@ -413,7 +413,7 @@ ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING;
 def together(rig, effort):
     """Drain and ingest at the same time, and each alone."""
     tables = Tables(rig, effort)
-    seconds = 2 * effort.seconds if effort.seconds > 1 else 1
+    seconds = 3 * effort.seconds // 2
     spool = "spool-together"
     # More than can be drained meanwhile.
     backlog = seconds * 40_000
@@ -539,11 +539,15 @@ def growth(rig, effort):
         with rig.receiver("spool") as receiver:
             return receiver.load(100, 64, effort.seconds, DEVICES=devices)
 
-    return alternate(effort.close_rounds, {
-        f"spool {size}": lambda size=size: with_spool(size) for size in spools
-    } | {
-        f"restart {size}": lambda size=size: restarted(size) for size in spools
-    }) | alternate(effort.rounds, {
+    def runs(sizes):
+        return {
+            f"spool {size}": lambda size=size: with_spool(size) for size in sizes
+        } | {
+            f"restart {size}": lambda size=size: restarted(size) for size in sizes
+        }
+
+    empty, *between, largest = spools
+    return alternate(effort.close_rounds, runs([empty, largest])) | alternate(effort.rounds, runs(between) | {
         f"devices {devices}": lambda devices=devices: with_fleet(devices) for devices in effort.fleets
     })
 
