@@ -25,6 +25,8 @@ class Effort:
     #: Where the difference that is looked for is small, or a run is short.
     close_rounds: int = 5
     seconds: int = 3
+    #: Messages of a batch and connections.
+    loads: tuple = ((100, 32), (100, 64), (1, 64), (10, 64), (1000, 64))
     #: Messages in a spool that is drained.
     drain_messages: int = 75_000
     #: Rows that are in the table already.
@@ -39,8 +41,8 @@ class Effort:
 
 
 QUICK = Effort(
-    rounds=1, close_rounds=1, seconds=1, drain_messages=4_000, table_rows=10_000, spools=(50_000_000,),
-    fleets=(10, 100_000), counted_messages=1_600, timed_messages=16_000)
+    rounds=1, close_rounds=1, seconds=1, loads=((100, 32), (1, 64)), drain_messages=4_000, table_rows=10_000,
+    spools=(50_000_000,), fleets=(10, 100_000), counted_messages=1_600, timed_messages=16_000)
 
 
 def alternate(rounds, runs):
@@ -69,9 +71,6 @@ def settle(server):
 
 
 MESSAGE_BYTES = (BENCH / "message.json").stat().st_size
-
-#: Messages of a batch and connections.
-LOADS = ((100, 32), (100, 64), (1, 64), (10, 64), (1000, 64))
 
 
 def ingest(rig, effort):
@@ -114,7 +113,7 @@ def ingest(rig, effort):
         floor = stack.enter_context(rig.floor())
         peer = stack.enter_context(rig.peer()) if rig.has_peer else None
         runs = {}
-        for batch, connections in LOADS:
+        for batch, connections in effort.loads:
             name = f"{batch}x{connections}"
             runs[f"ours {name}"] = lambda b=batch, c=connections: ours(b, c)
             if batch > 100:

@@ -82,6 +82,8 @@ def targets(results):
         for load, name, times, share in (
                 ("100x32", "100 a batch, 32 connections", 100, 35), ("100x64", "100 a batch, 64 connections", 100, 35),
                 ("1x64", "1 a batch, 64 connections", 15, 60)):
+            if f"ours {load}" not in ingest:
+                continue
             ours = median(ingest[f"ours {load}"], "messages_per_second")
             floor = median(ingest[f"floor {load}"], "messages_per_second")
 
