@@ -18,8 +18,9 @@ struct SpoolRecovery {
     /// Reads the digest of every retained segment, or the segment. Its bytes are made durable before anything is concluded
     /// from them (invariant 3).
     ///
-    /// - Parameter readers: how many segments are read at a time, while the keys of those before them are set.
-    init(of directory: SpoolDirectory, logger: Logger, readers: Int = System.coreCount) throws {
+    /// - Parameter readers: how many segments are read at a time, while the keys of those before them are set; each takes
+    ///   some megabytes.
+    init(of directory: SpoolDirectory, logger: Logger, readers: Int = min(System.coreCount, 4)) throws {
         try directory.synchronize()
         let segments = try directory.segments()
         newest = segments.map(\.number).max() ?? 0
