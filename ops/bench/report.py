@@ -122,7 +122,8 @@ def targets(results):
         together = results["together"]
         for name, field in (("ingest", "messages_per_second"), ("drain", "rows_per_second")):
             alone, both = median(together[f"{name} alone"], field), median(together["both"], field)
-            add(f"{name} while both run: of alone", 100 * both / alone, 50, " %", f"{count(both)} of {count(alone)}/s")
+            add(f"{name} while both run: of alone", 100 * ratio(together, "both", f"{name} alone", field), 50, " %",
+                f"{count(both)} of {count(alone)}/s")
     if "growth" in results:
         growth = results["growth"]
         spools = spool_sizes(growth)
