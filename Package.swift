@@ -1,5 +1,10 @@
-// swift-tools-version: 6.1
+// swift-tools-version: 6.2
 import PackageDescription
+
+/// The one place where the version stands: of both programs, the HTTP interface and the Debian package.
+let version = "0.1.0"
+/// The commit that they are built from, with a `+` when files differ from it; empty outside of a git checkout.
+let commit = Context.gitInformation.map { $0.currentCommit.prefix(12) + ($0.hasUncommittedChanges ? "+" : "") } ?? ""
 
 let swiftSettings: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
@@ -76,7 +81,7 @@ let package = Package(
         ),
         .target(
             name: "Settings",
-            dependencies: ["Logs", .product(name: "Logging", package: "swift-log")],
+            dependencies: ["CVersion", "Logs", .product(name: "Logging", package: "swift-log")],
             path: "Sources/Shared/Settings",
             swiftSettings: swiftSettings
         ),
@@ -95,6 +100,19 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
         .systemLibrary(name: "CLinux", path: "Sources/Shared/CLinux"),
+        .target(
+            name: "CVersion",
+            path: "Sources/Shared/CVersion",
+            cSettings: [
+                .define("SHELLY_VERSION", to: "\"\(version)\""), .define("SHELLY_COMMIT", to: "\"\(commit)\""),
+            ]
+        ),
+        .systemLibrary(
+            name: "CLibcrypto",
+            path: "Sources/Shared/CLibcrypto",
+            pkgConfig: "libcrypto",
+            providers: [.apt(["libssl-dev"])]
+        ),
         .systemLibrary(
             name: "CLibpq",
             path: "Sources/Shared/CLibpq",

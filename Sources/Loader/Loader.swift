@@ -23,7 +23,7 @@ struct Loader: ParsableCommand {
             Settings come from flags, the environment and --env-file, in this order; see docs/CONFIGURATION.md.
             Exit codes: 0 done, 75 the database is away (progress is kept, try again later), 64 wrong usage, 1 other errors.
             """,
-        version: Version.text,
+        version: Version.line,
         subcommands: [
             MigrateCommand.self, DrainCommand.self, ReplayCommand.self, StatsCommand.self, StatusCommand.self,
             CatCommand.self, VerifyCommand.self, PruneCommand.self, DoctorCommand.self,

@@ -26,7 +26,7 @@ struct App: AsyncParsableCommand {
         abstract: "Takes batches of Shelly readings and spools them durably.",
         discussion:
             "Settings come from flags, the environment and --env-file, in this order; see docs/CONFIGURATION.md.",
-        version: Version.text
+        version: Version.line
     )
 
     @Option(help: "Directory of the spool (SPOOL_DIR).")

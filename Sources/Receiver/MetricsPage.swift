@@ -36,7 +36,9 @@ struct MetricsPage: Sendable {
         let statistics = await spool.value()
         let isReady = await ready ?? false
         var page = PrometheusText()
-        page.gauge("shelly_build_info", "Always 1; the receiver's version.", 1, [("version", Version.text)])
+        page.gauge(
+            "shelly_build_info", "Always 1; the receiver's version, and the commit that it is built from.", 1,
+            [("version", Version.text), ("commit", Version.commit)])
         page.gauge("shelly_ready", "Whether a batch would be taken now and for a while, as /readyz says.", isReady)
         page.append(metrics.snapshot())
         append(holdings.current, to: &page)

@@ -38,7 +38,7 @@ struct InterfaceTests {
     @Test(arguments: ["shelly-receiver", "shelly-loader"])
     func bothProgramsNameTheSameVersion(program: String) throws {
         let output = try rig.run(Rig.binaries! + "/" + program, ["--version"])
-        #expect(output.status == 0 && output.text == Version.text + "\n")
+        #expect(output.status == 0 && output.text == Version.line + "\n")
     }
 
     @Test func aQuietDrainTellsOnlyOfWhatItLoaded() throws {

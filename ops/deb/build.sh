@@ -13,14 +13,14 @@ root=$work/root
 doc=$root/usr/share/doc/shelly-collector
 
 main() {
-    ops/dev/packages.sh
-    version=$(sed -n 's/.*static let text = "\(.*\)"$/\1/p' Sources/Shared/Settings/Version.swift)
+    ops/dev/packages.sh build package
     architecture=$(dpkg --print-architecture)
     # The same commit makes the same package.
     SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)}
     export SOURCE_DATE_EPOCH
 
     compile
+    find_version
     lay_out
     assemble
     ops/deb/check.sh "$package"
@@ -29,7 +29,20 @@ main() {
 
 compile() {
     binaries=${SHELLY_BIN:-}
-    if [[ -z $binaries ]]; then binaries=$(ops/dev/release.sh); fi
+    if [[ -z $binaries ]]; then binaries=$(ops/dev/build.sh release); fi
+}
+
+# `0.1.0` for the commit that carries the tag v0.1.0, else `0.1.0+20261127063501.298dce4a1b2c`: the programs' version, the
+# time of their commit in UTC and the commit, so that apt takes a newer build for an upgrade of an older one.
+find_version() {
+    local line commit
+    line=$("$binaries/shelly-receiver" --version)
+    version=${line%% *}
+    [[ $line == *'('*')' ]] || return 0
+    commit=${line#*(}
+    commit=${commit%)}
+    if [[ $(git tag --points-at "${commit%+}" --list "v$version") && $commit != *+ ]]; then return; fi
+    version+=+$(TZ=UTC git log -1 --format=%cd --date=format-local:%Y%m%d%H%M%S "${commit%+}").$commit
 }
 
 # The package's tree, as it will be below /.

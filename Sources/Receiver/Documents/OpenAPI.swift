@@ -1,11 +1,17 @@
+import FoundationEssentials
+import Settings
+
 /// The HTTP interface as an OpenAPI 3.1 document, `GET /openapi.json`; `GET /docs` is made from it.
 enum OpenAPI {
+    /// The time of the examples, Unix seconds: a recent one, so that an example that is sent is seen on the page.
+    private static let exampleTimestamp = Int(Date.now.timeIntervalSince1970)
+
     static let document = #"""
         {
           "openapi": "3.1.0",
           "info": {
             "title": "Shelly Collector ingest",
-            "version": "0.1.0",
+            "version": "\#(Version.text)",
             "summary": "Takes batches of readings from Shelly devices and makes them durable before it answers.",
             "description": "Errors are JSON, `{\"detail\": …}`, and repeat nothing of what was sent. Unknown paths are 404, known ones with another method 405 with `Allow`. Each GET answers HEAD as well. Unknown query parameters are ignored, and an empty one counts as absent.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}
@@ -46,7 +52,7 @@ enum OpenAPI {
                         "messages": [
                           {
                             "src": "shellypro4pm-f008d1d8b8b8",
-                            "timestamp": 1732320000,
+                            "timestamp": \#(exampleTimestamp),
                             "params": {"switch:0": {"apower": 8.9, "voltage": 231.2, "current": 0.04}}
                           }
                         ]
@@ -91,7 +97,7 @@ enum OpenAPI {
                 "x-codeSamples": [
                   {
                     "lang": "Shell",
-                    "source": "curl http://localhost:8080/api/ingest/batch -H \"X-API-Key: $KEY\" -d '{\"messages\": [\n  {\"src\": \"shellypro4pm-f008d1d8b8b8\", \"timestamp\": 1732320000,\n   \"params\": {\"switch:0\": {\"apower\": 8.9, \"voltage\": 231.2, \"current\": 0.04}}}]}'"
+                    "source": "curl http://localhost:8080/api/ingest/batch -H \"X-API-Key: $KEY\" -d '{\"messages\": [\n  {\"src\": \"shellypro4pm-f008d1d8b8b8\", \"timestamp\": '$(date +%s)',\n   \"params\": {\"switch:0\": {\"apower\": 8.9, \"voltage\": 231.2, \"current\": 0.04}}}]}'"
                   }
                 ]
               }
