@@ -22,7 +22,6 @@ let package = Package(
         // Without its traits, which bring all of Foundation and a package for configuration.
         .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.1", traits: []),
         .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.2"),
-        .package(url: "https://github.com/apple/swift-crypto.git", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-extras.git", from: "1.35.2"),
@@ -34,9 +33,8 @@ let package = Package(
         .executableTarget(
             name: "Receiver",
             dependencies: [
-                "CLinux", "Readings", "Spool", "Postgres", "Settings", "Logs", "Checkup",
+                "CLibcrypto", "CLinux", "Readings", "Spool", "Postgres", "Settings", "Logs", "Checkup",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),

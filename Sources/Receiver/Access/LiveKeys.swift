@@ -1,11 +1,10 @@
-import Crypto
 import Synchronization
 
 /// The keys of one kind that are valid now, as digests; they may be replaced while requests come.
 ///
 /// Several are live at once while one takes the place of another.
 final class LiveKeys: Sendable {
-    private let digests: Mutex<[SHA256.Digest]>
+    private let digests: Mutex<[SHA256Digest]>
 
     init(_ keys: [String]) { digests = Mutex(Self.digests(of: keys)) }
 
@@ -20,12 +19,13 @@ final class LiveKeys: Sendable {
         digests.withLock { $0 = replacements }
     }
 
-    /// Whether the key is one of them. Digests are compared, each of them and in constant time, so that the time taken
-    /// says nothing about a key.
-    func contain(_ key: some StringProtocol) -> Bool {
-        let digest = SHA256.hash(data: Array(key.utf8))
-        // swift-crypto's `==` on digests is constant-time.
-        return digests.withLock { $0.reduce(false) { $0 || ($1 == digest) } }
+    /// Whether the key is one of them.
+    ///
+    /// The time taken says nothing about a live key. To compute the digest takes longer for a longer `key`, whose length
+    /// the client knows; a digest is as long for every key; and `key`'s is compared with all of them, each to the end.
+    func contain(_ key: String) -> Bool {
+        let digest = SHA256Digest(of: key)
+        return digests.withLock { $0.reduce(false) { found, live in live == digest || found } }
     }
 
     /// Whether a key is among both.
@@ -34,7 +34,5 @@ final class LiveKeys: Sendable {
         return digests.withLock { $0.contains(where: theirs.contains) }
     }
 
-    private static func digests(of keys: [String]) -> [SHA256.Digest] {
-        Set(keys).map { SHA256.hash(data: Array($0.utf8)) }
-    }
+    private static func digests(of keys: [String]) -> [SHA256Digest] { Set(keys).map(SHA256Digest.init) }
 }

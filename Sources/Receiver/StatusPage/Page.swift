@@ -1,4 +1,3 @@
-import Crypto
 import FoundationEssentials
 
 /// A whole page: its head, the one style and script that the browser is told to accept, and what is in it.
@@ -48,7 +47,7 @@ struct Page: Sendable {
 
     /// What a policy names a style or a script by.
     static func hash(_ content: HTML) -> String {
-        "sha256-" + Data(SHA256.hash(data: Data(content.markup.utf8))).base64EncodedString()
+        "sha256-" + Data(SHA256Digest(of: content.markup).bytes).base64EncodedString()
     }
 
     /// A disc, a triangle or a square, so that the form tells as well.
