@@ -8,7 +8,7 @@ SEED = $(shell date +%s)000000
 PARTS =
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-worker check-prometheus check-proxies simulate powercut fuzz schemathesis tsan bench bench-smoke build deb deb-test format clean-local
+.PHONY: help run demo test test-long test-worker check-prometheus check-proxies simulate powercut fuzz schemathesis tsan bench bench-smoke compile-times build deb deb-test format clean-local
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -22,15 +22,18 @@ demo: ## the same on a fresh spool and database, checked and taken down at the e
 test: ## lint, build and test; make test ARGS='--filter SpoolTests' runs some tests
 	@ops/dev/test.sh $(ARGS)
 
+test-long: ## what proves by repetition, at length: simulation, fuzzing, kill points, power cuts, browser tours
+	@SHELLY_TEST_LONG=1 ops/dev/test.sh --filter 'SimulationTests|FuzzTests|KillPointTests|PowerCutTests|BrowserTests'
+
 check-prometheus: ## check /metrics, alerts and dashboard with promtool
-	@ops/dev/packages.sh
+	@ops/dev/packages.sh build run
 	@ops/prometheus/test.sh
 
 test-worker: ## test the Cloudflare Worker beside the real receiver and a private PostgreSQL
 	@ops/dev/test-worker.sh $(ARGS)
 
 simulate: ## the spool's life on a failing disk: make simulate SEEDS=1..100000, or one seed that failed
-	@ops/dev/packages.sh
+	@ops/dev/packages.sh build
 	SHELLY_SEEDS=$(SEEDS) swift test --filter SimulationTests.SimulationTests/everySeedKeepsWhatWasPromised
 
 powercut: ## cut the power under load, as root: make powercut CYCLES=1000
@@ -43,24 +46,28 @@ bench-smoke: ## one short run of each measurement, to see that the bench works
 	@ops/bench/bench.py --quick --output .local/bench/smoke $(PARTS)
 
 fuzz: ## mutated bodies and segments for so long each: make fuzz SECONDS=600; SECONDS=0 SEED=… is one case again
-	@ops/dev/packages.sh
+	@ops/dev/packages.sh build
 	SHELLY_FUZZ_SECONDS=$(SECONDS) SHELLY_FUZZ_SEED=$(SEED) swift test --filter 'FuzzTests.*FuzzTests'
 
 schemathesis: ## a property-based client against the real programs: make schemathesis SEED=7; the seed is 1 unless told
 	@ops/dev/schemathesis.sh $(if $(filter command line,$(origin SEED)),$(SEED),1)
 
 tsan: ## the tests of concurrency under the thread sanitizer, in a build of its own
-	@ops/dev/packages.sh
+	@ops/dev/packages.sh build
 	TSAN_OPTIONS=halt_on_error=1:suppressions=$(CURDIR)/ops/dev/tsan.supp \
 		swift test --sanitize thread --scratch-path .build-tsan --filter ReceiverTests
 
 check-proxies: ## a receiver behind nginx and Caddy, configured as the examples in ops/proxy
-	@ops/dev/packages.sh
+	@ops/dev/packages.sh build run test
 	@ops/proxy/test.sh
 
+compile-times: ## build everything from nothing and say how long each module takes: make compile-times ARGS=--build-tests
+	@ops/dev/packages.sh build
+	@ops/dev/compile-times.py $(ARGS)
+
 build: ## build the release programs
-	@ops/dev/packages.sh
-	@ops/dev/release.sh
+	@ops/dev/packages.sh build
+	@ops/dev/build.sh release
 
 deb: ## build the Debian package in .local/deb, and check it
 	@ops/deb/build.sh
@@ -69,7 +76,7 @@ deb-test: ## install that package in a clean Debian root, booted with a real sys
 	@ops/deb/test.sh
 
 format: ## format the Swift sources in place
-	swift format --in-place --recursive --parallel Package.swift Sources Tests ops/bench/Package.swift ops/bench/Sources
+	swift format --in-place --recursive --parallel Package.swift Sources Tests ops/bench/Sources
 
 clean-local: ## stop the private clusters and delete .local with their data and spools
 	@ops/dev/clean.sh

@@ -39,7 +39,7 @@ def main():
         shutil.copy(ROOT / "docs/BENCHMARKS.md", document)
     results = json.loads(results_file.read_text()) if results_file.exists() else {}
 
-    run(ROOT / "ops/dev/packages.sh")
+    run(ROOT / "ops/dev/packages.sh", "build", "run", "bench")
     with Rig() as rig:
         rig.build()
         rig.choose_peer(may_install=not arguments.quick)

@@ -1,52 +1,57 @@
 #!/usr/bin/env bash
-# Checks that everything needed to build, run and test is here, and installs the Debian packages that are missing.
-# Says nothing and changes nothing when all is well.
+# Checks that everything that some work needs is here, and installs the Debian packages that are missing:
+#
+#   packages.sh PURPOSE...    build, run, test, worker, bench, package or boot
+#
+# Says nothing and changes nothing when all is well. Otherwise says which packages it installs, and how much that is.
 set -euo pipefail
 
-readonly minimum_swift=6.1
+# What the newest of the packages in Package.swift need.
+readonly minimum_swift=6.2
 
-# package | how to tell that it is there, whichever package brought it | why it is needed
+# package | what needs it | how to tell that it is there, whichever package brought it | why it is needed
 readonly packages='
-libpq-dev       | header libpq-fe.h            | the PostgreSQL client library that receiver and loader link
-libsimdjson-dev | header simdjson.h            | the JSON parser of the receiver
-postgresql      | postgres_server              | the server of the private developer and test clusters
-pkg-config      | command -v pkg-config        | how SwiftPM finds libpq
-g++             | command -v g++               | libstdc++ and its headers, for the simdjson shim
-curl            | command -v curl              | the demo posts its batches with it
-ca-certificates | test -e /etc/ssl/certs/ca-certificates.crt | SwiftPM fetches dependencies over TLS
-openssl         | command -v openssl           | tests make certificates with it
-git             | command -v git               | SwiftPM fetches dependencies with it
-jq              | command -v jq                | the demo makes batches and reads answers with it
-shellcheck      | command -v shellcheck        | make test lints these scripts
-strace          | command -v strace            | tests make system calls fail, and kill before a given one
-faketime        | faketime_library             | a test sets the clock of a receiver
-e2fsprogs       | root_command mkfs.ext4       | tests cut the power of a file system of their own, and fill it
-mount           | root_command losetup         | the same: a file as a disk
-wrk             | command -v wrk               | load generator of the bench
-valgrind        | command -v valgrind          | the bench counts instructions with it
-binutils        | command -v strip             | takes away debugging information that valgrind cannot read
-chromium        | command -v chromium          | tests look at the status page with it
-python3         | command -v python3           | the bench is written in it
-python3-venv    | python3 -m ensurepip --version | the bench installs its FastAPI peer in a virtual environment
-nodejs          | command -v node              | the Cloudflare Worker is tested with it
-node-typescript | command -v tsc               | make test-worker checks the types in its comments
-dpkg-dev        | command -v dpkg-shlibdeps  | finds what the package depends on
-lintian         | command -v lintian         | looks for faults in the package
-mandoc          | command -v mandoc          | looks for faults in its manual pages
-systemd         | command -v systemd-analyze | looks for faults in its units, and at how exposed they are
-mmdebstrap      | command -v mmdebstrap      | makes the clean root that the package is tried in
-systemd-container | command -v systemd-nspawn | boots that root
-util-linux      | command -v prlimit           | tests take file descriptors away from a receiver
-rsync           | command -v rsync             | a test moves a spool to another machine with it
+libpq-dev       | build         | header libpq-fe.h           | the PostgreSQL client library that receiver and loader link
+libssl-dev      | build         | header openssl/evp.h        | the digests of keys; libpq-dev brings it
+libsimdjson-dev | build         | header simdjson.h           | the JSON parser of the receiver
+pkg-config      | build         | command -v pkg-config       | how SwiftPM finds libpq
+g++             | build         | command -v g++              | libstdc++ and its headers, for the simdjson shim
+git             | build         | command -v git              | SwiftPM fetches dependencies with it
+ca-certificates | build         | test -e /etc/ssl/certs/ca-certificates.crt | SwiftPM fetches dependencies over TLS
+postgresql      | run           | postgres_server             | the server of the private developer and test clusters
+curl            | run           | command -v curl             | the demo and the tests post batches with it
+jq              | run           | command -v jq               | the demo makes batches and reads answers with it
+shellcheck      | test          | command -v shellcheck       | lints these scripts
+openssl         | test          | command -v openssl          | tests make certificates with it
+strace          | test          | command -v strace           | tests make system calls fail, and kill before a given one
+faketime        | test          | faketime_library            | a test sets the clock of a receiver
+e2fsprogs       | test          | root_command mkfs.ext4      | tests cut the power of a file system of their own, and fill it
+mount           | test          | root_command losetup        | the same: a file as a disk
+util-linux      | test          | command -v prlimit          | tests take file descriptors away from a receiver
+rsync           | test          | command -v rsync            | a test moves a spool to another machine with it
+chromium        | test          | command -v chromium         | tests look at the status page with it
+nodejs          | worker        | command -v node             | runs the tests of the Cloudflare Worker
+node-typescript | worker        | command -v tsc              | checks the types in its comments
+wrk             | bench         | command -v wrk              | load generator
+valgrind        | bench         | command -v valgrind         | counts instructions
+binutils        | bench package | command -v strip            | takes away debugging information
+python3         | bench package | command -v python3          | what the bench and the manual pages are made with
+python3-venv    | bench         | python3 -m ensurepip --version | the FastAPI peer is installed in a virtual environment
+dpkg-dev        | package       | command -v dpkg-shlibdeps   | finds what the package depends on
+lintian         | package       | command -v lintian          | looks for faults in the package
+mandoc          | package       | command -v mandoc           | looks for faults in its manual pages
+systemd         | package       | command -v systemd-analyze  | looks for faults in its units, and at how exposed they are
+mmdebstrap      | boot          | command -v mmdebstrap       | makes the clean root that the package is tried in
+systemd-container | boot        | command -v systemd-nspawn   | boots that root
 '
 
 main() {
-    require_swift
-
-    local missing=() package check reason
-    while IFS='|' read -r package check reason; do
+    (($# > 0)) || fail "usage: packages.sh PURPOSE..., of build, run, test, worker, bench, package, boot"
+    if is_for build "$@"; then require_swift; fi
+    local missing=() package purposes check reason
+    while IFS='|' read -r package purposes check reason; do
         package=${package//[[:space:]]/}
-        [[ -n $package ]] || continue
+        if [[ -z $package ]] || ! is_for "$purposes" "$@"; then continue; fi
         # Split on purpose: a check is a command and its words.
         # shellcheck disable=SC2086
         if ! $check >/dev/null 2>&1; then
@@ -56,6 +61,16 @@ main() {
     done <<<"$packages"
 
     ((${#missing[@]} == 0)) || install "${missing[@]}"
+}
+
+# is_for PURPOSES PURPOSE...: whether one of the latter is among the former.
+is_for() {
+    local purposes=$1 purpose
+    shift
+    for purpose in "$@"; do
+        if [[ " $purposes " == *" $purpose "* ]]; then return; fi
+    done
+    return 1
 }
 
 require_swift() {
@@ -121,8 +136,18 @@ install() {
             trap "exit 1" HUP INT TERM
             echo "create_main_cluster = false" >"$switch"
         fi
-        apt-get update -q
-        apt-get install -q -y --no-install-recommends "$@"
+        apt-get update -qq
+        log=$(mktemp)
+        # How many there are with those that they need, and how much that is on the disk.
+        apt-get install --no-install-recommends --assume-no "$@" 2>&1 |
+            sed -n "s/^.* upgraded, \(.* newly installed\).*/packages: \1/p; s/^After this operation, /packages: /p"
+        # Line by line on a terminal; elsewhere only when it fails.
+        if [[ -t 2 ]]; then
+            apt-get install -q -y --no-install-recommends "$@"
+        else
+            apt-get install -q -y --no-install-recommends "$@" >"$log" 2>&1 || { cat "$log"; exit 1; }
+        fi
+        rm -f "$log"
     ' install "$@" >&2
 }
 

@@ -30,7 +30,7 @@ export PGTZ=UTC SPOOL_DIR=$state/spool
 
 # The tour, from top to bottom.
 main() {
-    "$here/packages.sh"
+    "$here/packages.sh" build run
     only_one_at_a_time
     trap clean_up EXIT
     trap 'interrupted 129' HUP
@@ -51,7 +51,7 @@ build() {
     bin=${SHELLY_BIN:-}
     if [[ -z $bin ]]; then
         section "Build"
-        bin=$("$here/release.sh")
+        bin=$("$here/build.sh" debug)
     fi
 }
 

@@ -16,7 +16,7 @@ receiver='' loader=''
 for name in "${!PG@}"; do unset "$name"; done
 
 main() {
-    "$here/packages.sh"
+    "$here/packages.sh" build run bench
     mkdir -p "$state"
     exec {lock}>"$state/lock"
     flock -n "$lock" || fail "another one is running in this checkout"
@@ -46,9 +46,7 @@ install_tools() {
 build() {
     bin=${SHELLY_BIN:-}
     [[ -z $bin ]] || return 0
-    swift build --product shelly-receiver {lock}>&-
-    swift build --product shelly-loader {lock}>&-
-    bin=$(swift build --show-bin-path)
+    bin=$("$here/build.sh" debug {lock}>&-)
 }
 
 start_database() {

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-ops/dev/packages.sh
+ops/dev/packages.sh build run worker
 
 # Two of these would take each other's cluster down.
 mkdir -p .local
@@ -16,10 +16,7 @@ flock -n "$lock" || {
 
 tsc --project ops/cloudflare/jsconfig.json
 
-for product in shelly-receiver shelly-loader; do
-    swift build --product "$product" {lock}>&-
-done
-SHELLY_TEST_BIN=$(swift build --show-bin-path)
+SHELLY_TEST_BIN=$(ops/dev/build.sh debug {lock}>&-)
 export SHELLY_TEST_BIN
 
 take_down() {

@@ -64,8 +64,7 @@ find_promtool() {
 
 start_receiver() {
     local bin=${SHELLY_BIN:-}
-    [[ -n $bin ]] || bin=$(swift build --show-bin-path)
-    [[ -x $bin/shelly-receiver ]] || fail "there is no $bin/shelly-receiver; swift build makes it"
+    [[ -n $bin ]] || bin=$(ops/dev/build.sh debug)
     : >"$work/log"
     INGEST_API_KEY=ingest-key READ_API_KEY=read-key SPOOL_DIR=$work/spool HOST=127.0.0.1 PORT=0 \
         "$bin/shelly-receiver" 2>"$work/log" &

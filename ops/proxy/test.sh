@@ -153,10 +153,7 @@ expect_early() {
 
 find_receiver() {
     local bin=${SHELLY_BIN:-}
-    if [[ -z $bin ]]; then
-        swift build --product shelly-receiver >&2
-        bin=$(swift build --show-bin-path)
-    fi
+    [[ -n $bin ]] || bin=$(ops/dev/build.sh debug)
     program=$bin/shelly-receiver
     [[ -x $program ]] || fail "there is no $program"
 }

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Builds both programs and prints the directory they are in:
+#
+#   build.sh debug      in a minute or two, for `make run`, `make demo` and all tests alike
+#   build.sh release    as they are shipped, optimized and with Swift's libraries in them
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+case ${1:-} in
+    debug) flags=() ;;
+    release) flags=(-c release --static-swift-stdlib --scratch-path .build-deb) ;;
+    *)
+        echo "usage: ops/dev/build.sh debug|release" >&2
+        exit 64
+        ;;
+esac
+swift build "${flags[@]}" >&2
+swift build "${flags[@]}" --show-bin-path

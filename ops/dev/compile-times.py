@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""Builds everything from nothing, in .build-times, and prints the processor time that each module took to compile.
+
+    compile-times.py                 the programs, as for `make run`
+    compile-times.py --build-tests   or other flags of `swift build`
+
+Times are read from /proc every 20 ms, so a module of many short compilations is a few per cent too low.
+"""
+import collections
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SCRATCH = ROOT / ".build-times"
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def main(flags):
+    shutil.rmtree(SCRATCH, ignore_errors=True)
+    kinds, times = {}, {}
+    with tempfile.TemporaryFile("w+") as output:
+        started = time.monotonic()
+        build = subprocess.Popen(["swift", "build", "--scratch-path", SCRATCH, *flags], cwd=ROOT,
+                                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+        while build.poll() is None:
+            sample(kinds, times)
+            time.sleep(0.02)
+        if build.returncode != 0:
+            output.seek(0)
+            sys.exit(output.read()[-4000:])
+    report(kinds, times, time.monotonic() - started)
+
+
+def sample(kinds, times):
+    """Reads the times of the compilers and linkers that run: `kinds` and `times` are by process."""
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdigit():
+            continue
+        process = entry.name
+        try:
+            # A process is looked at again until it has become a compiler.
+            if kinds.get(process) is None:
+                command = pathlib.Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").split("\0")
+                kinds[process] = kind(command)
+            if kinds[process] is not None:
+                fields = pathlib.Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+                times[process] = (int(fields[11]) + int(fields[12])) / TICKS
+        except OSError:
+            pass  # It has ended.
+
+
+def kind(command):
+    """(package, module) of a compilation, a linker's or SwiftPM's name, None for anything else."""
+    program = command[0].rpartition("/")[2]
+    words = " ".join(command)
+    if str(SCRATCH) not in words:
+        return None
+    if program == "swift-frontend" and "-module-name" in command:
+        module = command[command.index("-module-name") + 1]
+        return package(words), module
+    if program.startswith("clang") and "-c" in command:
+        source = next((word for word in command if re.search(r"\.(c|cc|cpp|S)$", word)), "")
+        path = source.split("/Sources/")[-1].split("/")
+        return package(source), path[1] if path[0] == "Shared" else path[0]
+    if program in ("ld", "ld.gold", "ld.lld", "lld", "ld.bfd"):
+        return "", "linking"
+    if program == "swift-build":
+        return "", "SwiftPM itself"
+    return None
+
+
+def package(text):
+    """The package that a command or a source file belongs to."""
+    found = re.search(r"/checkouts/([^/]+)/", text)
+    return found.group(1) if found else "this package"
+
+
+def report(kinds, times, seconds):
+    modules = collections.Counter()
+    for process, spent in times.items():
+        modules[kinds[process]] += spent
+    packages = collections.Counter()
+    for (name, _), spent in modules.items():
+        packages[name or "tools"] += spent
+    print(f"{seconds:.0f} s on {os.cpu_count()} cores, {sum(modules.values()):.0f} s of processor time\n")
+    print(f"{'package':<28} {'CPU s':>6}   modules above 1 s")
+    for name, spent in packages.most_common():
+        parts = [f"{module} {each:.0f}" for (owner, module), each in modules.most_common()
+                 if (owner or "tools") == name and each >= 1]
+        print(f"{name:<28} {spent:6.1f}   {', '.join(parts)}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
