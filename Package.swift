@@ -178,7 +178,36 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
         .target(name: "Seeds", path: "Tests/Seeds", swiftSettings: swiftSettings),
-        .testTarget(name: "EndToEndTests", dependencies: ["Postgres", "Settings"], swiftSettings: swiftSettings),
+        .testTarget(
+            name: "EndToEndTests", dependencies: ["Postgres", "Settings", "Seeds"], swiftSettings: swiftSettings),
     ],
     cxxLanguageStandard: .cxx17
 )
+
+// The programs of `make bench`, only for it: built beside the product, they compile nothing that the product has compiled.
+if Context.environment["SHELLY_BENCH"] != nil {
+    package.targets += [
+        .executableTarget(
+            name: "floor",
+            dependencies: [
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "ops/bench/Sources/Floor",
+            swiftSettings: swiftSettings
+        ),
+        .executableTarget(
+            name: "fill",
+            dependencies: ["Message", "Spool", .product(name: "SystemPackage", package: "swift-system")],
+            path: "ops/bench/Sources/Fill",
+            swiftSettings: swiftSettings
+        ),
+        .executableTarget(
+            name: "hot",
+            dependencies: ["Message", "Readings", "Spool", .product(name: "SystemPackage", package: "swift-system")],
+            path: "ops/bench/Sources/Hot",
+            swiftSettings: swiftSettings
+        ),
+        .target(name: "Message", path: "ops/bench/Sources/Message", swiftSettings: swiftSettings),
+    ]
+}

@@ -221,11 +221,9 @@ class Rig:
             self.programs = pathlib.Path(os.environ["SHELLY_BIN"]).resolve()
         else:
             say("building the product")
-            self.programs = pathlib.Path(run(ROOT / "ops/dev/release.sh").strip())
+            self.programs = pathlib.Path(run(ROOT / "ops/dev/build.sh", "release").strip())
         say("building the comparators")
-        release = ("swift", "build", "-c", "release", "--static-swift-stdlib")
-        run(*release, cwd=BENCH)
-        self.tools = pathlib.Path(run(*release, "--show-bin-path", cwd=BENCH).strip())
+        self.tools = pathlib.Path(run(ROOT / "ops/dev/build.sh", "release", environment={"SHELLY_BENCH": "1"}).strip())
         for program in ("diskfloor", "latency"):
             run("cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", STATE / program, BENCH / f"{program}.c", "-lm")
 

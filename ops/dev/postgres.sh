@@ -11,7 +11,8 @@
 #   postgres.sh destroy [DIR]                        stop it and delete its data
 #
 # DIR is .local/postgres unless told. The port is chosen at the first start and kept, so that the URL stays the same.
-# The server's log is DIR/server.log.
+# The server's log is DIR/server.log. With SHELLY_POSTGRES_TEMPLATE, the data directory of a server that is stopped, a new
+# cluster is a copy of that one.
 set -euo pipefail
 
 readonly user=shelly database=shelly
@@ -137,7 +138,7 @@ choose_binaries() {
     if [[ -e $directory/data/PG_VERSION ]]; then version=$(<"$directory/data/PG_VERSION"); fi
     candidate=$(compgen -G "/usr/lib/postgresql/$version/bin/initdb" | sort -V | tail -n 1) || true
     if [[ -z $candidate ]] && command -v pg_config >/dev/null; then candidate=$(pg_config --bindir)/initdb; fi
-    [[ -x $candidate ]] || fail "no PostgreSQL server (version $version) in /usr/lib/postgresql: run ops/dev/packages.sh"
+    [[ -x $candidate ]] || fail "no PostgreSQL server (version $version) in /usr/lib/postgresql: run ops/dev/packages.sh run"
     binaries=${candidate%/initdb}
 }
 
@@ -166,13 +167,22 @@ initialise() {
     local new=$home/data.new
     mkdir -m 700 "$new"
     if ((EUID == 0)); then chown "$server_user:" "$new"; fi
+    if [[ -n ${SHELLY_POSTGRES_TEMPLATE:-} ]]; then
+        cp -a "$SHELLY_POSTGRES_TEMPLATE/." "$new"
+    else
+        make_data "$new"
+    fi
+    mv -T "$new" "$home/data"
+}
+
+make_data() {
+    local new=$1
     {
         as_server "$binaries/initdb" -D "$new" -U "$user" -E UTF8 --locale=C.UTF-8 --lc-messages=C --auth=trust &&
             as_server tee "$new/pg_hba.conf" <<<"$(access)" &&
             as_server tee -a "$new/postgresql.conf" <<<"$(settings)" &&
             as_server "$binaries/postgres" --single -D "$new" postgres <<<"CREATE DATABASE $database"
     } >>"$log" 2>&1 || fail_with_log "could not make the cluster"
-    mv -T "$new" "$home/data"
 }
 
 access() {
