@@ -49,8 +49,20 @@ final class BatchBook: Sendable {
     /// Sends a device's batch and notes what comes of it: 200 with all of its readings new, or an honest 503.
     @discardableResult
     func post(_ device: String, through client: RawClient) throws -> Rig.Answer {
+        try send(device, through: client)
+        return try awaitAnswer(device, from: client)
+    }
+
+    /// Sends a device's batch and does not wait for its answer.
+    func send(_ device: String, through client: RawClient) throws {
         fates.withLock { if $0[device] == nil { $0[device] = .unanswered } }
-        let answer = try client.post(body(device))
+        try client.sendBatch(body(device))
+    }
+
+    /// Receives the answer to a device's batch and notes it.
+    @discardableResult
+    func awaitAnswer(_ device: String, from client: RawClient) throws -> Rig.Answer {
+        let answer = try client.answer()
         switch answer.status {
         case 200:
             fates.withLock { $0[device] = isClosed.isSet ? .tooLate : .acknowledged }

@@ -31,7 +31,7 @@ struct Browser {
         let output = try rig.run(
             "/bin/sh",
             [
-                "-c", "exec timeout -k 1 60 \"$0\" \"$@\" 2>'\(directory)/log'", Self.path, "--headless",
+                "-c", "exec timeout -k 1 600 \"$0\" \"$@\" 2>'\(directory)/log'", Self.path, "--headless",
                 "--no-sandbox",
                 "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking",
                 "--disable-component-update", "--disable-sync", "--user-data-dir=\(directory)/profile",

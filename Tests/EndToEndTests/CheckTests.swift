@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// `shelly-receiver --check`, before a start and beside a receiver at work.
-@Suite(.serialized, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
+@Suite(.serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
 struct CheckTests {
     let rig: Rig
 
@@ -15,6 +15,18 @@ struct CheckTests {
                 "INGEST_API_KEY": Rig.key, "SPOOL_DIR": rig.spool, "PORT": "\(rig.port)",
                 "DATABASE_URL": rig.databaseURL,
             ].merging(environment) { $1 })
+    }
+
+    /// Probes until the report has these words: a probe has timeouts, which a busy machine can exceed.
+    private func probe(
+        until words: String, _ argument: String = "--probe", environment: [String: String] = [:]
+    ) throws -> Rig.Output {
+        var output = Rig.Output(status: 0, text: "")
+        try rig.wait("no '\(words)' in: \(output.text)") {
+            output = try check(argument, environment: environment)
+            return output.text.contains(words)
+        }
+        return output
     }
 
     @Test func aStartThatWouldFailIsForetold() throws {
@@ -40,12 +52,17 @@ struct CheckTests {
         var output = try check("--probe", "--url", "http://127.0.0.1:1")
         #expect(output.status == 1 && output.text.contains("FAIL  probe "), "\(output.text)")
         try rig.startReceiver()
-        output = try check("--probe")
-        #expect(output.status == 0 && output.text.contains("ok    probe key "), "\(output.text)")
+        output = try probe(until: "ok    probe key ")
+        #expect(output.status == 0, "\(output.text)")
         #expect(output.text.contains("process \(rig.receiverProcess) is at work"))
-        output = try check("--probe", environment: ["INGEST_API_KEY": "fedcba9876543210fedcba9876543210"])
-        #expect(output.status == 1 && output.text.contains("refuses the key that is configured here"), "\(output.text)")
-        output = try check("--probe", "--json")
+        output = try probe(
+            until: "refuses the key that is configured here",
+            environment: ["INGEST_API_KEY": "fedcba9876543210fedcba9876543210"])
+        #expect(output.status == 1, "\(output.text)")
+        try rig.wait("the probe is not answered") {
+            output = try check("--probe", "--json")
+            return output.text.contains("probe key")
+        }
         let report = try JSONSerialization.jsonObject(with: Data(output.text.utf8)) as? [String: Any]
         #expect((report?["checks"] as? [[String: Any]])?.contains { $0["subject"] as? String == "probe key" } == true)
         // Nothing is left behind.
@@ -56,8 +73,8 @@ struct CheckTests {
     @Test func aProbingReadingIsFollowedIntoTheTable() throws {
         try rig.startReceiver()
         try rig.startLoader("drain", "--follow")
-        let output = try check("--probe-row")
-        #expect(output.status == 0 && output.text.contains("ok    probe row "), "\(output.text)")
+        let output = try probe(until: "ok    probe row ", "--probe-row")
+        #expect(output.status == 0, "\(output.text)")
         #expect(try rig.query("SELECT device_id || ' ' || power FROM power_logs") == "shelly-collector-probe 0")
         rig.stopLoader()
         try rig.expect(rig.load("verify", "--database"), status: 0)

@@ -2,11 +2,11 @@ import Foundation
 import Testing
 
 /// `shelly-loader doctor`: each fault is found, and what is said to do about it mends it.
-@Suite(.serialized, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
+@Suite(.serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
 struct DoctorTests {
     let rig: Rig
 
-    init() throws { rig = try Rig() }
+    init() throws { rig = try Rig(hasCluster: true) }
 
     private func makeSpool() throws {
         try rig.startReceiver()
@@ -222,6 +222,7 @@ struct DoctorTests {
         try rig.wait("it does not load") { try rig.query("SELECT count(*) FROM power_logs") == "3" }
         #expect(try failure("load").contains("a loader elsewhere"))
         rig.stopLoader()
+        try rig.awaitEndOfLoaderSessions()
         try expectNoFailure()
     }
 
@@ -230,40 +231,8 @@ struct DoctorTests {
     func aPoolOfTransactionsIsFoundOut() throws {
         try makeSpool()
         for mode in ["transaction", "session"] {
-            let port = 20_000 + Int.random(in: 0..<10_000)
-            let users = rig.directory + "/users.txt"
-            try "\"shelly\" \"\"\n".write(toFile: users, atomically: false, encoding: .utf8)
-            let file = rig.directory + "/pgbouncer.ini"
-            try """
-            [databases]
-            shelly = host=127.0.0.1 port=\(rig.databasePort) dbname=shelly user=shelly
-            [pgbouncer]
-            listen_addr = 127.0.0.1
-            listen_port = \(port)
-            unix_socket_dir =
-            auth_type = trust
-            auth_file = \(users)
-            pool_mode = \(mode)
-            """.write(toFile: file, atomically: false, encoding: .utf8)
-            chmod(rig.directory, 0o755)
-            let pooler = Process()
-            pooler.executableURL = URL(fileURLWithPath: "/usr/bin/setpriv")
-            pooler.arguments = ["--reuid=65534", "--clear-groups", "/usr/sbin/pgbouncer", "-q", file]
-            if geteuid() != 0 {
-                pooler.executableURL = URL(fileURLWithPath: "/usr/sbin/pgbouncer")
-                pooler.arguments = ["-q", file]
-            }
-            pooler.standardError = FileHandle.nullDevice
-            try pooler.run()
-            defer {
-                // It has inherited a mask that blocks SIGTERM.
-                kill(pooler.processIdentifier, SIGKILL)
-                pooler.waitUntilExit()
-            }
-            let url = "postgresql://shelly@127.0.0.1:\(port)/shelly"
-            try rig.wait("the pooler does not listen") {
-                try rig.load("stats", environment: ["DATABASE_URL": url]).status == 0
-            }
+            let (pooler, url) = try startPooler(mode)
+            defer { end(pooler) }
             let output = try rig.load("doctor", environment: ["DATABASE_URL": url])
             if mode == "transaction" {
                 #expect(output.status == 1 && output.text.contains("FAIL  pooling "), "\(output.text)")
@@ -271,5 +240,56 @@ struct DoctorTests {
                 #expect(output.status == 0 && output.text.contains("warn  pooling "), "\(output.text)")
             }
         }
+    }
+
+    /// Starts pgbouncer, on another port when a process has taken the first one before it.
+    private func startPooler(_ mode: String) throws -> (Process, url: String) {
+        for _ in 0..<10 {
+            let port = try Listener().port
+            let pooler = try startPooler(mode, port: port)
+            let url = "postgresql://shelly@127.0.0.1:\(port)/shelly"
+            var isListening = false
+            try rig.wait("the pooler does not listen") {
+                isListening = try rig.load("stats", environment: ["DATABASE_URL": url]).status == 0
+                return isListening || !pooler.isRunning
+            }
+            if isListening, pooler.isRunning { return (pooler, url) }
+            end(pooler)
+        }
+        throw Rig.Failure(description: "the pooler ends by itself")
+    }
+
+    private func startPooler(_ mode: String, port: Int) throws -> Process {
+        let users = rig.directory + "/users.txt"
+        try "\"shelly\" \"\"\n".write(toFile: users, atomically: false, encoding: .utf8)
+        let file = rig.directory + "/pgbouncer.ini"
+        try """
+        [databases]
+        shelly = host=127.0.0.1 port=\(rig.databasePort) dbname=shelly user=shelly
+        [pgbouncer]
+        listen_addr = 127.0.0.1
+        listen_port = \(port)
+        unix_socket_dir =
+        auth_type = trust
+        auth_file = \(users)
+        pool_mode = \(mode)
+        """.write(toFile: file, atomically: false, encoding: .utf8)
+        chmod(rig.directory, 0o755)
+        let pooler = Process()
+        pooler.executableURL = URL(fileURLWithPath: "/usr/bin/setpriv")
+        pooler.arguments = ["--reuid=65534", "--clear-groups", "/usr/sbin/pgbouncer", "-q", file]
+        if geteuid() != 0 {
+            pooler.executableURL = URL(fileURLWithPath: "/usr/sbin/pgbouncer")
+            pooler.arguments = ["-q", file]
+        }
+        pooler.standardError = FileHandle.nullDevice
+        try pooler.run()
+        return pooler
+    }
+
+    private func end(_ pooler: Process) {
+        // It has inherited a mask that blocks SIGTERM.
+        if pooler.isRunning { kill(pooler.processIdentifier, SIGKILL) }
+        pooler.waitUntilExit()
     }
 }

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// What the programs say on standard error.
-@Suite(.serialized, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
+@Suite(.serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
 struct LogTests {
     let rig: Rig
 
@@ -80,18 +80,16 @@ struct LogTests {
     /// With its standard streams closed the receiver must not write log lines into whatever file gets their numbers.
     @Test func closedStreamsHarmNothing() throws {
         let script = "exec \(Rig.binaries!)/shelly-receiver <&- >&- 2>&-"
-        try rig.startReceiver()
-        rig.stopReceiver()
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/bin/bash")
         process.arguments = ["-c", script]
-        process.environment = ["INGEST_API_KEY": Rig.key, "SPOOL_DIR": rig.spool, "PORT": "\(rig.port)"]
+        process.environment = ["INGEST_API_KEY": Rig.key, "SPOOL_DIR": rig.spool, "PORT": "0"]
         try process.run()
         defer {
             process.terminate()
             process.waitUntilExit()
         }
-        try rig.wait("the receiver does not answer") { (try? rig.get("/healthz").status) == 200 }
+        try rig.speak(to: process)
         #expect(try rig.post(Rig.batch("plug", minutes: 0..<3)).count("inserted") == 3)
         try rig.expect(rig.load("verify"), status: 0)
         try rig.expect(rig.load("drain"), status: 0)
@@ -100,13 +98,11 @@ struct LogTests {
 
     /// Whoever reads the log stops reading: ingest goes on.
     @Test func aLogThatNobodyReadsHoldsUpNoBatch() throws {
-        try rig.startReceiver()
-        rig.stopReceiver()
         let process = Process()
         let pipe = Pipe()
         process.executableURL = URL(fileURLWithPath: Rig.binaries! + "/shelly-receiver")
         process.environment = [
-            "INGEST_API_KEY": Rig.key, "SPOOL_DIR": rig.spool, "PORT": "\(rig.port)", "LOG_LEVEL": "trace",
+            "INGEST_API_KEY": Rig.key, "SPOOL_DIR": rig.spool, "PORT": "0", "LOG_LEVEL": "trace",
         ]
         process.standardError = pipe
         // Full before the first batch comes: F_SETPIPE_SZ, a page.
@@ -116,10 +112,10 @@ struct LogTests {
             process.terminate()
             process.waitUntilExit()
         }
-        try rig.wait("the receiver does not answer") { (try? rig.get("/healthz").status) == 200 }
+        try rig.speak(to: process)
+        // The pipe is never read, so a batch that waited for that would never be answered.
         for index in 0..<60 {
-            let answer = try rig.post(Rig.batch("plug-\(index)", minutes: 0..<1))
-            #expect(answer.status == 200 && answer.seconds < 2)
+            #expect(try rig.post(Rig.batch("plug-\(index)", minutes: 0..<1)).status == 200)
         }
     }
 }

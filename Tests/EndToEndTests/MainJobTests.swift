@@ -2,12 +2,12 @@ import Foundation
 import Testing
 
 /// The whole path with the real programs: what was acknowledged is in the database exactly once (invariants 1 and 2).
-@Suite(.serialized, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
+@Suite(.serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
 struct MainJobTests {
     let rig: Rig
 
     init() throws {
-        rig = try Rig()
+        rig = try Rig(hasCluster: true)
         try rig.startReceiver()
     }
 
@@ -26,7 +26,7 @@ struct MainJobTests {
         #expect(hundred.count("inserted") == 100 && hundred.count("total_messages") == 100)
         #expect(hundred.count("errors") == 0 && hundred.count("devices") == 1)
 
-        let statistics = try rig.get("/api/stats/queue")
+        let statistics = try rig.get("/api/stats/queue") { !databaseIsUp || $0.status != 503 }
         if databaseIsUp {
             #expect(Set(statistics.json.keys) == ["period", "total_logs", "from_queue", "devices", "last_insert"])
         } else {

@@ -2,14 +2,26 @@ import Foundation
 import Testing
 
 /// `GET /metrics` of a real receiver, through what befalls it.
-@Suite(.serialized, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
+@Suite(.serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
 struct MetricsEndpointTests {
     let rig: Rig
 
-    init() throws { rig = try Rig() }
+    init() throws { rig = try Rig(hasCluster: true) }
 
-    /// The samples by name and labels.
-    private func scrape() throws -> [String: Double] {
+    /// The samples by name and labels, scraped until they are so: the spool is looked at for three seconds only, which a busy
+    /// machine can exceed.
+    private func scrape(
+        until isSo: ([String: Double]) -> Bool = { $0["shelly_spool_readable"] == 1 }
+    ) throws -> [String: Double] {
+        var samples: [String: Double] = [:]
+        try rig.wait("the samples do not become as they should be") {
+            samples = try scrapeOnce()
+            return isSo(samples)
+        }
+        return samples
+    }
+
+    private func scrapeOnce() throws -> [String: Double] {
         let answer = try rig.get("/metrics")
         #expect(answer.status == 200)
         #expect(answer.headers.contains("content-type: text/plain; version=0.0.4; charset=utf-8"))
@@ -23,6 +35,7 @@ struct MetricsEndpointTests {
     }
 
     @Test func whatIsTakenAndWhatIsRefusedIsCounted() throws {
+        let start = Date().timeIntervalSince1970
         try rig.startReceiver(["INGEST_HEAD_SECONDS": "1", "INGEST_BODY_SECONDS": "1"])
         for _ in 0..<2 { #expect(try rig.post(Rig.batch("a", minutes: 0..<3)).status == 200) }
         let faulty = #"{"messages":[{"src":"b","timestamp":60,"params":{"switch:0":{"apower":"x"}}},7]}"#
@@ -39,7 +52,7 @@ struct MetricsEndpointTests {
             #expect(try client.receive().hasPrefix("HTTP/1.1 " + status))
         }
 
-        let samples = try scrape()
+        let samples = try scrape { $0["shelly_spool_readable"] == 1 && $0["shelly_ready"] == 1 }
         let expected: [String: Double] = [
             "shelly_batches_total": 3, "shelly_messages_total": 8, "shelly_invalid_messages_total": 1,
             #"shelly_readings_total{outcome="inserted"}"#: 3, #"shelly_readings_total{outcome="duplicate"}"#: 3,
@@ -58,22 +71,26 @@ struct MetricsEndpointTests {
                 #"shelly_refusals_total{reason="encoding"}"#: 1, #"shelly_refusals_total{reason="method"}"#: 1,
                 #"shelly_refusals_total{reason="malformed"}"#: 1, #"shelly_refusals_total{reason="timeout"}"#: 1,
             ])
-        let age = Date().timeIntervalSince1970 - (samples["shelly_last_batch_timestamp_seconds"] ?? 0)
-        #expect(age > -1 && age < 60)
+        expectNow(samples["shelly_last_batch_timestamp_seconds"], since: start)
         #expect(samples["process_start_time_seconds"]! <= Date().timeIntervalSince1970)
     }
 
+    /// Expects a moment of this test.
+    private func expectNow(_ time: Double?, since start: Double, _ name: Comment? = nil) {
+        let now = Date().timeIntervalSince1970
+        #expect(time.map { (start - 1...now + 1).contains($0) } == true, name)
+    }
+
     @Test func theLoadersSuccessShowsAlsoWhenThereIsNothingToLoad() throws {
+        let start = Date().timeIntervalSince1970
         try rig.startReceiver()
         #expect(try rig.post(Rig.batch("a", minutes: 0..<3)).status == 200)
         try rig.expect(rig.load("drain"), status: 0)
         let loaded = try scrape()
         #expect(loaded["shelly_spool_backlog_records"] == 0)
         #expect(loaded["shelly_spool_oldest_unloaded_seconds"] == 0)
-        let now = Date().timeIntervalSince1970
         for name in ["load", "success"] {
-            let age = now - (loaded["shelly_loader_last_\(name)_timestamp_seconds"] ?? 0)
-            #expect(age > -1 && age < 60, "\(name)")
+            expectNow(loaded["shelly_loader_last_\(name)_timestamp_seconds"], since: start, "\(name)")
         }
         try rig.expect(rig.load("drain"), status: 0)
         let idle = try scrape()
@@ -94,7 +111,7 @@ struct MetricsEndpointTests {
         try rig.startReceiver()
         #expect(try rig.post(Rig.batch("a", minutes: 0..<3)).status == 200)
         try FileManager.default.moveItem(atPath: rig.spool + "/pending", toPath: rig.spool + "/elsewhere")
-        let gone = try scrape()
+        let gone = try scrape { $0["shelly_spool_readable"] == 0 }
         #expect(gone["shelly_spool_readable"] == 0 && gone["shelly_batches_total"] == 1)
         #expect(gone["shelly_spool_backlog_records"] == nil && gone["shelly_devices"] == 1)
         try FileManager.default.moveItem(atPath: rig.spool + "/elsewhere", toPath: rig.spool + "/pending")
@@ -113,23 +130,23 @@ struct MetricsEndpointTests {
         try rig.startReceiver()
         try Strace.injecting("fdatasync:error=EIO", into: rig) {
             #expect(try rig.post(Rig.batch("a", minutes: 0..<3)).status == 503)
-            let failing = try scrape()
+            let failing = try scrapeOnce()
             #expect(failing["shelly_spool_writable"] == 0 && failing["shelly_ready"] == 0)
             #expect(failing[#"shelly_refusals_total{reason="spool_failing"}"#] == 1)
             #expect(failing["shelly_fdatasync_seconds_count"] == 0)
         }
         // The scrape itself finds out that the disk is well again.
-        try rig.wait("the spool does not become writable") { try scrape()["shelly_ready"] == 1 }
-        #expect(try scrape()["shelly_spool_writable"] == 1)
+        let well = try scrape { $0["shelly_ready"] == 1 }
+        #expect(well["shelly_spool_writable"] == 1)
     }
 
     @Test(.enabled(if: Strace.obstacle == nil, "\(Strace.obstacle ?? "")"))
     func aHangingDiskDoesNotMakeTheScrapeHang() throws {
         try rig.startReceiver()
-        try Strace.injecting("statfs:delay_enter=60000000", into: rig) {
+        try Strace.injecting("statfs:" + Strace.hang, into: rig) {
             for _ in 0..<2 {
                 let answer = try rig.get("/metrics")
-                #expect(answer.status == 200 && answer.seconds < 10)
+                #expect(answer.status == 200)
                 #expect(answer.text.contains("\nshelly_spool_readable 0\n"))
                 #expect(answer.text.contains("\nshelly_ready 0\n"))
                 #expect(answer.text.contains("\nshelly_batches_total 0\n"))

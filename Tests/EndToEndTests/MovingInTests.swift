@@ -3,11 +3,11 @@ import Synchronization
 import Testing
 
 /// The procedures of docs/MOVING_IN.md with the real programs: nothing is lost on the way, and nothing is there twice.
-@Suite(.serialized, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
+@Suite(.serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
 struct MovingInTests {
     let rig: Rig
 
-    init() throws { rig = try Rig() }
+    init() throws { rig = try Rig(hasCluster: true) }
 
     @Test func theFirstVersionsTableIsTakenOverWhileItIsWrittenTo() throws {
         try rig.query("DROP TABLE power_logs, spool_progress")
@@ -188,16 +188,20 @@ struct MovingInTests {
         let refused = try copy.load("drain")
         #expect(refused.status == 1 && refused.text.contains("perhaps from a copy of the spool"), "\(refused.text)")
         #expect(rig.stopLoader() == 0)
+        try rig.awaitEndOfLoaderSessions()
 
         // By turns, as two timers would.
         for round in 2..<5 {
             #expect(try copy.post(Rig.batch("copy-\(round)", minutes: 0..<50)).count("inserted") == 50)
             try post("original-\(round)")
             try copy.expect(copy.load("drain"), status: 0)
+            try rig.awaitEndOfLoaderSessions()
             try rig.expect(rig.load("drain"), status: 0)
+            try rig.awaitEndOfLoaderSessions()
         }
         #expect(rig.stopReceiver() == 0 && copy.stopReceiver() == 0)
         try rig.expect(rig.load("drain"), status: 0)
+        try rig.awaitEndOfLoaderSessions()
         try copy.expect(copy.load("drain"), status: 0)
         #expect(
             try rig.query("SELECT count(*) || ' ' || count(DISTINCT idempotency_key) FROM power_logs") == "450 450")
@@ -256,6 +260,7 @@ struct MovingInTests {
             machine.stopLoader()
             #expect(machine.stopReceiver() == 0)
         }
+        try rig.awaitEndOfLoaderSessions()
         for machine in machines {
             try machine.expect(machine.load("drain"), status: 0)
             #expect(try machine.load("verify", "--database").status == 0)

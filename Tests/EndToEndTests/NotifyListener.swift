@@ -22,7 +22,7 @@ final class NotifyListener {
     deinit { close(descriptor) }
 
     /// The next message; nil when none comes within the time.
-    func next(within seconds: Double = 20) -> String? {
+    func next(within seconds: Double = Double(Rig.hangSeconds)) -> String? {
         var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         guard poll(&entry, 1, Int32(seconds * 1000)) == 1 else { return nil }
         var buffer = [UInt8](repeating: 0, count: 4096)
@@ -31,7 +31,7 @@ final class NotifyListener {
     }
 
     /// The next message with such a line; nil when none comes within the time.
-    func next(with line: String, within seconds: Double = 20) -> String? {
+    func next(with line: String, within seconds: Double = Double(Rig.hangSeconds)) -> String? {
         let deadline = ContinuousClock.now + .seconds(seconds)
         while ContinuousClock.now < deadline, let message = next(within: seconds) {
             if message.split(separator: "\n").contains(Substring(line)) { return message }

@@ -1,18 +1,19 @@
 import Foundation
+import Seeds
 import Testing
 
 /// The power goes at random moments, under load: what was acknowledged is on the disk (invariants 1 to 4 and 8).
 ///
 /// SHELLY_POWER_CUTS says how many cuts there are; `make powercut CYCLES=200`.
 @Suite(
-    .serialized, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"),
+    .serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"),
     .enabled(if: MountedDisk.obstacle == nil, "\(MountedDisk.obstacle ?? "")"))
 struct PowerCutTests {
     let rig: Rig
 
     init() throws { rig = try Rig() }
 
-    private static let cycles = ProcessInfo.processInfo.environment["SHELLY_POWER_CUTS"].flatMap { Int($0) } ?? 12
+    private static let cycles = Effort.setting("SHELLY_POWER_CUTS", short: 3, long: 30)
     private static let cyclesOfADisk = 5
     private static let clients = 6
 

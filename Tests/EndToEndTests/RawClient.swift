@@ -10,7 +10,7 @@ final class RawClient {
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = in_port_t(port).bigEndian
         address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        var patience = timeval(tv_sec: 20, tv_usec: 0)
+        var patience = timeval(tv_sec: Rig.hangSeconds, tv_usec: 0)
         setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
         let result = withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
@@ -35,6 +35,12 @@ final class RawClient {
 
     /// Nothing more will be sent.
     func finish() { shutdown(socket, Int32(SHUT_WR)) }
+
+    /// Whether something has come, or the end of it, without waiting for that.
+    var hasInput: Bool {
+        var entry = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
+        return poll(&entry, 1, 0) > 0
+    }
 
     /// What comes until there is nothing more, or until it contains `mark`.
     func receive(until mark: String? = nil) throws -> String {
@@ -63,7 +69,17 @@ final class RawClient {
     /// Posts a batch and returns the answer, on a connection that stays open for the next one.
     func post(_ body: String, key: String = Rig.key) throws -> Rig.Answer {
         let start = ContinuousClock.now
+        try sendBatch(body, key: key)
+        return try answer(since: start)
+    }
+
+    /// Sends a batch and does not wait for its answer.
+    func sendBatch(_ body: String, key: String = Rig.key) throws {
         try send(Self.head(contentLength: body.utf8.count, key: key) + body)
+    }
+
+    /// Returns the next answer.
+    func answer(since start: ContinuousClock.Instant = .now) throws -> Rig.Answer {
         var received: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 4096)
         while true {
@@ -90,5 +106,12 @@ final class RawClient {
     static func head(contentLength: Int, key: String = Rig.key) -> String {
         "POST /api/ingest/batch HTTP/1.1\r\nHost: localhost\r\nX-API-Key: \(key)\r\n"
             + "Content-Type: application/json\r\nContent-Length: \(contentLength)\r\n\r\n"
+    }
+
+    /// Sends the head of such a POST and returns when the receiver has admitted it: it says 100 then.
+    func beginBatch(contentLength: Int) throws {
+        try send(Self.head(contentLength: contentLength).dropLast() + "Expect: 100-continue\r\n\r\n")
+        let answer = try receive(until: "\r\n\r\n")
+        guard answer.hasPrefix("HTTP/1.1 100 ") else { throw Rig.Failure(description: "not admitted: \(answer)") }
     }
 }

@@ -30,22 +30,32 @@ extension Rig {
     func withDrainInMidTransaction(
         follow: Bool = false, environment: [String: String] = [:], _ fault: (Connection) throws -> Void
     ) throws {
-        let holder = try Connection(databaseURL, applicationName: "test")
+        let holder = try connect()
         _ = try holder.execute("BEGIN; LOCK TABLE spool_progress IN SHARE MODE")
-        if follow {
-            try startLoader("drain", "--follow", environment: environment)
-        } else {
-            try startLoader("drain", environment: environment)
-        }
+        if follow { try startLoader("drain", "--follow", environment: environment) }
         try wait("the loader is not in mid-transaction") {
-            try query(
+            // One that did not reach the database in its time has ended.
+            if !follow, !isLoaderRunning { try startLoader("drain", environment: environment) }
+            return try query(
                 """
                 SELECT count(*) FROM pg_stat_activity
-                WHERE wait_event_type = 'Lock' AND query LIKE '%INSERT INTO%spool_progress%' AND pid <> pg_backend_pid()
+                WHERE datname = current_database() AND wait_event_type = 'Lock'
+                    AND query LIKE '%INSERT INTO%spool_progress%' AND pid <> pg_backend_pid()
                 """) == "1"
         }
         // The transaction has written rows, and nobody sees them.
         #expect(try query("SELECT count(*) FROM power_logs") == "0")
         try fault(holder)
+    }
+
+    /// Waits until the server has ended the sessions of loaders that are gone, and with them their locks.
+    func awaitEndOfLoaderSessions() throws {
+        try wait("a session outlives its loader") {
+            try query(
+                """
+                SELECT count(*) FROM pg_stat_activity
+                WHERE datname = current_database() AND application_name = 'shelly-loader'
+                """) == "0"
+        }
     }
 }

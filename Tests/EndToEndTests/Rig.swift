@@ -9,6 +9,13 @@ final class Rig: @unchecked Sendable {
     static let binaries = ProcessInfo.processInfo.environment["SHELLY_TEST_BIN"]
     static let isComplete = binaries != nil
     static let key = "test-key"
+    /// After so long something hangs. No test depends on how fast the machine is, so this is far more than a busy one needs.
+    static let hangSeconds = 600
+    /// Timeouts of the programs that no test may meet by being slow; a test that is about one of them sets it.
+    private static let longTimeouts = [
+        "INGEST_HEAD_SECONDS": "3600", "INGEST_BODY_SECONDS": "3600", "INGEST_COMMIT_SECONDS": "3600",
+        "INGEST_IDLE_SECONDS": "3600", "LOADER_STATEMENT_SECONDS": "3600",
+    ]
 
     let directory: String
     private(set) var databaseURL = ""
@@ -22,12 +29,27 @@ final class Rig: @unchecked Sendable {
     var scheme = "http"
     var databasePort: Int { URL(string: databaseURL)?.port ?? 0 }
     private var cluster: String { directory + "/postgres" }
+    /// The database in the tests' cluster, which goes with the rig; nil for one with a cluster or beside another's.
+    private var ownDatabase: String?
+    /// The server's URL, to which a database's name is to be added.
+    private var serverURL: Substring { databaseURL[...(databaseURL.lastIndex(of: "/") ?? databaseURL.startIndex)] }
 
-    init() throws {
-        directory = NSTemporaryDirectory() + "shelly-e2e-" + UUID().uuidString.prefix(8)
+    /// - Parameter hasCluster: for tests that stop the server, fill it, or drop databases. All others have a database of
+    ///   their own in the cluster that `make test` starts, which is there sooner.
+    init(hasCluster: Bool = false) throws {
+        let name = "e2e-" + UUID().uuidString.prefix(8).lowercased()
+        directory = NSTemporaryDirectory() + "shelly-" + name
         spool = directory + "/spool"
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-        try startDatabase()
+        if hasCluster {
+            try startDatabase()
+        } else {
+            databaseURL = ProcessInfo.processInfo.environment["SHELLY_TEST_DATABASE_URL"] ?? ""
+            // Unlike template1, nothing else connects to it, which a copy would have to wait for.
+            try query("CREATE DATABASE \"\(name)\" TEMPLATE template0")
+            databaseURL = serverURL + name
+            ownDatabase = name
+        }
         try expect(load("migrate"), status: 0)
     }
 
@@ -40,11 +62,12 @@ final class Rig: @unchecked Sendable {
     }
 
     deinit {
-        for process in [receiver, loader].compactMap({ $0 }) {
-            kill(process.processIdentifier, SIGKILL)
-            process.waitUntilExit()
+        for process in [receiver, loader].compactMap({ $0 }) { _ = end(process, SIGKILL) }
+        if let ownDatabase {
+            _ = try? query("DROP DATABASE \"\(ownDatabase)\" WITH (FORCE)", database: "postgres")
+        } else {
+            _ = try? database("destroy")
         }
-        _ = try? database("destroy")
         try? FileManager.default.removeItem(atPath: directory)
     }
 
@@ -72,12 +95,19 @@ final class Rig: @unchecked Sendable {
         return Output(status: process.terminationStatus, text: try String(contentsOfFile: file, encoding: .utf8))
     }
 
+    /// Runs a command of the loader.
+    ///
+    /// It waits for the database for seconds only, which a busy machine can exceed: then it has done nothing, and is run
+    /// again, unless the test sets LOADER_STATEMENT_SECONDS, since then it is about timeouts.
     func load(_ arguments: String..., environment: [String: String] = [:]) throws -> Output {
-        try run(
-            Self.binaries! + "/shelly-loader", arguments,
-            environment: ["DATABASE_URL": databaseURL, "SPOOL_DIR": spool, "LOG_LEVEL": "warning"].merging(
-                environment
-            ) { $1 })
+        let all = ["DATABASE_URL": databaseURL, "SPOOL_DIR": spool, "LOG_LEVEL": "warning"]
+            .merging(Self.longTimeouts) { $1 }.merging(environment) { $1 }
+        var output = Output(status: 0, text: "")
+        try wait("the loader still times out: \(output.text)") {
+            output = try run(Self.binaries! + "/shelly-loader", arguments, environment: all)
+            return environment["LOADER_STATEMENT_SECONDS"] != nil || !output.text.contains("time ran out while")
+        }
+        return output
     }
 
     @discardableResult
@@ -100,11 +130,29 @@ final class Rig: @unchecked Sendable {
 
     /// Runs SQL and returns the first value that it gives, empty when it gives no rows.
     @discardableResult
-    func query(_ sql: String, database: String = "shelly") throws -> String {
-        let server = databaseURL.dropLast("shelly".count)
-        let connection = try Connection(server + database, applicationName: "test")
-        let rows = try connection.execute(sql)
+    func query(_ sql: String, database: String? = nil) throws -> String {
+        let rows = try connect(database).execute(sql)
         return rows.count > 0 ? rows[0, 0] ?? "NULL" : ""
+    }
+
+    /// Connects to the server, and tries again while it is full or starting.
+    func connect(_ database: String? = nil) throws -> Connection {
+        let deadline = ContinuousClock.now + .seconds(Self.hangSeconds)
+        while true {
+            do throws(PostgresError) {
+                return try connectOnce(database)
+            } catch {
+                guard error.isTemporary, ContinuousClock.now < deadline else { throw error }
+                usleep(20_000)
+            }
+        }
+    }
+
+    func connectOnce(_ database: String? = nil) throws(PostgresError) -> Connection {
+        let limit = Duration.seconds(Self.hangSeconds)
+        return try Connection(
+            database.map { serverURL + $0 } ?? databaseURL, applicationName: "test", connectTimeout: limit,
+            timeout: limit)
     }
 
     /// Starts a program in the background, its standard error in a file of that name.
@@ -121,14 +169,15 @@ final class Rig: @unchecked Sendable {
         process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: log))
         process.standardOutput = FileHandle.nullDevice
         process.standardInput = FileHandle.nullDevice
-        process.environment = ProcessInfo.processInfo.environment.merging(
-            ["INGEST_API_KEY": Self.key, "SPOOL_DIR": spool, "PORT": "\(port)", "DATABASE_URL": databaseURL]
+        process.environment = ProcessInfo.processInfo.environment.merging(Self.longTimeouts) { $1 }.merging(
+            ["INGEST_API_KEY": Self.key, "SPOOL_DIR": spool, "PORT": "0", "DATABASE_URL": databaseURL]
         ) { $1 }.merging(environment) { $1 }
         try process.run()
         return process
     }
 
-    /// Starts the receiver and waits until it listens, on the port that it had before.
+    /// Starts the receiver and waits until it listens, on a port that the kernel chooses: the one that it had before may
+    /// be another process's by now.
     func startReceiver(
         _ environment: [String: String] = [:], arguments: [String] = [], under wrapper: [String] = []
     ) throws {
@@ -141,6 +190,16 @@ final class Rig: @unchecked Sendable {
             guard let found = text.range(of: "listening on ") else { return false }
             let address = text[found.upperBound...].prefix { !$0.isWhitespace && $0 != "\"" }
             port = address.lastIndex(of: ":").flatMap { Int(address[address.index(after: $0)...]) } ?? 0
+            return port > 0
+        }
+    }
+
+    /// Sends requests to a receiver that the test has started by itself, and waits until it listens. Its port is what the
+    /// kernel says, as it may have no log.
+    func speak(to process: Process) throws {
+        try wait("the receiver does not listen") {
+            guard process.isRunning else { throw Failure(description: "the receiver ended") }
+            port = try Self.listeningPort(of: process.processIdentifier) ?? 0
             return port > 0
         }
     }
@@ -168,6 +227,9 @@ final class Rig: @unchecked Sendable {
         if let receiver { kill(receiver.processIdentifier, signal) }
     }
 
+    /// Stops the receiver's threads until SIGCONT.
+    func freezeReceiver() throws { if let receiver { try freeze(receiver) } }
+
     func startLoader(
         _ arguments: String..., environment: [String: String] = [:], under wrapper: [String] = []
     ) throws {
@@ -185,23 +247,45 @@ final class Rig: @unchecked Sendable {
         if let loader { kill(loader.processIdentifier, signal) }
     }
 
+    /// Stops the loader's threads until SIGCONT.
+    func freezeLoader() throws { if let loader { try freeze(loader) } }
+
+    /// Sends SIGSTOP and returns when each thread has stopped: until then one of them may go on.
+    private func freeze(_ process: Process) throws {
+        kill(process.processIdentifier, SIGSTOP)
+        let threads = "/proc/\(process.processIdentifier)/task"
+        try wait("process \(process.processIdentifier) does not stop") {
+            guard process.isRunning else { return true }
+            return try FileManager.default.contentsOfDirectory(atPath: threads).allSatisfy { thread in
+                let status = try? String(contentsOfFile: "\(threads)/\(thread)/stat", encoding: .utf8)
+                // The state stands behind the name, which is in parentheses.
+                guard let status, let name = status.range(of: ") ", options: .backwards) else { return true }
+                return status[name.upperBound...].hasPrefix("T")
+            }
+        }
+    }
+
     /// What the loader has logged since it was started.
     var loaderLog: String { get throws { try String(contentsOfFile: directory + "/loader.log", encoding: .utf8) } }
+
+    /// Whether the loader in the background has not ended by itself.
+    var isLoaderRunning: Bool { loader?.isRunning == true }
 
     /// The status that the loader ends with by itself.
     func awaitLoader() -> Int32 { stopLoader(0) }
 
     private func end(_ process: Process, _ signal: Int32) -> Int32 {
-        kill(process.processIdentifier, signal)
+        // The number of one that has ended may be another process's.
+        if process.isRunning { kill(process.processIdentifier, signal) }
         process.waitUntilExit()
         return process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus
     }
 
-    /// Asks again and again until it is so, for two minutes at most.
-    func wait(_ complaint: String, until isSo: () throws -> Bool) throws {
-        let deadline = ContinuousClock.now + .seconds(120)
+    /// Asks again and again until it is so, and throws when that hangs.
+    func wait(_ complaint: @autoclosure () -> String, until isSo: () throws -> Bool) throws {
+        let deadline = ContinuousClock.now + .seconds(Self.hangSeconds)
         while try !isSo() {
-            guard ContinuousClock.now < deadline else { throw Failure(description: complaint) }
+            guard ContinuousClock.now < deadline else { throw Failure(description: complaint()) }
             usleep(20_000)
         }
     }
@@ -244,12 +328,41 @@ final class Rig: @unchecked Sendable {
     /// - Parameter arguments: more of them for curl.
     func get(_ path: String, _ arguments: String...) throws -> Answer { try request(path, arguments) }
 
+    /// Asks until the answer is so: the receiver waits for the database, the disk and the ledger for a second or two only,
+    /// which a busy machine can exceed.
+    func get(_ path: String, with arguments: [String] = [], until isSo: (Answer) throws -> Bool) throws -> Answer {
+        var answer: Answer?
+        try wait("GET \(path) does not become as it should be: \(answer.map { "\($0.status) \($0.text)" } ?? "")") {
+            let new = try request(path, arguments)
+            answer = new
+            return try isSo(new)
+        }
+        return try #require(answer)
+    }
+
+    /// Asks receivers that have just started, so that none answers from memory, until one answers within so many seconds. A
+    /// busy machine delays some of the answers; a receiver that waits for longer than that gives none.
+    func get(
+        _ path: String, within seconds: Double, _ environment: [String: String] = [:],
+        until isSo: (Answer) -> Bool = { $0.status != 503 }
+    ) throws -> Answer {
+        var answer: Answer?
+        try wait("GET \(path) is not answered within \(seconds) s") {
+            stopReceiver(SIGKILL)
+            try startReceiver(environment)
+            let new = try get(path)
+            answer = new
+            return new.seconds <= seconds && isSo(new)
+        }
+        return try #require(answer)
+    }
+
     private func request(_ path: String, _ arguments: [String]) throws -> Answer {
         let headers = directory + "/headers-" + UUID().uuidString
         let output = try run(
             "/usr/bin/curl",
             [
-                "-sS", "-k", "-m", "20", "-D", headers, "-w", "\n%{http_code} %{time_total}",
+                "-sS", "-k", "-m", "\(Self.hangSeconds)", "-D", headers, "-w", "\n%{http_code} %{time_total}",
                 "\(scheme)://127.0.0.1:\(port)\(path)",
             ] + arguments)
         var lines = output.text.split(separator: "\n", omittingEmptySubsequences: false)

@@ -4,6 +4,8 @@ import Testing
 /// strace(1), with which a system call of a real program fails, lies, dawdles or is the last one.
 enum Strace {
     static let path = "/usr/bin/strace"
+    /// Delays a call until strace ends: by more than `Rig.hangSeconds`, in microseconds.
+    static let hang = "delay_enter=1000000000"
 
     /// Why there can be none here; nil when it works.
     static let obstacle: String? = {
@@ -55,7 +57,8 @@ enum Strace {
         /// Lets the receiver go, if it still lives; the kernel does that when its tracer dies. A gentler signal would be
         /// blocked, as strace inherits the mask of the thread that started it.
         func end() {
-            kill(process.processIdentifier, SIGKILL)
+            // The number of one that has ended may be another process's.
+            if process.isRunning { kill(process.processIdentifier, SIGKILL) }
             process.waitUntilExit()
         }
 

@@ -1,4 +1,5 @@
 import Foundation
+import Seeds
 import Synchronization
 import Testing
 
@@ -14,12 +15,10 @@ struct Fuzzing {
         let input: [UInt8]
     }
 
-    private static let seconds = environment("SHELLY_FUZZ_SECONDS").flatMap(Double.init) ?? 2
-    private static let firstSeed = environment("SHELLY_FUZZ_SEED").flatMap(UInt64.init) ?? 1
+    private static let seconds = Effort.setting("SHELLY_FUZZ_SECONDS", short: 1.0, long: 30.0)
+    private static let firstSeed = Effort.setting("SHELLY_FUZZ_SEED", short: UInt64(1), long: 1)
     /// No case may take that long, debug build and busy machine included.
-    private static let patience = 20
-
-    private static func environment(_ name: String) -> String? { ProcessInfo.processInfo.environment[name] }
+    private static let patience = 300
 
     static func run(_ name: String, _ body: (UInt64) throws -> Void) throws {
         let directory = URL(fileURLWithPath: NSTemporaryDirectory()).appendingPathComponent("shelly-fuzz")

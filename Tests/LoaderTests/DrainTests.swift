@@ -231,7 +231,7 @@ struct DrainTests {
             try fixture.append(Fixture.batch(minutes: minute..<(minute + 1)))
             if minute == 1 { fixture.seal() }
             if minute == 2 { #expect(try fixture.endLoaderSession() == 1) }
-            let deadline = ContinuousClock.now + .seconds(120)
+            let deadline = ContinuousClock.now + Fixture.hang
             while try fixture.count() <= minute, .now < deadline { await Task.yield() }
             #expect(try fixture.count() == minute + 1)
         }

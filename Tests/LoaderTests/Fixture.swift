@@ -30,7 +30,7 @@ final class Fixture {
         path = FilePath(FileManager.default.temporaryDirectory.path).appending("loader-tests-\(id)")
         directory = try SpoolDirectory(creating: path)
         writer = SpoolWriter(directory: directory, newest: 0)
-        connection = try Connection(Self.url, applicationName: "LoaderTests")
+        connection = try Self.connect()
         try sql("CREATE SCHEMA \"\(schema)\"; SET search_path TO \"\(schema)\"")
         if migrated { try migrate() }
     }
@@ -40,12 +40,35 @@ final class Fixture {
         try? FileManager.default.removeItem(atPath: path.string)
     }
 
+    /// After so long something hangs; far more than a busy machine needs.
+    static let hang = Duration.seconds(600)
+
+    /// A connection whose transactions the server does not end while a test holds them open.
+    static func connect() throws -> Connection {
+        try Connection(url, applicationName: "LoaderTests", connectTimeout: hang, timeout: hang)
+    }
+
+    /// Runs the body again as long as it is not let in within the five seconds of the loader's connection, which a busy
+    /// machine can exceed: nothing has happened then.
+    static func untilConnected<T>(_ body: () throws -> T) throws -> T {
+        let deadline = ContinuousClock.now + hang
+        while true {
+            do {
+                return try body()
+            } catch let error as PostgresError where error.description.contains("time ran out while") {
+                guard ContinuousClock.now < deadline else { throw error }
+            }
+        }
+    }
+
     /// Returns what the migrator said.
     @discardableResult
     func migrate() throws -> [String] {
-        var lines: [String] = []
-        try Migrator(database: try database, say: { lines.append($0) }, interruption: Interruption()).run()
-        return lines
+        try Self.untilConnected {
+            var lines: [String] = []
+            try Migrator(database: try database, say: { lines.append($0) }, interruption: Interruption()).run()
+            return lines
+        }
     }
 
     /// Appends records to the open segment.
@@ -60,9 +83,11 @@ final class Fixture {
         var drain = Drain(
             path: path, database: try database, lockPatience: .zero, logger: logger, interruption: Interruption())
         change(&drain)
-        let report = DrainReport(logger: logger)
-        try drain.run(report)
-        return report.summary
+        return try Self.untilConnected {
+            let report = DrainReport(logger: logger)
+            try drain.run(report)
+            return report.summary
+        }
     }
 
     @discardableResult

@@ -40,7 +40,7 @@ struct RivalTests {
             DispatchQueue(label: "drain").async { [self] in
                 let report = DrainReport(logger: drain.logger)
                 let outcome = Result {
-                    try drain.run(report)
+                    try Fixture.untilConnected { try drain.run(report) }
                     return report.summary
                 }
                 result.withLock { $0 = outcome }
@@ -54,21 +54,26 @@ struct RivalTests {
         }
     }
 
-    /// Returns when the loader waits for a lock of the fixture's transaction.
-    private func awaitWaitingLoader() throws {
-        let deadline = ContinuousClock.now + .seconds(120)
+    /// Returns when the loader waits for a lock of the connection's, which is the fixture's unless told.
+    private func awaitWaitingLoader(for connection: Connection? = nil) throws {
         // Not pg_stat_activity, of which a transaction sees the same all the time.
-        while try fixture.rows(
-            "SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
-        ).isEmpty {
-            try #require(ContinuousClock.now < deadline, "the loader does not wait")
+        try awaitRow(
+            "SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))",
+            on: connection ?? fixture.connection)
+    }
+
+    private func awaitRow(_ query: String, on connection: Connection) throws {
+        let deadline = ContinuousClock.now + Fixture.hang
+        while try connection.execute(query).count == 0 {
+            try #require(ContinuousClock.now < deadline, "no row: \(query)")
             usleep(10_000)
         }
     }
 
-    private func insertAsAnother(_ minute: Int) throws {
-        try fixture.sql(
-            "INSERT INTO power_logs (device_id, idempotency_key) VALUES ('rival', 'plug_0_\(29_398_333 + minute)')")
+    private func insertAsAnother(_ minute: Int) throws { try fixture.sql(Self.insertion(minute)) }
+
+    private static func insertion(_ minute: Int) -> String {
+        "INSERT INTO power_logs (device_id, idempotency_key) VALUES ('rival', 'plug_0_\(29_398_333 + minute)')"
     }
 
     @Test(arguments: ["repeatable read", "serializable"])
@@ -88,21 +93,35 @@ struct RivalTests {
     }
 
     @Test func aDeadlockIsRunAgain() throws {
-        // Who looks for deadlocks first is the victim: the loader, two seconds after it began to wait.
-        try fixture.sql("SET deadlock_timeout TO '1min'; BEGIN; LOCK TABLE spool_progress IN SHARE MODE")
+        // Who looks for deadlocks while there is one is the victim: the loader, if it comes last and looks soon. So it is
+        // held up behind its rows, by a trigger and a lock of the gatekeeper's, until the fixture waits for these rows.
+        let lock = Int64.random(in: 0 ... .max)
+        try fixture.sql(
+            """
+            CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN PERFORM pg_advisory_xact_lock_shared(\(lock)); RETURN NULL; END $$;
+            CREATE TRIGGER hold AFTER INSERT ON power_logs FOR EACH ROW EXECUTE FUNCTION hold()
+            """)
+        let gatekeeper = try Fixture.connect()
+        _ = try gatekeeper.execute("SELECT pg_advisory_lock(\(lock))")
         let before = try deadlocks()
-        let drain = try draining("-c deadlock_timeout=2s")
-        let drained = Running(drain)
-        try awaitWaitingLoader()
-        // It has inserted this key and waits for us; now we wait for it.
-        try insertAsAnother(4)
+        try fixture.sql("SET deadlock_timeout TO '1h'; BEGIN; LOCK TABLE spool_progress IN SHARE MODE")
+        let drained = Running(try draining("-c deadlock_timeout=100ms"))
+        try awaitWaitingLoader(for: gatekeeper)
+        let fixtureWaits = "SELECT 1 FROM pg_locks WHERE NOT granted AND pid = \(fixture.connection.processID)"
+        _ = try fixture.connection.execute(Self.insertion(4), []) {
+            #expect(throws: Never.self) {
+                try awaitRow(fixtureWaits, on: gatekeeper)
+                _ = try gatekeeper.execute("SELECT pg_advisory_unlock(\(lock))")
+            }
+        }
         try fixture.sql("COMMIT")
         let summary = try drained.summary()
         #expect((summary.inserted, summary.duplicates, summary.problems) == (9, 1, 0))
         #expect(try fixture.count() == 10)
         #expect(try fixture.progress() == ["1 10 9 1 0 t"])
         // A back end counts its deadlocks when it next rests or ends.
-        let deadline = ContinuousClock.now + .seconds(120)
+        let deadline = ContinuousClock.now + Fixture.hang
         while try deadlocks() == before, .now < deadline { usleep(10_000) }
         #expect(try deadlocks() > before)
     }
@@ -167,8 +186,10 @@ struct RivalTests {
         #expect(try fixture.drain().inserted == 20)
         var drain = try draining()
         drain.retention = Retention(age: .zero, bytes: 0)
-        let session = try DrainSession(
-            drain, directory: fixture.directory, report: DrainReport(logger: Self.logger), lockPatience: .zero)
+        let session = try Fixture.untilConnected {
+            try DrainSession(
+                drain, directory: fixture.directory, report: DrainReport(logger: Self.logger), lockPatience: .zero)
+        }
         try fixture.sql("DELETE FROM power_logs; DELETE FROM spool_progress")
         try session.pass()
         #expect(try fixture.directory.segments().map(\.number) == [1, 2])

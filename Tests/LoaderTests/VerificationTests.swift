@@ -10,7 +10,9 @@ struct VerificationTests {
     private func verify(_ fixture: Fixture) throws -> VerificationReport.Summary {
         let report = VerificationReport { _ in }
         var verification = Verification(directory: fixture.directory)
-        verification.reconciliation = try Reconciliation(try fixture.database, directory: fixture.directory)
+        verification.reconciliation = try Fixture.untilConnected {
+            try Reconciliation(try fixture.database, directory: fixture.directory)
+        }
         try verification.run(report)
         return report.summary
     }

@@ -18,16 +18,20 @@ import Testing
     @Test func silentServerIsUnavailableWithinTheConnectTimeout() throws {
         let listener = Listener()
         defer { listener.close() }
-        let clock = ContinuousClock()
-        let start = clock.now
-        let error = try failure {
-            _ = try Connection(
-                "host=127.0.0.1 port=\(listener.port) user=u password=hunter2 dbname=db", applicationName: "tests",
-                connectTimeout: .milliseconds(300))
+        func elapsed() throws -> Duration {
+            let start = ContinuousClock.now
+            let error = try failure {
+                _ = try Connection(
+                    "host=127.0.0.1 port=\(listener.port) user=u password=hunter2 dbname=db", applicationName: "tests",
+                    connectTimeout: .milliseconds(300))
+            }
+            #expect(error.isUnavailable && !error.description.contains("hunter2"))
+            return start.duration(to: .now)
         }
-        let elapsed = start.duration(to: clock.now)
-        #expect(error.isUnavailable && !error.description.contains("hunter2"))
-        #expect(elapsed >= .milliseconds(300) && elapsed < .seconds(5))
+        // A busy machine delays some attempts; the time-out that holds unless told, five seconds, would delay them all.
+        var shortest = try elapsed()
+        for _ in 0..<50 where shortest >= .seconds(4) { shortest = try min(shortest, elapsed()) }
+        #expect(shortest >= .milliseconds(300) && shortest < .seconds(4))
     }
 
     @Test(arguments: [

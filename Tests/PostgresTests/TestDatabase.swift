@@ -5,12 +5,14 @@ import Testing
 /// The PostgreSQL that `make test` starts, of which each test gets a schema of its own.
 enum TestDatabase {
     static let url: String? = getenv("SHELLY_TEST_DATABASE_URL").map { String(cString: $0) }
+    /// After so long something hangs; far more than a busy machine needs.
+    static let hang = Duration.seconds(300)
 
-    static func connect(timeout: Duration = .seconds(30)) throws -> Connection {
+    static func connect(timeout: Duration = hang) throws -> Connection {
         let url = try #require(url)
         // A time zone that must not come through.
         let options = "\(url.contains("?") ? "&" : "?")options=-c%20TimeZone%3DEurope%2FParis"
-        return try Connection(url + options, applicationName: "tests", timeout: timeout)
+        return try Connection(url + options, applicationName: "tests", connectTimeout: hang, timeout: timeout)
     }
 
     /// Runs `body` with a connection whose search path is a fresh schema, dropped afterwards.
@@ -26,8 +28,21 @@ enum TestDatabase {
 
     /// Ends another connection's back end, and waits until it is gone.
     static func terminate(_ processID: Int32) throws {
-        let rows = try connect().execute("SELECT pg_terminate_backend($1, 10000)", [.integer(Int64(processID))])
+        let rows = try connect().execute("SELECT pg_terminate_backend($1, 250000)", [.integer(Int64(processID))])
         #expect(rows[0, 0] == "t")
+    }
+
+    /// Waits within the server until another connection's back end is gone, and returns whether it is.
+    static func awaitEnd(of processID: Int64) throws -> Bool {
+        let rows = try connect().execute(
+            """
+            DO $$ BEGIN FOR i IN 1..2500 LOOP
+                EXIT WHEN NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = \(processID));
+                PERFORM pg_stat_clear_snapshot(), pg_sleep(0.1);
+            END LOOP; END $$;
+            SELECT count(*) FROM pg_stat_activity WHERE pid = \(processID)
+            """)
+        return rows.integer(0, 0) == 0
     }
 }
 

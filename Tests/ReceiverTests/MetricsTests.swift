@@ -103,6 +103,7 @@ struct PatientLookTests {
             return 7
         }
         for _ in 0..<3 { #expect(await look.value() == nil) }
+        while looks.withLock({ $0 }) == 0 { await Task.yield() }
         #expect(looks.withLock { $0 } == 1)
         open.finish()
     }

@@ -1,4 +1,5 @@
 import Foundation
+import Seeds
 import SystemPackage
 import Testing
 
@@ -7,7 +8,7 @@ import Testing
 struct SimulationTests {
     /// `SHELLY_SEEDS`, such as `42` or `1..5000`.
     private static let seeds: ClosedRange<UInt64> = {
-        let text = ProcessInfo.processInfo.environment["SHELLY_SEEDS"] ?? "1..2000"
+        let text = Effort.setting("SHELLY_SEEDS", short: "1..200", long: "1..5000")
         let bounds = text.split(separator: ".").compactMap { UInt64($0) }
         guard let first = bounds.first, let last = bounds.last, first <= last else { return 1...1 }
         return first...last
@@ -67,7 +68,7 @@ struct SimulationTests {
         let (struck, failures) = await onItsOwnThread {
             var struck: Set<SimulatedDisk.Operation> = []
             var failures: [String] = []
-            for place in 0..<Self.operationsOfACalmRun(seed: 1) {
+            for place in Self.places(seed: 1) {
                 for length in lengths {
                     failures += Self.run(1, "\(name) at operation \(place), \(length) times") { number, operation in
                         guard place..<(place + length) ~= number else { return nil }
@@ -87,7 +88,7 @@ struct SimulationTests {
     func twoFaultsInARow(kind: Int) async {
         let (name, second) = Self.kinds[kind]
         let failures = await onItsOwnThread {
-            (0..<Self.operationsOfACalmRun(seed: 2)).flatMap { place in
+            Self.places(seed: 2).flatMap { place in
                 Self.run(2, "EIO at operation \(place), then \(name)") { number, _ in
                     number == place ? .fails(.ioError) : number == place + 1 ? second : nil
                 }
@@ -96,11 +97,20 @@ struct SimulationTests {
         for failure in failures { Issue.record("\(failure)") }
     }
 
-    private static func operationsOfACalmRun(seed: UInt64) -> Int {
+    /// Where faults strike: at each operation of a calm run, in short at the first of each kind and every tenth.
+    private static func places(seed: UInt64) -> [Int] {
         let simulation = Simulation(seed: seed)
+        var operations: [SimulatedDisk.Operation] = []
+        simulation.disk.fault = { number, operation in
+            // Some operations ask twice.
+            if number == operations.count { operations.append(operation) }
+            return nil
+        }
         // One that fails is found by the runs that follow.
         try? simulation.live(Simulation.Step.everything)
-        return simulation.disk.operations
+        return operations.indices.filter { place in
+            Effort.isLong || place % 10 == 0 || operations.firstIndex(of: operations[place]) == place
+        }
     }
 
     /// What is wrong after a life with such faults, if anything.

@@ -1,0 +1,36 @@
+import Foundation
+
+/// TCP sockets as the kernel lists them (proc_pid_net(5) `tcp`): what no answer of the receiver says.
+extension Rig {
+    private struct Socket {
+        let port: Int
+        let isListening: Bool
+        /// Bytes that nobody has read; of a listening socket the connections that nobody has accepted.
+        let unread: Int
+        let inode: String
+    }
+
+    private static func sockets() throws -> [Socket] {
+        func number(_ field: Substring) -> Int? { field.split(separator: ":").last.flatMap { Int($0, radix: 16) } }
+        let lines = try String(contentsOfFile: "/proc/net/tcp", encoding: .utf8).split(separator: "\n")
+        return lines.dropFirst().compactMap { line in
+            let fields = line.split(separator: " ")
+            guard fields.count > 9, let port = number(fields[1]), let unread = number(fields[4]) else { return nil }
+            return Socket(port: port, isListening: fields[3] == "0A", unread: unread, inode: String(fields[9]))
+        }
+    }
+
+    /// Whether the receiver has accepted every connection and read all that clients have sent.
+    func hasReceiverReadAll() throws -> Bool {
+        try Self.sockets().allSatisfy { $0.port != port || $0.unread == 0 }
+    }
+
+    /// The IPv4 port on which a process listens; nil when it does not.
+    static func listeningPort(of process: Int32) throws -> Int? {
+        let directory = "/proc/\(process)/fd"
+        let files = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+        let links = Set(
+            files.compactMap { try? FileManager.default.destinationOfSymbolicLink(atPath: "\(directory)/\($0)") })
+        return try sockets().first { $0.isListening && links.contains("socket:[\($0.inode)]") }?.port
+    }
+}
