@@ -8,6 +8,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
+# Seconds, only to end a wait for something that hangs: a slow machine is no failure.
+readonly patience=600
 state=$PWD/.local/deb/boot
 root=$state/root
 console=$state/console.log
@@ -87,6 +89,7 @@ boot() {
     good "$(inside systemctl --version | head -n 1): $(inside systemctl is-system-running)"
 }
 
+# Asked for until it has booted: nspawn's first child is not yet the one.
 find_init() {
     kill -0 "$container" 2>/dev/null || fail_with "$console" "systemd-nspawn ended"
     init=$(pgrep -P "$container" | head -n 1)
@@ -94,7 +97,7 @@ find_init() {
 }
 
 booted() {
-    [[ $(inside systemctl is-system-running 2>/dev/null) == running ]]
+    find_init && [[ $(inside systemctl is-system-running 2>/dev/null) == running ]]
 }
 
 install_package() {
@@ -123,11 +126,12 @@ install_package() {
 begin_without_database() {
     section "Take batches before there is a database"
     key=$(inside cat /etc/shelly-collector/ingest.key)
-    is receiver ActiveState active
-    is receiver StatusText "Taking batches"
+    # The installation waits for a minute at most, and readiness is told in time or not at all.
+    becomes receiver ActiveState active
+    becomes receiver StatusText "Taking batches"
     expect "$(post before 1)" 200
     expect "$(key=wrong post before 2)" 401
-    expect "$(inside curl -sS -o /dev/null -w '%{http_code}' "$url/readyz")" 200
+    wait_until "the receiver is not ready" is_ready
     good "active, ready, 200 with the generated key"
 }
 
@@ -147,7 +151,6 @@ lose_the_database() {
     inside systemctl stop postgresql
     expect "$(post away 1)" 200
     wait_until "the loader has not found the database away" loader_ended_with 75
-    is loader Result success
     [[ $(inside systemctl is-failed shelly-loader.service) != failed ]] || fail "the loader's unit is failed"
     expect "$(inside systemctl --failed --no-legend | wc -l)" 0
     expect "$(post away 2)" 200
@@ -160,35 +163,41 @@ lose_the_database() {
 wait_for_a_lock() {
     section "Keep the loader waiting for longer than the timer"
     local run
-    wait_until "the loader is not idle" loader_is inactive
-    sql 'BEGIN; LOCK power_logs; SELECT pg_sleep(40)' >/dev/null &
+    becomes loader ActiveState inactive
+    # Held until it is told to end, below.
+    sql 'BEGIN; LOCK power_logs; SELECT pg_sleep(3600)' >/dev/null 2>&1 &
     local holder=$!
     wait_until "nobody has the lock" table_is_locked
     expect "$(post locked 1)" 200
-    wait_until "the loader does not run" loader_is activating
+    wait_until "no loader waits for the lock" somebody_waits
     run=$(property loader InvocationID)
+    # More than the timer's 15 s. A slow machine makes it longer, which does no harm.
     sleep 20
     expect "$(property loader InvocationID)" "$run"
     expect "$(property loader ActiveState)" activating
-    wait "$holder"
+    sql "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE $is_the_lock" >/dev/null
+    wait "$holder" || true
     wait_until "the loader has not loaded it then" rows_are 4
-    good "one run, and no other beside it for 20 s"
+    wait_until "the timer begins no other run then" another_run "$run"
+    good "one run, no other beside it for 20 s, and the next one afterwards"
 }
 
 restart_under_load() {
     section "Restart and reload the receiver under load"
     cat >"$root/root/poster.sh" <<'END'
-# Posts batch after batch, each again until it is acknowledged, and notes how long that took at most.
+# Posts batch after batch, each again until it is acknowledged, and notes how many were and how long that took at most.
 key=$1 url=$2
 echo $$ >/root/poster.pid
 acknowledged=0 longest=0
+echo 0 >/root/acknowledged
 trap 'echo "$acknowledged $longest" >/root/posted; exit' TERM
 while true; do
     since=$(date +%s%N)
-    until [ "$(curl -sS -m 10 -o /dev/null -w '%{http_code}' "$url/api/ingest/batch" -H "X-API-Key: $key" -d '{"messages":[{"src":"load","timestamp":'$((1700000000 + 60 * acknowledged))',"params":{"switch:0":{"apower":1}}}]}' 2>/dev/null)" = 200 ]; do
+    until [ "$(curl -sS -m 600 -o /dev/null -w '%{http_code}' "$url/api/ingest/batch" -H "X-API-Key: $key" -d '{"messages":[{"src":"load","timestamp":'$((1700000000 + 60 * acknowledged))',"params":{"switch:0":{"apower":1}}}]}' 2>/dev/null)" = 200 ]; do
         sleep 0.02
     done
     acknowledged=$((acknowledged + 1))
+    echo $acknowledged >/root/acknowledged
     took=$((($(date +%s%N) - since) / 1000000))
     if [ $took -gt $longest ]; then longest=$took; fi
 done
@@ -197,15 +206,15 @@ END
     poster=$!
     local process
     process=$(property receiver MainPID)
-    sleep 2
+    more_are_acknowledged
     inside systemctl reload shelly-receiver
-    sleep 1
+    more_are_acknowledged
     expect "$(property receiver MainPID)" "$process"
     is receiver ActiveState active
     for _ in 1 2 3 4 5; do
         inside systemctl restart shelly-receiver
         is receiver ActiveState active
-        sleep 1
+        more_are_acknowledged
     done
     inside kill "$(<"$root/root/poster.pid")"
     wait "$poster" || true
@@ -216,6 +225,18 @@ END
     # One more may have come in that nobody was left to count.
     wait_until "not all of $acknowledged batches are loaded" load_is_there "$acknowledged"
     good "$acknowledged batches acknowledged, as many rows; a restart kept a client waiting for $longest ms at most"
+}
+
+# Waits for five batches, the last four of which began after this did.
+more_are_acknowledged() {
+    local count=
+    wait_until "the poster does not begin" poster_has 0
+    wait_until "nothing is acknowledged any more" poster_has $((count + 5))
+}
+
+# Leaves the number of acknowledged batches in $count; the file is empty while it is written.
+poster_has() {
+    count=$(cat "$root/root/acknowledged" 2>/dev/null) && [[ -n $count ]] && ((count >= $1))
 }
 
 change_the_key() {
@@ -237,8 +258,9 @@ change_the_key() {
     inside systemctl daemon-reload
     inside systemctl restart shelly-receiver
     inside sh -c "printf '%s\n' $old >/etc/shelly-collector/ingest.key"
+    # The reload ends when the signal is sent.
     inside systemctl reload shelly-receiver
-    expect "$(post keys 5)" 401
+    wait_until "the key of before still counts" posts keys 5 401
     key=$old
     expect "$(post keys 5)" 200
     is receiver ActiveState active
@@ -248,18 +270,24 @@ change_the_key() {
 stop_answering() {
     section "Stop the receiver's process, so that the watchdog takes it for dead"
     local start process
+    # Long enough for a machine that pauses for some seconds.
     inside mkdir -p /run/systemd/system/shelly-receiver.service.d
-    inside sh -c 'printf "[Service]\nWatchdogSec=4\n" >/run/systemd/system/shelly-receiver.service.d/test.conf'
+    inside sh -c 'printf "[Service]\nWatchdogSec=30\n" >/run/systemd/system/shelly-receiver.service.d/test.conf'
     inside systemctl daemon-reload
     inside systemctl restart shelly-receiver
-    sleep 6
+    # Its first sign of life comes at once, the second half of that time later.
+    local sign
+    for _ in 1 2; do
+        sign=$(property receiver WatchdogTimestampMonotonic)
+        wait_until "the receiver gives no sign of life" gave_another_sign "$sign"
+    done
     is receiver NRestarts 0
     start=$SECONDS
     process=$(property receiver MainPID)
     inside kill -STOP "$process"
     wait_until "the watchdog has not restarted the receiver" restarted
     expect "$(post watchdog 1)" 200
-    inside journalctl -u shelly-receiver --no-pager | grep 'Watchdog timeout' >/dev/null || fail "it was not the watchdog"
+    wait_until "it was not the watchdog" journal_has 'Watchdog timeout'
     good "another process answers after $((SECONDS - start)) s"
     inside rm -r /run/systemd/system/shelly-receiver.service.d
     inside systemctl daemon-reload
@@ -269,8 +297,8 @@ reboot() {
     section "Boot again"
     shut_down
     boot
-    wait_until "the receiver is not back" posts 200
-    is receiver ActiveState active
+    wait_until "the receiver is not back" posts reboot 1 200
+    becomes receiver ActiveState active
     wait_until "the timer does not load" device_has reboot 1
     good "both are back"
 }
@@ -289,7 +317,7 @@ upgrade() {
     after=$(inside sh -c "cat $settings /etc/shelly-collector/ingest.key | sha256sum")
     expect "$after" "$before"
     expect "$(inside dpkg-query -f "\${Version}" -W shelly-collector)" "$version+next"
-    is receiver ActiveState active
+    becomes receiver ActiveState active
     expect "$(post upgrade 1)" 200
     good "settings and key are as they were, and it was restarted"
 }
@@ -311,7 +339,7 @@ remove_and_purge() {
 
     inside sh -c 'DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends /root/package.deb' >"$state/again.log" 2>&1 ||
         fail_with "$state/again.log" "installing again failed"
-    is receiver ActiveState active
+    becomes receiver ActiveState active
     inside sh -c 'echo shelly-collector shelly-collector/remove-spool boolean true | debconf-set-selections'
     inside sh -c 'DEBIAN_FRONTEND=noninteractive apt-get -qq -y purge shelly-collector' >"$state/purge.log" 2>&1 ||
         fail_with "$state/purge.log" "purge failed"
@@ -327,13 +355,18 @@ inside() {
 
 # post DEVICE MINUTE: a batch of one reading; prints the status.
 post() {
-    inside curl -sS -m 20 -o /dev/null -w '%{http_code}' "$url/api/ingest/batch" -H "X-API-Key: $key" \
+    inside curl -sS -m "$patience" -o /dev/null -w '%{http_code}' "$url/api/ingest/batch" -H "X-API-Key: $key" \
         -d '{"messages":[{"src":"'"$1"'","timestamp":'$((1700000000 + 60 * $2))',"params":{"switch:0":{"apower":1}}}]}' ||
         true
 }
 
+# posts DEVICE MINUTE STATUS
 posts() {
-    [[ $(post reboot 1 2>/dev/null) == "$1" ]]
+    [[ $(post "$1" "$2" 2>/dev/null) == "$3" ]]
+}
+
+is_ready() {
+    [[ $(inside curl -sS -m "$patience" -o /dev/null -w '%{http_code}' "$url/readyz") == 200 ]]
 }
 
 sql() {
@@ -353,24 +386,54 @@ load_is_there() {
               WHERE device_id = 'load' AND \"timestamp\" < to_timestamp(1700000000 + 60 * $1)") == "$1" ]]
 }
 
+is_the_lock="granted AND mode = 'AccessExclusiveLock' AND relation = 'power_logs'::regclass"
+
 table_is_locked() {
-    [[ $(sql "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'power_logs'::regclass") == 1 ]]
+    [[ $(sql "SELECT count(*) FROM pg_locks WHERE $is_the_lock") == 1 ]]
+}
+
+somebody_waits() {
+    [[ $(sql "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = 'power_logs'::regclass") == t ]]
 }
 
 property() {
     inside systemctl show --property "$2" --value "shelly-$1.service"
 }
 
-loader_is() {
-    [[ $(property loader ActiveState) == "$1" ]]
+another_run() {
+    local run
+    run=$(property loader InvocationID)
+    [[ -n $run && $run != "$1" ]]
 }
 
+# One look at all three, as the timer may begin the next run at any time.
 loader_ended_with() {
-    [[ $(property loader ExecMainStatus) == "$1" && $(property loader ActiveState) == inactive ]]
+    local look
+    look=$(inside systemctl show --property ActiveState,ExecMainStatus,Result shelly-loader.service | sort | tr '\n' ' ')
+    [[ $look == "ActiveState=inactive ExecMainStatus=$1 Result=success " ]]
+}
+
+gave_another_sign() {
+    local sign
+    sign=$(property receiver WatchdogTimestampMonotonic)
+    [[ -n $sign && $sign != "$1" ]]
+}
+
+journal_has() {
+    inside journalctl -u shelly-receiver --no-pager | grep "$1" >/dev/null
 }
 
 restarted() {
     [[ $(property receiver NRestarts) != 0 && $(property receiver ActiveState) == active ]]
+}
+
+# becomes UNIT PROPERTY VALUE: waits for what comes by itself.
+becomes() {
+    wait_until "the $1's $2 is not $3" has "$@"
+}
+
+has() {
+    [[ $(property "$1" "$2") == "$3" ]]
 }
 
 is() {
@@ -381,19 +444,19 @@ expect() {
     [[ $1 == "$2" ]] || fail "expected '$2', but it is '$1'"
 }
 
-# wait_until COMPLAINT COMMAND...: for a minute at most.
+# wait_until COMPLAINT COMMAND...: for some minutes at most.
 wait_until() {
-    local complaint=$1 deadline=$((SECONDS + 60))
+    local complaint=$1 deadline=$((SECONDS + patience))
     shift
     until "$@"; do
-        ((SECONDS < deadline)) || fail "$complaint after 60 s"
+        ((SECONDS < deadline)) || fail "$complaint after $patience s"
         sleep 0.2
     done
 }
 
 # Ends the container in good order, or else at once.
 shut_down() {
-    local deadline=$((SECONDS + 30))
+    local deadline=$((SECONDS + patience))
     [[ -n $container ]] || return 0
     if [[ -n $init ]]; then inside systemctl poweroff >/dev/null 2>&1 || true; fi
     while kill -0 "$container" 2>/dev/null; do

@@ -17,6 +17,9 @@ set -euo pipefail
 
 readonly user=shelly database=shelly
 
+# How long anything here may take before it counts as hung: a machine under load is slow, and that is no failure.
+readonly patience=600
+
 # What the caller's environment says about another server must not leak into ours.
 for name in "${!PG@}"; do unset "$name"; done
 
@@ -56,8 +59,8 @@ stop() {
     lock
     if running; then
         choose_binaries
-        as_server "$binaries/pg_ctl" stop -D "$(data)" -m "$mode" -w -t 60 >>"$log" 2>&1 ||
-            fail_with_log "did not stop within 60 s ($mode)"
+        as_server "$binaries/pg_ctl" stop -D "$(data)" -m "$mode" -w -t "$patience" >>"$log" 2>&1 ||
+            fail_with_log "did not stop within $patience s ($mode)"
     fi
     remove_sockets
 }
@@ -147,7 +150,7 @@ lock() {
     [[ -z ${locked:-} ]] || return 0
     mkdir -p "$directory"
     exec {locked}>"$directory/lock"
-    flock -w 180 "$locked" || fail "another start or stop of $directory has been busy for three minutes"
+    flock -w "$patience" "$locked" || fail "another start or stop of $directory has been busy for $patience s"
 }
 
 initialise() {
@@ -209,7 +212,8 @@ discard_elsewhere() {
     if [[ -n $process ]]; then
         # SIGQUIT is PostgreSQL's immediate shutdown.
         kill -QUIT "$process"
-        timeout 30 tail -s 0.1 --pid "$process" -f /dev/null || fail "the server (process $process) in $elsewhere does not end"
+        timeout "$patience" tail -s 0.1 --pid "$process" -f /dev/null ||
+            fail "the server (process $process) in $elsewhere does not end"
     fi
     rm -rf "$elsewhere"
 }
@@ -218,7 +222,7 @@ start_server() {
     make_sockets
 
     # Below the range that outgoing connections take their ports from, and a different place for each cluster.
-    local port=$((20000 + number % 10000)) first=1 attempt from
+    local port=$((20000 + number % 10000)) first=1 attempt from deadline=$((SECONDS + patience))
     if [[ -s $directory/port ]]; then
         port=$(<"$directory/port")
         first=0
@@ -242,8 +246,9 @@ start_server() {
             first=1
             port=$((port >= 29999 ? 20000 : port + 1))
         elif tail -c +"$from" "$log" | grep -Eq 'pre-existing shared memory block|lock file .* already exists'; then
-            # The children of a server that was killed take a moment to notice.
-            ((attempt <= 60)) || break
+            # The children of a server that was killed take a moment to notice. Only the clock counts these tries.
+            ((SECONDS < deadline)) || break
+            attempt=$((attempt - 1))
             sleep 0.5
         else
             break
@@ -261,13 +266,13 @@ launch() (
         descriptor=${descriptor##*/}
         if ((descriptor > 2)); then exec {descriptor}>&-; fi
     done
-    as_server setsid --wait "$binaries/pg_ctl" start -D "$(data)" -w -t 120 -o "-p $1 -k $sockets"
+    as_server setsid --wait "$binaries/pg_ctl" start -D "$(data)" -w -t "$patience" -o "-p $1 -k $sockets"
 )
 
 wait_until_ready() {
-    local deadline=$((SECONDS + 120))
+    local deadline=$((SECONDS + patience))
     until "$binaries/pg_isready" -q -d "$(url)"; do
-        ((SECONDS < deadline)) || fail_with_log "the server runs, but is not ready after 120 s"
+        ((SECONDS < deadline)) || fail_with_log "the server runs, but is not ready after $patience s"
         sleep 0.2
     done
 }

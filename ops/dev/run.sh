@@ -9,7 +9,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-readonly here=$PWD/ops/dev
+# Seconds, only to end a wait for something that hangs: a slow machine is no failure.
+readonly here=$PWD/ops/dev patience=300 patience_at_the_end=120
 demo=
 case ${1:-} in
     '') ;;
@@ -88,7 +89,7 @@ start_receiver() {
             setsid "$bin/shelly-receiver" </dev/null >"$state/receiver.log" 2>&1 {lock}>&- &
         receiver=$!
 
-        deadline=$((SECONDS + 30))
+        deadline=$((SECONDS + patience))
         until [[ $(curl -s -o /dev/null -m 5 -w '%{http_code}' "$url/readyz") == 200 ]]; do
             if ! kill -0 "$receiver" 2>/dev/null; then
                 # Someone else may have taken the port since it was looked at.
@@ -98,7 +99,7 @@ start_receiver() {
                 fi
                 still_running
             fi
-            ((SECONDS < deadline)) || fail "the receiver is not ready after 30 s: GET $url/readyz is not 200"
+            ((SECONDS < deadline)) || fail "the receiver is not ready after $patience s: GET $url/readyz is not 200"
             sleep 0.1
         done
         return
@@ -212,7 +213,7 @@ loaded() {
 }
 
 statistics_count() {
-    (($(curl -sS -m 10 "$url/api/stats/queue" | jq '.total_logs // 0') == $1))
+    (($(curl -sS -m "$patience" "$url/api/stats/queue" | jq '.total_logs // 0') == $1))
 }
 
 query() {
@@ -223,7 +224,7 @@ query() {
 post() {
     still_running
     local status
-    answer=$(curl -sS -m 30 -w '\n%{http_code}' "$url/api/ingest/batch" -H "X-API-Key: $key" \
+    answer=$(curl -sS -m "$patience" -w '\n%{http_code}' "$url/api/ingest/batch" -H "X-API-Key: $key" \
         -H 'Content-Type: application/json' --data-binary @- <<<"$1") || fail "POST /api/ingest/batch: no answer"
     status=${answer##*$'\n'}
     answer=${answer%$'\n'*}
@@ -239,7 +240,7 @@ field() {
 show() {
     local answer
     still_running
-    answer=$(curl -sS -m 10 -w '\n%{http_code}' -X "$1" "$url$2") || fail "$1 $2: no answer"
+    answer=$(curl -sS -m "$patience" -w '\n%{http_code}' -X "$1" "$url$2") || fail "$1 $2: no answer"
     show_answer "$1 $2" "${answer##*$'\n'}" "${answer%$'\n'*}"
 }
 
@@ -254,13 +255,13 @@ expect() {
     (($1 == $2)) || fail "expected $2 $3, but got $1"
 }
 
-# wait_until COMPLAINT COMMAND...: for a minute at most.
+# wait_until COMPLAINT COMMAND...: for some minutes at most.
 wait_until() {
-    local complaint=$1 deadline=$((SECONDS + 60))
+    local complaint=$1 deadline=$((SECONDS + patience))
     shift
     until "$@"; do
         still_running
-        ((SECONDS < deadline)) || fail "$complaint after 60 s"
+        ((SECONDS < deadline)) || fail "$complaint after $patience s"
         sleep 0.2
     done
 }
@@ -325,12 +326,12 @@ clean_up() {
 
 # Ends the process in the variable of this name, by SIGTERM, and by SIGKILL when that does not do.
 end() {
-    local name=$1 process=${!1} deadline=$((SECONDS + 30)) status=0
+    local name=$1 process=${!1} deadline=$((SECONDS + patience_at_the_end)) status=0
     [[ -n $process ]] || return 0
     kill -TERM "$process" 2>/dev/null || true
     while kill -0 "$process" 2>/dev/null; do
         if ((SECONDS >= deadline)); then
-            bad "the $name did not end within 30 s of SIGTERM: killed"
+            bad "the $name did not end within $patience_at_the_end s of SIGTERM: killed"
             kill -KILL "$process" 2>/dev/null || true
             wait "$process" 2>/dev/null || true
             return 1

@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,9 +10,19 @@ const root = fileURLToPath(new URL("../../../..", import.meta.url));
 const binaries = process.env.SHELLY_TEST_BIN ?? join(root, ".build/debug");
 const postgres = join(root, "ops/dev/postgres.sh");
 
+/** Only ends a wait for something that hangs: a slow machine is no failure. */
+const patienceMilliseconds = 600_000;
+/** The receiver's own deadlines, which no test here is about. */
+const deadlines = {
+    INGEST_HEAD_SECONDS: "3600", INGEST_BODY_SECONDS: "3600", INGEST_COMMIT_SECONDS: "3600",
+    INGEST_IDLE_SECONDS: "86400",
+};
+
 /** The real receiver, loader and PostgreSQL, with a spool and a database of their own. */
 export class Rig {
     key = "key-of-the-rig";
+    /** Where the receiver listens, or listened last: the kernel gives it another port at each start. */
+    port;
     #directory = mkdtempSync(join(tmpdir(), "shelly-worker-"));
     #receiver;
     #databaseURL;
@@ -25,7 +35,6 @@ export class Rig {
         execFileSync(postgres, ["destroy", rig.#cluster]);
         rig.startDatabase();
         rig.load("migrate");
-        rig.port = await freePort();
         await rig.startReceiver();
         return rig;
     }
@@ -60,31 +69,43 @@ export class Rig {
     /** Runs SQL and gives the rows' first column. */
     query(sql) {
         const commandLine = ["psql", this.#cluster, "-AtX", "-v", "ON_ERROR_STOP=1", "-c", sql];
-        const text = execFileSync(postgres, commandLine, { encoding: "utf8" });
+        const text = execFileSync(postgres, commandLine, { encoding: "utf8", maxBuffer: 1 << 26 });
         return text.split("\n").filter((line) => line !== "");
     }
 
     async startReceiver(settings = this.#settings) {
+        const logFile = join(this.#directory, "receiver.log");
+        const log = openSync(logFile, "w");
         const receiver = spawn(join(binaries, "shelly-receiver"), [], {
             env: {
-                ...this.#environment, HOST: "127.0.0.1", PORT: String(this.port), INGEST_API_KEY: this.key, ...settings,
+                ...this.#environment, HOST: "127.0.0.1", PORT: "0", INGEST_API_KEY: this.key, ...deadlines,
+                // It names its port at this level.
+                LOG_LEVEL: "info",
+                ...settings,
             },
-            stdio: "ignore",
+            stdio: ["ignore", "ignore", log],
         });
+        closeSync(log);
         this.#receiver = receiver;
-        for (let round = 0; round < 600; round += 1) {
-            if (receiver.exitCode !== null) throw new Error(`the receiver ended with status ${receiver.exitCode}`);
-            const health = await fetch(`http://127.0.0.1:${this.port}/healthz`).catch(() => undefined);
-            if (health?.ok) return;
+        const logged = () => readFileSync(logFile, "utf8");
+        const started = performance.now();
+        while (performance.now() - started < patienceMilliseconds) {
+            if (hasEnded(receiver)) throw new Error(`the receiver ended: ${logged()}`);
+            const port = /listening on 127\.0\.0\.1:(\d+)/.exec(logged())?.[1];
+            if (port !== undefined) {
+                this.port = Number(port);
+                const health = await fetch(`http://127.0.0.1:${port}/healthz`).catch(() => undefined);
+                if (health?.ok) return;
+            }
             await sleep(20);
         }
-        throw new Error("the receiver does not answer");
+        throw new Error(`the receiver does not answer: ${logged()}`);
     }
 
     async endReceiver(signal) {
         const receiver = this.#receiver;
         this.#receiver = undefined;
-        if (receiver === undefined || receiver.exitCode !== null) return;
+        if (receiver === undefined || hasEnded(receiver)) return;
         const ended = new Promise((resolve) => receiver.once("exit", resolve));
         receiver.kill(signal);
         await ended;
@@ -116,10 +137,6 @@ export async function relay(t, port) {
     return state;
 }
 
-async function freePort() {
-    const server = net.createServer();
-    await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-    const { port } = server.address();
-    await new Promise((resolve) => server.close(resolve));
-    return port;
+function hasEnded(child) {
+    return child.exitCode !== null || child.signalCode !== null;
 }
