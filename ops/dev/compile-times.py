@@ -58,27 +58,29 @@ def sample(kinds, times):
 def kind(command):
     """(package, module) of a compilation, a linker's or SwiftPM's name, None for anything else."""
     program = command[0].rpartition("/")[2]
-    words = " ".join(command)
-    if str(SCRATCH) not in words:
+    if not any(str(SCRATCH) in word for word in command):
         return None
+    if any(word.endswith("Package.swift") for word in command):
+        return "tools", "manifests"
     if program == "swift-frontend" and "-module-name" in command:
         module = command[command.index("-module-name") + 1]
-        return package(words), module
+        return package(module), module
     if program.startswith("clang") and "-c" in command:
         source = next((word for word in command if re.search(r"\.(c|cc|cpp|S)$", word)), "")
-        path = source.split("/Sources/")[-1].split("/")
-        return package(source), path[1] if path[0] == "Shared" else path[0]
+        path = source.partition("/Sources/")[2].split("/")
+        module = path[1] if path[0] == "Shared" else path[0]
+        return package(module), module
     if program in ("ld", "ld.gold", "ld.lld", "lld", "ld.bfd"):
-        return "", "linking"
+        return "tools", "linking"
     if program == "swift-build":
-        return "", "SwiftPM itself"
+        return "tools", "SwiftPM"
     return None
 
 
-def package(text):
-    """The package that a command or a source file belongs to."""
-    found = re.search(r"/checkouts/([^/]+)/", text)
-    return found.group(1) if found else "this package"
+def package(module):
+    """The package whose sources have a folder of the module's name."""
+    found = next(SCRATCH.glob(f"checkouts/*/Sources/{module}"), None)
+    return found.parts[-3] if found else "this package"
 
 
 def report(kinds, times, seconds):
@@ -87,12 +89,12 @@ def report(kinds, times, seconds):
         modules[kinds[process]] += spent
     packages = collections.Counter()
     for (name, _), spent in modules.items():
-        packages[name or "tools"] += spent
+        packages[name] += spent
     print(f"{seconds:.0f} s on {os.cpu_count()} cores, {sum(modules.values()):.0f} s of processor time\n")
     print(f"{'package':<28} {'CPU s':>6}   modules above 1 s")
     for name, spent in packages.most_common():
         parts = [f"{module} {each:.0f}" for (owner, module), each in modules.most_common()
-                 if (owner or "tools") == name and each >= 1]
+                 if owner == name and each >= 1]
         print(f"{name:<28} {spent:6.1f}   {', '.join(parts)}")
 
 
