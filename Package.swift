@@ -33,7 +33,7 @@ let package = Package(
         .executableTarget(
             name: "Receiver",
             dependencies: [
-                "CLibcrypto", "CLinux", "Readings", "Spool", "Postgres", "Settings", "Logs", "Checkup",
+                "CLibcrypto", "CLinux", "Readings", "Spool", "Postgres", "Settings", "Logs", "Checkup", "Time",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
@@ -52,7 +52,7 @@ let package = Package(
         .executableTarget(
             name: "Loader",
             dependencies: [
-                "Readings", "Spool", "Postgres", "Settings", "Logs", "Checkup",
+                "Readings", "Spool", "Postgres", "Settings", "Logs", "Checkup", "Time",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
@@ -89,6 +89,7 @@ let package = Package(
             path: "Sources/Shared/Logs",
             swiftSettings: swiftSettings
         ),
+        .target(name: "Time", path: "Sources/Shared/Time", swiftSettings: swiftSettings),
         .target(
             name: "Checkup",
             dependencies: [
@@ -156,7 +157,7 @@ let package = Package(
         .testTarget(
             name: "LoaderTests",
             dependencies: [
-                "Loader", "Readings", "Spool", "Postgres",
+                "Loader", "Readings", "Spool", "Postgres", "Time",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Logging", package: "swift-log"),

@@ -1,6 +1,7 @@
 import Postgres
 import Spool
 import Testing
+import Time
 
 @testable import Loader
 

@@ -1,9 +1,5 @@
 import ArgumentParser
-import Logging
-import Postgres
 import Settings
-import Spool
-import SystemPackage
 
 /// The options that every command takes.
 struct CommonOptions: ParsableArguments {
@@ -24,25 +20,4 @@ struct CommonOptions: ParsableArguments {
     }
 
     private var flags: [String: String?] { ["SPOOL_DIR": spool, "DATABASE_URL": databaseURL] }
-}
-
-extension Settings {
-    /// Logs to standard error.
-    var logger: Logger { logger("shelly-loader") }
-
-    var spoolPath: FilePath { FilePath(required(.spoolDirectory)) }
-
-    /// The spool, which must be there.
-    func spool() throws(SpoolError) -> SpoolDirectory { try SpoolDirectory(existing: spoolPath) }
-
-    var retention: Retention {
-        let bytes = integer(.retentionBytes)
-        return Retention(age: duration(.retentionSeconds), bytes: bytes == 0 ? nil : bytes)
-    }
-
-    func database() throws(PostgresError) -> Database {
-        Database(
-            conninfo: text(.databaseURL) ?? "", table: try TableName(required(.table)),
-            statementTimeout: duration(.statementSeconds))
-    }
 }

@@ -4,6 +4,7 @@ import NIOCore
 import NIOHTTP1
 import Readings
 import Spool
+import Time
 
 /// The steps of `POST /api/ingest/batch`, from the header to the answer, in the order in which they happen.
 struct IngestHandler: Sendable {
@@ -134,13 +135,5 @@ struct IngestHandler: Sendable {
         }
         json += "}"
         return Answer(json: json, fields: fields)
-    }
-}
-
-extension Duration {
-    /// Seconds with microseconds.
-    var inSeconds: Double {
-        let (seconds, attoseconds) = components
-        return Double(seconds) + Double(attoseconds / 1_000_000_000_000) / 1e6
     }
 }

@@ -1,1 +1,1 @@
-../../../../Sources/Receiver/MinuteCounts.swift
+../../../../Sources/Receiver/Ledger/MinuteCounts.swift

@@ -1,1 +1,1 @@
-../../../../Sources/Receiver/MinuteLedger.swift
+../../../../Sources/Receiver/Ledger/MinuteLedger.swift

@@ -1,1 +1,1 @@
-../../../../Sources/Receiver/SegmentKeys.swift
+../../../../Sources/Receiver/Ledger/SegmentKeys.swift

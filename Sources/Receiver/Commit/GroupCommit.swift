@@ -5,6 +5,7 @@ import NIOCore
 import Readings
 import Spool
 import Synchronization
+import Time
 
 /// Makes batches durable together: whatever has arrived while the disk was busy shares the next `fdatasync`.
 ///

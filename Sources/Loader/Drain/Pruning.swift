@@ -1,6 +1,7 @@
 import Logging
 import Postgres
 import Spool
+import Time
 
 /// Removes segments that the database has and the retention keeps no longer, and the progress of those that are gone.
 struct Pruning {

@@ -2,6 +2,7 @@ import Postgres
 import Readings
 import Spool
 import SystemPackage
+import Time
 
 /// Inserts again what segments hold, wherever they come from. Rows that are there stay as they are, so it can be
 /// repeated; the spool and its progress are not touched.
@@ -127,17 +128,5 @@ struct Replay {
         counts.conflicts += outcome.conflicts
         counts.rejected += outcome.refusals.count
         rows.removeAll()
-    }
-}
-
-extension Connection {
-    /// As `transaction`, and once more when it only lost against another one.
-    func retryingTransaction<T>(_ attempts: Int, _ body: () throws -> T) throws -> T {
-        for _ in 1..<attempts {
-            do {
-                return try transaction(body)
-            } catch let error as PostgresError where error.isRetryable {}
-        }
-        return try transaction(body)
     }
 }

@@ -3,6 +3,7 @@ import Logs
 import NIOHTTP1
 import Postgres
 import Readings
+import Time
 
 /// Goes the way of a batch from end to end, through whatever proxies are on it.
 ///

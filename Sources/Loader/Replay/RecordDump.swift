@@ -1,5 +1,6 @@
 import Readings
 import Spool
+import Time
 
 /// Shows what segments hold as lines of JSON, for `jq` and for people.
 struct RecordDump {

@@ -1,5 +1,6 @@
 import Readings
 import Synchronization
+import Time
 
 /// What the receiver has counted since it was started: one update a batch, and one a group.
 final class Metrics: Sendable {

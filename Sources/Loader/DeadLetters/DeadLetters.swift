@@ -1,6 +1,7 @@
 import Readings
 import Spool
 import SystemPackage
+import Time
 
 /// What could not be loaded, with its reason: a line in `rejected/2026-11-23.ndjson`.
 struct DeadLetter {

@@ -1,6 +1,7 @@
 import Postgres
 import Spool
 import SystemPackage
+import Time
 
 /// What waits in a spool, what is loaded, and who works on it.
 struct SpoolStatus: Encodable {

@@ -1,23 +1,23 @@
 import FoundationEssentials
 
 /// Points in time as people and JSON write them, always in UTC.
-enum Moment {
+public enum Moment {
     /// `2026-11-23T10:00:00Z`.
-    static func text(unixSeconds: Int64) -> String {
+    public static func text(unixSeconds: Int64) -> String {
         Date(timeIntervalSince1970: Double(unixSeconds)).formatted(Date.ISO8601FormatStyle())
     }
 
     /// `2026-11-23T10:00:00.250Z`.
-    static func text(unixMilliseconds: Int64) -> String {
+    public static func text(unixMilliseconds: Int64) -> String {
         Date(timeIntervalSince1970: Double(unixMilliseconds) / 1000)
             .formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
     }
 
     /// The present in Unix milliseconds.
-    static var now: Int64 { Int64((Date.now.timeIntervalSince1970 * 1000).rounded(.down)) }
+    public static var now: Int64 { Int64((Date.now.timeIntervalSince1970 * 1000).rounded(.down)) }
 
     /// Unix seconds of a date (midnight UTC), a date and time with `Z` or an offset, or Unix seconds as they are.
-    static func unixSeconds(_ text: String) -> Int64? {
+    public static func unixSeconds(_ text: String) -> Int64? {
         // Eight digits are a date without its dashes rather than a day in 1970.
         if let seconds = Int64(text) { return text.utf8.count == 8 ? nil : seconds }
         let day = Date.ISO8601FormatStyle().year().month().day()

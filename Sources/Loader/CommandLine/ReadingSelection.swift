@@ -1,5 +1,6 @@
 import ArgumentParser
 import Readings
+import Time
 
 /// Which readings a command is about: those of a device, and of a stretch of time.
 struct ReadingSelection: ParsableArguments {

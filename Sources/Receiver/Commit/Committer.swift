@@ -2,6 +2,7 @@ import Dispatch
 import Logging
 import Readings
 import Spool
+import Time
 
 /// The part of group commit that one thread has at a time: the ledger and the writer, in step.
 ///

@@ -1,0 +1,34 @@
+import Postgres
+
+/// What went wrong in the loader itself.
+enum LoaderError: Error, CustomStringConvertible {
+    /// Another session drains this spool into this database.
+    case spoolBusy(identity: String)
+    /// Another session migrates this table.
+    case migrating(table: String)
+    /// What `migrate` leaves alone does not fit.
+    case unsuitable(table: String, PostgresError)
+    /// Standard output does not take what is printed.
+    case output(String)
+    /// An argument cannot be used.
+    case argument(String)
+    /// A schema step did not get its lock.
+    case tableLocked(table: String, step: String, seconds: Int)
+
+    var description: String {
+        switch self {
+        case .spoolBusy(let identity):
+            "spool \(identity) is being drained into this database by another loader, perhaps from a copy of the spool; "
+                + "one at a time may"
+        case .migrating(let table): "table \(table) is being migrated by another process; wait for it to end"
+        case .unsuitable(let table, let error):
+            "table \(table) is there, but cannot take readings: \(error); "
+                + "a column is missing, or an index of the right name is not unique; mend it by hand"
+        case .output(let cause): "cannot write to standard output: \(cause)"
+        case .argument(let message): message
+        case .tableLocked(let table, let step, let seconds):
+            "cannot \(step): table \(table) stayed locked by other transactions for \(seconds) s; "
+                + "end them (pg_stat_activity shows them) and run this again"
+        }
+    }
+}

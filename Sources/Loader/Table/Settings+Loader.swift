@@ -1,0 +1,26 @@
+import Logging
+import Postgres
+import Settings
+import Spool
+import SystemPackage
+
+extension Settings {
+    /// Logs to standard error.
+    var logger: Logger { logger("shelly-loader") }
+
+    var spoolPath: FilePath { FilePath(required(.spoolDirectory)) }
+
+    /// The spool, which must be there.
+    func spool() throws(SpoolError) -> SpoolDirectory { try SpoolDirectory(existing: spoolPath) }
+
+    var retention: Retention {
+        let bytes = integer(.retentionBytes)
+        return Retention(age: duration(.retentionSeconds), bytes: bytes == 0 ? nil : bytes)
+    }
+
+    func database() throws(PostgresError) -> Database {
+        Database(
+            conninfo: text(.databaseURL) ?? "", table: try TableName(required(.table)),
+            statementTimeout: duration(.statementSeconds))
+    }
+}

@@ -1,0 +1,21 @@
+extension Rejection {
+    /// 503 for a batch that could not be made durable.
+    init(_ failure: GroupCommit.Failure) {
+        switch failure {
+        case .spool(.full), .spool(.overLimit):
+            self.init(.serviceUnavailable, "Spool full; try again", retryAfterSeconds: 30, for: .spoolFull)
+        case .spool:
+            self.init(
+                .serviceUnavailable, "Spool cannot be written; try again", retryAfterSeconds: 5, for: .spoolFailing)
+        case .ledgerFull:
+            self.init(.serviceUnavailable, "Ledger full; try again", retryAfterSeconds: 30, for: .ledgerFull)
+        case .stalled:
+            self.init(
+                .serviceUnavailable,
+                "Spool's disk does not answer; send it again, what became durable is a duplicate then",
+                retryAfterSeconds: 5, for: .diskStalled)
+        case .stopping:
+            self.init(.serviceUnavailable, "Stopping; try again", retryAfterSeconds: 2, for: .stopping)
+        }
+    }
+}

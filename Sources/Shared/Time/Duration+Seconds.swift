@@ -1,0 +1,7 @@
+extension Duration {
+    /// Seconds with microseconds.
+    public var inSeconds: Double {
+        let (seconds, attoseconds) = components
+        return Double(seconds) + Double(attoseconds / 1_000_000_000_000) / 1e6
+    }
+}
