@@ -41,6 +41,15 @@ struct InterfaceTests {
         #expect(output.status == 0 && output.text == Version.line + "\n")
     }
 
+    @Test func theThreadsOfGroupCommitHaveNames() throws {
+        try rig.startReceiver()
+        let threads = "/proc/\(rig.receiverProcess)/task"
+        let names = try FileManager.default.contentsOfDirectory(atPath: threads).map {
+            try String(contentsOfFile: "\(threads)/\($0)/comm", encoding: .utf8)
+        }
+        #expect(Set(names).isSuperset(of: ["commit\n", "commit-ahead\n"]), "\(names)")
+    }
+
     @Test func aQuietDrainTellsOnlyOfWhatItLoaded() throws {
         try rig.startReceiver()
         #expect(try rig.expect(rig.load("drain", "--quiet"), status: 0) == "")

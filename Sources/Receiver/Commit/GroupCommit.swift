@@ -1,3 +1,4 @@
+import CLinux
 import Dispatch
 import Glibc
 import Logging
@@ -7,15 +8,16 @@ import Spool
 import Synchronization
 import Time
 
-/// Makes batches durable together: whatever has arrived while the disk was busy shares the next `fdatasync`.
+/// Makes batches durable together: batches that arrive during one `fdatasync` share the next one.
 ///
-/// One thread takes all batches that wait, has the committer write them and count them against the ledger, synchronizes
-/// them, and only then answers (invariant 1). While it waits for the disk a second one writes what has gathered, if that
-/// is much, so that disk and processor work at the same time; only the first one synchronizes and answers. Groups become
-/// durable in the order in which they were written, and a failure is also that of those behind it: no batch ever counts as
-/// a duplicate of one that is not durable by the time it is answered (invariant 5).
+/// The first thread takes all waiting batches, has the committer write them and count them against the ledger,
+/// synchronizes them, and only then answers (invariant 1). While the first thread waits for the disk, a second thread
+/// writes the batches that have arrived meanwhile, if they are large enough together. So disk and processor work at the
+/// same time. Only the first thread synchronizes and answers. Groups become durable in the order in which they were
+/// written. If a group fails, the groups behind it fail too, so that an answered batch never counts as a duplicate of a
+/// batch that is not durable (invariant 5).
 final class GroupCommit: Sendable {
-    /// What a durable batch came to.
+    /// The result of a durable batch.
     struct Acknowledgement: Sendable {
         let inserted: Int
         let duplicates: Int
@@ -26,7 +28,7 @@ final class GroupCommit: Sendable {
         case spool(SpoolError)
         case ledgerFull
         case stopping
-        /// The disk did not answer in time. It may yet, so whether the batch becomes durable is not known.
+        /// The disk did not respond in time. It may still do so: the batch may or may not become durable.
         case stalled
 
         var description: String {
@@ -42,10 +44,10 @@ final class GroupCommit: Sendable {
     typealias Outcome = Result<Acknowledgement?, Failure>
 
     private struct Waiter: Sendable {
-        /// nil for a probe, which only asks whether the spool can be written.
+        /// nil for a probe, which only tests whether the spool can be written.
         let batch: (content: Batch, record: NewRecord)?
         var bytes: Int { batch?.record.bytes ?? 0 }
-        /// Where it waits; nil when that is nowhere in particular.
+        /// The event loop to answer on; nil to answer on the commit thread.
         let home: (any EventLoop)?
         let answer: @Sendable (Outcome) -> Void
         let since = ContinuousClock.now
@@ -62,24 +64,24 @@ final class GroupCommit: Sendable {
         var waitingBytes = 0
         var questions: [Question] = []
         var lastQuestion = 0
-        /// Those that the committer was given, in order; nil for those that have been answered already.
+        /// Waiters handed to the committer, in order; nil for a waiter that has been answered already.
         var inProgress: [Waiter?] = []
-        /// Whether somebody was answered because of the time that the disk takes, and the disk is not done since.
+        /// Whether a batch has timed out, and the disk has not finished since.
         var isStalled = false
-        /// Whether a look at who has waited too long is due.
+        /// Whether a check for timeouts is scheduled.
         var isWatched = false
         /// Whether the first thread waits for the disk.
         var isSynchronizing = false
-        /// Whether it waits for work.
+        /// Whether the first thread waits for work.
         var isFirstIdle = false
-        /// Whether the second thread was told of work, and has not found that there is no more.
+        /// Whether the second thread was signalled, and has not run out of work since.
         var isSecondCalled = false
         var isStopping = false
         var isStopped = false
         var stopped: [CheckedContinuation<Void, Never>] = []
 
-        /// Hands over those that have waited longest: until they have so many bytes together, and no more than there is
-        /// room for.
+        /// Removes and returns the waiters that have waited longest: until they have about `bytes` bytes together, and
+        /// no more than fit into `room`.
         mutating func take(about bytes: Int = .max, within room: Int = .max) -> [Waiter] {
             var (count, taken) = (0, 0)
             while count < waiting.count, taken < bytes, taken + waiting[count].bytes <= room {
@@ -93,29 +95,31 @@ final class GroupCommit: Sendable {
             return group
         }
 
-        /// Whether the first thread is to begin; it is told once.
+        /// Whether to signal the first thread; true only once while it is idle.
         mutating func callsFirst() -> Bool {
             defer { isFirstIdle = false }
             return isFirstIdle
         }
 
-        /// Whether the second thread is to begin; it is told once.
+        /// Whether to signal the second thread; true only once until it has too little work.
         mutating func callsSecond() -> Bool {
             guard isWorthSecond, !isSecondCalled else { return false }
             isSecondCalled = true
             return true
         }
 
-        /// Whether so much waits for the disk that another thread's wake-up is the lesser cost. A question is for when all
-        /// is settled; and behind a group that somebody has given up nothing more is written, however long it takes.
+        /// Whether enough bytes wait for the disk to make waking the second thread worthwhile.
+        ///
+        /// False while a ledger query is pending, because a query needs every group to be complete. Also false after a
+        /// batch has timed out: nothing more is written behind its group, however long the disk takes.
         var isWorthSecond: Bool {
             isSynchronizing && !isStalled && waitingBytes >= GroupCommit.secondBytes && questions.isEmpty
         }
     }
 
-    /// From so many bytes on a second thread writes while the first one synchronizes.
+    /// The second thread writes during a sync once this many bytes are waiting.
     private static let secondBytes = 256 << 10
-    /// It writes so much at a time, so that the first one soon has its turn.
+    /// The second thread writes about this many bytes at a time, so that the first one soon gets the committer.
     private static let pieceBytes = 1 << 20
 
     private let queue = Mutex(Queue())
@@ -124,12 +128,13 @@ final class GroupCommit: Sendable {
     private let second = DispatchSemaphore(value: 0)
     private let patience: Duration
     private let logger: Logger
-    /// For the digests of segments that were left, which no batch has to wait for.
+    /// Background queue for the digests of closed segments; no batch waits for it.
     private let aside = DispatchQueue(label: "digests")
 
     /// Starts the threads, which own `ledger` and `writer` from here on.
     ///
-    /// - Parameter patience: how long a batch waits for the disk before it is answered that it may not be durable.
+    /// - Parameter patience: how long a batch waits for the disk before it fails with `stalled`, as it may not be
+    ///   durable.
     init(
         ledger: sending MinuteLedger, writer: sending SpoolWriter, ledgerBytes: Int, holdings: SpoolHoldings,
         patience: Duration = .seconds(20), logger: Logger
@@ -140,12 +145,13 @@ final class GroupCommit: Sendable {
             Committer(
                 ledger: ledger, writer: writer, ledgerBytes: ledgerBytes, holdings: holdings, logger: logger
             ) { [aside] in aside.async(execute: $0) })
-        // Threads of their own: the disk blocks, and neither an event loop nor the cooperative pool may.
-        Self.startThread { self.run() }
-        Self.startThread { self.writeMeanwhile() }
+        // Dedicated threads: disk calls block, and must not block an event loop or the cooperative pool.
+        Self.startThread("commit") { self.run() }
+        Self.startThread("commit-ahead") { self.writeMeanwhile() }
     }
 
-    private static func startThread(_ body: @escaping () -> Void) {
+    /// - Parameter name: as `top -H` shows it, 15 bytes at most.
+    private static func startThread(_ name: String, _ body: @escaping () -> Void) {
         var thread = pthread_t()
         let result = pthread_create(
             &thread, nil,
@@ -154,13 +160,14 @@ final class GroupCommit: Sendable {
                 return nil
             }, Unmanaged.passRetained(ThreadBody(body)).toOpaque())
         precondition(result == 0, "cannot start a thread of the spool: error \(result)")
+        _ = pthread_setname_np(thread, name)
         pthread_detach(thread)
     }
 
     /// Queues a batch and returns at once.
     ///
-    /// - Parameter answer: called on `eventLoop` when the batch is durable, or with why it is not, and then nothing of it
-    ///   counts.
+    /// - Parameter answer: called on `eventLoop` once the batch is durable, or with the failure. After a failure nothing
+    ///   of the batch counts, except that a `.stalled` batch may yet become durable.
     func commit(
         _ batch: Batch, _ record: NewRecord, on eventLoop: any EventLoop,
         then answer: @escaping @Sendable (Result<Acknowledgement, Failure>) -> Void
@@ -168,12 +175,12 @@ final class GroupCommit: Sendable {
         submit(Waiter(batch: (batch, record), home: eventLoop) { answer(Self.acknowledgement(in: $0)) })
     }
 
-    /// Returns when the batch is durable; throws when it is not, and then nothing of it counts.
+    /// Returns once the batch is durable; throws the failure, as above.
     func commit(_ batch: Batch, _ record: NewRecord) async throws(Failure) -> Acknowledgement {
         try Self.acknowledgement(in: await outcome(of: (batch, record))).get()
     }
 
-    /// Returns when the spool can be written; throws why not.
+    /// Returns when the spool can be written; throws the reason when it cannot.
     func probe() async throws(Failure) {
         _ = try await outcome(of: nil).get()
     }
@@ -191,10 +198,11 @@ final class GroupCommit: Sendable {
         }
     }
 
-    /// What `question` makes of the ledger between two groups, when all its keys are durable; nil when the thread does not
-    /// come to it in time, as with a disk that does not answer, or when too many ask.
+    /// Runs `question` on the ledger between two groups, when all its keys are durable.
     ///
-    /// All batches wait meanwhile: it takes two milliseconds at most, and asks again for the rest.
+    /// Returns nil on a timeout, such as when the disk does not respond, when too many queries are queued, and when the
+    /// receiver is stopping. All batches wait while `question` runs. So it is short: a question about all devices takes
+    /// two milliseconds at most, and the caller queries again for the rest.
     func ask<Answer: Sendable>(
         within patience: Duration = .seconds(1), _ question: @escaping @Sendable (MinuteLedger) -> Answer
     ) async -> Answer? {
@@ -224,10 +232,10 @@ final class GroupCommit: Sendable {
         }
     }
 
-    /// Whether the disk has kept a group for longer than anybody should wait.
+    /// Whether the disk has held a group for longer than the commit timeout.
     var isStalled: Bool { queue.withLock { $0.isStalled } }
 
-    /// Answers everything that waits, leaves the segment in good order and ends the threads.
+    /// Answers all waiting batches, seals the segment and ends the threads.
     func stop() async {
         await withCheckedContinuation { continuation in
             let (isStopped, isIdle) = queue.withLock { queue in
@@ -254,7 +262,9 @@ final class GroupCommit: Sendable {
         if isUnwatched { watch(after: patience) }
     }
 
-    /// Looks, as long as anybody waits, for those who have waited too long: the thread itself may be stuck in the disk.
+    /// Times out batches that have waited too long, as long as any batch waits.
+    ///
+    /// It does not run on the commit thread, which may itself be blocked by the disk.
     private func watch(after pause: Duration) {
         DispatchQueue.global().asyncAfter(deadline: .now() + pause.inSeconds) { [self] in
             let now = ContinuousClock.now
@@ -289,9 +299,9 @@ final class GroupCommit: Sendable {
             let (turn, isStopping, isIdle, nextTurn) = committer.withLock { committer in
                 var (isStopping, isIdle) = (false, false)
                 if committer.isSettled {
-                    // One between two groups, so that neither waits for the other.
+                    // One query between two groups, so that neither queries nor batches wait for all of the others.
                     takeQuestion()?.answer(committer.ledger)
-                    // Better before somebody waits for it.
+                    // Better now than while a batch waits for it.
                     committer.rotateIfDue()
                     let group = queue.withLock { queue in
                         queue.isStalled = false
@@ -317,7 +327,7 @@ final class GroupCommit: Sendable {
             } else if isStopping {
                 return end()
             } else if isIdle {
-                // Who is told when the time is over already costs one more turn.
+                // A signal that arrives just after the timeout costs one extra iteration.
                 _ = first.wait(timeout: nextTurn)
             }
         }
@@ -334,7 +344,7 @@ final class GroupCommit: Sendable {
         return turn.synchronize()
     }
 
-    /// What the second thread does.
+    /// The body of the second thread.
     private func writeMeanwhile() {
         while true {
             second.wait()
@@ -343,10 +353,10 @@ final class GroupCommit: Sendable {
         }
     }
 
-    /// Writes some of what waits, and returns whether there was enough of it, while the first thread synchronizes.
+    /// Writes some of the waiting batches while the first thread synchronizes; returns false when there was too little.
     private func writePiece() -> Bool {
         committer.withLock { committer in
-            // What there is no room for is the first thread's; this one is not called again before the next group.
+            // Batches that do not fit are left to the first thread. This one is not signalled before the next group.
             let room = committer.roomMeanwhile
             guard room > 0 else { return false }
             let group = queue.withLock { queue -> [Waiter] in
@@ -373,7 +383,7 @@ final class GroupCommit: Sendable {
         for continuation in waiting { continuation.resume() }
     }
 
-    /// Answers all that wait, with one call to each event loop.
+    /// Answers all the waiters, with one call per event loop.
     private static func answer(_ waiters: [Waiter?], _ outcomes: [Outcome]) {
         let answered = zip(waiters, outcomes).compactMap { waiter, outcome in waiter.map { ($0, outcome) } }
         let homes = Dictionary(grouping: answered) { waiter, _ in waiter.home.map { ObjectIdentifier($0) } }

@@ -2,7 +2,9 @@ import HTTPTypes
 import Hummingbird
 import Readings
 
-/// An answer that takes nothing: status, reason and what the client may do. Never repeats anything the client sent.
+/// An answer that accepts nothing: the status, the reason and advice for the client.
+///
+/// It never repeats anything that the client sent.
 struct Rejection: Error {
     enum Detail {
         case sentence(String)
@@ -11,17 +13,17 @@ struct Rejection: Error {
 
     let status: HTTPResponse.Status
     let detail: Detail
-    /// Seconds after which trying again makes sense.
+    /// Seconds after which a retry makes sense.
     var retryAfterSeconds: Int?
     var allow: String?
-    /// The challenge of a 401 that a browser answers by asking its user.
+    /// The challenge of a 401, for which a browser prompts its user.
     var authenticate: String?
-    /// What a batch or a connection was refused for; nil for an answer that refuses neither.
+    /// Why a batch or a connection was rejected; nil when the answer rejects neither.
     var reason: Reason?
 
-    /// The reasons that refusals are counted by.
+    /// The reasons by which rejections are counted.
     enum Reason: String, CaseIterable, Sendable {
-        case unauthorized, misconfigured, method, encoding, malformed, incomplete, invalid, timeout, busy, connections
+        case unauthorized, misconfigured, method, encoding, malformed, invalid, timeout, busy, connections
         case tooLarge = "too_large"
         case spoolFull = "spool_full"
         case spoolFailing = "spool_failing"
@@ -30,7 +32,7 @@ struct Rejection: Error {
         case stopping
     }
 
-    /// A body's problems are listed up to this many; the rest is in the same message or the next.
+    /// At most this many of a body's problems are listed; the others are in the same message or the next ones.
     static let maximumProblems = 100
 
     static let unauthorized = Rejection(.unauthorized, "Unauthorized", for: .unauthorized)
@@ -50,7 +52,7 @@ struct Rejection: Error {
     static let notFound = Rejection(.notFound, "Not Found")
     static let databaseUnavailable = Rejection(.serviceUnavailable, "Database unavailable", retryAfterSeconds: 5)
 
-    /// A question to the ledger was not answered in time.
+    /// The ledger did not answer a query in time.
     static let spoolSilent = Rejection(
         .serviceUnavailable, "Spool's disk does not answer; try again", retryAfterSeconds: 5)
 
@@ -63,14 +65,14 @@ struct Rejection: Error {
         self.reason = reason
     }
 
-    /// 422 with everything that is wrong.
+    /// 422 with all problems.
     init(_ problems: [Problem]) {
         status = .unprocessableContent
         detail = .problems(problems)
         reason = .invalid
     }
 
-    /// 405, naming what is allowed.
+    /// 405, with the allowed methods.
     init(allowing methods: [HTTPRequest.Method], for reason: Reason? = nil) {
         self.init(.methodNotAllowed, "Method Not Allowed", for: reason)
         allow = methods.map(\.rawValue).sorted().joined(separator: ", ")
@@ -78,7 +80,7 @@ struct Rejection: Error {
 
     var response: Response { .json(json, status: status, headers: fields) }
 
-    /// What the answer's header has beside the usual.
+    /// The additional header fields of the answer.
     var fields: HTTPFields {
         var fields: HTTPFields = [:]
         if let retryAfterSeconds { fields[.retryAfter] = String(retryAfterSeconds) }

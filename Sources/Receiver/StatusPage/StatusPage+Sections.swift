@@ -1,4 +1,4 @@
-/// What stands below the verdicts.
+/// The sections below the verdicts.
 extension StatusPage {
     var facts: [HTML] {
         var facts: [HTML] = []
@@ -27,7 +27,7 @@ extension StatusPage {
         return facts
     }
 
-    /// Of the last 15 minutes that are over, since the newest ones still fill.
+    /// The rate of the last 15 minutes that are over, since the newest minutes are still filling.
     private var recentRate: String? {
         guard let counts = history?.counts.dropLast().suffix(15), !counts.isEmpty else { return nil }
         let mean = Double(counts.reduce(0, +)) / Double(counts.count)
@@ -69,7 +69,7 @@ extension StatusPage {
         ) { $0.oldestSeconds / 60 }
     }
 
-    /// Over the same 24 hours as the readings; the process has looked since its start alone.
+    /// Plots the same 24 hours as the readings; the process has samples only since its start.
     private func plotOfBacklog(
         _ title: String, unit: String, _ summary: String, _ value: (BacklogHistory.Sample) -> Double
     ) -> HTML {
@@ -117,7 +117,7 @@ extension StatusPage {
 }
 
 extension Rejection.Reason {
-    /// For people.
+    /// The text for people.
     fileprivate var sentence: String {
         switch self {
         case .unauthorized: "Key missing or wrong"
@@ -125,7 +125,6 @@ extension Rejection.Reason {
         case .method: "Method is not POST"
         case .encoding: "Content encoding not supported"
         case .malformed: "Not a valid HTTP request"
-        case .incomplete: "Body ended early"
         case .invalid: "Not a valid batch"
         case .timeout: "Arrived too slowly"
         case .busy: "Too much in flight"
