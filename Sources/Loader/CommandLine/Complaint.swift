@@ -1,6 +1,6 @@
 import Logs
 
-/// One line for people, on standard error.
+/// Prints one human-readable line on standard error.
 func complain(_ message: String) {
     LogOutput.standardError.complain(message, by: "shelly-loader")
 }

@@ -2,6 +2,6 @@ import ArgumentParser
 import Glibc
 
 extension ExitCode {
-    /// EX_TEMPFAIL of sysexits.h: nothing is wrong here, the same will do later.
+    /// EX_TEMPFAIL of sysexits.h: a temporary failure; the same command may succeed later.
     static let databaseAway = ExitCode(EX_TEMPFAIL)
 }

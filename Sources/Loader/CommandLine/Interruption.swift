@@ -2,11 +2,12 @@ import Dispatch
 import Glibc
 import Synchronization
 
-/// The wish that the work at hand ends soon: SIGTERM or SIGINT.
+/// A request to stop the present work soon, by SIGTERM or SIGINT.
 ///
-/// Nothing is lost however abruptly the loader ends, as progress is committed with the rows; this makes it orderly.
+/// No data is lost even if the loader ends abruptly, because progress is committed with the rows. This makes the end
+/// orderly.
 final class Interruption: Sendable {
-    /// A statement that takes longer than this is left to the server, which rolls it back.
+    /// Timeout for an orderly end. The process then exits, and the server rolls back a statement that is still running.
     private static let patience = DispatchTimeInterval.seconds(5)
 
     private let requested = Atomic(false)
@@ -19,13 +20,13 @@ final class Interruption: Sendable {
         wake.signal()
     }
 
-    /// Waits, but not beyond a request.
+    /// Waits for the duration, or until a request arrives.
     func pause(_ duration: Duration) {
         guard !isRequested else { return }
         _ = wake.wait(timeout: .now() + .milliseconds(Int(duration / .milliseconds(1))))
     }
 
-    /// Turns SIGTERM and SIGINT into requests as long as the returned sources live.
+    /// Turns SIGTERM and SIGINT into requests as long as the returned sources are kept.
     func watchSignals() -> [any DispatchSourceSignal] {
         [SIGTERM, SIGINT].map { number in
             signal(number, SIG_IGN)

@@ -1,16 +1,16 @@
 import Postgres
 
-/// What went wrong in the loader itself.
+/// An error of the loader itself.
 enum LoaderError: Error, CustomStringConvertible {
     /// Another session drains this spool into this database.
     case spoolBusy(identity: String)
     /// Another session migrates this table.
     case migrating(table: String)
-    /// What `migrate` leaves alone does not fit.
+    /// The existing table is incompatible, and `migrate` does not change it.
     case unsuitable(table: String, PostgresError)
-    /// Standard output does not take what is printed.
+    /// Writing to standard output failed.
     case output(String)
-    /// An argument cannot be used.
+    /// An argument is invalid.
     case argument(String)
     /// A schema step did not get its lock.
     case tableLocked(table: String, step: String, seconds: Int)

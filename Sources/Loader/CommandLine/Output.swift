@@ -4,7 +4,7 @@ import FoundationEssentials
 func printJSON(_ value: some Encodable) {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    // Only finite numbers and text get here, which can always be encoded.
+    // Callers pass only finite numbers and text, which can always be encoded.
     guard let data = try? encoder.encode(value) else { preconditionFailure("unencodable output") }
     print(String(decoding: data, as: UTF8.self))
 }

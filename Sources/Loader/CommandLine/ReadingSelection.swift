@@ -2,7 +2,7 @@ import ArgumentParser
 import Readings
 import Time
 
-/// Which readings a command is about: those of a device, and of a stretch of time.
+/// The readings that a command selects: by device and by time range.
 struct ReadingSelection: ParsableArguments {
     @Option(help: "Only this device, by its src.", transform: { try DeviceID($0) })
     var device: DeviceID?
@@ -11,7 +11,7 @@ struct ReadingSelection: ParsableArguments {
     @Option(help: "Only readings before this time.")
     var to: PointInTime?
 
-    /// Whether nothing is left out.
+    /// Whether all readings are selected.
     var isEverything: Bool { device == nil && from == nil && to == nil }
 
     func includes(_ reading: Reading, in batch: Batch) -> Bool {

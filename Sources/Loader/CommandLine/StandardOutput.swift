@@ -1,7 +1,8 @@
 import ArgumentParser
 import Glibc
 
-/// Standard output in large pieces. A reader that has seen enough (`… | head`) ends the command without a word.
+/// Standard output with a large buffer. If the reader has closed the pipe (`… | head`), the command ends without a
+/// message.
 final class StandardOutput {
     private var buffer: [UInt8] = []
     private static let pieceBytes = 1 << 16
@@ -11,7 +12,7 @@ final class StandardOutput {
         if buffer.count >= Self.pieceBytes { try flush() }
     }
 
-    /// Makes sure that what `print` has taken is out.
+    /// Flushes the output of `print`.
     static func finish() throws {
         guard fflush(nil) != 0 else { return }
         if errno == EPIPE { throw ExitCode.success }

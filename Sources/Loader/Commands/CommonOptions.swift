@@ -1,7 +1,7 @@
 import ArgumentParser
 import Settings
 
-/// The options that every command takes.
+/// The options that all commands have in common.
 struct CommonOptions: ParsableArguments {
     @Option(help: "Directory of the spool (SPOOL_DIR).")
     var spool: String?
@@ -14,7 +14,7 @@ struct CommonOptions: ParsableArguments {
         try Settings(flags: flags, file: envFile)
     }
 
-    /// As far as they can be used.
+    /// The valid settings. `problems` receives the others' errors.
     func settings(_ problems: inout [String]) -> Settings {
         Settings(flags: flags, file: envFile, problems: &problems)
     }

@@ -1,19 +1,19 @@
 import ArgumentParser
 import Settings
 
-/// `shelly-loader`: brings what the receiver has spooled into PostgreSQL, and looks after both.
+/// `shelly-loader`: loads the receiver's spool into PostgreSQL, and maintains the spool and the table.
 ///
-/// A command reads its settings, builds the value that does the work, and prints what that returns:
+/// A command reads its settings, builds the value that does the work, and prints the result:
 ///
-///     migrate   Migrator     the table's schema, from whatever is there to what drain needs
+///     migrate   Migrator     brings any existing schema to the state that drain needs
 ///     drain     Drain        → DrainSession (connection, lock, progress) → SegmentDrain → ReadingTable
-///     replay    Replay       files again into the table, without touching progress
+///     replay    Replay       loads files again, without changing progress
 ///     stats     QueueStatistics
-///     status    SpoolStatus  what waits, what is loaded, who works on it
+///     status    SpoolStatus  pending and loaded segments, lock holders
 ///     cat       RecordDump   records or readings as NDJSON
 ///     verify    Verification → Reconciliation with the database
-///     prune     Pruning      loaded segments past their retention
-///     doctor    Doctor       whether all of this can work, and what to do where it cannot
+///     prune     Pruning      removes loaded segments past their retention
+///     doctor    Doctor       checks the installation and says how to fix problems
 @main
 struct Loader: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -5,9 +5,9 @@ import Postgres
 import Settings
 import Spool
 
-/// A subcommand: what it throws becomes one line on standard error and an exit code.
+/// A subcommand. It turns a thrown error into one line on standard error and an exit code.
 protocol LoaderCommand: ParsableCommand {
-    /// What is added to the line that says that the database is away.
+    /// Text that is appended to the message that the database is unavailable.
     static var whenAway: String { get }
     func execute() throws
 }
@@ -16,7 +16,7 @@ extension LoaderCommand {
     static var whenAway: String { "try again later" }
 
     func run() throws {
-        // A reader of our output that goes away is an error of write(2), not the end of us.
+        // If the reader of our output disconnects, write(2) should fail; SIGPIPE must not end the process.
         StandardStreams.secure()
         do {
             try execute()

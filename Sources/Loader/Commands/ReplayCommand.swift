@@ -40,7 +40,7 @@ struct ReplayCommand: LoaderCommand {
         if isFlawed { throw ExitCode.failure }
     }
 
-    /// What is to be replayed, file by file.
+    /// The files to replay, each with its operation.
     private func work(_ settings: Settings) throws -> [(FilePath, (Replay) throws -> Replay.Counts)] {
         guard rejected else {
             return try SegmentFile.named(files, in: settings.spool).map { file in (file.path, { try $0.run(file) }) }

@@ -3,24 +3,24 @@ import Spool
 import SystemPackage
 import Time
 
-/// What could not be loaded, with its reason: a line in `rejected/2026-11-23.ndjson`.
+/// A record, message or reading that could not be loaded, with the reason: one line in `rejected/2026-11-23.ndjson`.
 struct DeadLetter {
     let reason: String
-    /// The database's reason, when it was the database that refused.
+    /// The database's error code, if the database refused it.
     var sqlState: String?
     let record: SpoolPosition
-    /// Index of the message in its record; nil when the record as a whole is refused.
+    /// Index of the message in its record; nil if the whole record is refused.
     var message: Int?
     var device: [UInt8]?
-    /// Channel of the device, when one reading is refused rather than the message.
+    /// Channel of the device, if one reading rather than the message is refused.
     var channel: Int?
     /// Unix seconds of the reading.
     var timestamp: Int64?
-    /// What the reading says, when it is the database that refused it.
+    /// The reading's values, if the database refused it.
     var values: Values?
     /// The message as JSON, which `replay --rejected` tries again.
     var content: String?
-    /// The record's body, when there is no message.
+    /// The record's body, if there is no message.
     var body: [UInt8]?
 
     struct Values {
@@ -51,19 +51,19 @@ struct DeadLetter {
 }
 
 extension DeadLetter {
-    /// What a letter is about: a record, a message of it, or one channel of that.
+    /// The subject of a dead letter: a record, one of its messages, or one channel of a message.
     struct Subject: Hashable {
-        /// As `00000017:42`.
+        /// Formatted as `00000017:42`.
         let record: String
         var message: Int?
         var channel: Int?
     }
 }
 
-/// The files of `rejected/`, one a day.
+/// The files in `rejected/`, one per day.
 ///
-/// Lines are durable before the transaction that passes them commits (invariant 8). When that commit then fails, they
-/// are written again with the next one: at least once, never not at all.
+/// Lines are durable before the transaction that advances the progress past them commits (invariant 8). If that commit
+/// fails, they are written again with the next one: at least once, never not at all.
 struct DeadLetters {
     let directory: SpoolDirectory
 
@@ -79,7 +79,7 @@ struct DeadLetters {
         }
     }
 
-    /// The files by day.
+    /// The files, sorted by day.
     func files() throws(SpoolError) -> [FilePath] {
         do throws(Errno) {
             return try directory.disk.names(in: directory.rejected).filter { $0.hasSuffix(".ndjson") }.sorted()
@@ -117,7 +117,8 @@ struct DeadLetters {
             }
             let count = try read.get()
             guard count > 0 else {
-                // An unfinished line at the end is no letter, and is shown as such to who wants to know.
+                // An unfinished line at the end is not a valid dead letter. It is passed on, so that the caller can
+                // report it.
                 return line.isEmpty ? () : body(line)
             }
             offset += count
@@ -136,7 +137,7 @@ struct DeadLetters {
         let file = try directory.disk.openOrCreate(path)
         let end = try file.size()
         var lines = lines
-        // A crash may have left the last line unfinished.
+        // A crash may have left the last line incomplete.
         if end > 0 {
             var last: UInt8 = 0
             let read = withUnsafeMutableBytes(of: &last) { byte in

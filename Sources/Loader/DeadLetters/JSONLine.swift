@@ -1,4 +1,4 @@
-/// One JSON object on a line of its own, written member by member.
+/// One JSON object on its own line, written member by member.
 struct JSONLine {
     private(set) var bytes: [UInt8] = [UInt8(ascii: "{")]
 
@@ -14,19 +14,19 @@ struct JSONLine {
         bytes.append(contentsOf: String(number).utf8)
     }
 
-    /// A finite number or null; Swift writes doubles so that they read back as the same.
+    /// Adds a finite number or null. Swift prints a double so that parsing the text gives the same value.
     mutating func add(_ name: StaticString, number: Double?) {
         begin(name)
         bytes.append(contentsOf: (number.map { "\($0)" } ?? "null").utf8)
     }
 
-    /// What is JSON already.
+    /// Adds a value that is JSON already.
     mutating func add(_ name: StaticString, json: some Sequence<UInt8>) {
         begin(name)
         bytes.append(contentsOf: json)
     }
 
-    /// The object's bytes, line break included.
+    /// The object's bytes, including the line break.
     consuming func finished() -> [UInt8] {
         bytes.append(UInt8(ascii: "}"))
         bytes.append(UInt8(ascii: "\n"))

@@ -2,12 +2,13 @@ import Checkup
 import Glibc
 import Postgres
 
-/// Whether the server will do: its version, whether it takes writes and keeps them, its clock, and what is in between.
+/// Checks that the server is suitable: its version, whether it accepts and keeps writes, its clock, and a pooler in
+/// between.
 struct DatabaseCheck {
     private let connection: Connection
     private let conninfo: String
 
-    /// hashtextextended() is of 11; what is older than 14 gets no corrections any more.
+    /// hashtextextended() exists since version 11. Versions before 14 receive no more fixes.
     private static let oldest = 11_0000
     private static let maintained = 14_0000
     private static let clockDifference = 5.0
@@ -98,14 +99,14 @@ struct DatabaseCheck {
             do: "keep both clocks with systemd-timesyncd or chrony")
     }
 
-    /// A pooler that gives a session another server for each transaction loses the loader's lock, which belongs to a
-    /// server's session.
+    /// Detects a pooler that assigns a session another server process for each transaction. It would lose the loader's
+    /// lock, which belongs to a server session.
     private func pooling() throws(PostgresError) -> Finding? {
         guard let server = try backend(of: connection) else { return nil }
-        // Behind a pooler libpq has been told another process than the one that works for it.
+        // Behind a pooler, libpq has another process ID than that of the server process that runs its statements.
         guard server != Int(connection.processID) else { return nil }
         let remedy = "connect to PostgreSQL itself, or to a pool with pool_mode=session"
-        // Nobody else can have our server's session as long as it is ours.
+        // While our session has its own server process, no other session can get the same one.
         if let other = try? Connection(conninfo, applicationName: "shelly-loader doctor", timeout: .seconds(5)),
             let shared = try? backend(of: other), shared == server
         {

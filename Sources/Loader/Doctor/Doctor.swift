@@ -3,11 +3,11 @@ import Postgres
 import Settings
 import Spool
 
-/// Looks at all that the loader needs, in the order in which a reading meets it: settings, spool, database, table, load.
+/// Checks everything that the loader needs, in the order of a reading's path: settings, spool, database, table, load.
 struct Doctor {
     let settings: Settings
 
-    /// For a statement of the checks.
+    /// Timeout for a statement of the checks.
     private static let patience = Duration.seconds(10)
 
     func run(_ checkup: inout Checkup) {

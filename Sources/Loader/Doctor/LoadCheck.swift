@@ -2,12 +2,12 @@ import Checkup
 import Postgres
 import Spool
 
-/// How the load goes: what waits, what was refused, what is damaged, and whether somebody else loads the same spool.
+/// Checks the load: the backlog, dead letters, damage, and whether another loader drains the same spool.
 struct LoadCheck {
     private let directory: SpoolDirectory
     private let database: Database
     private static let late = 3600.0
-    /// Segments that are not loaded are read for damage, up to this many bytes.
+    /// Pending segments are read for damage, up to this many bytes.
     private static let readBytes = 256 << 20
 
     init(_ directory: SpoolDirectory, _ database: Database) {
@@ -63,7 +63,8 @@ struct LoadCheck {
             do: "look at the reasons in \(directory.rejected); 'shelly-loader replay --rejected' tries them again")
     }
 
-    /// The lock in the database is held where the one in the spool is not: from a copy of the spool, or another machine.
+    /// Detects that the database lock is held but not the spool's lock: by a loader of a copy of the spool, or on
+    /// another machine.
     private func rival(_ status: SpoolStatus) -> Finding? {
         guard status.loader == nil, let connection = try? database.connect() else { return nil }
         let holders = try? connection.execute(
@@ -74,7 +75,7 @@ struct LoadCheck {
                 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
                 AND (l.classid::bigint << 32) | l.objid::bigint = hashtextextended($1, 0)
             """, [.text(directory.identity)])
-        // One that has ended a moment ago is no rival.
+        // A loader of this spool that has started since the first look is not a rival.
         guard let holders, holders.count > 0, SpoolLock.holder(of: .loader, in: directory.path) == nil else {
             return nil
         }

@@ -2,7 +2,7 @@ import Checkup
 import Postgres
 import Spool
 
-/// Whether the table can take readings from this role: the table, its columns, its indexes, the progress, the rights.
+/// Checks that this role can load readings: the table, its columns, its indexes, the progress, the privileges.
 struct TableCheck {
     private let connection: Connection
     private let table: TableName
@@ -25,7 +25,7 @@ struct TableCheck {
                 return [.fail("table", objection, do: "then run 'shelly-loader migrate'")]
             }
             var findings = try columns()
-            // What cannot be told without these would only be said twice.
+            // Without these, the following checks would only report the same problem again.
             guard !findings.contains(where: { $0.verdict == .fail }) else { return findings }
             let rights = try rights()
             findings += rights
@@ -66,7 +66,8 @@ struct TableCheck {
         ]
     }
 
-    /// A zero-row insert does not ask for all of them: not for the sequence that numbers rows, for one.
+    /// Checks the privileges. A zero-row insert does not check all of them, for example not those on the sequence that
+    /// numbers rows.
     private func rights() throws(PostgresError) -> [Finding] {
         let names = Self.columns.map { "'\($0)'" }.joined(separator: ", ")
         let rows = try connection.execute(
@@ -101,7 +102,7 @@ struct TableCheck {
         return [.ok("table rights", "\(role) may insert and select")]
     }
 
-    /// The statement that `drain` uses decides; what is said of the indexes only explains it.
+    /// Runs the statement that `drain` uses. It decides; the list of indexes only explains a failure.
     private func index() throws(PostgresError) -> [Finding] {
         let found = try inspection.indexes().filter { $0.column == "idempotency_key" }
         do {
@@ -130,7 +131,7 @@ struct TableCheck {
             if faults.isEmpty { faults.append("is on more than idempotency_key") }
             return "\(index.name) \(faults.joined(separator: " and "))"
         }
-        // What is merely invalid `migrate` builds anew.
+        // `migrate` rebuilds an index that is only invalid.
         let wrong = found.filter { $0.isValid }.map { "DROP INDEX \(TableName.quote($0.name))" }
         return .fail(
             subject,
@@ -171,7 +172,7 @@ struct TableCheck {
 }
 
 extension Connection {
-    /// Runs `body` in a transaction that is rolled back whatever comes of it.
+    /// Runs `body` in a transaction that is always rolled back.
     fileprivate func transactionThatChangesNothing(_ body: () throws -> Void) throws {
         _ = try execute("BEGIN")
         defer { _ = try? execute("ROLLBACK") }

@@ -3,24 +3,24 @@ import Postgres
 import Spool
 import SystemPackage
 
-/// Loads a spool into the database, once or for as long as it is let.
+/// Loads a spool into the database, once or continuously until interrupted.
 struct Drain {
     let path: FilePath
     let database: Database
-    /// Readings that go in with one statement, more only when a single record has them.
+    /// Readings per statement; a single record may have more.
     var statementRows = 50_000
     /// How long loaded segments are kept.
     var retention = Retention(age: .seconds(14 * 86_400))
-    /// Pause between two looks at the spool.
+    /// Pause between two passes over the spool.
     var followPause = Duration.seconds(1)
-    /// How long a loader that was just killed may still hold its lock in the database.
+    /// Timeout for the lock in the database, which a killed loader may still hold for a short time.
     var lockPatience = Duration.seconds(5)
     let logger: Logger
     let interruption: Interruption
 
     private static let longestPause = Duration.seconds(30)
 
-    /// Loads what is there.
+    /// Loads the records that the spool has now.
     func run(_ report: DrainReport) throws {
         let directory = try SpoolDirectory(existing: path)
         let lock = try SpoolLock(.loader, of: path)
@@ -29,10 +29,10 @@ struct Drain {
         try DrainSession(self, directory: directory, report: report, lockPatience: lockPatience).pass()
     }
 
-    /// Loads what is there and what comes, until it is interrupted; waits for the spool and for the database.
+    /// Loads present and future records until it is interrupted. It waits for the spool and for the database.
     ///
-    /// Whatever the database refuses can be mended there, so it is said and tried again: a table that is missing as well
-    /// as a server that is away. Only what waiting cannot mend ends it.
+    /// An error from the database can be fixed there, for example a missing table or an unreachable server. It is
+    /// logged and retried. Only an error that waiting cannot fix ends the loop.
     func follow(_ report: DrainReport) throws {
         guard let directory = try awaitSpool() else { return }
         let lock = try SpoolLock(.loader, of: path)
@@ -53,7 +53,7 @@ struct Drain {
             } catch let error as PostgresError where !error.isOurs {
                 logger.warning("\(error.withRemedy); trying again in \(pause.components.seconds) s")
             } catch let error as LoaderError where wasConnected && error.isBusy {
-                // Our own session of before, which the server has not given up yet.
+                // The server has not ended our own previous session yet.
                 logger.warning("\(error); trying again in \(pause.components.seconds) s")
             }
             interruption.pause(pause)
@@ -61,7 +61,7 @@ struct Drain {
         }
     }
 
-    /// The spool, as soon as the receiver has made it; nil when interrupted before.
+    /// Waits until the receiver has created the spool. Returns nil if it is interrupted before.
     private func awaitSpool() throws -> SpoolDirectory? {
         var isFirst = true
         while (try? SystemDisk().open(path.appending("spool.json"))) == nil {

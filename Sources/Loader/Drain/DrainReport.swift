@@ -1,6 +1,6 @@
 import Logging
 
-/// What one run of `drain` has done so far, and what it has complained of, each thing once.
+/// The results of one `drain` run so far. It logs each problem once.
 final class DrainReport {
     struct Summary: Encodable, Equatable {
         /// Segments that were finished in this run.
@@ -10,21 +10,22 @@ final class DrainReport {
         var readings = 0
         var inserted = 0
         var duplicates = 0
-        /// Of these, readings with other values than the one that was first.
+        /// Duplicates with other values than the first reading with the same key.
         var conflicts = 0
         var rejected = 0
-        /// Messages, and records that are none, in `rejected/` with their reason; they have no readings to count.
+        /// Messages, and records without a valid batch, that are in `rejected/` with their reason. They have no
+        /// readings to count.
         var invalidMessages = 0
-        /// Byte ranges that are no records.
+        /// Byte ranges that are not records.
         var damagedRanges = 0
-        /// Segments and files that could not be dealt with.
+        /// Segments and files with an error.
         var problems = 0
         var seconds = 0.0
 
-        /// Whether there was nothing to load, nor to complain of.
+        /// Whether there was nothing to load and nothing to report.
         var isEmpty: Bool { segments + records + damagedRanges + problems == 0 }
 
-        /// The same for people.
+        /// The same as human-readable text.
         var text: String {
             let time = (seconds * 100).rounded() / 100
             return "\(segments) segments, \(records) records, \(readings) readings: \(inserted) inserted, "
@@ -39,7 +40,7 @@ final class DrainReport {
         }
     }
 
-    /// What has been done up to now.
+    /// The results so far.
     var summary: Summary {
         var summary = counted
         summary.seconds = (ContinuousClock.now - start) / .seconds(1)
@@ -50,31 +51,31 @@ final class DrainReport {
     private let logger: Logger
     private let start = ContinuousClock.now
     private var said: Set<String> = []
-    /// Complaints that are remembered; beyond them one may be repeated.
+    /// Maximum number of remembered messages. After more than these, a message may be repeated.
     private static let remembered = 10_000
 
     init(logger: Logger) { self.logger = logger }
 
-    /// Something that makes the run end with exit code 1, though not at once.
+    /// Reports an error that makes the run end with exit code 1, though not at once.
     func problem(_ message: String) {
         guard isNew(message) else { return }
         counted.problems += 1
         logger.error("\(message)")
     }
 
-    /// Something worth knowing that is no fault.
+    /// Reports useful information that is not a fault.
     func note(_ message: String) {
         if isNew(message) { logger.notice("\(message)") }
     }
 
-    /// Bytes that are no records; the segment is kept and its other records are loaded (invariant 7).
+    /// Reports bytes that are not records. The segment is kept and its other records are loaded (invariant 7).
     func damage(_ message: String) {
         guard isNew(message) else { return }
         counted.damagedRanges += 1
         logger.error("\(message)")
     }
 
-    /// A committed step.
+    /// Adds the counts of a committed transaction.
     func advanced(_ from: Progress, to: Progress, invalidMessages: Int) {
         counted.invalidMessages += invalidMessages
         counted.records += to.records - from.records

@@ -3,23 +3,23 @@ import Postgres
 import Spool
 import SystemPackage
 
-/// One connection's worth of draining: it holds the spool's lock in the database and knows the progress there.
+/// Drains a spool over one connection: it holds the spool's lock in the database and knows the progress there.
 final class DrainSession {
     private let directory: SpoolDirectory
     private let context: SegmentDrain.Context
     private var progress: [Progress.Key: Progress]
     private var progressRead = ContinuousClock.now
-    /// Segments whose file is where it belongs and which are finished, by number.
+    /// Finished segments that are in `loaded/`, by number.
     private var done: [Int: Progress.Key] = [:]
-    /// The live segment, and its length when all of it was loaded.
+    /// The live segment, and its length when it was last fully loaded.
     private var exhausted: (segment: Int, bytes: Int)?
     private let retention: Retention
     private var pruned: ContinuousClock.Instant?
-    /// Up to where everything is loaded, and what the spool's mark says about it.
+    /// All records before `front` are loaded. `markedFront` is the position in the spool's load mark.
     private var front: Front?
     private var markedFront: Front?
     private var isContiguous = true
-    /// Whether this pass met nothing that it could not deal with, and when the mark last said so.
+    /// Whether this pass had no error so far. `drainMarked` is the time when the drain mark was last written.
     private var isClean = true
     private var drainMarked: ContinuousClock.Instant?
 
@@ -29,16 +29,17 @@ final class DrainSession {
         let records: Int
     }
 
-    /// Progress is read again now and then, in case somebody restored the database under a living connection.
+    /// Progress is read again at this interval, in case the database was restored during a session.
     private static let progressAge = Duration.seconds(60)
-    /// The mark of a pass without a problem is written at most this often.
+    /// Minimum interval between two writes of the drain mark.
     private static let drainMarkAge = Duration.seconds(10)
-    /// Loaded segments are looked through for expired ones at most this often.
+    /// Minimum interval between two searches for expired segments.
     private static let pruningAge = Duration.seconds(60)
 
     /// Connects, takes the lock and reads the progress.
     ///
-    /// - Parameter lockPatience: the server may need a moment to notice that a killed loader is gone.
+    /// - Parameter lockPatience: timeout for the lock, as the server may need a moment to detect that a killed loader
+    ///   is gone.
     init(
         _ drain: Drain, directory: SpoolDirectory, report: DrainReport, lockPatience: Duration
     ) throws {
@@ -57,12 +58,12 @@ final class DrainSession {
         markedFront = directory.loadMark().map { Front(segment: $0.segment, bytes: $0.bytes, records: $0.records) }
     }
 
-    /// Goes through all segments once, in the order of their numbers, and loads what is not loaded.
+    /// Goes through all segments once, in the order of their numbers, and loads the records that are not loaded.
     ///
-    /// Those in `loaded/` as well: after a restore the database fills itself from what the spool holds (invariant 6).
+    /// It includes the segments in `loaded/`: after a restore of the database, the spool refills it (invariant 6).
     func pass() throws {
         try refreshProgress()
-        // The listing comes before any segment is opened: what has a successor here was left before it is read.
+        // List before any segment is opened: a segment with a successor in this list was closed before it is read.
         let segments = try directory.segments()
         isContiguous = true
         isClean = true
@@ -75,10 +76,10 @@ final class DrainSession {
                 let isFinished = try drain(segment, isLeft: isLeft)
                 isContiguous = isContiguous && isFinished
             } catch SpoolError.disk(_, let path, .noSuchFileOrDirectory) where path == segment.path {
-                // The receiver takes back a segment in which nothing ever became durable.
+                // The receiver removes a segment in which no record ever became durable.
                 context.logger.debug("\(path) is gone again")
             } catch let error as SpoolError {
-                // One file's trouble is no reason to leave the others.
+                // A problem with one file does not stop the others.
                 context.report.problem(error.description)
                 isContiguous = false
                 isClean = false
@@ -95,7 +96,8 @@ final class DrainSession {
             directory: directory, retention: retention, progressTable: context.progressTable,
             connection: context.connection)
         do {
-            // Asked for again: a database restored a moment ago still needs what our memory calls loaded (invariant 6).
+            // Read the progress again: a database that was just restored still needs segments that our memory calls
+            // loaded (invariant 6).
             let result = try pruning.run(context.progressTable.read(on: context.connection))
             for segment in result.segments { done[segment] = nil }
             for path in result.damaged {
@@ -111,7 +113,7 @@ final class DrainSession {
         }
     }
 
-    /// Returns whether the segment is wholly loaded.
+    /// Returns whether the segment is fully loaded.
     private func drain(_ segment: SpoolDirectory.Segment, isLeft: Bool) throws -> Bool {
         if !isLeft, let exhausted, exhausted == (segment.number, FileLength.of(segment.path) ?? -1) { return false }
         let beginning = try SegmentBeginning(of: try open(segment), at: segment.path)
@@ -148,10 +150,10 @@ final class DrainSession {
         return try putAway(segment, key)
     }
 
-    /// Whether a finished segment has nothing more than what was loaded from it.
+    /// Whether a finished segment has no more data than was loaded from it.
     ///
-    /// It may have more where the spool was copied while it was at work: to the copy's loader the segment that the
-    /// original still writes to was left, and both have the same progress.
+    /// It may have more if the spool was copied while it was in use. The copy's loader treats the segment that the
+    /// original still writes to as closed, and both loaders share the same progress.
     private func isAtItsEnd(_ segment: SpoolDirectory.Segment, _ known: Progress, isLeft: Bool) throws -> Bool {
         guard FileLength.of(segment.path) ?? 0 <= known.bytes else { return false }
         if isLeft { return true }
@@ -190,7 +192,7 @@ final class DrainSession {
         front = Front(segment: segment.number, bytes: progress.bytes, records: progress.records)
     }
 
-    /// A hint for the receiver's statistics, so failing to leave it is no failure.
+    /// Writes the load mark, a hint for the receiver's statistics. A failure is therefore only logged.
     private func writeMark() {
         guard let front, front != markedFront else { return }
         do {
@@ -201,7 +203,7 @@ final class DrainSession {
         }
     }
 
-    /// As `writeMark`; also when there was nothing to load.
+    /// Like `writeMark`, but also if there was nothing to load.
     private func writeDrainMark() {
         if let drainMarked, ContinuousClock.now - drainMarked < Self.drainMarkAge { return }
         do {
@@ -212,7 +214,7 @@ final class DrainSession {
         }
     }
 
-    /// Session lock in the database: flock(2) cannot see a copy of the spool or another machine.
+    /// Takes a session lock in the database, because flock(2) does not cover a copy of the spool or another machine.
     private static func lock(
         _ spool: String, on connection: Connection, patience: Duration, _ interruption: Interruption
     ) throws {

@@ -1,11 +1,11 @@
 import Glibc
 
-/// The line that a person watching a long drain sees; nothing when standard error is no terminal.
+/// The progress line for a person who watches a long drain. It is empty unless standard error is a terminal.
 enum ProgressLine {
     static func show(_ summary: DrainReport.Summary) {
         guard isatty(STDERR_FILENO) == 1 else { return }
         let rate = summary.seconds > 0 ? Int(Double(summary.readings) / summary.seconds) : 0
-        // The cursor stays at the beginning, so that a log line overwrites it.
+        // The cursor stays at the start of the line, so that a log line overwrites it.
         put("\(summary.readings) readings, \(summary.segments) segments, \(rate)/s\u{1B}[K\r")
     }
 

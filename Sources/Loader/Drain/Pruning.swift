@@ -3,14 +3,14 @@ import Postgres
 import Spool
 import Time
 
-/// Removes segments that the database has and the retention keeps no longer, and the progress of those that are gone.
+/// Removes loaded segments that have passed their retention, and the progress of removed segments.
 struct Pruning {
     let directory: SpoolDirectory
     let retention: Retention
     let progressTable: ProgressTable
     let connection: Connection
 
-    /// - Parameter progress: what the database says now.
+    /// - Parameter progress: the present progress in the database.
     func run(_ progress: [Progress.Key: Progress], dryRun: Bool = false) throws -> SpoolDirectory.Pruned {
         let pruned = try directory.prune(retention, now: Moment.now, dryRun: dryRun) { header in
             progress[Progress.Key(segment: header.segment, created: header.created)]?.finished == true

@@ -4,9 +4,9 @@ import Readings
 import Spool
 import SystemPackage
 
-/// Loads one segment from where its progress stands: records into rows, rows into transactions.
+/// Loads one segment from its committed progress on: it decodes records into rows and commits rows in transactions.
 struct SegmentDrain {
-    /// What all segments of a session share.
+    /// The objects that all segments of a session share.
     struct Context {
         let connection: Connection
         let table: ReadingTable
@@ -16,27 +16,27 @@ struct SegmentDrain {
         let report: DrainReport
         let logger: Logger
         let interruption: Interruption
-        /// One goes into the database while the other is filled.
+        /// One buffer is inserted while the other is filled.
         let buffers = [RowBuffer(), RowBuffer()]
         let decoder = BatchDecoder()
     }
 
-    /// What goes into one transaction; the counts are what comes on top of the progress so far.
+    /// The content of one transaction. The counts are added to the progress so far.
     private struct Load {
         let rows: RowBuffer
-        /// Everything before this byte is in it or was before it.
+        /// All bytes before this offset are in this load or in an earlier one.
         var bytes: Int
         var records = 0
         var readings = 0
         var rejected = 0
         var invalidMessages = 0
         var letters: [UInt8] = []
-        /// Whether there is nothing behind it, now or ever.
+        /// Whether the segment has no more data after this load. `isFinal` is true if it never will have any.
         var isLast = false
         var isFinal = false
         var isInterrupted = false
 
-        /// Progress once it is committed, but for what the database makes of its rows.
+        /// Progress after the commit, without the counts of inserted, duplicate and refused rows.
         func added(to progress: Progress) -> Progress {
             var progress = progress
             progress.bytes = bytes
@@ -49,17 +49,17 @@ struct SegmentDrain {
     }
 
     enum End {
-        /// All there will ever be is loaded.
+        /// The segment is fully loaded and will not grow.
         case finished
-        /// All that is there is loaded; more may come.
+        /// All present records are loaded; more may come.
         case live
-        /// The run is to end; what was not committed is left for the next one.
+        /// The run was interrupted. The next run loads the records that were not committed.
         case interrupted
     }
 
-    /// Dead letters are committed at the latest when there are so many bytes of them.
+    /// A load ends when its dead letters reach this number of bytes.
     private static let lettersBytes = 4 << 20
-    /// A transaction that lost against another is run again so often.
+    /// Maximum number of attempts for a transaction that fails with a serialization failure or a deadlock.
     private static let attempts = 5
 
     private let context: Context
@@ -68,7 +68,7 @@ struct SegmentDrain {
     private let file: any DiskFile
     private let onCommit: (Progress) -> Void
 
-    /// What is committed.
+    /// The committed progress.
     private(set) var progress: Progress
     /// The segment's length when it was read.
     private(set) var end = 0
@@ -85,22 +85,22 @@ struct SegmentDrain {
         self.onCommit = onCommit
     }
 
-    /// Loads what is there.
+    /// Loads the records that the segment has now.
     ///
-    /// - Parameter isLeft: whether nobody can write to the segment any more, footer or not.
+    /// - Parameter isLeft: whether the segment is closed, with or without a footer.
     mutating func run(isLeft: Bool) throws -> End {
         let reader = try SegmentReader(file, path: segment.path, from: progress.bytes)
         end = reader.end
         if end < progress.bytes {
-            // A power cut can take away a tail that was read before it was durable; it was never acknowledged, and
-            // nobody writes there again (invariant 4).
+            // A power failure can remove a tail that was read before it was durable. It was never acknowledged, and no
+            // writer continues there (invariant 4).
             context.logger.warning(
                 "\(segment.path) has \(end) bytes, but \(progress.bytes) were loaded from it; was it cut?")
         }
         var load = try nextLoad(from: reader, behind: progress.bytes, into: context.buffers[0], isLeft: isLeft)
         var turn = 0
         while !load.isInterrupted {
-            // While the server works on one load the next one is decoded.
+            // The next load is decoded while the server works on this one.
             turn += 1
             var next: Result<Load, any Error>?
             let (drain, behind, spare, isLast) = (self, load.bytes, context.buffers[turn % 2], load.isLast)
@@ -118,7 +118,7 @@ struct SegmentDrain {
         return .interrupted
     }
 
-    /// Reads on until there is enough for a transaction, or nothing more.
+    /// Reads until there is enough for a transaction, or until the end.
     private func nextLoad(
         from reader: SegmentReader, behind bytes: Int, into rows: RowBuffer, isLeft: Bool
     ) throws -> Load {
@@ -160,7 +160,7 @@ struct SegmentDrain {
         do throws(Problem) {
             batch = try context.decoder.decode(record.body, receivedAt: record.receivedAt)
         } catch {
-            // Its readings are not known, so they do not count.
+            // The record's readings are unknown, so they are not counted.
             load.invalidMessages += 1
             return DeadLetter(reason: error.message, record: position(record.sequence), body: Array(record.body))
                 .appendLine(to: &load.letters)
@@ -187,7 +187,8 @@ struct SegmentDrain {
         }
     }
 
-    /// Rows, dead letters and progress together; the progress counts when all of it is durable (invariants 6 and 8).
+    /// Commits rows, dead letters and progress together. The progress is valid when all of them are durable
+    /// (invariants 6 and 8).
     private mutating func commit(_ load: Load, meanwhile: @escaping () -> Void) throws {
         let begin = ContinuousClock.now
         let reached = try context.connection.retryingTransaction(Self.attempts) {
@@ -221,7 +222,8 @@ struct SegmentDrain {
         return reached
     }
 
-    /// The letters of rows that the database refused. Rows do not keep their message, so their records are read again.
+    /// Appends the dead letters of rows that the database refused. Rows do not keep their message, so their records are
+    /// read again.
     private func append(
         _ refusals: [ReadingTable.Refusal], of buffer: RowBuffer, to letters: inout [UInt8]
     ) throws {
@@ -244,7 +246,7 @@ struct SegmentDrain {
         }
     }
 
-    /// Decodes a record of the rows again, and returns its body.
+    /// Decodes a record again and returns its body.
     private func decode(record: Int, of buffer: RowBuffer) throws -> [UInt8]? {
         guard let offset = buffer.offset(ofRecord: record) else { return nil }
         let reader = try SegmentReader(file, path: segment.path, from: offset)

@@ -2,21 +2,21 @@ import Readings
 import Spool
 import Time
 
-/// Shows what segments hold as lines of JSON, for `jq` and for people.
+/// Prints the records or readings of segments as lines of JSON, for `jq` and for people.
 struct RecordDump {
     let selection: ReadingSelection
-    /// A line a reading rather than a line a record.
+    /// One line per reading rather than per record.
     let readings: Bool
-    /// Gets each line.
+    /// Called with each line.
     let put: ([UInt8]) throws -> Void
-    /// Gets a sentence about each byte range that is no record.
+    /// Called once per damaged byte range.
     let damaged: (String) -> Void
 
     func run(_ file: SegmentFile) throws {
         let decoder = BatchDecoder()
         try file.forEachRecord(damaged: damaged) { record, position in
             if !readings, selection.isEverything { return try put(line(record, position)) }
-            // What is no batch has no readings, and so nothing that could be selected.
+            // A record that is not a valid batch has no readings, so no selection can include it.
             guard let batch = try? decoder.decode(record.body, receivedAt: record.receivedAt) else { return }
             let selected = batch.readings.filter { selection.includes($0, in: batch) }
             if readings {

@@ -4,13 +4,13 @@ import Spool
 import SystemPackage
 import Time
 
-/// Inserts again what segments hold, wherever they come from. Rows that are there stay as they are, so it can be
-/// repeated; the spool and its progress are not touched.
+/// Inserts the readings of segments again, from this or another spool. Existing rows stay unchanged, so it can be
+/// repeated. It does not change the spool or the progress.
 struct Replay {
     let selection: ReadingSelection
-    /// Where the readings go, nil to count them only.
+    /// The destination of the readings, or nil to only count them.
     let destination: Destination?
-    /// Gets a sentence about each byte range that is no record.
+    /// Called once per damaged byte range.
     let damaged: (String) -> Void
 
     struct Destination {
@@ -21,11 +21,11 @@ struct Replay {
 
     struct Counts: Encodable, Equatable {
         var records = 0
-        /// Selected readings; with a destination always inserted + duplicates + rejected.
+        /// Selected readings. With a destination, always inserted + duplicates + rejected.
         var readings = 0
         var inserted = 0
         var duplicates = 0
-        /// Of these, readings with other values than the one that was first.
+        /// Duplicates with other values than the first reading with the same key.
         var conflicts = 0
         var rejected = 0
         var invalidMessages = 0
@@ -55,8 +55,8 @@ struct Replay {
         return counts
     }
 
-    /// Inserts what a file of dead letters holds and can be inserted by now, each letter's message as if it had just been
-    /// received. The file stays as it is.
+    /// Inserts the readings of a dead letter file that can be inserted now. Each message is decoded as if it had just
+    /// been received. The file stays unchanged.
     func run(letters path: FilePath) throws -> Counts {
         var counts = Counts()
         let rows = RowBuffer()
@@ -84,13 +84,13 @@ struct Replay {
         return counts
     }
 
-    /// A batch of a letter's message, or the record that was none.
+    /// A batch with the dead letter's message, or the body of a record that was not a valid batch.
     private static func body(_ letter: JSONMembers) -> [UInt8]? {
         if let message = letter.text(of: "message") { return Array("{\"messages\":[\(message)]}".utf8) }
         return letter.string(of: "body")
     }
 
-    /// Takes a record's readings, of one channel alone where a letter is about that.
+    /// Adds a record's readings. If a dead letter is about one channel, only that channel's reading is added.
     private func take(
         _ batch: Batch?, _ record: Int, channel: Int? = nil, _ rows: RowBuffer, _ counts: inout Counts
     ) throws {

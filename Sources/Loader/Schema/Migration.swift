@@ -1,29 +1,29 @@
 import Postgres
 
-/// One step of the schema's history. A released one is never edited; what comes later gets the next number.
+/// One step of the schema's history. A released step is never edited; a later change gets the next number.
 struct Migration {
-    /// What the step is about, and by whose presence it is known to be done.
+    /// The object that the step creates. If it exists, the step has been done.
     enum Object {
         case table
-        /// A column of a table, which is given as for SQL.
+        /// A column, with its table's name quoted for SQL.
         case column(String, of: String)
-        /// An index and the column that it is on.
+        /// An index and its column.
         case index(String, on: String)
         case progressTable
     }
 
     let number: Int
     let object: Object
-    /// What is done, for people: `table "power_logs"`.
+    /// A short description for people: `table "power_logs"`.
     let subject: String
-    /// Harmless when repeated, and without effect on writers of a large live table.
+    /// Statements that can be repeated, and that do not block writers to a large live table.
     let statements: [String]
 
-    /// All of them, for the given table of readings.
+    /// All steps for the given table of readings.
     static func all(for table: TableName) -> [Migration] {
         let readings = table.quoted
         let progress = table.quoted(ProgressTable.name)
-        // `idx_power_logs_…`, as the first release called them; PostgreSQL cuts names off behind 63 bytes.
+        // `idx_power_logs_…`, the names of the first release. PostgreSQL truncates names after 63 bytes.
         let prefix = "idx_" + String(decoding: table.name.utf8.prefix(40), as: UTF8.self)
         return [
             Migration(
@@ -102,7 +102,8 @@ struct Migration {
         ]
     }
 
-    /// The columns of the readings' table besides `id` and the key, by which other tables of the name are completed.
+    /// The columns of the readings' table except `id` and the key. An existing table of that name gets the missing
+    /// ones.
     static let readingColumns = [
         ("device_id", "text"), ("channel", "int"), ("power", "double precision"), ("voltage", "double precision"),
         ("current", "double precision"), ("timestamp", "timestamptz"),

@@ -1,24 +1,24 @@
 import Postgres
 import Spool
 
-/// Brings the schema from whatever is there to what `drain` needs, and says what it did.
+/// Brings the existing schema to the state that `drain` needs, and reports each step.
 ///
-/// Every step is looked for before it is done, so that a second run changes nothing. On a table that others write to
-/// nothing waits for long with a lock in hand: a column is added within a short lock time-out, again and again, and
-/// indexes are built concurrently.
+/// It checks each step before doing it, so a second run changes nothing. On a table with live writers, it never holds
+/// up other statements for long: it adds a column with a short lock timeout and several attempts, and builds indexes
+/// concurrently.
 struct Migrator {
     let database: Database
-    /// Where a line a step goes.
+    /// Prints one line per step.
     let say: (String) -> Void
-    /// How long one attempt to add a column may hold up writers that come behind it.
+    /// Lock timeout of one attempt to add a column. Writers queue behind the attempt for at most this long.
     var lockTimeout = Duration.seconds(2)
     var lockAttempts = 15
     let interruption: Interruption
 
-    /// Building an index may take hours; what bounds it is the operator's patience.
+    /// Building an index may take hours. The operator can interrupt it earlier.
     private static let indexTimeout = Duration.seconds(7 * 86_400)
 
-    /// The whole schema as SQL that can be run again and again, `psql` included.
+    /// The whole schema as repeatable SQL, which `psql` can run too.
     static func sql(for table: TableName) -> String {
         Migration.all(for: table).map { migration in
             "-- \(migration.number): \(migration.subject)\n" + migration.statements.map { $0 + ";\n" }.joined()
@@ -27,7 +27,7 @@ struct Migrator {
 
     func run() throws {
         let connection = try database.connect()
-        // Each statement has its own patience here, see `indexTimeout`.
+        // The session's timeout is off, because the client has its own timeout for each statement; see `indexTimeout`.
         _ = try connection.execute("SET statement_timeout TO 0")
         try lock(connection)
         let table = database.table
@@ -61,8 +61,8 @@ struct Migrator {
         say("created \(migration.subject)")
     }
 
-    /// Progress that outlived its rows, as when somebody dropped their table, would keep them from coming again
-    /// (invariant 6).
+    /// Deletes progress that remains after its rows are gone, for example after the table was dropped. Otherwise the
+    /// rows would not be loaded again (invariant 6).
     private func forgetProgress(on connection: Connection) throws {
         let progress = database.table.quoted(ProgressTable.name)
         guard try inspection(connection).exists(progress) else { return }
@@ -78,7 +78,7 @@ struct Migrator {
         TableInspection(connection: connection, table: database.table)
     }
 
-    /// Adds columns that another writer's table lacks.
+    /// Adds columns that a table created by another program lacks.
     private func complete(on connection: Connection) throws {
         let table = database.table.quoted
         for (name, type) in Migration.readingColumns where try !inspection(connection).has(column: name, of: table) {
@@ -97,7 +97,8 @@ struct Migrator {
         for attempt in 1...lockAttempts {
             do {
                 try connection.transaction {
-                    // While we queue for the table's lock everyone else queues behind us, so not for long.
+                    // While this statement waits for the table's lock, all other statements queue behind it, so the
+                    // timeout is short.
                     _ = try connection.execute("SET LOCAL lock_timeout = \(Int(lockTimeout / .milliseconds(1)))")
                     for statement in migration.statements { _ = try connection.execute(statement) }
                 }
@@ -130,12 +131,12 @@ struct Migrator {
         }
         if !isNew { say("building \(migration.subject); writers go on meanwhile") }
         for statement in migration.statements {
-            // Nobody can be kept waiting by a table that was made a moment ago.
+            // A new table has no writers that the build could block.
             let sql = isNew ? statement.removing(" CONCURRENTLY") : statement
             do throws(PostgresError) {
                 _ = try connection.execute(sql, timeout: Self.indexTimeout)
             } catch {
-                // An invalid index is of no use to anyone and still costs every writer.
+                // An invalid index is useless and still slows down every write.
                 if connection.isUsable, (try? inspection.index(name))?.isValid == false {
                     try? drop(index: name, on: connection)
                 }
@@ -161,9 +162,10 @@ struct Migrator {
             "DROP INDEX CONCURRENTLY IF EXISTS \(prefix)\(TableName.quote(name))", timeout: Self.indexTimeout)
     }
 
-    /// One migrator at a time: an index that another one is building looks like an invalid leftover.
+    /// Takes a lock that allows one migrator at a time, because an index under construction looks like an invalid
+    /// leftover.
     ///
-    /// Asked for again and again, since a session that waits in a statement would hold up a concurrent build.
+    /// It polls, since a session that waits in a statement would block a concurrent build.
     private func lock(_ connection: Connection) throws {
         for _ in 0..<600 {
             let rows = try connection.execute(
@@ -176,7 +178,7 @@ struct Migrator {
         throw LoaderError.migrating(table: database.table.quoted)
     }
 
-    /// Asks the planner whether the table will do, so that what is wrong is said now and not by `drain`.
+    /// Checks the table with the planner, so that a problem is reported now and not by `drain`.
     private func check(_ connection: Connection) throws {
         do throws(PostgresError) {
             try ReadingTable(name: database.table).check(on: connection)

@@ -1,6 +1,6 @@
 import Postgres
 
-/// What the database has of the table of readings and what belongs to it, as `migrate` and `doctor` both judge it.
+/// The state of the readings' table and its objects in the database, for `migrate` and `doctor`.
 struct TableInspection {
     let connection: Connection
     let table: TableName
@@ -11,19 +11,19 @@ struct TableInspection {
         /// Its first column.
         let column: String
         let isUnique: Bool
-        /// An interrupted concurrent build leaves an index that is not.
+        /// False after an interrupted concurrent build.
         let isValid: Bool
-        /// Of a partial index, `(idempotency_key IS NOT NULL)`.
+        /// The predicate of a partial index, `(idempotency_key IS NOT NULL)`.
         let predicate: String?
     }
 
-    /// Whether there is something of that name, given as for SQL.
+    /// Whether an object of that name exists. The name is quoted for SQL.
     func exists(_ name: String) throws(PostgresError) -> Bool {
         try connection.execute("SELECT to_regclass($1)", [.text(name)])[0, 0] != nil
     }
 
-    /// Why the table that is there will not do, nil when it may. Only a plain table will: a unique index on the key
-    /// alone cannot be had elsewhere.
+    /// Why the existing table is unsuitable, or nil if it may be suitable. It must be a plain table: other kinds cannot
+    /// have a unique index on the key alone.
     func objection() throws(PostgresError) -> String? {
         let kind = try connection.execute(
             "SELECT relkind FROM pg_class WHERE oid = to_regclass($1)", [.text(table.quoted)])[0, 0]
@@ -40,7 +40,7 @@ struct TableInspection {
         ).count > 0
     }
 
-    /// The table's columns and their types, as SQL has them.
+    /// The table's columns with their SQL types.
     func columns() throws(PostgresError) -> [String: String] {
         let rows = try connection.execute(
             """
@@ -69,6 +69,6 @@ struct TableInspection {
         }
     }
 
-    /// Nil when there is no such index on the table.
+    /// The index of that name, or nil if the table has none.
     func index(_ name: String) throws(PostgresError) -> Index? { try indexes().first { $0.name == name } }
 }

@@ -1,9 +1,9 @@
 import Glibc
 import SystemPackage
 
-/// A file's length in bytes, asked by name without opening it (stat(2)).
+/// A file's length in bytes, by path, without opening the file (stat(2)).
 enum FileLength {
-    /// Nil when there is no such file.
+    /// The length, or nil if there is no such file.
     static func of(_ path: FilePath) -> Int? {
         var status = stat()
         return stat(path.string, &status) == 0 ? Int(status.st_size) : nil

@@ -1,16 +1,16 @@
 import Spool
 import SystemPackage
 
-/// What a segment's file says about itself in its first line, read without the rest.
+/// A segment's first line, read without the rest of the file.
 struct SegmentBeginning {
-    /// Nil when the first line is no header.
+    /// Nil if the first line is not a header.
     let header: SegmentHeader?
-    /// Length of the file at the moment of reading.
+    /// Length of the file at the time of reading.
     let bytes: Int
-    /// Whether the first line is whole, header or not; a live segment's may not be there yet.
+    /// Whether the first line is complete, header or not. A live segment's first line may not be written yet.
     let isWhole: Bool
 
-    /// A header has some 200 bytes.
+    /// A header has about 200 bytes.
     private static let longestHeaderBytes = 4096
 
     init(of file: any DiskFile, at path: FilePath) throws(SpoolError) {
@@ -25,7 +25,7 @@ struct SegmentBeginning {
         }
     }
 
-    /// Why the segment does not belong into this directory under its name, nil when it does.
+    /// Why the segment does not belong in this directory under its name, or nil if it does.
     func objection(in directory: SpoolDirectory, as number: Int) -> String? {
         guard let header else { return nil }
         if header.format != "shelly-spool" || header.version != 1 {
@@ -41,7 +41,7 @@ struct SegmentBeginning {
         return nil
     }
 
-    /// A file that seems to end early.
+    /// A file whose apparent length is limited to the beginning.
     private final class Beginning: DiskFile {
         private let file: any DiskFile
         private let bytes: Int

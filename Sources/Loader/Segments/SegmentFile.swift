@@ -1,10 +1,10 @@
 import Spool
 import SystemPackage
 
-/// A segment's file that a command reads, in this spool or copied from elsewhere.
+/// A segment's file for a command to read, from this spool or a copy from elsewhere.
 struct SegmentFile {
     let path: FilePath
-    /// From its name, 0 when it is not named like a segment.
+    /// The number in its name, or 0 if the name is not a segment's.
     let number: Int
 
     init(_ path: FilePath) {
@@ -17,9 +17,9 @@ struct SegmentFile {
         number = segment.number
     }
 
-    /// The files that are meant by paths and segment numbers; all of the spool's when none is named.
+    /// The files for these paths and segment numbers, or all of the spool's segments if there are none.
     ///
-    /// The spool is only looked at when it is needed: a path alone names a file anywhere.
+    /// The spool is read only if it is needed: a path names a file anywhere.
     static func named(_ names: [String], in spool: () throws -> SpoolDirectory) throws -> [SegmentFile] {
         if names.isEmpty { return try spool().segments().map(SegmentFile.init) }
         var segments: [SpoolDirectory.Segment]?
@@ -48,7 +48,7 @@ struct SegmentFile {
 
     /// Visits the records in order.
     ///
-    /// - Parameter damaged: gets a sentence about each byte range that is no record.
+    /// - Parameter damaged: called once per damaged byte range.
     func forEachRecord(
         damaged: (String) -> Void, _ body: (SegmentReader.Record, SpoolPosition) throws -> Void
     ) throws {
@@ -67,7 +67,7 @@ struct SegmentFile {
 }
 
 extension SegmentReader.Damage {
-    /// Where it is and why, for people.
+    /// A sentence with the damage's position and reason.
     func sentence(_ path: FilePath) -> String {
         "\(path) bytes \(range.lowerBound) to \(range.upperBound): \(reason)"
     }

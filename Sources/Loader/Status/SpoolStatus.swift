@@ -3,12 +3,12 @@ import Spool
 import SystemPackage
 import Time
 
-/// What waits in a spool, what is loaded, and who works on it.
+/// The state of a spool: pending and loaded segments, and the processes that hold its locks.
 struct SpoolStatus: Encodable {
     struct Pending: Encodable {
         let segment: Int
         let bytes: Int
-        /// Bytes of it that are loaded.
+        /// Loaded bytes of the segment.
         let loadedBytes: Int
 
         private enum CodingKeys: String, CodingKey {
@@ -29,24 +29,24 @@ struct SpoolStatus: Encodable {
 
     let spool: String
     let path: String
-    /// Process that holds the receiver's lock, nil when none does.
+    /// Process that holds the receiver's lock, or nil if none does.
     let receiver: String?
     let loader: String?
     private(set) var pending = Totals()
     private(set) var loaded = Totals()
-    /// Bytes of pending segments that wait to be loaded.
+    /// Bytes of pending segments that are not loaded yet.
     private(set) var backlogBytes = 0
-    /// The oldest pending segments, a hundred at most.
+    /// The oldest pending segments, at most a hundred.
     private(set) var pendingSegments: [Pending] = []
-    /// Age of the oldest record that is not loaded, nil when there is none.
+    /// Age of the oldest record that is not loaded, or nil if there is none.
     private(set) var oldestUnloadedSeconds: Double?
     private(set) var deadLetters = DeadLetterTotals()
     /// When the loader last made progress, ISO 8601.
     let lastLoad: String?
-    /// When it last went through the whole spool without a problem, ISO 8601.
+    /// When the loader last drained the whole spool without a problem, ISO 8601.
     let lastDrain: String?
-    /// What is wrong with the database; nil when it told the progress and has the table. Without its word the progress
-    /// is what the spool's mark says.
+    /// The problem with the database, or nil if it returned the progress and has the table. If it did not return the
+    /// progress, the spool's load mark is used instead.
     let databaseProblem: String?
 
     private static let listed = 100
@@ -62,7 +62,7 @@ struct SpoolStatus: Encodable {
         case databaseProblem = "database_problem"
     }
 
-    /// Looks at the spool, and asks the database how far its segments are loaded.
+    /// Reads the spool, and queries the database for the progress of its segments.
     static func read(_ directory: SpoolDirectory, _ database: Database) throws -> SpoolStatus {
         do {
             let connection = try database.connect()
@@ -131,7 +131,7 @@ struct SpoolStatus: Encodable {
 }
 
 extension LoadMark {
-    /// Bytes of a segment that are loaded as far as the mark knows.
+    /// Loaded bytes of a segment according to the mark.
     fileprivate func bytes(of segment: SpoolDirectory.Segment) -> Int {
         if segment.number < self.segment { return .max }
         return segment.number == self.segment ? bytes : 0

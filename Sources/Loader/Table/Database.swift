@@ -1,11 +1,11 @@
 import Postgres
 
-/// Where the readings go: how to reach the server, and what the table is called there.
+/// The destination of the readings: the server's address and the table's name.
 struct Database: Sendable {
     /// URL or key/value list; empty for libpq's own variables.
     let conninfo: String
     let table: TableName
-    /// After this long without an answer the database counts as away.
+    /// Timeout for a statement, after which the database counts as unavailable.
     var statementTimeout = Duration.seconds(120)
 
     func connect() throws(PostgresError) -> Connection {

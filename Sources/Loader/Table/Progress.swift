@@ -1,29 +1,30 @@
 import Postgres
 
-/// How far a segment is loaded, and what became of its readings.
+/// How far a segment is loaded, with counts of its readings by result.
 struct Progress: Equatable, Sendable {
-    /// Everything before this byte is dealt with.
+    /// All bytes before this offset are loaded.
     var bytes = 0
     var records = 0
     /// Always inserted + duplicates + rejected (invariant 8).
     var readings = 0
     var inserted = 0
     var duplicates = 0
-    /// Of these, readings with other values than the one that was first.
+    /// Duplicates with other values than the first reading with the same key.
     var conflicts = 0
     /// Readings that are in `rejected/` with their reason.
     var rejected = 0
-    /// Whether nothing more will come.
+    /// Whether the segment will not grow any more.
     var finished = false
 
-    /// A segment; `created` tells apart two that a mishap gave the same number, and is empty when it cannot be read.
+    /// A segment. `created` distinguishes two segments that got the same number by accident. It is empty if the header
+    /// cannot be read.
     struct Key: Hashable, Sendable {
         let segment: Int
         let created: String
     }
 }
 
-/// The table `spool_progress`, which lies beside the readings and is written in their transactions (invariant 6).
+/// The table `spool_progress`, in the same schema as the readings. It is written in their transactions (invariant 6).
 struct ProgressTable {
     static let name = "spool_progress"
 
@@ -36,7 +37,7 @@ struct ProgressTable {
         table = readings.quoted(Self.name)
     }
 
-    /// The progress of all of the spool's segments.
+    /// Reads the progress of all of the spool's segments.
     func read(on connection: Connection) throws(PostgresError) -> [Progress.Key: Progress] {
         let rows = try connection.execute(
             """
@@ -53,16 +54,17 @@ struct ProgressTable {
         return progress
     }
 
-    /// Forgets finished segments that are gone from the spool, so that the table does not grow for ever.
+    /// Deletes the progress of finished segments that are no longer in the spool, so that the table does not grow
+    /// without limit.
     ///
-    /// - Parameter oldest: the lowest number that the spool has.
+    /// - Parameter oldest: the lowest segment number in the spool.
     func forget(before oldest: Int, on connection: Connection) throws(PostgresError) {
         _ = try connection.execute(
             "DELETE FROM \(table) WHERE spool = $1 AND segment < $2 AND finished",
             [.text(spool), .integer(Int64(oldest))])
     }
 
-    /// Writes a segment's progress, within the caller's transaction.
+    /// Writes a segment's progress within the caller's transaction.
     func write(_ progress: Progress, of key: Progress.Key, on connection: Connection) throws(PostgresError) {
         let numbers = [
             progress.bytes, progress.records, progress.readings, progress.inserted, progress.duplicates,

@@ -1,46 +1,48 @@
 import Postgres
 
-/// The readings' table: the one statement that fills it, and what to do when it refuses a row.
+/// The readings' table: the statement that fills it, and the handling of refused rows.
 struct ReadingTable {
     let name: TableName
     private let habit = Habit()
 
     init(name: TableName) { self.name = name }
 
-    /// What the last statement lets expect of the next.
+    /// An adaptive hint from the last statement for the next one.
     private final class Habit {
         /// Whether nearly all rows were duplicates, as in a replay.
         var isToFindDuplicates = false
     }
 
-    /// What became of the rows; the three counts add up to them.
+    /// The result for the rows. Inserted rows, duplicates and refusals add up to their number.
     struct Outcome {
         var inserted = 0
         /// Rows whose key was in the table or earlier among the rows.
         var duplicates = 0
-        /// Of these, rows with other values than the one that was first.
+        /// Duplicates with other values than the first row with the same key.
         var conflicts = 0
-        /// Rows that the table takes under no circumstances.
+        /// Rows that the table refuses because of their own values.
         var refusals: [Refusal] = []
     }
 
-    /// A row that the database refused, and its reason.
+    /// A row that the database refused, with its error.
     struct Refusal {
         /// Index in the buffer.
         let row: Int32
         let error: PostgresError
     }
 
-    /// Inserts the rows in one statement, within the caller's transaction; of rows with the same key the first counts.
+    /// Inserts the rows in one statement, within the caller's transaction. Of rows with the same key, the first is
+    /// inserted.
     ///
-    /// When the statement is refused because of a row, halves are tried, each in a savepoint, down to the single row.
+    /// If the statement is refused because of a row, each half is tried in a savepoint of its own, down to single rows.
     ///
-    /// - Parameter meanwhile: is run once while the server works, if it has anything to do.
+    /// - Parameter meanwhile: work that is done once while the server runs a statement, if there is one.
     func insert(
         _ rows: RowBuffer, on connection: Connection, meanwhile: @escaping () -> Void = {}
     ) throws -> Outcome {
         guard !rows.isEmpty else { return Outcome() }
-        // A constraint that is deferred to COMMIT would refuse everything there, and nobody could tell for which row.
+        // With a constraint deferred to COMMIT, the whole transaction would fail there, and the refused row would be
+        // unknown.
         _ = try connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
         var insertion = Insertion(
             rows: rows, sorted: rows.sorted(), connection: connection, table: self, meanwhile: meanwhile)
@@ -48,8 +50,9 @@ struct ReadingTable {
         return insertion.outcome
     }
 
-    /// Has the statement planned and run for no rows: it fails when the table, a column or the unique index is missing,
-    /// and when the table wants values that readings do not have, since then it would refuse each of them.
+    /// Runs the statement with no rows. It fails if the table, a column or the unique index is missing. It also fails
+    /// if the table has further NOT NULL columns without a default, or requires voltage or current, because the table
+    /// could then refuse readings.
     func check(on connection: Connection) throws(PostgresError) {
         let none = [.text, .int4, .float8, .float8, .float8, .timestamptz, .text].map {
             Parameter.array(BinaryArray($0))
@@ -69,7 +72,7 @@ struct ReadingTable {
         }
     }
 
-    // The conflict target repeats the partial index's predicate; without it PostgreSQL does not find the index.
+    // The conflict target repeats the partial index's predicate; without it, PostgreSQL does not find the index.
     // Columns of other types (real, numeric, timestamp without time zone) are filled by assignment casts.
     fileprivate var statement: String {
         """
@@ -86,7 +89,7 @@ struct ReadingTable {
         let connection: Connection
         let table: ReadingTable
         var outcome = Outcome()
-        /// Taken by the first statement.
+        /// The caller's work, run during the first long statement.
         private var meanwhile: (() -> Void)?
 
         init(
@@ -103,7 +106,7 @@ struct ReadingTable {
         mutating func run() throws {
             let firsts = sorted.indices.filter { $0 == 0 || !rows.haveSameKey(sorted[$0 - 1], sorted[$0]) }
             if table.habit.isToFindDuplicates {
-                // To look is cheaper than to try an insert.
+                // A lookup is cheaper than an attempted insert.
                 let found = try compare()
                 if found.absent == 0 {
                     (outcome.duplicates, outcome.conflicts) = (sorted.count, found.conflicts)
@@ -113,11 +116,11 @@ struct ReadingTable {
             outcome.duplicates = sorted.count - firsts.count
             try insert(firsts[...])
             table.habit.isToFindDuplicates = outcome.inserted < sorted.count / 10
-            // By now the table has a row for each key that it takes.
+            // The table now has a row for each key that it accepts.
             if outcome.duplicates > 0 { outcome.conflicts = try compare().conflicts }
         }
 
-        /// How many of the rows have none of their key in the table, and how many have one with other values.
+        /// Counts the rows whose key is not in the table, and the rows whose key is there with other values.
         private mutating func compare() throws -> (absent: Int, conflicts: Int) {
             let types = try connection.execute(
                 """
@@ -126,12 +129,13 @@ struct ReadingTable {
                 """, [.text(table.name.quoted), .array(Self.names(["power", "voltage", "current", "timestamp"]))])
             guard types.count == 4 else { return (sorted.count, 0) }
             func same(_ column: String, _ type: Int) -> String {
-                // A column may be narrower than what comes: what counts is what it makes of it.
+                // A column may be narrower than the sent type, so values are compared after a cast to the column's
+                // type.
                 "t.\"\(column)\" IS NOT DISTINCT FROM new.\(column)_\(types[type, 0].map { "::" + $0 } ?? "")"
             }
             var arrays = parameters(sorted.indices)
             arrays.removeSubrange(0..<2)
-            // LIMIT keeps the planner from anything but a look into the index for each row, in the index's own order.
+            // LIMIT forces one index lookup per row, in the index's own order.
             let counts = try execute(
                 """
                 SELECT count(*) FILTER (WHERE t.idempotency_key IS NULL),
@@ -147,7 +151,7 @@ struct ReadingTable {
             return (counts.integer(0, 0) ?? 0, counts.integer(0, 1) ?? 0)
         }
 
-        /// Runs one of the statements that take long.
+        /// Runs one of the long statements.
         private mutating func execute(_ sql: String, _ parameters: [Parameter]) throws(PostgresError) -> Rows {
             guard let work = meanwhile else { return try connection.execute(sql, parameters) }
             meanwhile = nil
@@ -179,7 +183,7 @@ struct ReadingTable {
 
         private mutating func refuse(_ position: Int, _ error: PostgresError) throws {
             outcome.refusals.append(Refusal(row: sorted[position], error: error))
-            // The next row with this key is no duplicate any more, just as if it had come in a later statement.
+            // The next row with this key is no longer a duplicate, as if it had come in a later statement.
             let next = position + 1
             guard next < sorted.count, rows.haveSameKey(sorted[position], sorted[next]) else { return }
             outcome.duplicates -= 1
@@ -210,7 +214,7 @@ struct ReadingTable {
 }
 
 extension PostgresError {
-    /// Whether it is about a row's values, so that the other rows may well be taken: data exceptions, violated
+    /// Whether the error concerns one row's values, so that other rows may succeed: data exceptions, violated
     /// constraints, a view's check option, a program's limits (an index entry too large), a trigger's own exception.
     fileprivate var concernsRow: Bool {
         guard let state = sqlState else { return false }

@@ -1,16 +1,16 @@
 import Glibc
 import Readings
 
-/// Readings on their way into one statement: some 80 bytes each, and no allocation of their own.
+/// Readings for one statement, about 80 bytes each, without an allocation per reading.
 final class RowBuffer {
-    /// A reading; its key's bytes lie in the buffer, and the device's name is how the key begins.
+    /// A reading. The buffer holds its key's bytes, which begin with the device's name.
     struct Row {
         fileprivate let keyStart: UInt32
         fileprivate let keyLength: UInt8
         fileprivate let deviceLength: UInt8
         let channel: UInt8
         private let present: UInt8
-        /// Place of its record in the segment, from 1.
+        /// Number of its record in the segment, from 1.
         let record: UInt32
         /// Index of the message in its record.
         let message: UInt16
@@ -45,7 +45,7 @@ final class RowBuffer {
     var count: Int { rows.count }
     var isEmpty: Bool { rows.isEmpty }
 
-    /// Appends a reading; `record` is the place of its record in the segment.
+    /// Appends a reading. `record` is the number of its record in the segment.
     func append(_ reading: Reading, of device: DeviceID, record: Int) {
         let start = keys.count
         IdempotencyKey.append(device: device, channel: reading.channel, minute: reading.minute, to: &keys)
@@ -53,12 +53,12 @@ final class RowBuffer {
             Row(reading, key: start..<keys.count, deviceLength: device.utf8.count, record: record))
     }
 
-    /// Notes where the record of the next rows begins in its segment, in bytes.
+    /// Stores the byte offset in the segment of the next rows' record.
     func note(record: Int, at offset: Int) { places.append((record, offset)) }
 
-    /// Where a record of the rows begins, as noted.
+    /// The stored byte offset of a record.
     func offset(ofRecord record: Int) -> Int? {
-        // Noted in the order of their numbers.
+        // Offsets are stored in the order of the record numbers.
         let index = places.partitioningIndex { $0.record >= record }
         return index < places.count && places[index].record == record ? places[index].offset : nil
     }
@@ -70,7 +70,7 @@ final class RowBuffer {
         places.removeAll(keepingCapacity: true)
     }
 
-    /// The rows' indices in the order of their keys' bytes; of equal keys the first appended comes first.
+    /// The rows' indices in the order of their keys' bytes. Rows with equal keys stay in the order of appending.
     ///
     /// Sorted rows fill the unique index page by page, and two loaders cannot deadlock on them.
     func sorted() -> [Int32] {
@@ -113,7 +113,7 @@ final class RowBuffer {
 }
 
 extension Array {
-    /// The first index from which on `predicate` holds, in an array that it parts in two.
+    /// The first index for which `predicate` holds. The array must be partitioned by `predicate`.
     fileprivate func partitioningIndex(where predicate: (Element) -> Bool) -> Int {
         var (low, high) = (0, count)
         while low < high {

@@ -2,8 +2,8 @@ import Postgres
 import Readings
 import Spool
 
-/// Looks for the readings of a spool in the database: what the progress there calls loaded must be in the table, or in
-/// `rejected/` with its reason (invariants 2 and 8).
+/// Compares the spool's readings with the database: each reading that the progress counts as loaded must be in the
+/// table, or in `rejected/` with its reason (invariants 2 and 8).
 final class Reconciliation {
     private let connection: Connection
     private let table: TableName
@@ -12,19 +12,19 @@ final class Reconciliation {
     private let decoder = BatchDecoder()
     private let rows = RowBuffer()
     private var segments: [SegmentStart] = []
-    /// What must have a dead letter, as it can be no row.
+    /// Records, messages and readings that need a dead letter because they cannot be rows.
     private var expectedLetters: Set<DeadLetter.Subject> = []
     private let letter = JSONMembers()
-    /// Everything before this byte of the present segment is loaded.
+    /// All bytes of the present segment before this offset are loaded.
     private var loadedBytes = 0
 
-    /// From which row on the rows belong to a segment.
+    /// The first row that belongs to a segment.
     private struct SegmentStart {
         let row: Int
         let number: Int
     }
 
-    /// Keys that are asked for with one statement.
+    /// Number of keys per statement.
     private static let statementKeys = 50_000
 
     init(_ database: Database, directory: SpoolDirectory) throws(PostgresError) {
@@ -34,19 +34,19 @@ final class Reconciliation {
         progress = try ProgressTable(spool: directory.identity, beside: database.table).read(on: connection)
     }
 
-    /// What is taken from now on belongs to this segment.
+    /// Starts a segment. The records that follow belong to it.
     func begin(_ segment: Int, created: String) {
         segments.append(SegmentStart(row: rows.count, number: segment))
         let known = progress[Progress.Key(segment: segment, created: created)]
         loadedBytes = known.map { $0.finished ? .max : $0.bytes } ?? 0
     }
 
-    /// Segments that the database has heard of and that the spool has not, beyond its newest.
+    /// Segments with progress in the database and a higher number than the spool's newest.
     func segments(beyond newest: Int) -> [Int] {
         Set(progress.keys.map(\.segment).filter { $0 > newest }).sorted()
     }
 
-    /// How many bytes of the present segment are loaded, more than it has when it became shorter.
+    /// Whether the present segment has fewer bytes than were loaded from it.
     func isShorterThanLoaded(_ bytes: Int) -> Bool { loadedBytes != .max && loadedBytes > bytes }
 
     func take(_ record: SegmentReader.Record, _ report: VerificationReport) throws {
@@ -99,7 +99,7 @@ final class Reconciliation {
         segments = segments.suffix(1).map { SegmentStart(row: 0, number: $0.number) }
     }
 
-    /// Tells rows that were rejected from rows that are missing, and looks for the letters that must be there.
+    /// Distinguishes rejected rows from missing rows, and checks that the expected dead letters exist.
     private func judge(_ absent: [Int], _ report: VerificationReport) throws {
         func key(_ index: Int) -> String { rows.withKey(of: rows.rows[index]) { String(decoding: $0, as: UTF8.self) } }
         let keys = Set(absent.map(key))

@@ -1,29 +1,29 @@
 import Spool
 import SystemPackage
 
-/// The segments of a spool in their order, of which each names the one before it: so it shows when one is missing, has
-/// lost its end, or was put back (invariant 7).
+/// The segments of a spool in order. Each names its predecessor, which reveals a segment that is missing, has lost its
+/// end, or was put back (invariant 7).
 struct SegmentChain {
     struct Link {
         let number: Int
         let path: FilePath
-        /// Nil when it cannot be read.
+        /// Nil if it cannot be read.
         let header: SegmentHeader?
-        /// Records in good order.
+        /// Number of valid records.
         let records: Int
         let hasDamage: Bool
     }
 
-    /// Segments up to this number may have been removed by the retention.
+    /// Retention may have removed segments up to this number.
     let pruned: Int
     private var links: [Int: Link] = [:]
-    /// Segments of which nothing is known but that they were there.
+    /// Segments that were listed but could not be read, or are gone.
     private var unreadable: Set<Int> = []
     private var last: Int?
 
     init(pruned: Int) { self.pruned = pruned }
 
-    /// Takes the next segment, and reports what its header says of the one before it.
+    /// Adds the next segment, and checks the predecessor that its header names.
     mutating func add(_ link: Link, _ report: VerificationReport) {
         defer {
             links[link.number] = link
@@ -43,7 +43,7 @@ struct SegmentChain {
         guard let predecessor = header.predecessor, predecessor.segment < link.number else { return }
         let name = SpoolPosition.digits(predecessor.segment)
         guard let before = links[predecessor.segment] else {
-            // An unreadable one has been reported as such.
+            // An unreadable segment has already been reported.
             guard predecessor.segment > pruned, !unreadable.contains(predecessor.segment) else { return }
             return report.problem(
                 ofFile: link.path, "segment \(name), which it follows, is missing, and the retention has not removed it"
@@ -56,7 +56,7 @@ struct SegmentChain {
                 + "\(SpoolPosition.digits(link.number)) was begun; its end is missing")
     }
 
-    /// Passes over a segment that could not be read, or is gone since it was listed.
+    /// Skips a segment that could not be read or has been removed since it was listed.
     mutating func add(unreadable number: Int) {
         unreadable.insert(number)
         last = number

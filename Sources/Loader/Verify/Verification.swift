@@ -2,14 +2,15 @@ import Readings
 import Spool
 import SystemPackage
 
-/// Reads every segment of a spool and says what is wrong with it: checksums, headers, sequence, footers, gaps.
+/// Reads every segment of a spool and reports problems: checksums, headers, sequence, footers, gaps.
 struct Verification {
     let directory: SpoolDirectory
-    /// Compares the readings with the database, nil to look at the files alone.
+    /// Compares the readings with the database; nil to check only the files.
     var reconciliation: Reconciliation?
 
     func run(_ report: VerificationReport) throws {
-        // The mark first: a live spool may get on between the two, and what it names is there by then.
+        // Read the mark first. A live spool may advance before the listing, but the listing then includes the segment
+        // that the mark names.
         let mark = directory.loadMark()
         let segments = try directory.segments()
         var chain = SegmentChain(pruned: directory.pruneMark()?.through ?? 0)
@@ -18,7 +19,7 @@ struct Verification {
             do {
                 chain.add(try verify(segment, report), report)
             } catch SpoolError.disk(_, _, .noSuchFileOrDirectory) where !FileLength.exists(segment.path) {
-                // It was moved to loaded/ since it was listed, or the receiver took an empty one back.
+                // It was moved to loaded/ after it was listed, or the receiver removed it because it was empty.
                 try verifyMoved(segment, &chain, report)
             } catch let error as SpoolError {
                 report.problem(ofFile: segment.path, error.description)
@@ -28,7 +29,7 @@ struct Verification {
         try reconciliation?.finish(report)
     }
 
-    /// What the folders and the loader's marks say.
+    /// Checks the folders and the loader's marks.
     private func lookAround(
         _ segments: [SpoolDirectory.Segment], _ mark: LoadMark?, _ report: VerificationReport
     ) throws {
@@ -39,7 +40,7 @@ struct Verification {
                     ofFile: folder.appending(name), "is no segment; it is never loaded and should lie elsewhere")
             }
         }
-        // One that was moved in between was listed twice, and is in pending/ no more.
+        // A segment that was moved in between was listed twice, and is no longer in pending/.
         for name in Set(pending).intersection(loaded).sorted()
         where FileLength.exists(directory.pending.appending(name)) {
             report.problem(
@@ -104,7 +105,7 @@ struct Verification {
                 report.summary.records += 1
                 try reconciliation?.take(record, report)
             case .damage(let damage):
-                // The records in it are missing, which is said with this once.
+                // The records in the damaged range are missing. The damage report covers them.
                 isDamaged = true
                 hasDamage = true
                 report.damage(segment.path, damage)

@@ -1,7 +1,7 @@
 import Spool
 import SystemPackage
 
-/// What a verification has found so far. Each finding is told as soon as it is made; only the first are kept.
+/// The findings of a verification so far. Each is printed at once, and only the first ones are kept.
 final class VerificationReport {
     struct Summary: Encodable, Equatable {
         var segments = 0
@@ -23,11 +23,11 @@ final class VerificationReport {
     struct Database: Encodable, Equatable {
         /// Readings that should be loaded.
         var readings = 0
-        /// Of these, not in the table but in `rejected/`.
+        /// Readings that are not in the table but in `rejected/`.
         var rejected = 0
-        /// Of these, neither in the table nor in `rejected/`.
+        /// Readings that are neither in the table nor in `rejected/`.
         var missing = 0
-        /// Readings beyond the progress, for the next drain.
+        /// Readings after the progress, which the next drain loads.
         var notLoadedYet = 0
 
         private enum CodingKeys: String, CodingKey {
@@ -56,7 +56,7 @@ final class VerificationReport {
     private static let missingListed = 20
 
     var summary = Summary()
-    /// Gets each finding and note as a line.
+    /// Called with each finding and note as a line.
     private let say: (String) -> Void
 
     init(say: @escaping (String) -> Void) { self.say = say }
@@ -74,7 +74,7 @@ final class VerificationReport {
         add(Finding(file: file.string, reason: reason))
     }
 
-    /// A reading that should be in the database and is nowhere; the first ones are listed.
+    /// Reports a reading that should be in the database and is missing. The first ones are listed.
     func missing(_ record: String, _ reason: String) {
         summary.database?.missing += 1
         guard summary.database?.missing ?? 0 <= Self.missingListed else {
@@ -84,7 +84,7 @@ final class VerificationReport {
         add(Finding(record: record, reason: reason))
     }
 
-    /// Something worth knowing that is no fault.
+    /// Reports useful information that is not a fault.
     func note(_ text: String) {
         if summary.notes.count < Self.kept { summary.notes.append(text) }
         say("note: \(text)")

@@ -1,12 +1,13 @@
 import FoundationEssentials
 import Hummingbird
 
-/// `GET /docs`: the OpenAPI document for people. Made once, from the document alone; needs no script and nothing from
-/// elsewhere.
+/// `GET /docs`: the OpenAPI document for people.
+///
+/// The page is made once, from the document alone. It needs no script and loads nothing from elsewhere.
 struct DocumentationPage {
     let document: OpenAPIDocument
 
-    /// The answer, the same for everybody.
+    /// The answer, which is the same for every request.
     static let response: Response = {
         do {
             let html = DocumentationPage(document: try OpenAPIDocument(json: OpenAPI.document)).html
@@ -106,7 +107,7 @@ struct DocumentationPage {
             """
     }
 
-    /// Who gets in.
+    /// The keys that give access.
     private func access(_ alternatives: [[String: [String]]]) -> HTML {
         let schemes = alternatives.compactMap { $0.keys.first }.compactMap { document.components.securitySchemes[$0] }
         guard !schemes.isEmpty else { return "Open to everybody." }
@@ -147,7 +148,7 @@ struct DocumentationPage {
         """
     }
 
-    /// A row for each member, those of inner objects included: `channels[].points[].power`.
+    /// One row for each member, including the members of inner objects: `channels[].points[].power`.
     private func rows(of schema: OpenAPISchema, below path: String) -> [HTML] {
         let order = { (name: String) in schema.required.firstIndex(of: name) ?? schema.required.count }
         return schema.properties.sorted { (order($0.key), $0.key) < (order($1.key), $1.key) }.flatMap { name, member in
@@ -162,7 +163,7 @@ struct DocumentationPage {
         }
     }
 
-    /// What a value may be, in words.
+    /// The allowed values, in words.
     private func kind(of schema: OpenAPISchema) -> HTML {
         if let reference = schema.reference { return "<a href=\"#schema-\(reference)\">\(reference)</a>" }
         if let first = schema.alternatives.first { return "\(kind(of: first)), or anything else" }
@@ -185,7 +186,7 @@ struct DocumentationPage {
             """
     }
 
-    /// Text in which what stands between backticks is code.
+    /// Text in which parts between backticks are code.
     private static func prose(_ text: String) -> HTML {
         let parts = text.split(separator: "`", omittingEmptySubsequences: false)
         return

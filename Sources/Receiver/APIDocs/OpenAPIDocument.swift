@@ -1,6 +1,6 @@
 import FoundationEssentials
 
-/// As much of the OpenAPI document as its page shows.
+/// The parts of the OpenAPI document that its page shows.
 struct OpenAPIDocument: Decodable {
     struct Info: Decodable {
         let title: String
@@ -23,7 +23,7 @@ struct OpenAPIDocument: Decodable {
         let tags: [String]
         let summary: String
         let description: String?
-        /// Alternatives of what gives access, by the names of security schemes; an empty one for nothing at all.
+        /// Alternative requirements for access, by the names of security schemes; an empty one requires nothing.
         let security: [[String: [String]]]
         let parameters: [Parameter]?
         let requestBody: Body?
@@ -82,7 +82,7 @@ struct OpenAPIDocument: Decodable {
 
     init(json: String) throws { self = try JSONDecoder().decode(Self.self, from: Data(json.utf8)) }
 
-    /// What stands in its place, or what its reference means.
+    /// The value itself, or the value to which the reference points.
     func resolve<Value>(_ referable: Referable<Value>, in named: KeyPath<Components, [String: Value]>) -> Value? {
         switch referable {
         case .here(let value): value
@@ -110,13 +110,13 @@ enum Referable<Value: Decodable>: Decodable {
 }
 
 extension String {
-    /// What stands behind the last slash.
+    /// The text after the last slash.
     fileprivate var lastComponent: String { split(separator: "/").last.map(String.init) ?? self }
 }
 
-/// A JSON Schema, as far as the page tells of it.
+/// The parts of a JSON Schema that the page shows.
 final class OpenAPISchema: Decodable {
-    /// The name of the schema that is meant instead.
+    /// The name of the schema to which this one refers.
     let reference: String?
     let types: [String]
     let description: String?
@@ -124,9 +124,9 @@ final class OpenAPISchema: Decodable {
     let required: [String]
     let items: OpenAPISchema?
     let alternatives: [OpenAPISchema]
-    /// The values that there are, when only these are.
+    /// The only allowed values, if they are limited.
     let values: [String]
-    /// Bounds and the like, in words.
+    /// Bounds and similar limits, in words.
     let bounds: [String]
 
     private enum CodingKeys: String, CodingKey {

@@ -1,11 +1,11 @@
 import HTTPTypes
 import NIOHTTP1
 
-/// Who may send batches: those with a live ingest key.
+/// Decides which requests may send batches: those with a live ingest key.
 struct Authentication: Sendable {
     let keys: LiveKeys
 
-    /// Whether there is any key; without one every batch is refused.
+    /// Whether there is any key. Without one, every batch is rejected.
     var isConfigured: Bool { !keys.isEmpty }
 
     /// Whether the request carries a live key.
@@ -20,7 +20,7 @@ extension HTTPField.Name {
 }
 
 extension HTTPHeaders {
-    /// A field's value, of several fields of the name all of them; nil when there is none.
+    /// A field's value; several fields of the same name are joined. nil when there is none.
     func text(_ name: String) -> String? {
         let values = self[name]
         return values.isEmpty ? nil : values.joined(separator: ", ")

@@ -1,7 +1,7 @@
 import FoundationEssentials
 import NIOSSL
 
-/// From when to when a certificate is good.
+/// The period in which a certificate is valid.
 struct CertificateValidity: Sendable {
     let begin: Date
     let end: Date
@@ -17,7 +17,7 @@ struct CertificateValidity: Sendable {
             end: Date(timeIntervalSince1970: Double(certificate.notValidAfter)))
     }
 
-    /// What clients will mind at that time, or soon after; nil when there is nothing.
+    /// The problem that clients will have at that time, or soon after; nil when there is none.
     func fault(now: Date) -> String? {
         if now < begin { return "is not valid before \(begin.ISO8601Format())" }
         if now >= end { return "has expired at \(end.ISO8601Format())" }

@@ -1,6 +1,6 @@
 import HTTPTypes
 
-/// The header fields by which proxies, tunnels and content delivery networks say that a request is somebody else's.
+/// The header fields by which proxies, tunnels and content delivery networks mark a forwarded request.
 enum Forwarding {
     private static let names: Set<String> = [
         "forwarded", "via", "cdn-loop", "client-ip", "true-client-ip", "x-real-ip", "x-client-ip",
@@ -8,7 +8,7 @@ enum Forwarding {
         "x-scheme", "x-url-scheme", "x-forwarded", "x-amzn-trace-id", "x-cloud-trace-context",
         // HTTP/1.0 (ProtocolVersionMark).
         "x-http-version",
-        // A second one; the first is no field of its own any more.
+        // A second Host field; the first one is no longer a header field.
         "host",
     ]
 
@@ -17,7 +17,7 @@ enum Forwarding {
         "fastly-", "fly-", "tailscale-",
     ]
 
-    /// Whether a field of this name says so.
+    /// Whether a field of this name marks a forwarded request.
     static func isSign(_ name: HTTPField.Name) -> Bool {
         let name = name.canonicalName
         return names.contains(name) || prefixes.contains(where: name.hasPrefix)

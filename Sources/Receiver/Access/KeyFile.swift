@@ -1,7 +1,8 @@
-/// A file of keys, one a line. Blank lines and those that begin with `#` are comments, and spaces around a key are none
-/// of it.
+/// A file of keys, one per line.
+///
+/// Blank lines and lines that begin with `#` are comments. Spaces around a key are ignored.
 enum KeyFile {
-    /// The keys that the file at this path holds: one at least.
+    /// Reads the keys from the file at this path, at least one.
     static func read(_ path: String) throws(SmallFile.Fault) -> [String] {
         guard let text = String(validating: try SmallFile.read(path), as: UTF8.self) else {
             throw SmallFile.Fault("not text in UTF-8")
@@ -13,7 +14,7 @@ enum KeyFile {
     static func keys(in text: String) throws(SmallFile.Fault) -> [String] {
         var keys: [String] = []
         var number = 0
-        // By any line break: in Swift "\r\n" is one character, which "\n" is not. A byte order mark is no part of a key.
+        // At any line break: in Swift "\r\n" is one character, different from "\n". A byte order mark is no key.
         for line in text.drop(while: { $0 == "\u{FEFF}" }).split(
             omittingEmptySubsequences: false, whereSeparator: \.isNewline)
         {

@@ -1,10 +1,12 @@
 import FoundationEssentials
 import Settings
 
-/// Where the keys of one kind come from: a setting that lists them, a file that a setting names, and a systemd
-/// credential (systemd.exec(5), `LoadCredential=`). What any of these holds is valid.
+/// The sources for the keys of one kind.
+///
+/// These are a setting that lists keys, a file that a setting names, and a systemd credential (systemd.exec(5),
+/// `LoadCredential=`). Keys from all of them are valid.
 struct KeySource: Sendable {
-    /// The kind, in log lines.
+    /// The kind, as in log lines.
     let kind: String
     private let list: Setting
     private let file: Setting
@@ -14,9 +16,9 @@ struct KeySource: Sendable {
         kind: "ingest", list: .ingestAPIKey, file: .ingestAPIKeyFile, credential: "ingest_api_key")
     static let read = KeySource(kind: "read", list: .readAPIKey, file: .readAPIKeyFile, credential: "read_api_key")
 
-    /// The keys as they are configured now; none where nothing is configured.
+    /// The keys as they are configured now; empty when nothing is configured.
     ///
-    /// - Throws: when a file that is named or a credential that is there gives no key, since somebody wanted it to.
+    /// - Throws: when a named file or an existing credential gives no key, since the operator meant it to.
     func keys(_ settings: Settings) throws(SettingsError) -> [String] {
         var keys = settings.keys(list)
         if let path = settings.text(file) { keys += try read(path, named: file.name) }

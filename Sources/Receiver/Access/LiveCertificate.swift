@@ -1,9 +1,9 @@
 import NIOSSL
 import Synchronization
 
-/// The certificate and key that new connections are served with; may be replaced while connections come.
+/// The certificate and key for new connections; they may be replaced while connections arrive.
 final class LiveCertificate: Sendable {
-    /// What has been read from a pair of files.
+    /// A certificate and its key, as read from a pair of files.
     struct Pair: Sendable {
         let context: NIOSSLContext
         let validity: CertificateValidity
@@ -15,6 +15,6 @@ final class LiveCertificate: Sendable {
 
     var current: Pair { pair.withLock { $0 } }
 
-    /// Serves connections that come from now on with this one; those that are open go on as they began.
+    /// Uses this pair for connections that arrive from now on; open connections keep theirs.
     func replace(with replacement: Pair) { pair.withLock { $0 = replacement } }
 }

@@ -1,19 +1,19 @@
 import Synchronization
 
-/// The keys of one kind that are valid now, as digests; they may be replaced while requests come.
+/// The valid keys of one kind, as digests; they may be replaced while requests arrive.
 ///
-/// Several are live at once while one takes the place of another.
+/// Several keys are live at once while one replaces another.
 final class LiveKeys: Sendable {
     private let digests: Mutex<[SHA256Digest]>
 
     init(_ keys: [String]) { digests = Mutex(Self.digests(of: keys)) }
 
-    /// How many there are.
+    /// The number of keys.
     var count: Int { digests.withLock { $0.count } }
 
     var isEmpty: Bool { count == 0 }
 
-    /// Makes these the keys from now on.
+    /// Replaces the keys.
     func replace(with keys: [String]) {
         let replacements = Self.digests(of: keys)
         digests.withLock { $0 = replacements }
@@ -21,14 +21,15 @@ final class LiveKeys: Sendable {
 
     /// Whether the key is one of them.
     ///
-    /// The time taken says nothing about a live key. To compute the digest takes longer for a longer `key`, whose length
-    /// the client knows; a digest is as long for every key; and `key`'s is compared with all of them, each to the end.
+    /// The time taken reveals nothing about a live key. Computing the digest takes longer for a longer `key`, but the
+    /// client knows that length. All digests have the same length, and the digest of `key` is compared with all of
+    /// them, each to the end.
     func contain(_ key: String) -> Bool {
         let digest = SHA256Digest(of: key)
         return digests.withLock { $0.reduce(false) { found, live in live == digest || found } }
     }
 
-    /// Whether a key is among both.
+    /// Whether both have a key in common.
     func overlap(_ others: LiveKeys) -> Bool {
         let theirs = others.digests.withLock { $0 }
         return digests.withLock { $0.contains(where: theirs.contains) }

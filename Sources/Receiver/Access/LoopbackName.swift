@@ -1,6 +1,6 @@
-/// The names by which this machine asks itself, as a `Host` header has them: `localhost`, `127.0.0.1:8080`, `[::1]`.
+/// The names by which this machine addresses itself in a `Host` header: `localhost`, `127.0.0.1:8080`, `[::1]`.
 enum LoopbackName {
-    /// Whether the authority is such a name, with or without a port. None at all is not.
+    /// Whether the authority is such a name, with or without a port. A missing authority is not.
     static func matches(_ authority: String?) -> Bool {
         guard let authority else { return false }
         var host = authority.lowercased()[...]
@@ -13,7 +13,7 @@ enum LoopbackName {
         return host == "localhost" || host == "localhost." || host == "[::1]" || isLoopbackV4(host)
     }
 
-    /// Four decimal numbers, the first of them 127; nothing that a resolver would have to be asked about.
+    /// Whether the host is four decimal numbers, the first of them 127; a name that needs a resolver is not.
     private static func isLoopbackV4(_ host: Substring) -> Bool {
         let parts = host.split(separator: ".", omittingEmptySubsequences: false)
         return parts.count == 4 && parts[0] == "127"

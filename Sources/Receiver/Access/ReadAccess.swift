@@ -2,17 +2,17 @@ import FoundationEssentials
 import HTTPTypes
 import NIOCore
 
-/// Who may read what tells of devices or of the operation: the status page, the devices, the metrics. Device data tells
-/// who is at home.
+/// Decides which requests may read device data and operational data: the status page, the devices, the metrics.
 ///
-/// With a read key, whoever carries it. Without one, whoever asks on this machine: over a loopback address, not through
-/// a proxy, and for a loopback name, so that neither a forgotten proxy nor a web site whose name was made to point here
-/// (DNS rebinding) opens it to others. An ingest key never opens it.
+/// Device data reveals who is at home. If a read key is configured, a request must carry it. If none is configured, a
+/// request must come from this machine: over a loopback address, not through a proxy, and for a loopback name. So
+/// neither a forgotten proxy nor a web site whose name was made to point here (DNS rebinding) gives access to others.
+/// An ingest key never gives access.
 struct ReadAccess: Sendable {
     let keys: LiveKeys
     let strangers: RepeatedMessage
 
-    /// Lets the request pass, or says what it lacks: 401 where there is a read key, 403 where there is none.
+    /// Admits the request, or throws the reason: 401 when a read key is configured, 403 when none is.
     func admit(_ request: HTTPRequest, from channel: any Channel) throws(Rejection) {
         guard let obstacle = obstacle(to: request, on: .init(channel)) else { return }
         strangers.warn(
@@ -22,13 +22,13 @@ struct ReadAccess: Sendable {
 
     /// The addresses of a connection.
     struct Addresses {
-        /// What the server listens on, nil when that is not known.
+        /// The address on which the server listens, nil when it is not known.
         let listener: SocketAddress?
         let local: SocketAddress?
         let remote: SocketAddress?
     }
 
-    /// Why a request is not let pass.
+    /// Why a request is not admitted.
     enum Obstacle: Equatable {
         case keyMissingOrWrong
         case notOnLoopback
@@ -36,7 +36,7 @@ struct ReadAccess: Sendable {
         case foreignHost
     }
 
-    /// What stands in the request's way, nil when nothing does.
+    /// The reason not to admit the request; nil when there is none.
     func obstacle(to request: HTTPRequest, on addresses: Addresses) -> Obstacle? {
         guard keys.isEmpty else { return carriesKey(request) ? nil : .keyMissingOrWrong }
         guard addresses.areLoopback else { return .notOnLoopback }
@@ -105,7 +105,7 @@ extension ReadAccess.Addresses {
             listener: channel.parent?.localAddress, local: channel.localAddress, remote: channel.remoteAddress)
     }
 
-    /// The far end counts too, since a packet filter may send foreign packets to a loopback address.
+    /// The remote address counts too, since a packet filter may redirect foreign packets to a loopback address.
     fileprivate var areLoopback: Bool {
         local.isLoopback && remote.isLoopback && (listener == nil || listener.isLoopback)
     }
@@ -113,7 +113,7 @@ extension ReadAccess.Addresses {
 
 extension SocketAddress? {
     fileprivate var isLoopback: Bool {
-        // As inet_ntop(3) writes it, so there is one way.
+        // The text is inet_ntop(3)'s, so each address has one form.
         guard let address = self?.ipAddress else { return false }
         return address == "::1" || address.hasPrefix("127.") || address.hasPrefix("::ffff:127.")
     }

@@ -2,14 +2,14 @@ import FoundationEssentials
 import Logging
 import Settings
 
-/// The keys and the certificate that are live: read at start, and again at every SIGHUP.
+/// The live keys and certificate: read at start, and again at every SIGHUP.
 ///
-/// At start what is wrong with them is an error. Later each of them stays as it was until it can be read again, so that
-/// a slip in a file locks nobody out.
+/// At start, a fault in any of them is an error. On SIGHUP, each of them stays active until a new one can be read, so
+/// that a mistake in a file locks no client out.
 struct Secrets: Sendable {
     let ingestKeys: LiveKeys
     let readKeys: LiveKeys
-    /// nil when the receiver speaks plain HTTP, as behind a proxy.
+    /// nil when the receiver serves plain HTTP, such as behind a proxy.
     let certificate: LiveCertificate?
     private let logger: Logger
 
@@ -34,7 +34,7 @@ struct Secrets: Sendable {
         warnOfOpenFiles(settings)
     }
 
-    /// Reads all of it again.
+    /// Reads the keys and the certificate again.
     ///
     /// - Parameter settings: the process's settings, whose file may have changed as well.
     func reload(_ settings: () throws -> Settings) {
@@ -85,12 +85,12 @@ struct Secrets: Sendable {
         return pair
     }
 
-    /// Never the keys themselves.
+    /// Logs the number of keys, never the keys themselves.
     private func tellCount(of keys: LiveKeys, _ source: KeySource) {
         logger.info("\(source.kind) keys that are valid: \(keys.count)")
     }
 
-    /// Once at start, since that is where a file is put in place.
+    /// Warns of key files that every user can read; only at start, since that is when files are put in place.
     private func warnOfOpenFiles(_ settings: Settings) {
         for setting in [Setting.ingestAPIKeyFile, .readAPIKeyFile, .tlsKeyFile] {
             guard let path = settings.text(setting), SmallFile.isReadableForEverybody(path) else { continue }

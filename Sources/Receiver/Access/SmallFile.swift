@@ -1,7 +1,7 @@
 import Glibc
 import SystemPackage
 
-/// A file of keys or certificates: small, read as a whole, and whatever it is, read without waiting.
+/// A small file of keys or certificates, read as a whole and, for any type of file, without blocking.
 enum SmallFile {
     static let maximumBytes = 256 << 10
 
@@ -10,7 +10,7 @@ enum SmallFile {
     /// - Throws: a sentence without the path, such as `Permission denied`.
     static func read(_ path: String) throws(Fault) -> [UInt8] {
         do {
-            // A pipe without a writer has nothing to say, and is not waited for.
+            // Without `nonBlocking`, opening a pipe that has no writer would block. With it, such a pipe is empty.
             let file = try FileDescriptor.open(FilePath(path), .readOnly, options: [.nonBlocking, .closeOnExec])
             return try file.closeAfter {
                 var bytes = [UInt8](repeating: 0, count: maximumBytes + 1)
@@ -34,13 +34,13 @@ enum SmallFile {
         }
     }
 
-    /// Whether its mode lets every user of the machine read it.
+    /// Whether the file's mode lets every user of the machine read it.
     static func isReadableForEverybody(_ path: String) -> Bool {
         var status = stat()
         return stat(path, &status) == 0 && status.st_mode & S_IROTH != 0
     }
 
-    /// What is wrong with such a file.
+    /// Why the file cannot be used.
     struct Fault: Error, CustomStringConvertible {
         let description: String
         init(_ description: String) { self.description = description }

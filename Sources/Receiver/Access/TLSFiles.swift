@@ -4,11 +4,11 @@ import Settings
 
 /// The files of a certificate and its private key, in PEM.
 struct TLSFiles {
-    /// The server's certificate, followed by the intermediate ones.
+    /// The server's certificate, followed by the intermediate certificates.
     let certificate: String
     let key: String
 
-    /// nil when the settings name none.
+    /// nil when the settings name no files.
     init?(_ settings: Settings) throws(SettingsError) {
         switch (settings.text(.tlsCertificateFile), settings.text(.tlsKeyFile)) {
         case (nil, nil): return nil
@@ -19,7 +19,7 @@ struct TLSFiles {
         }
     }
 
-    /// Reads the pair and checks that the one belongs to the other.
+    /// Reads the pair and checks that the key belongs to the certificate.
     func load() throws(SettingsError) -> LiveCertificate.Pair {
         let chain = try read(certificate, .tlsCertificateFile) { try NIOSSLCertificate.fromPEMBytes($0) }
         guard let leaf = chain.first else {

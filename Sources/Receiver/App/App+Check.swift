@@ -29,7 +29,7 @@ extension App {
         }
     }
 
-    /// Says what it found, a line each; exit code 1 when something failed.
+    /// Runs the checks and prints one line per finding, or JSON. The exit code is 1 when a check failed.
     func runCheck(_ settings: Settings, problems: [String]) async throws {
         var checkup = Checkup(say: checking.json ? { _ in } : { print($0) })
         checkup.add(SettingsCheck.findings(settings, problems: problems))
@@ -52,7 +52,7 @@ extension App {
         if checkup.exitCode != 0 { throw ExitCode(checkup.exitCode) }
     }
 
-    /// Where a receiver with these settings is reached from this machine.
+    /// The URL at which a receiver with these settings is reached from this machine.
     private static func url(_ settings: Settings) -> String {
         let host = settings.required(.host)
         let name = ["0.0.0.0", "::", "*"].contains(host) ? "127.0.0.1" : host.contains(":") ? "[\(host)]" : host

@@ -19,7 +19,7 @@ enum Program {
     }
 }
 
-/// `shelly-receiver`: takes batches over HTTP and answers when they are durable in the spool.
+/// `shelly-receiver`: accepts batches over HTTP and acknowledges them once they are durable in the spool.
 struct App: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "shelly-receiver",
@@ -67,7 +67,7 @@ struct App: AsyncParsableCommand {
         ["SPOOL_DIR": spool, "HOST": host, "PORT": port, "DATABASE_URL": databaseURL]
     }
 
-    /// From configuration to shutdown.
+    /// Runs the receiver from configuration to shutdown.
     private func receive() async throws {
         let settings = try settings()
         let logger = settings.logger("shelly-receiver")
@@ -87,12 +87,12 @@ struct App: AsyncParsableCommand {
                 "records": "\(recovery.records.values.reduce(0, +))", "devices": "\(recovery.ledger.deviceCount)",
             ])
 
-        // Runs until SIGTERM or SIGINT, and until every request in flight is answered.
+        // Runs until SIGTERM or SIGINT, and then until every request in flight is answered.
         do {
             let heartbeat = Heartbeat(
                 for: manager, readiness: receiver.routes.readiness, eventLoops: NIOSingletons.posixEventLoopGroup)
             let application = try receiver.application(settings, onListening: heartbeat.serverListens)
-            // They stop in the opposite order, so the manager hears of it first.
+            // Services stop in reverse order, so the heartbeat notifies the service manager first.
             try await ServiceGroup(
                 services: [application, receiver.backlog, heartbeat], gracefulShutdownSignals: [.sigterm, .sigint],
                 logger: logger
@@ -109,7 +109,7 @@ struct App: AsyncParsableCommand {
         try Settings(flags: flags, file: envFile)
     }
 
-    /// The address cannot be listened on.
+    /// The server cannot listen on its address.
     private struct ListeningError: Error, CustomStringConvertible {
         let settings: Settings
         let cause: any Error

@@ -14,7 +14,7 @@ struct Receiver {
     let groupCommit: GroupCommit
     let routes: Routes
     private let ingest: IngestHandler
-    /// To be run beside the HTTP server.
+    /// Runs beside the HTTP server.
     let backlog: BacklogWatch
     private let certificate: LiveCertificate?
     private let logger: Logger
@@ -81,7 +81,7 @@ struct Receiver {
 
     /// The HTTP server around the routes.
     ///
-    /// - Parameter onListening: called once it listens.
+    /// - Parameter onListening: called once the server listens.
     func application(
         _ settings: Settings, onListening: @escaping @Sendable () -> Void
     ) throws -> some ApplicationProtocol {
@@ -100,7 +100,7 @@ struct Receiver {
             logger: logger)
     }
 
-    /// HTTP, within TLS when there is a certificate.
+    /// Plain HTTP, or HTTP over TLS when there is a certificate.
     private func server(_ limits: ConnectionGuard.Limits, _ connections: Connections) -> HTTPServerBuilder {
         HTTPServerBuilder { [certificate, logger, ingest] responder in
             let http = ReceiverChannel(
@@ -111,7 +111,7 @@ struct Receiver {
         }
     }
 
-    /// As many connections as are wanted, or as the process may open files for.
+    /// The configured number of connections, or fewer when the process may not open that many files.
     private func connectionLimit(_ settings: Settings) throws -> Int {
         let wanted = settings.integer(.connections)
         let openFiles = OpenFiles.raiseLimit()

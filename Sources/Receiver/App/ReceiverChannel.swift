@@ -7,7 +7,9 @@ import NIOHTTP1
 import NIOHTTPTypes
 import NIOHTTPTypesHTTP1
 
-/// What a connection's bytes pass, in this order; batches end at `IngestConnection`, everything else at the routes.
+/// The handlers of a connection, in order.
+///
+/// Batches end at `IngestConnection`; all other requests go on to the routes.
 struct ReceiverChannel: HTTPChannelHandler {
     typealias Value = NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>
 

@@ -3,7 +3,7 @@ import Hummingbird
 import NIOCore
 import Spool
 
-/// What a request's handler may know of its connection.
+/// The context of a request, which gives its handler access to the connection.
 struct ConnectionContext: RequestContext {
     var coreContext: CoreRequestContextStorage
     let channel: any Channel
@@ -14,15 +14,16 @@ struct ConnectionContext: RequestContext {
     }
 }
 
-/// Every route of the receiver but the batches', which `IngestConnection` takes. Unknown paths are 404 and known ones
-/// with another method 405, in JSON as all else.
+/// All routes of the receiver except the batch route, which `IngestConnection` handles.
+///
+/// An unknown path gets 404, and a known path with another method 405, both in JSON.
 struct Routes: HTTPResponder {
     let queueStatistics: QueueStatisticsSource
     let spoolStatistics: SpoolStatisticsSource
     let devices: DeviceSource
     let readiness: Readiness
     let readAccess: ReadAccess
-    /// Whether statistics need what devices need.
+    /// Whether the statistics need the same access as device data.
     let statisticsAreLocked: Bool
     let unreadable: RepeatedMessage
     let metrics: Metrics
@@ -52,7 +53,7 @@ struct Routes: HTTPResponder {
         }
     }
 
-    /// Whether the path tells of devices or of the operation, so that not everybody may read it.
+    /// Whether the path shows device data or operational data, so that access to it is restricted.
     private func isGuarded(_ path: String) -> Bool {
         switch path {
         case "/metrics": true

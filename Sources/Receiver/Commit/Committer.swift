@@ -4,10 +4,11 @@ import Readings
 import Spool
 import Time
 
-/// The part of group commit that one thread has at a time: the ledger and the writer, in step.
+/// The part of group commit that one thread holds at a time: the ledger and the writer, kept in step.
 ///
-/// A group is written, then synchronized, then settled. While the disk synchronizes, for which nobody needs this, the next
-/// group may be written behind it: when that is settled, so was the one before, or both have failed.
+/// A group is written, then synchronized, then completed. No thread needs the committer during a sync, so the next
+/// group may be written behind the first one. When that next group completes, the first one has completed before it, or
+/// both have failed.
 struct Committer {
     private(set) var ledger: MinuteLedger
     private let writer: SpoolWriter
@@ -16,12 +17,12 @@ struct Committer {
     private let holdings: SpoolHoldings
     private let logger: Logger
     private let aside: (@escaping @Sendable () -> Void) -> Void
-    /// What was written, or could not be, and is not settled; in order.
+    /// The groups that were written, or could not be, and are not complete yet; in order.
     private var groups: [Group] = []
-    /// Why the segment of these groups was left: none of them counts.
+    /// Why the writer closed the segment of these groups. When it is set, none of them counts.
     private var failure: SpoolError?
 
-    /// - Parameter aside: does what no batch has to wait for, in the order in which it is given it; at once unless told.
+    /// - Parameter aside: runs work for which no batch waits, in the order of submission. The default runs it at once.
     init(
         ledger: MinuteLedger, writer: SpoolWriter, ledgerBytes: Int, holdings: SpoolHoldings, logger: Logger,
         aside: @escaping (@escaping @Sendable () -> Void) -> Void = { $0() }
@@ -34,9 +35,9 @@ struct Committer {
         self.aside = aside
     }
 
-    /// Batches that were written together, or could not be.
+    /// Batches that were written together, or could not be written.
     private struct Group {
-        /// What each comes to once it is durable.
+        /// The outcome of each batch once it is durable.
         let outcomes: [GroupCommit.Outcome]
         let claims: MinuteLedger.Claims
         var isWritten = true
@@ -52,25 +53,27 @@ struct Committer {
         }
     }
 
-    /// What is to be synchronized before the batches of so many groups are answered; nothing when none of them is written.
+    /// The sync that completes a number of groups.
+    ///
+    /// `synchronization` is nil when none of the groups is written.
     struct Turn: Sendable {
         fileprivate let groups: Int
         fileprivate let synchronization: SegmentSynchronization?
 
-        /// Returns when the disk is done, and says how long it took.
+        /// Blocks until the disk is done; returns how long it took.
         func synchronize() -> Result<Duration, SpoolError> {
             Result { () throws(SpoolError) in try synchronization?.run() ?? .zero }
         }
     }
 
-    /// Makes the batches durable, all of them together, or says why not.
+    /// Makes all the batches durable together, or returns why not.
     mutating func commit(_ batches: [(content: Batch, record: NewRecord)?]) -> [GroupCommit.Outcome] {
         write(batches)
         guard let turn else { return [] }
         return settle(turn, turn.synchronize())
     }
 
-    /// Writes the batches and counts them against the ledger, behind those that are not settled yet.
+    /// Writes the batches and counts them against the ledger, behind the groups that are not complete yet.
     mutating func write(_ batches: [(content: Batch, record: NewRecord)?]) {
         guard ledger.approximateBytes < ledgerBytes else {
             return groups.append(Group(batches.count, refused: .ledgerFull))
@@ -93,19 +96,19 @@ struct Committer {
         }
     }
 
-    /// Whether all that was written is settled.
+    /// Whether every group is complete.
     var isSettled: Bool { groups.isEmpty }
 
-    /// What has to be synchronized for all that is written by now; nil when nothing waits for that.
+    /// The sync that completes every group written so far; nil when no group waits for one.
     var turn: Turn? {
         guard !groups.isEmpty else { return nil }
         let isWritten = failure == nil && groups.contains(where: \.isWritten)
         return Turn(groups: groups.count, synchronization: isWritten ? writer.synchronization : nil)
     }
 
-    /// The outcomes of the turn's batches, in the order in which they were written.
+    /// Completes the turn's groups; returns the outcomes of their batches in the order in which they were written.
     ///
-    /// A failure is everybody's: of what was written meanwhile nothing counts either, and its outcomes follow.
+    /// A failed sync also fails the groups that were written meanwhile: none of them counts, and their outcomes follow.
     mutating func settle(_ turn: Turn, _ result: Result<Duration, SpoolError>) -> [GroupCommit.Outcome] {
         do throws(SpoolError) {
             let took = try result.get()
@@ -119,7 +122,7 @@ struct Committer {
         } catch {
             writer.abandon()
             let outcomes = groups.flatMap { group -> [GroupCommit.Outcome] in
-                // Nobody was told of these keys, so they may be sent, and counted, again (invariant 5).
+                // These keys were never acknowledged, so they may be sent, and counted, again (invariant 5).
                 ledger.forget(group.claims)
                 return group.isWritten ? group.outcomes.map { _ in .failure(.spool(error)) } : group.outcomes
             }
@@ -152,8 +155,7 @@ struct Committer {
         }
     }
 
-    /// Bytes of batches that may be written while what was written before is synchronized; 0 when that has to be settled
-    /// first.
+    /// Bytes of batches that may be written during a sync of earlier bytes; 0 when that sync has to complete first.
     var roomMeanwhile: Int {
         guard failure == nil, writer.segment != nil, !writer.isDue, ledger.approximateBytes < ledgerBytes else {
             return 0
@@ -161,7 +163,7 @@ struct Committer {
         return (try? writer.room()) ?? 0
     }
 
-    /// Leaves a segment whose length or age is reached; better before somebody waits for it.
+    /// Seals a segment that has reached its length or age limit; better before a batch waits for it.
     func rotateIfDue() {
         if writer.isDue { seal() }
     }

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// What the spool holds, as its writer knows it; shared with those who only look.
+/// The contents of the spool as its writer knows them, shared with code that only reads them.
 final class SpoolHoldings: Sendable {
     struct State {
         /// Records of each segment by its number.

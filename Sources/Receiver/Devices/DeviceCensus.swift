@@ -1,10 +1,11 @@
 import Readings
 
-/// All devices that the spool knows at a moment, sorted by the bytes of their names.
+/// All devices that the spool knows at one point in time, sorted by the bytes of their names.
 struct DeviceCensus: Sendable {
     let sightings: [MinuteLedger.Sighting]
 
-    /// - Parameter previous: an earlier census. In its order most are sorted already, so that sorting is hardly work.
+    /// - Parameter previous: an earlier census. Most devices are already sorted in its order, so sorting takes little
+    ///   time.
     init(_ sightings: [MinuteLedger.Sighting], after previous: DeviceCensus? = nil) {
         var new = [MinuteLedger.Sighting?](repeating: nil, count: (sightings.map(\.number).max() ?? -1) + 1)
         for sighting in sightings { new[sighting.number] = sighting }
@@ -20,10 +21,10 @@ struct DeviceCensus: Sendable {
         self.sightings = ordered
     }
 
-    /// What a query finds.
+    /// The result of a query.
     struct Finding {
         var devices: [DeviceID] = []
-        /// Whether there is more behind these.
+        /// Whether more devices follow.
         var isMore = false
         var silent = 0
         var matching = 0

@@ -5,22 +5,22 @@ struct DeviceDay: Sendable, Equatable {
     struct Channel: Sendable, Equatable {
         /// 0 to 3.
         let number: Int
-        /// The minutes with a reading, sorted; those that are not among them are gaps.
+        /// The minutes with a reading, sorted; all other minutes are gaps.
         let points: [Point]
     }
 
     struct Point: Sendable, Equatable {
-        /// Since 1970.
+        /// Minutes since 1970.
         let minute: Int64
-        /// Watts; nil when the database is away, or has not been given the reading yet.
+        /// Watts; nil when the database is down or does not have the reading yet.
         let power: Double?
     }
 
     let device: DeviceID
-    /// The newest minute with a reading; nil when the spool does not remember the device, only the database does.
+    /// The newest minute with a reading; nil when only the database knows the device, not the spool.
     let lastMinute: Int64?
     let isSilent: Bool
-    /// The minutes that were asked for, since 1970: 1440.
+    /// The requested minutes, since 1970: 1440.
     let minutes: Range<Int64>
     /// The channels with a reading in these minutes, sorted.
     let channels: [Channel]

@@ -6,16 +6,16 @@ import Readings
 struct DeviceHandler: Sendable {
     private static let path = "/api/devices"
 
-    /// Whether the list's path or a device's.
+    /// Whether the path is that of the list or of a device.
     static func isPath(_ path: String) -> Bool { path == Self.path || path.hasPrefix(Self.path + "/") }
 
     let source: DeviceSource
 
-    /// Answers for one of these paths.
+    /// Answers a request for one of these paths.
     func respond(to request: Request) async throws -> Response {
         let parameters = try QueryParameters(request.uri.query)
         let name = request.uri.path.dropFirst(Self.path.count)
-        // Device data tells who is at home: nobody on the way shall keep it.
+        // Device data reveals who is at home, so no cache may store it.
         let headers: HTTPFields = [.cacheControl: "no-store"]
         guard name.count > 1 else {
             guard name.isEmpty else { throw Rejection.notFound }
@@ -33,7 +33,7 @@ struct DeviceHandler: Sendable {
 }
 
 extension DeviceQuery {
-    /// Takes the query's `limit`, `after`, `search` and `silent`; throws 422.
+    /// Reads the query's `limit`, `after`, `search` and `silent`; throws 422.
     init(_ parameters: QueryParameters) throws(Rejection) {
         limit = try parameters.integer("limit", in: 1...Self.maximumLimit) ?? limit
         after = try parameters.text("after", maximumBytes: DeviceID.maximumBytes) ?? ""

@@ -7,12 +7,12 @@ struct ReadingKey: Hashable, Sendable {
     let minute: Int64
 }
 
-/// Which readings' powers a list shows.
+/// The readings whose powers a list shows.
 extension DeviceMinutes {
-    /// The loader may be this many minutes behind the newest reading, and the list still has a power.
+    /// Minutes by which the loader may be behind the newest reading while the list still shows a power.
     private static let lags: [Int64] = [0, 1, 2, 5, 15, 60]
 
-    /// A channel's newest readings, at some distances, and the newest of each hour where it is asked for.
+    /// Keys of a channel's newest readings at some distances, and of the newest of each hour if `isWithHours`.
     func keys(of channel: Int, in minutes: Range<Int64>, isWithHours: Bool) -> [ReadingKey] {
         guard let last = lastMinute(of: channel) else { return [] }
         let near = self.minutes(of: channel, in: last - (Self.lags.last ?? 0)..<last + 1)
@@ -21,7 +21,7 @@ extension DeviceMinutes {
         return Set(recent + hourly).sorted().map { ReadingKey(device: device, channel: channel, minute: $0) }
     }
 
-    /// The newest minute of each of 24 hours; nil for one without any.
+    /// The newest minute of each of 24 hours; nil for an hour without a reading.
     func hours(of channel: Int, in minutes: Range<Int64>) -> [Int64?] {
         var hours = [Int64?](repeating: nil, count: 24)
         for minute in self.minutes(of: channel, in: minutes) { hours[Int(minute - minutes.lowerBound) / 60] = minute }

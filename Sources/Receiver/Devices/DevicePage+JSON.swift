@@ -68,7 +68,7 @@ extension String {
         appendQuoted(CalendarDay.text(minute: minute))
     }
 
-    /// Finite, as all powers of the database are.
+    /// Appends a power, which is finite like all powers from the database.
     fileprivate mutating func append(watts: Double?) {
         self += watts.map { "\($0)" } ?? "null"
     }

@@ -4,22 +4,22 @@ import Readings
 struct DevicePage: Sendable, Equatable {
     /// Sorted by the bytes of their names.
     let devices: [DeviceSummary]
-    /// What to ask for as `after` to get the next page; nil when this is the last.
+    /// The value of `after` for the next page; nil when this is the last one.
     let next: DeviceID?
-    /// All devices that the spool knows, those of them that are silent, and those that were asked for on any page.
+    /// The number of devices that the spool knows, of the silent ones among them, and of those that match on all pages.
     let total: Int
     let silent: Int
     let matching: Int
-    /// The minutes that the summaries' 24 hours are of, since 1970; the last one is the present.
+    /// The minutes of the summaries' 24 hours, since 1970; the last one is the present.
     let minutes: Range<Int64>
     /// Seconds without a reading after which a device is silent.
     let silentAfterSeconds: Int
     let database: DatabaseState
 }
 
-/// Whether the database has answered.
+/// Whether the database answered.
 enum DatabaseState: String, Sendable {
     case ok
-    /// Unreachable, too slow, or without the table. What it would have told is missing.
+    /// Unreachable, too slow, or without the table; its data is missing.
     case away
 }

@@ -1,16 +1,16 @@
-/// Which devices to list.
+/// A query for a page of the list of devices.
 struct DeviceQuery: Sendable, Hashable {
-    /// Devices on a page, at most.
+    /// The maximum number of devices on a page.
     static let maximumLimit = 200
-    /// With more on a page, hourly powers are left out: they would be too many keys for one question.
+    /// Pages with more devices omit hourly powers, which would be too many keys for one query.
     static let maximumWithHours = 50
 
     /// Devices on a page.
     var limit = 50
-    /// Only names behind this one, in the order of their bytes; empty for the first page.
+    /// Only names after this one, in the order of their bytes; empty for the first page.
     var after = ""
-    /// Only names with this in them, be it upper or lower case as far as ASCII goes; empty for all.
+    /// Only names that contain this text, without regard to the case of ASCII letters; empty for all.
     var search = ""
-    /// Only silent devices, or only those that are not.
+    /// Only silent devices if true, only reporting devices if false, all if nil.
     var isSilent: Bool?
 }

@@ -1,15 +1,15 @@
 import Readings
 
-/// What is known of the devices: from the ledger, exact with the database away, and powers from the database.
+/// Device data: from the ledger, exact while the database is down, and powers from the database.
 ///
-/// An actor on a queue of its own, since it sorts and searches all devices' names.
+/// An actor on its own queue, since it sorts and searches the names of all devices.
 actor DeviceSource {
     private static let minutesPerDay = MinuteLedger.minutesPerDay
 
     private let executor = BlockingExecutor(label: "devices")
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
-    /// Who looks at the same time, bounded, for they wait for each other.
+    /// Limit of concurrent device queries, because they wait for each other.
     private let lookers = InFlight(limitRequests: 16, limitBytes: .max)
     private let groupCommit: GroupCommit
     private let powers: PowerSource
@@ -28,22 +28,22 @@ actor DeviceSource {
         self.now = now
     }
 
-    /// Readings of each minute of the last 24 hours.
+    /// The number of readings in each minute of the last 24 hours.
     nonisolated func history() async throws(Rejection) -> ReadingHistory {
         let minutes = lastDay
         return ReadingHistory(minutes: minutes, counts: try await ask { $0.counts.counts(of: minutes) })
     }
 
-    /// A page of the devices' list. Devices and silence are at most a few seconds old.
+    /// A page of the list of devices. Devices and silence are at most a few seconds old.
     nonisolated func page(_ query: DeviceQuery) async throws(Rejection) -> DevicePage {
         guard lookers.enter() else { throw Rejection.busy }
         defer { lookers.leave(0) }
         return try await list(query)
     }
 
-    /// A device's day, or its last 24 hours; nil when neither the spool nor the database knows the device then.
+    /// A device's day, or its last 24 hours; nil when neither the spool nor the database has the device in that time.
     ///
-    /// - Parameter day: since 1970, UTC.
+    /// - Parameter day: days since 1970, UTC.
     nonisolated func day(of device: DeviceID, _ day: Int64? = nil) async throws(Rejection) -> DeviceDay? {
         guard lookers.enter() else { throw Rejection.busy }
         defer { lookers.leave(0) }
@@ -71,7 +71,7 @@ actor DeviceSource {
     private func look(at device: DeviceID, _ day: Int64?) async throws(Rejection) -> DeviceDay? {
         let minutes = day.map { $0 * Self.minutesPerDay..<($0 + 1) * Self.minutesPerDay } ?? lastDay
         let known = try await copy(of: [device], minutes).first
-        // The database may have readings that this spool does not remember, or that came through another receiver.
+        // The database may have readings that the spool has evicted, or that another receiver accepted.
         let found = await powers.powers(
             of: (0..<4).flatMap { channel in
                 minutes.map { ReadingKey(device: device, channel: channel, minute: $0) }
@@ -116,13 +116,13 @@ actor DeviceSource {
             activity: activity)
     }
 
-    /// The 1440 minutes of which the present one is the last.
+    /// The last 1440 minutes, including the present one.
     private nonisolated var lastDay: Range<Int64> {
         let minute = now() / 60_000
         return minute + 1 - Self.minutesPerDay..<minute + 1
     }
 
-    /// The newest minutes that make a device silent; a reading may be of the last second of its minute.
+    /// A device is silent if its newest minute is in this range; a reading may be of the last second of its minute.
     private nonisolated var silentMinutes: PartialRangeUpTo<Int64> {
         ..<((now() / 1000 - Int64(silentAfterSeconds)) / 60)
     }
@@ -139,12 +139,12 @@ actor DeviceSource {
         return answer
     }
 
-    /// One is taken at a time, and only when somebody looks; the longer it takes the longer it counts.
+    /// The cached census, rebuilt on demand, one at a time; the longer the build takes, the longer it is cached.
     private func currentCensus() async throws(Rejection) -> DeviceCensus {
         if let census, .now < census.freshUntil { return try await Self.result(of: census.task) }
         let started = ContinuousClock.now
         let task = Task { try await takeCensus() }
-        // Nobody else begins one before this one has ended.
+        // No other call starts a census before this one has ended.
         census = (task, started + .seconds(60))
         do throws(Rejection) {
             let taken = try await Self.result(of: task)

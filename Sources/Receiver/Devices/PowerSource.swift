@@ -2,10 +2,10 @@ import Logging
 import Postgres
 import Readings
 
-/// Powers from the database, by idempotency key: the one index that is there in any case.
+/// Powers from the database, by idempotency key, which always has an index.
 ///
-/// An actor on a queue of its own, since libpq blocks. Calls run one after another, so one query is in flight; the same
-/// question is answered from memory for some seconds, and so is any, that the database is away.
+/// An actor on its own queue, since libpq blocks. Calls run one after another, so one query is in flight. For some
+/// seconds the same query is answered from memory. For the same time after a failure, every query fails.
 actor PowerSource {
     private static let freshFor = Duration.seconds(3)
     private static let maximumAnswers = 8
@@ -25,7 +25,7 @@ actor PowerSource {
         self.logger = logger
     }
 
-    /// The powers of these readings, as far as the database has them; nil when it does not answer.
+    /// The powers of these readings, as far as the database has them; nil when the database does not answer.
     func powers(of keys: [ReadingKey]) -> [ReadingKey: Double]? {
         answers.removeAll { $0.at.duration(to: .now) >= Self.freshFor }
         if let answer = answers.first(where: { $0.keys == keys }) { return answer.powers }
@@ -51,8 +51,8 @@ actor PowerSource {
             IdempotencyKey.append(device: key.device, channel: key.channel, minute: key.minute, to: &text)
             texts.append(utf8: text)
         }
-        // LIMIT keeps the planner from anything but a look into the index for each key. As text, the value is what the
-        // column's type makes of it: 8.9, be it real, numeric or double precision.
+        // LIMIT leaves the planner only an index lookup for each key. As text, the value is as the column's type
+        // formats it: 8.9, whether the type is real, numeric or double precision.
         let sql = """
             SELECT place, found.power::text FROM unnest($1::text[]) WITH ORDINALITY AS wanted(key, place)
             CROSS JOIN LATERAL (

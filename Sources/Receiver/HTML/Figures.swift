@@ -1,6 +1,6 @@
 import FoundationEssentials
 
-/// Figures as people read them. Times are UTC.
+/// Formats figures for people. Times are UTC.
 enum Figures {
     /// `1,234`.
     static func grouped(_ number: Int) -> String {
@@ -19,7 +19,7 @@ enum Figures {
         "\(grouped(number)) \(noun)\(number == 1 ? "" : "s")"
     }
 
-    /// `12 s`, `4 min`, `3 h 5 min`, `2 d 3 h`; a time that has not come yet is `0 s`.
+    /// `12 s`, `4 min`, `3 h 5 min`, `2 d 3 h`; a time in the future is `0 s`.
     static func span(seconds: Int64) -> String {
         let seconds = max(0, seconds)
         let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400)
@@ -57,7 +57,7 @@ enum Figures {
         seconds < 0.9995 ? fixed(seconds * 1000, seconds < 0.1 ? 1 : 0) + " ms" : fixed(seconds, 2) + " s"
     }
 
-    /// With so many decimals.
+    /// A number with `decimals` decimals.
     static func fixed(_ number: Double, _ decimals: Int) -> String {
         let scale = (0..<decimals).reduce(1) { scale, _ in scale * 10 }
         let scaled = (number * Double(scale)).rounded()
@@ -81,12 +81,12 @@ enum Figures {
     /// `2026-11-25 09:05`.
     static func moment(minute: Int64) -> String { "\(day(minute / 1440)) \(clock(minute: minute))" }
 
-    /// `2026-11-25`, of a day since 1970.
+    /// `2026-11-25`, from days since 1970.
     static func day(_ day: Int64) -> String {
         Date(timeIntervalSince1970: Double(day) * 86400).formatted(Date.ISO8601FormatStyle().year().month().day())
     }
 
-    /// `25 Nov`, of a day since 1970.
+    /// `25 Nov`, from days since 1970.
     static func shortDay(_ day: Int64) -> String {
         let parts = Self.day(day).split(separator: "-").compactMap { Int($0) }
         return parts.count == 3 ? "\(parts[2]) \(months[parts[1] - 1])" : Self.day(day)

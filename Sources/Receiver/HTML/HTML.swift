@@ -1,9 +1,10 @@
-/// Markup. A literal is markup as it stands, and whatever is interpolated into it is text and is escaped, so that no name
-/// that a client has sent can become a part of the page:
+/// Markup that escapes interpolated text.
+///
+/// A literal is used as it is. Interpolated text is escaped, so that a name from a client cannot become markup:
 ///
 ///     let html: HTML = "<p title=\"\(name)\">\(name)</p>"
 ///
-/// The escapes hold between tags and in attributes within quotes; attributes without quotes are not used.
+/// The escapes are safe between tags and in quoted attributes. Unquoted attributes are not used.
 struct HTML: ExpressibleByStringInterpolation, Sendable, Equatable {
     private(set) var markup: String
 
@@ -24,15 +25,16 @@ struct HTML: ExpressibleByStringInterpolation, Sendable, Equatable {
         mutating func appendInterpolation(_ text: some StringProtocol) { markup.appendEscaped(text) }
         mutating func appendInterpolation(_ number: some BinaryInteger) { markup += String(number) }
         mutating func appendInterpolation(_ html: HTML) { markup += html.markup }
-        /// Nothing for nil.
+        /// Appends nothing for nil.
         mutating func appendInterpolation(_ html: HTML?) { markup += html?.markup ?? "" }
         mutating func appendInterpolation(_ parts: [HTML]) { for part in parts { markup += part.markup } }
     }
 }
 
 extension String {
-    /// Appends text for HTML. What nobody could see is made visible: a name with control or format characters would look
-    /// like another one, or turn the text around it.
+    /// Appends text for HTML, with invisible characters made visible.
+    ///
+    /// A name with control or format characters would look like another name, or reverse the text around it.
     fileprivate mutating func appendEscaped(_ text: some StringProtocol) {
         var isAfterEmoji = false
         for scalar in text.unicodeScalars {
@@ -55,7 +57,7 @@ extension String {
 }
 
 extension Unicode.Scalar {
-    /// Control characters, those that set a direction, joiners, variation selectors, tags, separators of lines.
+    /// Whether it is a control character, a direction mark, a joiner, a variation selector, a tag or a line separator.
     fileprivate var isInvisible: Bool {
         switch properties.generalCategory {
         case .control, .format, .lineSeparator, .paragraphSeparator: true

@@ -1,11 +1,11 @@
 import FoundationEssentials
 
-/// A whole page: its head, the one style and script that the browser is told to accept, and what is in it.
+/// A whole page: its head, its content, and the one style and script that the browser may accept.
 struct Page: Sendable {
     let title: String
-    /// The worst of what the page says, as its icon.
+    /// The worst level on the page, shown as its icon.
     let level: Verdict.Level
-    /// When it was made, Unix milliseconds.
+    /// When the page was made, in Unix milliseconds.
     let now: Int64
     let content: HTML
 
@@ -31,7 +31,7 @@ struct Page: Sendable {
         """
     }
 
-    /// When the page was made; the browser's script renews it.
+    /// When the page was made; the browser's script updates it.
     static func made(at now: Int64) -> HTML {
         """
         <p id="made" data-live class="made">As of <time datetime="\(Figures.moment(milliseconds: now))Z">\
@@ -39,18 +39,18 @@ struct Page: Sendable {
         """
     }
 
-    /// Nothing from anywhere, but this style, this script, the icon, and the page again.
+    /// Allows only this style, this script, the icon, and the page itself again.
     static let contentSecurityPolicy = """
         default-src 'none'; style-src '\(hash(PageStyle.style))'; script-src '\(hash(PageStyle.script))'; \
         img-src data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'
         """
 
-    /// What a policy names a style or a script by.
+    /// The hash by which a policy names a style or a script.
     static func hash(_ content: HTML) -> String {
         "sha256-" + Data(SHA256Digest(of: content.markup).bytes).base64EncodedString()
     }
 
-    /// A disc, a triangle or a square, so that the form tells as well.
+    /// A disc, a triangle or a square, so that the shape shows the level too.
     private static func icon(_ level: Verdict.Level) -> String {
         let form =
             switch level {

@@ -1,4 +1,4 @@
-/// How the pages look, and what renews them. Both are constants, so that the browser can be told their digests.
+/// The style of the pages, and the script that updates them. Both are constants, so that their digests can be sent.
 enum PageStyle {
     static let style: HTML = """
         :root {
@@ -116,8 +116,9 @@ enum PageStyle {
 
         """
 
-    /// Replaces the page's living parts by those of a new one, every ten seconds while somebody can see it. A part that
-    /// somebody is in with the keyboard, or has selected text of, is left alone.
+    /// Replaces the live parts of the page by those of a new one, every ten seconds while the page is visible.
+    ///
+    /// A part is left alone while it has the keyboard focus or contains selected text.
     static let script: HTML = """
         (() => {
           const stale = document.getElementById('stale');

@@ -1,10 +1,10 @@
-/// The axis of a plot's values: from zero, or below it, to at least the highest, with round numbers at its ticks.
+/// The value axis of a plot: from zero or below to at least the highest value, with round numbers at its ticks.
 struct PlotScale: Sendable {
     let lowest: Double
     let highest: Double
     let step: Double
 
-    /// What lies beyond is drawn at the edge: no plug has a terawatt, but a message may claim so.
+    /// Values beyond this are drawn at the edge: no plug has a terawatt, but a message may claim so.
     private static let bound = 1e12
 
     /// - Parameter isWhole: whether the values are counts.
@@ -17,7 +17,7 @@ struct PlotScale: Sendable {
         while decade * 10 <= span / 4 { decade *= 10 }
         step = [1, 2, 5].map { $0 * decade }.first { $0 * 4 >= span } ?? 10 * decade
         lowest = (low / step).rounded(.down) * step
-        // Nothing but zeros needs an axis too.
+        // A plot of zeros needs an axis too.
         highest = max((high / step).rounded(.up) * step, lowest + step)
     }
 
@@ -27,7 +27,7 @@ struct PlotScale: Sendable {
         return (first...last).map { Double($0) * step }
     }
 
-    /// Where a value is between the lowest (0) and the highest (1).
+    /// The position of a value between the lowest (0) and the highest (1).
     func share(_ value: Double) -> Double {
         min(1, max(0, (Self.bounded(value) - lowest) / (highest - lowest)))
     }

@@ -1,26 +1,26 @@
-/// A plot over minutes as inline SVG: axes in UTC, a title, and what it shows in a sentence.
+/// A plot over minutes as inline SVG: axes in UTC, a title, and a summary in a sentence.
 ///
-/// The curve stretches with the page while its texts keep their size, so it is three pictures side by side: the values'
-/// axis, the curve, the time axis. Gaps stay gaps.
+/// The curve stretches with the page while its texts keep their size, so the plot is three pictures: the value axis,
+/// the curve and the time axis. Gaps stay gaps.
 struct SVGPlot: Sendable {
     enum Curve: Sendable {
-        /// A column for each minute.
+        /// One column for each minute.
         case columns([Int])
-        /// A line through the points, which are sorted; it is broken where one is missing.
+        /// A line through the points, which are sorted; the line is broken where a point is missing.
         case line([Point])
-        /// Where there is a point whose value is not known.
+        /// The minutes of points whose values are not known.
         case marks([Int64])
     }
 
     struct Point: Sendable {
-        /// Since 1970.
+        /// Minutes since 1970.
         let minute: Int64
         let value: Double
     }
 
     let title: String
     let unit: String
-    /// What a reader who cannot see it has to know.
+    /// The plot's content for a reader who cannot see it.
     let summary: String
     /// The time axis, in minutes since 1970.
     let minutes: Range<Int64>
@@ -88,8 +88,8 @@ struct SVGPlot: Sendable {
         }
     }
 
-    /// A line through places, broken where more than one and a half of the usual distance lies between two; a place alone
-    /// becomes a dot.
+    /// A line through places, broken where two are more than one and a half of the usual distance apart. An isolated
+    /// place becomes a dot.
     private static func path(_ places: [(minute: Int64, text: String)]) -> String {
         let distances = zip(places.dropFirst(), places).map { $0.minute - $1.minute }.sorted()
         let usual = distances.isEmpty ? 1 : distances[distances.count / 2]
@@ -114,7 +114,7 @@ struct SVGPlot: Sendable {
 
     private func percent(_ share: Double) -> String { Figures.fixed(share * 100, 2) + "%" }
 
-    /// Every three hours; narrow pages show every second one.
+    /// A tick every three hours; narrow pages show every second tick.
     private var timeTicks: [(minute: Int64, label: String, isMajor: Bool)] {
         let first = (minutes.lowerBound + 179) / 180
         let end = (minutes.upperBound + 179) / 180

@@ -1,7 +1,7 @@
-/// A day in a line of a table: 24 values, an hour each, nil where there is none.
+/// A day in a table row: 24 hourly values, nil where there is none.
 struct Sparkline: Sendable {
     let values: [Double?]
-    /// What a reader who cannot see it has to know.
+    /// The content for a reader who cannot see it.
     let summary: String
 
     var html: HTML {

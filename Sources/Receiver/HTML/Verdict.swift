@@ -1,4 +1,4 @@
-/// A sentence that says how something is, and how good that is.
+/// A sentence about the state of something, and a level that rates it.
 struct Verdict: Sendable, Equatable {
     enum Level: Int, Comparable, Sendable {
         case good, idle, attention, failing
@@ -8,7 +8,7 @@ struct Verdict: Sendable, Equatable {
 
     let level: Level
     let sentence: String
-    /// What to do, or the cause.
+    /// The remedy or the cause.
     var remark: HTML?
 
     var html: HTML {
@@ -29,7 +29,7 @@ extension Verdict.Level {
         }
     }
 
-    /// The colour is never the only sign.
+    /// The level in a word, so that the colour is never the only sign.
     var word: String {
         switch self {
         case .good: "OK"

@@ -2,7 +2,7 @@ import HTTPTypes
 import NIOCore
 import NIOHTTP1
 
-/// A whole answer in JSON, for those who write it to a connection themselves.
+/// A complete JSON answer, for handlers that write directly to a connection.
 struct Answer {
     let status: HTTPResponseStatus
     var headers: HTTPHeaders
@@ -18,9 +18,9 @@ struct Answer {
 
     init(_ rejection: Rejection) { self.init(rejection.status, json: rejection.json, fields: rejection.fields) }
 
-    /// The answer's end is the last that is written, and flushed.
+    /// Writes the answer; its end is written last, and flushed.
     ///
-    /// - Parameter hasBody: false in answer to HEAD.
+    /// - Parameter hasBody: false in the answer to a HEAD request.
     func write(to context: ChannelHandlerContext, hasBody: Bool = true, promise: EventLoopPromise<Void>? = nil) {
         let head = HTTPResponseHead(version: .http1_1, status: status, headers: headers)
         context.write(NIOAny(HTTPServerResponsePart.head(head)), promise: nil)

@@ -1,11 +1,11 @@
 import FoundationEssentials
 
-/// A day of the calendar, UTC.
+/// A calendar day in UTC.
 struct CalendarDay {
     /// Days since 1970-01-01.
     let number: Int64
 
-    /// Takes `2026-11-24`; nil for anything else, and for a day that there is not, or before 1970.
+    /// Parses `2026-11-24`; nil for any other text, for a day that does not exist, and for a day before 1970.
     init?(_ text: String) {
         let style = Date.ISO8601FormatStyle().year().month().day()
         // 2026-02-30 is read as March 2.

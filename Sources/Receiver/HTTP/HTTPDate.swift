@@ -2,7 +2,7 @@ import FoundationEssentials
 import Glibc
 import Synchronization
 
-/// The time as an answer's header states it (RFC 9110, 5.6.7), written anew once a second.
+/// The time as in an answer's header (RFC 9110, 5.6.7), formatted once a second.
 enum HTTPDate {
     private static let latest = Mutex((second: 0, text: ""))
     private static let weekdays = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]

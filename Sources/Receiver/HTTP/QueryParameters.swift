@@ -2,11 +2,11 @@ import HTTPTypes
 import Hummingbird
 import Readings
 
-/// A request's query, decoded as forms are encoded: `+` is a space, and of several values the last one counts.
+/// A request's query, decoded like a form: `+` is a space, and the last of several values counts.
 struct QueryParameters {
     private var values: [String: String] = [:]
 
-    /// Throws 422 for what is no encoding of UTF-8.
+    /// Throws 422 when the query is not percent-encoded UTF-8.
     init(_ query: String?) throws(Rejection) {
         for pair in (query ?? "").split(separator: "&") {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
@@ -19,10 +19,10 @@ struct QueryParameters {
         }
     }
 
-    /// A value; nil when there is none, or an empty one, as a form sends for an empty field.
+    /// A value; nil when there is none. An empty value counts as none, because a form sends one for an empty field.
     subscript(name: String) -> String? { values[name].flatMap { $0.isEmpty ? nil : $0 } }
 
-    /// A whole number within bounds.
+    /// A whole number within bounds; throws 422.
     func integer(_ name: String, in bounds: ClosedRange<Int>) throws(Rejection) -> Int? {
         guard let text = self[name] else { return nil }
         guard let number = Int(text) else {
@@ -35,7 +35,7 @@ struct QueryParameters {
         return number
     }
 
-    /// `true` or `false`.
+    /// `true` or `false`; throws 422.
     func bool(_ name: String) throws(Rejection) -> Bool? {
         guard let text = self[name] else { return nil }
         guard let value = Bool(text) else {
@@ -44,7 +44,7 @@ struct QueryParameters {
         return value
     }
 
-    /// A text of so many bytes of UTF-8 at most.
+    /// A text of at most `maximumBytes` bytes of UTF-8; throws 422.
     func text(_ name: String, maximumBytes: Int) throws(Rejection) -> String? {
         guard let text = self[name] else { return nil }
         guard text.utf8.count <= maximumBytes else {
@@ -53,7 +53,7 @@ struct QueryParameters {
         return text
     }
 
-    /// A date, in days since 1970.
+    /// A date in days since 1970; throws 422.
     func day(_ name: String) throws(Rejection) -> Int64? {
         guard let text = self[name] else { return nil }
         guard let day = CalendarDay(text) else {
@@ -69,7 +69,7 @@ struct QueryParameters {
 }
 
 extension String {
-    /// Decodes `%41`; nil when that, or the UTF-8 that comes of it, is malformed, or a NUL is in it.
+    /// Decodes escapes such as `%41`; nil when an escape or the decoded UTF-8 is malformed, or when it contains a NUL.
     init?(percentEncoded encoded: Substring, isForm: Bool = false) {
         var bytes: [UInt8] = []
         var rest = encoded.utf8.makeIterator()
@@ -88,7 +88,7 @@ extension String {
         self.init(validating: bytes, as: UTF8.self)
     }
 
-    /// As a part of a path or a query: all but RFC 3986's unreserved characters is encoded.
+    /// The text as a part of a path or a query: every character is encoded except RFC 3986's unreserved ones.
     var percentEncoded: String {
         var text = ""
         for byte in utf8 {

@@ -1,7 +1,7 @@
 import Logging
 import Synchronization
 
-/// A log message that a client can cause as often as it likes: told at most once in a while, with how often it was meant.
+/// A log message that clients can cause any number of times: logged once per interval, with the number of repetitions.
 final class RepeatedMessage: Sendable {
     private struct State {
         var told: ContinuousClock.Instant?

@@ -2,7 +2,7 @@ import Logs
 import Readings
 import Spool
 
-/// What became of a batch, as its one log line says it.
+/// The result of a batch, as its one log line reports it.
 struct BatchOutcome: LogFields {
     private let position: SpoolPosition
     private let new: Int

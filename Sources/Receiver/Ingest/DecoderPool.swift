@@ -1,17 +1,19 @@
 import Readings
 import Synchronization
 
-/// Decoders that wait for work; their buffers are worth keeping.
+/// Idle decoders, kept because their buffers are worth reusing.
 final class DecoderPool: Sendable {
-    // A decoder is not Sendable, for it serves one owner at a time. That is what the pool sees to: it is either in the
-    // list or with the one caller of `withDecoder` that took it out.
+    // A decoder is not Sendable because it serves one owner at a time. The pool ensures that: a decoder is either in
+    // the list or with the one caller of `withDecoder` that took it out.
     private struct Idle: @unchecked Sendable {
         let decoder: BatchDecoder
     }
 
     private let idle = Mutex<[Idle]>([])
 
-    /// Runs `body` with a decoder that nobody else uses meanwhile. At most as many exist as run at the same time.
+    /// Runs `body` with a decoder that no other caller uses meanwhile.
+    ///
+    /// The pool has at most one decoder per concurrent call.
     func withDecoder<T, Failure: Error>(_ body: (BatchDecoder) throws(Failure) -> T) throws(Failure) -> T {
         let taken = idle.withLock { $0.popLast() } ?? Idle(decoder: BatchDecoder())
         defer { idle.withLock { $0.append(taken) } }

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// The batches that are being taken at the same time, and the bytes of their bodies; both are bounded (invariant 11).
+/// The batches in flight and the bytes of their bodies; both are bounded (invariant 11).
 final class InFlight: Sendable {
     private struct Held {
         var requests = 0
@@ -16,7 +16,7 @@ final class InFlight: Sendable {
         self.limitBytes = limitBytes
     }
 
-    /// Takes a batch's place; false when there is none. `leave` gives it back.
+    /// Takes a place for a batch; returns false when there is none. `leave` gives the place back.
     func enter() -> Bool {
         held.withLock { held in
             guard held.requests < limitRequests else { return false }
@@ -33,7 +33,7 @@ final class InFlight: Sendable {
         }
     }
 
-    /// Reserves room for `bytes` more; false when there is none.
+    /// Reserves room for `bytes` more; returns false when there is none.
     func reserve(_ bytes: Int) -> Bool {
         held.withLock { held in
             guard held.bytes + bytes <= limitBytes else { return false }

@@ -2,15 +2,15 @@ import HummingbirdCore
 import NIOCore
 import NIOHTTP1
 
-/// Takes the batches of a connection on its event loop; every other request goes on to the routes.
+/// Handles the batches of a connection on its event loop and passes every other request on to the routes.
 ///
-/// `HTTPServerPipelineHandler` in front lets one request at a time come here.
+/// `HTTPServerPipelineHandler` in front of it passes one request at a time.
 final class IngestConnection: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
 
-    /// A batch whose body is on its way.
+    /// A batch whose body is arriving.
     private struct Arriving {
         let head: HTTPRequestHead
         let intake: Intake
@@ -18,12 +18,12 @@ final class IngestConnection: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     private enum State {
-        /// No batch is here: what comes is for the routes.
+        /// There is no batch; other requests pass through to the routes.
         case open
         case arriving(Arriving)
-        /// The batch is refused. If its end is not among what was read, it is not waited for.
+        /// The batch is rejected. If its end is not among the bytes read so far, the answer does not wait for it.
         case refusing(Rejection, HTTPRequestHead)
-        /// The batch was refused before its end, and so the connection ends.
+        /// The batch was rejected before its end, so the connection closes; or it is closed.
         case refused
         /// The batch waits for the disk.
         case committing
@@ -31,8 +31,8 @@ final class IngestConnection: ChannelInboundHandler, RemovableChannelHandler {
 
     private let handler: IngestHandler
     private var state = State.open
-    /// Whether the client has sent all that it will send. Behind us that would close the connection, so it waits for the
-    /// batch's answer.
+    /// Whether the client has closed its sending side. The handlers behind this one would close the connection on that
+    /// event, so it is held back until the batch is answered.
     private var isInputClosed = false
 
     init(_ handler: IngestHandler) { self.handler = handler }
@@ -77,7 +77,7 @@ final class IngestConnection: ChannelInboundHandler, RemovableChannelHandler {
         do throws(Rejection) {
             let arriving = Arriving(head: head, intake: try handler.admit(head, from: context.channel))
             state = .arriving(arriving)
-            // A client that waits for it sends no body before.
+            // A client that sent `Expect` waits for this before it sends the body.
             if head.headers.contains(name: "Expect"), head.version != .http1_0 {
                 let head = HTTPResponseHead(version: .http1_1, status: .continue)
                 context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
@@ -112,7 +112,7 @@ final class IngestConnection: ChannelInboundHandler, RemovableChannelHandler {
         }
     }
 
-    /// What became of a batch that was committed.
+    /// Answers a batch with the outcome of its commit.
     private func tell(
         _ outcome: Result<GroupCommit.Acknowledgement, GroupCommit.Failure>, of received: IngestHandler.Received,
         to head: HTTPRequestHead, _ context: ChannelHandlerContext
@@ -123,13 +123,13 @@ final class IngestConnection: ChannelInboundHandler, RemovableChannelHandler {
         }
     }
 
-    /// Refuses a batch that was read to its end.
+    /// Rejects a batch that was read to its end.
     private func answer(_ rejection: Rejection, to head: HTTPRequestHead, _ context: ChannelHandlerContext) {
         handler.metrics.refused(rejection)
         answer(Answer(rejection), to: head, context)
     }
 
-    /// Refuses a batch of which more may come.
+    /// Rejects a batch whose body may still be arriving.
     private func refuse(_ rejection: Rejection, _ head: HTTPRequestHead) {
         state = .refusing(rejection, head)
         handler.metrics.refused(rejection)

@@ -6,7 +6,7 @@ import Readings
 import Spool
 import Time
 
-/// The steps of `POST /api/ingest/batch`, from the header to the answer, in the order in which they happen.
+/// The steps of `POST /api/ingest/batch`, in order, from the header to the answer.
 struct IngestHandler: Sendable {
     static let path = "/api/ingest/batch"
 
@@ -21,17 +21,17 @@ struct IngestHandler: Sendable {
     /// The wall clock, Unix milliseconds.
     let now: @Sendable () -> Int64
 
-    /// A batch whose body was judged and that is to become durable.
+    /// A batch whose body was validated and that can be committed.
     struct Received: Sendable {
         let batch: Batch
         let receivedAt: Int64
         /// When its header was read.
         let started: ContinuousClock.Instant
-        /// Whether its client wants the valid part of a batch taken.
+        /// Whether the client wants the valid part of a batch accepted.
         let isLenient: Bool
     }
 
-    /// Judges the header; returns what takes the body.
+    /// Checks the header; returns the intake for the body.
     func admit(_ head: HTTPRequestHead, from channel: any Channel) throws(Rejection) -> Intake {
         guard head.method == .POST else { throw Rejection(allowing: [.post], for: .method) }
         guard authentication.isConfigured else {
@@ -43,14 +43,14 @@ struct IngestHandler: Sendable {
                 "a batch from \(channel.remoteAddress?.ipAddress ?? "?") was refused: X-API-Key missing or wrong")
             throw .unauthorized
         }
-        // Each absent, or what changes nothing.
+        // Each field must be absent or have the value that changes nothing.
         for (name, plain) in [("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked")] {
             guard head.headers.text(name).map({ $0.lowercased() == plain }) ?? true else { throw .encoding }
         }
         return try Intake(inFlight, declared: head.headers.first(name: "Content-Length").flatMap { Int($0) })
     }
 
-    /// Judges the body. What is not refused here may be queued.
+    /// Validates the body. A batch that is not rejected here may be queued.
     func receive(
         _ intake: Intake, isLenient: Bool, since started: ContinuousClock.Instant
     ) throws(Rejection) -> Received {
@@ -60,7 +60,7 @@ struct IngestHandler: Sendable {
         return Received(batch: batch, receivedAt: receivedAt, started: started, isLenient: isLenient)
     }
 
-    /// Queues the batch for the disk; `answer` is called on `eventLoop`.
+    /// Queues the batch for the disk; calls `answer` on `eventLoop`.
     func commit(
         _ received: Received, _ intake: Intake, on eventLoop: any EventLoop,
         then answer: @escaping @Sendable (Result<GroupCommit.Acknowledgement, GroupCommit.Failure>) -> Void
@@ -71,7 +71,7 @@ struct IngestHandler: Sendable {
             received.batch, NewRecord(receivedAt: received.receivedAt, body: text), on: eventLoop, then: answer)
     }
 
-    /// The batch is durable: says so to the log, the metrics and the client.
+    /// Logs and counts a durable batch, and returns the answer to the client.
     func answer(_ received: Received, _ acknowledgement: GroupCommit.Acknowledgement) -> Answer {
         let seconds = received.started.duration(to: .now).inSeconds
         log(received.batch, acknowledgement, seconds)
@@ -94,7 +94,9 @@ struct IngestHandler: Sendable {
         }
     }
 
-    /// RFC 7240: `Prefer: handling=lenient`, among other preferences and perhaps with parameters; the first one counts.
+    /// Whether the client prefers `handling=lenient` (RFC 7240, `Prefer`).
+    ///
+    /// The field may list other preferences, and each may have parameters. The first `handling` counts.
     static func prefersLenient(_ headers: HTTPHeaders) -> Bool {
         let preferences = headers["Prefer"].flatMap { $0.split(separator: ",") }.map { preference in
             (preference.split(separator: ";").first ?? "").filter { $0 != " " && $0 != "\"" && $0 != "\t" }.lowercased()
@@ -102,7 +104,7 @@ struct IngestHandler: Sendable {
         return preferences.first { $0.hasPrefix("handling=") } == "handling=lenient"
     }
 
-    /// Readings that cannot be stored are named up to this many in a batch; the loader sets all of them aside.
+    /// Up to this many readings that cannot be stored are logged per batch; the loader sets all of them aside.
     private static let namedFaults = 5
 
     private func log(_ batch: Batch, _ acknowledgement: GroupCommit.Acknowledgement, _ seconds: Double) {

@@ -1,20 +1,20 @@
 import NIOCore
 import Readings
 
-/// One batch's way through the receiver: its place among those in flight, and its body as it arrives.
+/// One batch on its way through the receiver: its place in flight, and its body as it arrives.
 ///
-/// A body has at most 16 MiB, and all bodies together what `InFlight` allows.
+/// A body has at most 16 MiB. `InFlight` limits the total of all bodies.
 final class Intake {
     static let maximumBytes = 16 << 20
 
     private let inFlight: InFlight
     private let declared: Int?
     private var reserved = 0
-    /// The body, and behind its end the padding that the decoder reads over.
+    /// The body, followed by the padding that the decoder reads over.
     private var bytes: [UInt8] = []
     private var count = 0
 
-    /// - Parameter declared: the length that the header states, nil when it states none.
+    /// - Parameter declared: the length in the header, nil when the header has none.
     init(_ inFlight: InFlight, declared: Int?) throws(Rejection) {
         guard declared ?? 0 <= Self.maximumBytes else { throw .tooLarge }
         guard inFlight.enter() else { throw .busy }
@@ -25,19 +25,19 @@ final class Intake {
         bytes.reserveCapacity(declared + BatchDecoder.padding)
     }
 
-    // Gives the place and the room back.
+    // Gives back the place and the reserved bytes.
     deinit { inFlight.leave(reserved) }
 
     func append(_ chunk: ByteBuffer) throws(Rejection) {
         let size = count + chunk.readableBytes
         guard size <= Self.maximumBytes else { throw .tooLarge }
-        // Without a declared length room is reserved in steps, as the body grows.
+        // If no length was declared, room is reserved in steps as the body grows.
         if size > reserved { try reserve(max(64 << 10, reserved)) }
         bytes.append(contentsOf: chunk.readableBytesView)
         count = size
     }
 
-    /// The body is whole: runs `use` with it, behind which `BatchDecoder.padding` more bytes are readable.
+    /// Runs `use` with the complete body, behind which `BatchDecoder.padding` more bytes are readable.
     func withBody<T, Failure: Error>(
         _ use: (UnsafeRawBufferPointer) throws(Failure) -> T
     ) throws(Failure) -> T {
@@ -48,7 +48,7 @@ final class Intake {
         return try result.get()
     }
 
-    /// Hands the body's bytes over, so that their new owner can change them in place.
+    /// Hands over the body's bytes, so that the new owner can change them in place.
     func takeBody() -> ArraySlice<UInt8> {
         defer { bytes = [] }
         return bytes[..<count]

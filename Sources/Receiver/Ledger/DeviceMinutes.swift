@@ -1,12 +1,12 @@
 import Readings
 
-/// A copy of what the ledger holds of one device: the days that were asked for, and each channel's newest.
+/// A copy of a device's minutes in the ledger: the requested days, and the newest day of each channel.
 struct DeviceMinutes: Sendable {
     struct Page: Sendable {
-        /// Since 1970.
+        /// Days since 1970.
         let day: Int64
         let channel: Int
-        /// A bit for each of the day's minutes.
+        /// One bit for each minute of the day.
         let words: [UInt32]
     }
 
@@ -14,7 +14,7 @@ struct DeviceMinutes: Sendable {
     /// Sorted by day and channel.
     let pages: [Page]
 
-    /// The channels that have any minute, sorted.
+    /// The channels that have any minutes, sorted.
     var channels: [Int] { (0..<4).filter { lastMinute(of: $0) != nil } }
 
     /// The newest minute of all channels.
@@ -25,7 +25,7 @@ struct DeviceMinutes: Sendable {
         pages.last { $0.channel == channel && $0.lastMinute != nil }?.lastMinute
     }
 
-    /// The minutes of a channel among these, sorted.
+    /// The minutes of a channel within a range, sorted.
     func minutes(of channel: Int, in wanted: Range<Int64>) -> [Int64] {
         pages.filter { $0.channel == channel }.flatMap { $0.minutes(in: wanted) }
     }
@@ -34,7 +34,7 @@ struct DeviceMinutes: Sendable {
 extension DeviceMinutes.Page {
     private var firstMinute: Int64 { day * MinuteLedger.minutesPerDay }
 
-    /// Nil when there is none.
+    /// nil when the page is empty.
     var lastMinute: Int64? {
         words.lastIndex { $0 != 0 }.map { firstMinute + Int64($0 * 32 + 31 - words[$0].leadingZeroBitCount) }
     }

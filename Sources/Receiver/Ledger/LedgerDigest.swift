@@ -2,19 +2,20 @@ import Readings
 import Spool
 import SystemPackage
 
-/// The minute keys of one segment that is left for good, kept in `ledger/00000017.keys`, so that a start need not read
-/// the segment again.
+/// The minute keys of one closed segment.
 ///
-/// Derived and not synchronized: a digest that is missing, torn or not of this very file is made anew from the segment.
-/// It says nothing that the segment does not: it is written from durable records only, and believed only beside a file of
-/// the same length and creation (invariant 3).
+/// It is kept in `ledger/00000017.keys`, so that a start need not read the segment again.
 ///
-///     shelly-ledger 1 <crc32c, 8 hex>\n     the checksum is that of all bytes behind this line
+/// A digest is derived and not synchronized. If it is missing or torn, or belongs to another file, it is made again
+/// from the segment. It holds nothing that the segment does not hold: it is written from durable records only, and used
+/// only beside a file of the same length and creation time (invariant 3).
+///
+///     shelly-ledger 1 <crc32c, 8 hex>\n     checksum of all bytes after this line
 ///     <length> <spool, 36 bytes> <length> <created> segment, records, file's bytes
 ///     devices: count, then <length> <name> each
 ///     keys: count, then device (4), day × 4 + channel (4), minute of the day / 32 (2), bits of minutes (4) each
 ///
-/// Integers are little-endian, 8 bytes where no other size is given; lengths of text are one byte.
+/// Integers are little-endian, with 8 bytes where no other size is given. Lengths of text have one byte.
 struct LedgerDigest: Equatable, Sendable {
     let spool: String
     let segment: Int
@@ -53,7 +54,7 @@ struct LedgerDigest: Equatable, Sendable {
         put(Int64(deltas.count))
         let keys = out.count
         out.append(contentsOf: repeatElement(0, count: deltas.count * Self.keyBytes))
-        // By far the most of it, and so not a byte at a time.
+        // The keys are by far most of the digest, so they are not appended byte by byte.
         out.withUnsafeMutableBytes { bytes in
             for (index, delta) in deltas.enumerated() {
                 let key = keys + index * Self.keyBytes
@@ -67,7 +68,7 @@ struct LedgerDigest: Equatable, Sendable {
         return out
     }
 
-    /// Nil when these are not the bytes of a whole digest.
+    /// nil when the bytes are not a complete digest.
     init?(decoding bytes: [UInt8]) {
         guard bytes.count > Self.titleBytes, bytes.starts(with: Self.title.utf8) else { return nil }
         let content = bytes[Self.titleBytes...]
@@ -134,7 +135,7 @@ struct LedgerDigest: Equatable, Sendable {
 }
 
 extension SpoolDirectory {
-    /// The digest of a segment, if there is one of exactly this file.
+    /// The digest of a segment, if there is one that belongs to exactly this file.
     func digest(of segment: Segment, _ file: any DiskFile) throws(Errno) -> LedgerDigest? {
         guard let bytes = try? contents(of: digestPath(segment.number)), let digest = LedgerDigest(decoding: bytes),
             digest.spool == identity, digest.segment == segment.number, digest.bytes == (try file.size()),
@@ -144,7 +145,7 @@ extension SpoolDirectory {
         return digest
     }
 
-    /// Leaves a segment's digest; without it a start takes longer, nothing else.
+    /// Writes a segment's digest. Errors are ignored: without the digest a start only takes longer.
     func write(_ digest: LedgerDigest) {
         let path = digestPath(digest.segment)
         try? disk.remove(path)

@@ -1,6 +1,6 @@
-/// How many keys there are of each minute, for some days: what a plot of the last 24 hours shows.
+/// The number of keys of each minute over some days, for the plot of the last 24 hours.
 ///
-/// A ring of 4096 minutes, 2.8 days, since a reading may be of tomorrow: a minute that it has no place for any more has no
+/// A ring of 4096 minutes, 2.8 days, since a reading may be dated tomorrow. A minute that no longer has a slot has no
 /// count. 32 KiB.
 struct MinuteCounts {
     private struct Slot {
@@ -21,9 +21,9 @@ struct MinuteCounts {
         if ring[place].minute == minute { ring[place].keys += keys }
     }
 
-    /// So many new keys of each of some minutes.
+    /// The same number of new keys for each of several minutes.
     struct Keys {
-        /// A bit for each minute from `first` on.
+        /// One bit for each minute from `first` on.
         private(set) var minutes: UInt32 = 0
         private(set) var first: UInt32 = 0
         private(set) var keys: UInt32 = 0
@@ -34,7 +34,7 @@ struct MinuteCounts {
             (self.minutes, self.first, keys) = (minutes, first, 1)
         }
 
-        /// Takes in a key of each of these minutes, if they are the same ones.
+        /// Adds one key to each of these minutes; returns false when they are not the same minutes.
         mutating func add(_ minutes: UInt32, from first: UInt32) -> Bool {
             guard minutes == self.minutes, first == self.first else { return false }
             keys += 1
@@ -50,13 +50,13 @@ struct MinuteCounts {
         }
     }
 
-    /// Takes back a key that was counted.
+    /// Removes a key that was counted.
     mutating func remove(_ minute: UInt32) {
         let place = Int(minute % Self.slots)
         if ring[place].minute == minute, ring[place].keys > 0 { ring[place].keys -= 1 }
     }
 
-    /// The keys of each of these minutes.
+    /// The number of keys of each of these minutes.
     func counts(of minutes: Range<Int64>) -> [Int] {
         minutes.map { minute in
             let slot = ring[Int(minute % Int64(Self.slots))]

@@ -1,6 +1,6 @@
 import Readings
 
-/// What the ledger tells of its devices; asked between two groups, so each answer is a small piece.
+/// Queries for devices. They run between two groups, so each one does a small piece of the work.
 extension MinuteLedger {
     /// A device and the newest minute of all its channels.
     struct Sighting: Sendable {
@@ -10,7 +10,8 @@ extension MinuteLedger {
         let lastMinute: Int64
     }
 
-    /// Devices from a number on, as many as the time allows, and the number to go on from; nil when that was all.
+    /// Returns devices from a number on, as many as the time allows, and the number to continue from; nil after the
+    /// last.
     func sightings(from number: Int, for time: Duration) -> (found: [Sighting], next: Int?) {
         let end = ContinuousClock.now + time
         var found: [Sighting] = []
@@ -25,7 +26,7 @@ extension MinuteLedger {
         return (found, number < deviceNumbers ? number : nil)
     }
 
-    /// A copy of some devices' minutes on these days; a device that is not known is left out.
+    /// Copies the minutes of some devices on these days; an unknown device is left out.
     func minutes(of devices: some Sequence<DeviceID>, on days: ClosedRange<Int64>) -> [DeviceMinutes] {
         devices.compactMap { device in
             guard let number = number(known: device) else { return nil }

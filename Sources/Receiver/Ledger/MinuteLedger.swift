@@ -1,13 +1,13 @@
 import Readings
 
-/// Which minute keys this spool holds: a bit for each minute of a device's channel, in pages of a day.
+/// The minute keys that this spool holds: one bit for each minute of a device's channel, in pages of a day.
 ///
-/// A value with one owner, the spool's writer. It covers what the spool retains, so counts are exact with the database
-/// away and, rebuilt from the spool, after any restart; with the spool it forgets, a device's day at a time, when the last
-/// segment that had to do with the day is gone. 187 bytes a day of each of a device's four channels, 196 of a single one,
-/// plus the device's name.
+/// The ledger is a value with one owner, the spool's writer. It covers everything that the spool retains, so counts are
+/// exact while the database is down. It is rebuilt from the spool, so they are exact after any restart. The ledger
+/// evicts a device's day when the spool has removed the last segment with a key of that day. A day takes 187 bytes for
+/// each of a device's four channels, or 196 for a single channel, plus the device's name.
 struct MinuteLedger {
-    /// Keys that a group has set, so that they can be forgotten when it does not become durable.
+    /// Keys that a group has set, so that they can be removed if the group does not become durable.
     struct Claims {
         fileprivate var bits: [(page: UInt32, minute: UInt32)] = []
     }
@@ -19,16 +19,16 @@ struct MinuteLedger {
         fileprivate let number: UInt32
     }
 
-    /// A day of a device, and its pages by channel, each of which says which one comes next.
+    /// A day of a device; its pages form a linked list in the order of their channels.
     private struct Day {
-        /// Since 1970.
+        /// Days since 1970.
         let day: UInt32
         /// The last segment with a key of it.
         var segment: UInt32 = 0
         var first = Link.none
     }
 
-    /// A page and its channel, or none: the channel is known without looking at the page.
+    /// A page and its channel, or none. The link contains the channel, so that a search need not read the page.
     private struct Link: Equatable {
         static let none = Link(word: 0)
 
@@ -44,39 +44,40 @@ struct MinuteLedger {
     static let minutesPerDay: Int64 = 1440
     private static let wordsPerPage = 45
     private static let pagesPerChunk = 256
-    /// In front of a page's bits there is the link to the day's next page.
+    /// The link to the day's next page, followed by the page's bits.
     private static let wordsPerRow = 1 + wordsPerPage
 
     private var devices = DeviceNumbers()
-    /// By device, in order.
+    /// Indexed by device number; sorted by day.
     private var days: [[Day]] = []
-    /// Rows of a page each, 256 to a chunk, so that growth never copies what is there.
+    /// One row per page and 256 rows per chunk, so that growth never copies existing rows.
     private var chunks: [[UInt32]] = []
     private var pageCount = 0
-    /// What was claimed in the newest segment, duplicates included.
+    /// Keys that were claimed in the newest segment, duplicates included.
     private var segmentKeys = SegmentKeys()
-    /// The segment that they are of.
+    /// The segment to which `segmentKeys` belongs.
     private var keysSegment: UInt32 = 0
-    /// A segment of which keys were taken back, so that what was claimed in it is not what it holds.
+    /// A segment whose keys were partly removed again, so that `segmentKeys` does not match its records.
     private var spoiltSegment: UInt32 = 0
-    /// Pages that are free again.
+    /// Released pages, which can be used again.
     private var freePages: [UInt32] = []
-    /// Days whose segments are before this one are forgotten already.
+    /// Days whose last segment is before this one have been evicted.
     private var oldest = 0
-    /// Keys by minute, of the last day.
+    /// Keys by minute, of the last 4096 minutes.
     private(set) var counts = MinuteCounts()
 
-    /// Roughly the memory that the ledger's keys take, in bytes; what was forgotten is used again first.
+    /// The approximate memory of the ledger's keys, in bytes. Released pages are used again first.
     var approximateBytes: Int {
         (pageCount - freePages.count) * (Self.wordsPerRow * 4 + 12) + devices.count * 176
     }
 
-    /// Devices that the ledger knows.
+    /// The number of devices in the ledger.
     var deviceCount: Int { devices.count }
 
-    /// Sets the keys of the batch's readings and counts which were set before, by this batch or earlier.
+    /// Sets the keys of the batch's readings; returns how many are new, and how many this or an earlier batch set
+    /// before.
     ///
-    /// - Parameter segment: number of the segment that the batch is in, or is about to be.
+    /// - Parameter segment: number of the segment that holds the batch, or will hold it.
     mutating func claim(
         _ batch: Batch, in segment: Int, noting claims: inout Claims
     ) -> (inserted: Int, duplicates: Int) {
@@ -89,7 +90,7 @@ struct MinuteLedger {
         var inserted = 0
         var index = 0
         while index < batch.readings.count {
-            // The readings of a message are of one device, day and minute, their channels in order.
+            // The readings of a message have the same device, day and minute; their channels are in order.
             let first = batch.readings[index]
             let device = numbers[first.device]
             let (day, minute) = first.minute.quotientAndRemainder(dividingBy: Self.minutesPerDay)
@@ -121,8 +122,9 @@ struct MinuteLedger {
         return true
     }
 
-    /// The keys that were claimed in `segment`, with the devices that their numbers count; nil when they are not known
-    /// as a whole, because another segment's were claimed since or some were taken back.
+    /// The keys that were claimed in `segment`, and the devices to which their numbers refer.
+    ///
+    /// nil when the ledger does not have all of them: keys of another segment were claimed since, or some were removed.
     func keys(of segment: Int) -> (devices: [DeviceID], deltas: [SegmentKeys.Delta])? {
         guard keysSegment == UInt32(clamping: segment), keysSegment != spoiltSegment else { return nil }
         return segmentKeys.numbered(of: devices.names)
@@ -134,7 +136,7 @@ struct MinuteLedger {
         let numbers = found.map { number(of: $0) }
         var index = 0
         while index < deltas.count {
-            // As they were claimed, the channels of a device's day mostly stand together.
+            // The deltas are in the order of their claims, so the channels of a device's day are mostly adjacent.
             let first = deltas[index]
             let day = first.dayAndChannel >> 2
             let device = numbers[Int(first.device)]
@@ -159,7 +161,7 @@ struct MinuteLedger {
         }
     }
 
-    /// Takes back what a group has set.
+    /// Removes the keys that a group has set.
     mutating func forget(_ claims: Claims) {
         spoiltSegment = keysSegment
         for (page, minute) in claims.bits {
@@ -169,7 +171,7 @@ struct MinuteLedger {
         }
     }
 
-    /// Forgets the days whose last segment is before `oldest`, which the spool does not hold any more.
+    /// Evicts the days whose last segment is before `oldest`; the spool no longer holds them.
     mutating func forget(before oldest: Int) {
         guard oldest > self.oldest else { return }
         self.oldest = oldest
@@ -187,7 +189,7 @@ struct MinuteLedger {
         return number
     }
 
-    /// Where a day of a device is among its days, put there when it is not, and known to be in a segment.
+    /// The index of the device's day, which is inserted if absent. Records that `segment` has keys of that day.
     private mutating func place(of day: UInt32, _ device: Int, in segment: UInt32) -> Int {
         let place = place(of: day, device)
         if days[device][place].segment < segment { days[device][place].segment = segment }
@@ -195,7 +197,7 @@ struct MinuteLedger {
     }
 
     private mutating func place(of wanted: UInt32, _ device: Int) -> Int {
-        // Nearly always among the newest, so the search starts there.
+        // The day is nearly always among the newest, so the search starts there.
         var place = days[device].count
         while place > 0, days[device][place - 1].day >= wanted {
             place -= 1
@@ -206,7 +208,7 @@ struct MinuteLedger {
                 break
             }
         }
-        // One at a time, or an eighth of what there is; doubling would leave as much unused.
+        // Grow by one, or by an eighth of the count; doubling would leave as much unused as is in use.
         if days[device].count == days[device].capacity {
             days[device].reserveCapacity(days[device].count + max(1, days[device].count / 8))
         }
@@ -214,8 +216,8 @@ struct MinuteLedger {
         return place
     }
 
-    /// The link to a channel's page of a day, an empty one when there is none. The search begins behind the page of an
-    /// earlier channel, if one is given.
+    /// The link to a channel's page of a day; adds an empty page if there is none. If an earlier channel's link is
+    /// given, the search starts behind its page.
     private mutating func link(to channel: Int, _ device: Int, at place: Int, behind earlier: Link = .none) -> Link {
         var before = earlier.channel < channel ? earlier : .none
         var link = before == .none ? days[device][place].first : next(behind: before)
@@ -234,7 +236,7 @@ struct MinuteLedger {
         Link(word: chunks[Self.chunk(link.page)][Self.row(link.page)])
     }
 
-    /// Lets `next` follow a page of a day, or begin the day.
+    /// Makes `next` the page behind `link`, or the day's first page.
     private mutating func link(_ next: Link, behind link: Link, _ device: Int, at place: Int) {
         if link == .none {
             days[device][place].first = next
@@ -243,7 +245,7 @@ struct MinuteLedger {
         }
     }
 
-    /// An empty page.
+    /// Returns an empty page.
     private mutating func newPage() -> UInt32 {
         if let free = freePages.popLast() { return free }
         if pageCount % Self.pagesPerChunk == 0 {
@@ -274,17 +276,17 @@ struct MinuteLedger {
     private static func row(_ page: UInt32) -> Int { Int(page) % pagesPerChunk * wordsPerRow }
 }
 
-// What those need who only look: see Devices/MinuteLedger+Devices.swift.
+// Read-only access for queries: see MinuteLedger+Devices.swift.
 extension MinuteLedger {
-    /// Numbers of devices are below this; some may be free.
+    /// All device numbers are below this one; some may be unused.
     var deviceNumbers: Int { devices.names.count }
 
     func name(of number: Int) -> DeviceID { devices.names[number] }
 
-    /// The number of a device that is known.
+    /// The number of a device; nil when the ledger does not know the device.
     func number(known device: DeviceID) -> Int? { devices.number(of: device) }
 
-    /// A device's pages, the newest day's first, and of a day the last channel's.
+    /// A device's pages: the newest day first, and within a day the last channel first.
     func newestPages(of number: Int) -> some Sequence<Page> {
         days[number].reversed().lazy.flatMap { pages(of: $0).reversed() }
     }
@@ -305,7 +307,7 @@ extension MinuteLedger {
         return Array(chunks[Self.chunk(page.number)][first..<(first + Self.wordsPerPage)])
     }
 
-    /// The newest minute of a page, since 1970; nil when it has none, as when a failed group has taken its keys back.
+    /// The newest minute of a page, in minutes since 1970; nil when it has none, such as after a failed group.
     func lastMinute(of page: Page) -> Int64? {
         let (chunk, first) = (Self.chunk(page.number), Self.row(page.number) + 1)
         for index in (0..<Self.wordsPerPage).reversed() where chunks[chunk][first + index] != 0 {

@@ -1,6 +1,6 @@
 import Readings
 
-/// The minute keys of one segment as they come, up to 32 minutes of a device's channel together.
+/// The minute keys of one segment in order of arrival, up to 32 minutes of a device's channel in one delta.
 struct SegmentKeys {
     /// Keys of up to 32 minutes of a device's channel.
     struct Delta: Equatable {
@@ -10,7 +10,7 @@ struct SegmentKeys {
         let dayAndChannel: UInt32
         /// Minute of the day divided by 32.
         let word: UInt16
-        /// A bit for each minute.
+        /// One bit for each minute.
         var minutes: UInt32
 
         /// Whether both are minutes of the same word.
@@ -20,12 +20,12 @@ struct SegmentKeys {
     }
 
     private var deltas: [Delta] = []
-    /// Where the latest of them is, for each channel of each device.
+    /// The index of the latest delta of each channel of each device.
     private var latest: [UInt32] = []
 
     mutating func removeAll() { deltas.removeAll(keepingCapacity: true) }
 
-    /// Takes in a key.
+    /// Adds a key.
     mutating func note(_ key: Delta) {
         let channel = Int(key.device) * 4 + Int(key.dayAndChannel & 3)
         while latest.count <= channel { latest.append(0) }
@@ -38,7 +38,7 @@ struct SegmentKeys {
         }
     }
 
-    /// Takes in the keys of a batch.
+    /// Adds the keys of a batch.
     mutating func note(_ batch: Batch, numbering devices: inout DeviceNumbers) {
         let numbers = batch.devices.map { devices.number(of: $0) ?? devices.add($0) }
         for reading in batch.readings {
@@ -47,11 +47,11 @@ struct SegmentKeys {
         }
     }
 
-    /// The keys, with the devices that their numbers count in the order in which they came.
+    /// The keys and their devices, with the devices numbered in the order of their first key.
     ///
-    /// - Parameter names: the devices by the numbers that the keys were noted with.
+    /// - Parameter names: the devices, indexed by the numbers with which the keys were added.
     func numbered(of names: [DeviceID]) -> (devices: [DeviceID], deltas: [Delta]) {
-        // By the old numbers; .max for a device that has no new one yet.
+        // Indexed by the old number; .max for a device that has no new one yet.
         var numbers = [UInt32](repeating: .max, count: names.count)
         var found: [DeviceID] = []
         let renumbered = deltas.map { delta in
@@ -69,11 +69,11 @@ struct SegmentKeys {
 }
 
 extension SegmentKeys.Delta {
-    /// The key of one minute.
+    /// Creates the key of one minute.
     ///
     /// - Parameters:
-    ///   - day: since 1970.
-    ///   - minute: of the day.
+    ///   - day: in days since 1970.
+    ///   - minute: minute of the day.
     init(device: Int, day: UInt32, channel: Int, minute: Int64) {
         self.init(
             device: UInt32(device), dayAndChannel: day << 2 | UInt32(channel), word: UInt16(minute / 32),

@@ -4,9 +4,9 @@ import Readings
 import Spool
 import Synchronization
 
-/// The keys of a retained segment, which another thread finds out: from its digest, or from the segment itself.
+/// Finds the keys of a retained segment on another thread, from its digest or from the segment itself.
 final class SegmentLookup: Sendable {
-    /// What could be read, and what kept the rest from it.
+    /// The content that could be read, and the error that prevented reading the rest.
     typealias Finding = (digest: LedgerDigest?, error: SpoolError?)
 
     private let found = Mutex<Finding>((nil, nil))
@@ -22,7 +22,7 @@ final class SegmentLookup: Sendable {
         }
     }
 
-    /// Waits for it; to be asked once.
+    /// Blocks until the lookup is done. Call it once.
     func result() -> Finding {
         isOver.wait()
         return found.withLock { found in
@@ -35,7 +35,7 @@ final class SegmentLookup: Sendable {
         into segment: SpoolDirectory.Segment, of directory: SpoolDirectory, _ logger: Logger
     ) -> Finding {
         do throws(SpoolError) {
-            // The segment first: of one that is not on the disk a digest proves nothing.
+            // The segment first: a digest proves nothing about a segment that is not on the disk.
             let file = try directory.openAsOnDisk(segment)
             if let digest = try? directory.digest(of: segment, file) { return (digest, nil) }
             return read(segment, try SegmentReader(file, path: segment.path), of: directory, logger)
@@ -59,7 +59,8 @@ final class SegmentLookup: Sendable {
                 switch event {
                 case .record(let record):
                     records += 1
-                    // What the receiver took once decodes again; a record that does not is the loader's to report.
+                    // A record that the receiver once accepted decodes again. If a record does not decode, the loader
+                    // reports it.
                     guard let batch = try? decoder.decode(record.body, receivedAt: record.receivedAt) else { continue }
                     keys.note(batch, numbering: &devices)
                 case .damage(let damage):
@@ -78,7 +79,8 @@ final class SegmentLookup: Sendable {
         let digest = LedgerDigest(
             spool: directory.identity, segment: segment.number, created: created, records: records, bytes: reader.end,
             keys: keys.numbered(of: devices.names))
-        // Nobody writes to it any more, and it is durable as it was read: the next start has it easier.
+        // The segment has no writer any more, and its bytes are durable as read: the digest makes the next start
+        // faster.
         if failure == nil, !digest.deltas.isEmpty { directory.write(digest) }
         return (digest, failure)
     }

@@ -5,33 +5,34 @@ import NIOCore
 import Readings
 import Spool
 
-/// What a start learns from the spool: the ledger of its keys, and what it holds.
+/// The state that a start reads from the spool: the ledger of its keys, and the records that it holds.
 struct SpoolRecovery {
     private(set) var ledger = MinuteLedger()
     /// Records of each segment by its number.
     private(set) var records: [Int: Int] = [:]
     /// The highest segment number, 0 for a new spool.
     private(set) var newest = 0
-    /// Segments that could not be read to their end; keys of them are unknown.
+    /// Segments that could not be read to their end; their unread keys are unknown.
     private(set) var unreadable: [Int] = []
 
-    /// Reads the digest of every retained segment, or the segment. Its bytes are made durable before anything is concluded
-    /// from them (invariant 3).
+    /// Reads the digest of every retained segment, or the segment itself.
     ///
-    /// - Parameter readers: how many segments are read at a time, while the keys of those before them are set; each takes
-    ///   some megabytes.
+    /// A segment's bytes are made durable before anything is concluded from them (invariant 3).
+    ///
+    /// - Parameter readers: how many segments are read at the same time, while the keys of earlier ones are set. Each
+    ///   reader takes some megabytes.
     init(of directory: SpoolDirectory, logger: Logger, readers: Int = min(System.coreCount, 4)) throws {
         try directory.synchronize()
         let segments = try directory.segments()
         newest = segments.map(\.number).max() ?? 0
-        // Queues of their own, each with a thread; what one has read is let go of by it as well.
+        // Each queue has its own thread. A digest is also released on the queue that read it.
         let queues = (0..<readers).map { DispatchQueue(label: "segments \($0)") }
         var lookups: [Int: SegmentLookup] = [:]
         func begin(_ index: Int, on queue: DispatchQueue) {
             guard segments.indices.contains(index), lookups[index] == nil else { return }
             lookups[index] = SegmentLookup(of: segments[index], in: directory, logger, on: queue)
         }
-        // The last one takes the longest, as nobody has digested it after a kill, and so it begins first.
+        // The last segment takes longest, because after a kill it has no digest. So it starts first.
         begin(segments.count - 1, on: readers > 1 ? DispatchQueue(label: "last segment") : queues[0])
         for index in 0..<readers { begin(index, on: queues[index]) }
         for (index, segment) in segments.enumerated() {
@@ -45,12 +46,13 @@ struct SpoolRecovery {
             }
             if let error {
                 unreadable.append(segment.number)
-                // One bad file keeps nobody out. Its keys count as new when they come again; the database knows better.
+                // One bad file does not stop the start. Its keys count as new when they arrive again; only the database
+                // recognizes them.
                 logger.error(
                     "segment \(SpoolPosition.digits(segment.number)) cannot be read, its keys are unknown: \(error)")
             }
         }
-        // What the reading took, which will not be needed again, is the system's.
+        // Return the memory of the reads to the system; it is not needed again.
         for queue in queues { queue.sync {} }
         malloc_trim(0)
     }

@@ -1,8 +1,8 @@
-/// How often which values came, in buckets.
+/// Counts values in buckets.
 struct Histogram: Sendable, Equatable {
-    /// Each bucket's highest value, rising; one more bucket takes what is above all of them.
+    /// The highest value of each bucket, in rising order; one more bucket takes all values above them.
     let bounds: [Double]
-    /// How many values each bucket took for itself.
+    /// The number of values in each bucket, not cumulative.
     private(set) var counts: [Int]
     private(set) var sum = 0.0
 

@@ -2,29 +2,29 @@ import Readings
 import Synchronization
 import Time
 
-/// What the receiver has counted since it was started: one update a batch, and one a group.
+/// The receiver's counters since its start; updated once per batch and once per group.
 final class Metrics: Sendable {
     struct Snapshot: Sendable {
-        /// Batches that were acknowledged.
+        /// Acknowledged batches.
         var batches = 0
-        /// Their messages.
+        /// Messages in these batches.
         var messages = 0
-        /// Messages among these that are invalid and were set aside, as their client wished.
+        /// Invalid messages among them, which were set aside as the client wished.
         var invalidMessages = 0
-        /// Readings by what became of them.
+        /// Readings by their outcome.
         var inserted = 0
         var duplicates = 0
         var errors = 0
-        /// Batches and connections that were refused.
+        /// Rejected batches and connections.
         var refusals: [Rejection.Reason: Int] = [:]
-        /// When the last acknowledged batch was received, Unix milliseconds; nil when there was none yet.
+        /// When the last acknowledged batch was received, in Unix milliseconds; nil when there was none yet.
         var lastBatchAt: Int64?
         var recent = RecentBatches()
         /// Seconds from a batch's header to its acknowledgement.
         var ack = Histogram([0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30])
-        /// Batches that became durable together.
+        /// Number of batches that became durable together.
         var group = Histogram([1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024])
-        /// Seconds of the fdatasync(2) that made them so.
+        /// Seconds of the fdatasync(2) that made them durable.
         var fdatasync = Histogram([
             0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5,
         ])
@@ -34,7 +34,7 @@ final class Metrics: Sendable {
 
     func snapshot() -> Snapshot { counted.withLock { $0 } }
 
-    /// A batch is durable and is about to be answered so.
+    /// Counts a batch that is durable and is about to be acknowledged.
     func acknowledged(
         _ batch: Batch, _ acknowledgement: GroupCommit.Acknowledgement, receivedAt: Int64, seconds: Double
     ) {
@@ -54,7 +54,7 @@ final class Metrics: Sendable {
         }
     }
 
-    /// So many records became durable together; none when it was only tried whether the spool can be written.
+    /// Called after each fdatasync with the number of records that became durable together; 0 for a probe.
     @Sendable func committed(_ records: Int, _ synchronizing: Duration) {
         guard records > 0 else { return }
         counted.withLock { counted in
@@ -63,7 +63,7 @@ final class Metrics: Sendable {
         }
     }
 
-    /// A batch or a connection was refused; rejections of anything else have no reason here.
+    /// Counts a rejected batch or connection; a rejection of anything else has no reason and is not counted.
     func refused(_ rejection: Rejection) {
         guard let reason = rejection.reason else { return }
         counted.withLock { $0.refusals[reason, default: 0] += 1 }

@@ -1,14 +1,14 @@
-/// The last batches that were acknowledged, so many at most.
+/// The last acknowledged batches, at most `limit` of them.
 struct RecentBatches: Sendable {
     struct Entry: Sendable, Equatable {
         /// Unix milliseconds.
         let receivedAt: Int64
         let messages: Int
-        /// Readings by what became of them.
+        /// Readings by their outcome.
         let inserted: Int
         let duplicates: Int
         let errors: Int
-        /// From the header to the acknowledgement.
+        /// Seconds from the header to the acknowledgement.
         let seconds: Double
     }
 
@@ -17,7 +17,7 @@ struct RecentBatches: Sendable {
     private var ring: [Entry] = []
     private var oldest = 0
 
-    /// Takes the place of the oldest one when there is no other.
+    /// Adds a batch; when the ring is full, it replaces the oldest one.
     mutating func note(_ entry: Entry) {
         guard ring.count == Self.limit else { return ring.append(entry) }
         ring[oldest] = entry

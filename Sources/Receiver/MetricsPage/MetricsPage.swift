@@ -1,10 +1,10 @@
 import Settings
 import Spool
 
-/// `GET /metrics`: what is known at the moment, for Prometheus; docs/MONITORING.md explains each family.
+/// `GET /metrics`: the current values for Prometheus; docs/MONITORING.md explains each family.
 ///
-/// It asks neither the database nor, for longer than a moment, the disk: what cannot be told is left out, and
-/// `shelly_spool_readable` says so.
+/// A scrape never queries the database and waits for the disk only for a moment. Unavailable metrics are omitted, and
+/// `shelly_spool_readable` reports it.
 struct MetricsPage: Sendable {
     private static let patience = Duration.seconds(3)
 

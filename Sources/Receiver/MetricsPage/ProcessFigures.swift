@@ -2,24 +2,24 @@ import Glibc
 import Spool
 import SystemPackage
 
-/// What the system says of this process, from proc(5).
+/// The system's figures for this process, from proc(5).
 struct ProcessFigures {
     /// Seconds of processor time, in user and system mode.
     let cpuSeconds: Double
     let residentMemoryBytes: Int
     let virtualMemoryBytes: Int
-    /// When it was started, Unix seconds.
+    /// When the process was started, in Unix seconds.
     let startTime: Double
     let openFiles: Int
     let maximumOpenFiles: Int
 
     private static let ticksPerSecond = Double(sysconf(CInt(_SC_CLK_TCK)))
-    /// Read once, so that a clock that is set does not make it look like a restart.
+    /// Read once, so that a change of the clock does not look like a restart.
     private static let bootTime = Self.seconds(CLOCK_REALTIME) - Self.seconds(CLOCK_BOOTTIME)
 
-    /// The present figures; nil where there is no such file system.
+    /// Reads the present figures; nil where there is no such file system.
     static func read() -> ProcessFigures? {
-        // The program's name may hold anything, so fields are counted from behind it; the first there is the third.
+        // The program's name may contain any character, so fields are counted from behind it. The first one is field 3.
         guard let status = contents(of: "/proc/self/stat"), let name = status.lastIndex(of: ")"),
             let files = try? SystemDisk().names(in: "/proc/self/fd")
         else { return nil }
@@ -31,7 +31,7 @@ struct ProcessFigures {
             cpuSeconds: (fields[11] + fields[12]) / ticksPerSecond,
             residentMemoryBytes: Int(fields[21]) * Int(getpagesize()), virtualMemoryBytes: Int(fields[20]),
             startTime: bootTime + fields[19] / ticksPerSecond,
-            // One of them is the directory itself.
+            // One of the files is the directory itself.
             openFiles: files.count - 1, maximumOpenFiles: Int(clamping: limit.rlim_cur))
     }
 

@@ -19,7 +19,7 @@ struct PrometheusText {
         for (value, count) in values { sample(name, [(label, value)], "\(count)") }
     }
 
-    /// A family of one count that need not be whole.
+    /// A family of one count that may be fractional.
     mutating func counter(_ name: String, _ help: String, _ value: Double) {
         begin(name, "counter", help)
         sample(name, [], Self.number(value))
@@ -38,7 +38,7 @@ struct PrometheusText {
 
     mutating func gauge(_ name: String, _ help: String, _ value: Bool) { gauge(name, help, value ? 1 : 0) }
 
-    /// A family of such values, one for each value of a label.
+    /// A family of gauges, one for each value of a label.
     mutating func gauge(_ name: String, _ help: String, by label: String, _ values: [(String, Int)]) {
         begin(name, "gauge", help)
         for (value, count) in values { sample(name, [(label, value)], "\(count)") }
@@ -79,7 +79,7 @@ struct PrometheusText {
         }
     }
 
-    /// A number as Go's `ParseFloat` reads it.
+    /// A number in the form that Go's `ParseFloat` reads.
     private static func number(_ value: Double) -> String {
         if value.isNaN { return "NaN" }
         if value.isInfinite { return value < 0 ? "-Inf" : "+Inf" }

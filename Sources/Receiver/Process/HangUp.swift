@@ -1,7 +1,7 @@
 import Dispatch
 import Glibc
 
-/// Runs an action at each SIGHUP, one after another, on a thread where it may block; for as long as this lives.
+/// Runs an action at each SIGHUP, one after another, on a thread that may block, as long as this object lives.
 final class HangUp {
     private let source: any DispatchSourceSignal
 

@@ -1,15 +1,15 @@
 import NIOCore
 import ServiceLifecycle
 
-/// Tells the service manager that batches are taken, that the process is alive, and that it stops. A service beside the
-/// HTTP server.
+/// Notifies the service manager that the receiver is ready, alive or stopping. Runs as a service beside the HTTP
+/// server.
 struct Heartbeat: Service {
     private let manager: ServiceManager
     private let readiness: Readiness
     private let eventLoops: any EventLoopGroup
     private let listening = AsyncStream<Never>.makeStream()
 
-    /// How often the spool is tried until a batch can be taken, and how often a disk that hangs is looked at.
+    /// How often the spool is probed until it is ready, and how often a stalled disk is checked.
     private static let pause = Duration.seconds(1)
 
     init(for manager: ServiceManager, readiness: Readiness, eventLoops: any EventLoopGroup) {
@@ -18,10 +18,10 @@ struct Heartbeat: Service {
         self.eventLoops = eventLoops
     }
 
-    /// To be called once the server listens.
+    /// Called once the server listens.
     @Sendable func serverListens() { listening.continuation.finish() }
 
-    /// Runs until the process is to stop.
+    /// Runs until the process stops.
     func run() async throws {
         if manager.isListening {
             await cancelWhenGracefulShutdown {
@@ -34,7 +34,7 @@ struct Heartbeat: Service {
         await manager.stop()
     }
 
-    /// Returns when a batch can be taken: the spool has room, and was just written.
+    /// Returns when a batch can be accepted: the spool has room, and a write to it has just succeeded.
     private func becomeReady() async {
         while !Task.isCancelled {
             do throws(Rejection) {
@@ -47,8 +47,10 @@ struct Heartbeat: Service {
         }
     }
 
-    /// Gives a sign of life twice in the manager's time while every event loop turns and the disk has kept nobody for
-    /// longer than INGEST_COMMIT_SECONDS. A disk that fails at once is a sign of life too: it is answered for with 503.
+    /// Pings the watchdog twice per timeout, while every event loop responds and no commit is stalled.
+    ///
+    /// A commit is stalled when the disk holds it for longer than INGEST_COMMIT_SECONDS. A disk that fails at once does
+    /// not stop the pings, because batches are then answered with 503.
     private func stayAlive() async {
         guard let watchdog = manager.watchdog else { return }
         var wasStalled = false
@@ -66,7 +68,7 @@ struct Heartbeat: Service {
 }
 
 extension Rejection {
-    /// The detail in one line.
+    /// The rejection's detail in one line.
     fileprivate var sentence: String {
         if case .sentence(let sentence) = detail { sentence } else { "\(status)" }
     }

@@ -1,20 +1,21 @@
 import Glibc
 import SystemPackage
 
-/// The datagram socket on which a service manager hears of its service, after sd_notify(3).
+/// The datagram socket on which a service manager receives notifications from its service; see sd_notify(3).
 struct NotifySocket: Sendable {
     private let path: String
     private static let longestPath = MemoryLayout.size(ofValue: sockaddr_un().sun_path) - 1
 
-    /// - Parameter path: absolute, or an abstract name behind an `@`; nil for anything else, which is no socket of ours.
+    /// - Parameter path: absolute, or an abstract name after an `@`. Any other path gives nil, since it is not a notify
+    ///   socket.
     init?(_ path: String) {
         guard path.hasPrefix("/") || path.hasPrefix("@"), 2...Self.longestPath ~= path.utf8.count else { return nil }
         self.path = path
     }
 
-    /// Hands over assignments, a line each, without waiting.
+    /// Sends assignments, one per line, without blocking.
     ///
-    /// - Throws: `Errno.resourceTemporarilyUnavailable` when the manager has too many unread ones.
+    /// - Throws: `Errno.resourceTemporarilyUnavailable` when the manager has too many unread messages.
     func send(_ assignments: String) throws(Errno) {
         let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
         guard descriptor >= 0 else { throw Errno(rawValue: errno) }

@@ -2,7 +2,7 @@ import Glibc
 
 /// The process's limit of open files, sockets included (getrlimit(2) `RLIMIT_NOFILE`).
 enum OpenFiles {
-    /// What is kept for the spool, the database and the process itself when connections take all others.
+    /// Files that are reserved for the spool, the database and the process itself; connections use all others.
     static let reserved = 64
 
     struct TooFew: Error, CustomStringConvertible {
@@ -13,7 +13,7 @@ enum OpenFiles {
         }
     }
 
-    /// Raises the soft limit to the hard one, as only the former is low by tradition, and returns it.
+    /// Raises the soft limit to the hard limit and returns it; by tradition only the soft limit is low.
     static func raiseLimit() -> Int {
         var limit = rlimit()
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1024 }

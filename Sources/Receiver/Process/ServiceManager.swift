@@ -3,17 +3,18 @@ import Logging
 import Synchronization
 import SystemPackage
 
-/// The service manager that started the process, systemd as a rule, and what it is told (sd_notify(3)). Without one
-/// nothing is said.
+/// The service manager that started the process, normally systemd, and its notifications (sd_notify(3)).
+///
+/// Without a service manager nothing is sent.
 final class ServiceManager: Sendable {
-    /// How long the manager waits for a sign of life before it restarts the process; nil when it does not wait.
+    /// The manager's watchdog timeout, after which it restarts the process; nil when there is no watchdog.
     let watchdog: Duration?
     private let socket: NotifySocket?
     private let isReady = Atomic(false)
     private let unheard: RepeatedMessage
 
     private static let ready = "STATUS=Taking batches"
-    /// A manager that does not read what it is told is given up on after so many attempts, five seconds.
+    /// Attempts before a notification is given up because the manager does not read it: five seconds.
     private static let attempts = 50
     private static let pauseMilliseconds = 100
 
@@ -23,24 +24,24 @@ final class ServiceManager: Sendable {
         unheard = RepeatedMessage(logger)
     }
 
-    /// The manager's patience, if it is with this process (sd_watchdog_enabled(3)).
+    /// The manager's watchdog timeout, if it applies to this process (sd_watchdog_enabled(3)).
     static func watchdog(_ environment: [String: String], process: pid_t) -> Duration? {
         guard let microseconds = environment["WATCHDOG_USEC"].flatMap(Int64.init), microseconds > 0 else { return nil }
         guard (environment["WATCHDOG_PID"] ?? "\(process)") == "\(process)" else { return nil }
         return .microseconds(microseconds)
     }
 
-    /// Whether there is one that wants to be told.
+    /// Whether there is a manager that accepts notifications.
     var isListening: Bool { socket != nil }
 
-    /// Batches are taken, for the first time or again.
+    /// Reports that batches are accepted, for the first time or again.
     func becomeReady() async {
-        // First, as a reload may follow at once.
+        // Set first, since a reload may follow at once.
         isReady.store(true, ordering: .relaxed)
         await tell("READY=1\n" + Self.ready)
     }
 
-    /// What people are to know, in one line.
+    /// Reports the status for people, in one line.
     func tell(status: String?) async { await tell(status.map { "STATUS=" + $0 } ?? Self.ready) }
 
     func signOfLife() async { await tell("WATCHDOG=1") }
@@ -50,9 +51,9 @@ final class ServiceManager: Sendable {
         await tell("STOPPING=1\nSTATUS=Answering what is in flight")
     }
 
-    /// Does what a reload asks for while the manager waits for its end. To be called where one may block.
+    /// Runs a reload and notifies the manager of its start and its end. Call it where it may block.
     func reload(_ work: () -> Void) {
-        // Who is not ready yet must not seem so.
+        // A process that is not ready yet must not appear ready.
         guard isReady.load(ordering: .relaxed) else { return work() }
         var now = timespec()
         clock_gettime(CLOCK_MONOTONIC, &now)
@@ -77,7 +78,7 @@ final class ServiceManager: Sendable {
         }
     }
 
-    /// Whether it was said, or cannot be; not while the manager has too many unread messages.
+    /// Whether the notification was sent or cannot be sent; false while the manager has too many unread messages.
     private func attempt(_ assignments: String) -> Bool {
         do throws(Errno) {
             try socket?.send(assignments)

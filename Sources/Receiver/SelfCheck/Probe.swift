@@ -5,21 +5,22 @@ import Postgres
 import Readings
 import Time
 
-/// Goes the way of a batch from end to end, through whatever proxies are on it.
+/// Tests the path of a batch from end to end, through any proxies on it.
 ///
-/// An empty batch is refused only after its key is accepted, so it proves the way and the key and leaves nothing behind.
-/// That a reading arrives in the table only a reading can prove, and it stays there like any other.
+/// The receiver rejects an empty batch only after it has accepted the key. So an empty batch proves the path and the
+/// key, and leaves nothing behind. Only a reading can prove that readings arrive in the table, and that reading stays
+/// there like any other.
 struct Probe {
     let client: ProbeClient
-    /// Nil when none is configured here.
+    /// nil when no key is configured here.
     let key: String?
 
-    /// The device whose one reading is sent.
+    /// The device of the one reading that is sent.
     static let device = "shelly-collector-probe"
     private static let batchPath = "/api/ingest/batch"
     private static let empty = #"{"messages":[]}"#
 
-    /// Sends what leaves nothing behind. Returns whether a reading could be sent now.
+    /// Sends requests that leave nothing behind. Returns whether a reading could be sent now.
     func run(_ checkup: inout Checkup) async -> Bool {
         do {
             let ready = try await client.get("/readyz")
@@ -70,8 +71,10 @@ struct Probe {
         }
     }
 
-    /// Sends a reading of 0 W and waits until it is in the table, where it stays: the spool says that it is loaded, so
-    /// that `verify --database` would miss it.
+    /// Sends a reading of 0 W and waits until it is in the table.
+    ///
+    /// The reading stays there: the spool records it as loaded, so `verify --database` would report it as missing if it
+    /// were removed.
     func sendRow(_ checkup: inout Checkup, databaseURL: String, table: TableName, now: Int64) async {
         let subject = "probe row"
         let seconds = now / 1000

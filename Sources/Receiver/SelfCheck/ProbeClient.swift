@@ -4,7 +4,7 @@ import NIOHTTP1
 import NIOPosix
 import NIOSSL
 
-/// Sends a request on a connection of its own, and waits for the answer, within a quarter of a minute.
+/// Sends a request on its own connection and waits for the answer, for at most 15 seconds.
 struct ProbeClient {
     private let scheme: String
     private let host: String
@@ -22,13 +22,13 @@ struct ProbeClient {
     /// Why there is no answer.
     struct Failure: Error, CustomStringConvertible { let description: String }
 
-    /// - Parameter url: `http://127.0.0.1:8080`, or with https; a path is put before those of the requests.
+    /// - Parameter url: `http://127.0.0.1:8080`, or with https. Its path is put in front of the requests' paths.
     init(_ url: String) throws(Failure) {
         let uri = URI(url)
         guard let scheme = uri.scheme?.rawValue, ["http", "https"].contains(scheme), let host = uri.host, !host.isEmpty
         else { throw Failure(description: "--url must be http://HOST:PORT or https://HOST:PORT") }
         self.scheme = scheme
-        // In a URL an IPv6 address stands in brackets.
+        // In a URL an IPv6 address has brackets.
         self.host = host.hasPrefix("[") && host.hasSuffix("]") ? String(host.dropFirst().dropLast()) : host
         port = uri.port ?? (scheme == "https" ? 443 : 80)
         path = uri.path == "/" ? "" : uri.path
@@ -62,7 +62,7 @@ struct ProbeClient {
                 channel.eventLoop.makeCompletedFuture {
                     if scheme == "https" {
                         let context = try NIOSSLContext(configuration: .makeClientConfiguration())
-                        // An address is no name that a certificate's SNI could have.
+                        // An IP address is not a valid name for SNI.
                         let name = (try? SocketAddress(ipAddress: host, port: 0)) == nil ? host : nil
                         try channel.pipeline.syncOperations.addHandler(
                             try NIOSSLClientHandler(context: context, serverHostname: name))
@@ -74,7 +74,7 @@ struct ProbeClient {
         } catch {
             promise.fail(error)
             _ = try? await promise.futureResult.get()
-            // The plain cause, where each of the name's addresses has failed.
+            // The plain cause, in case each of the name's addresses has failed.
             let connecting = error as? NIOConnectionError
             let cause = connecting?.connectionErrors.first?.error ?? connecting?.dnsAError ?? error
             throw Failure(description: "\(url) cannot be reached: \(cause)")
@@ -96,7 +96,7 @@ struct ProbeClient {
         }
     }
 
-    /// Puts an answer together.
+    /// Assembles an answer.
     private final class Collector: ChannelInboundHandler {
         typealias InboundIn = HTTPClientResponsePart
 
@@ -125,7 +125,7 @@ struct ProbeClient {
         }
 
         func channelInactive(context: ChannelHandlerContext) {
-            // Of no effect when the answer is there.
+            // Has no effect when the answer is complete.
             promise.fail(Failure(description: "it closed the connection, or took too long"))
         }
     }

@@ -7,10 +7,10 @@ import Settings
 import Spool
 import SystemPackage
 
-/// `--check`: looks at all that the receiver needs, in the order in which a start meets it, and says what to do where
-/// something is amiss. Takes no lock, and may run beside a receiver at work.
+/// `--check`: checks everything that the receiver needs, in the order of a start, and says how to fix any fault.
 ///
-/// Its calls block, which harms nobody: nothing else goes on in this process.
+/// It takes no lock and may run beside a working receiver. Its calls block, which does no harm because nothing else
+/// runs in this process.
 struct SelfCheck {
     let settings: Settings
 
@@ -76,7 +76,7 @@ struct SelfCheck {
         return .ok("open files", text)
     }
 
-    /// Whether it can be listened on; asked only while no receiver does.
+    /// Whether the address can be listened on; checked only while no receiver listens on it.
     private func address() async -> Finding {
         let host = settings.required(.host)
         let port = settings.integer(.port)
@@ -93,7 +93,7 @@ struct SelfCheck {
         }
     }
 
-    /// For the receiver the database is a source of statistics, nothing more.
+    /// Checks the database, which is only a source of statistics for the receiver.
     private func database() -> Finding {
         do throws(PostgresError) {
             let table = try TableName(settings.required(.table))

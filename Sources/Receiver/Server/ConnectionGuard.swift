@@ -1,22 +1,25 @@
 import NIOCore
 import NIOHTTP1
 
-/// Watches over one connection: that there is room for it, that requests arrive in time, that it is closed when it is
-/// idle for too long, and in an orderly way after an answer that did not wait for the body.
+/// Enforces the limits of one connection.
 ///
-/// Such an answer says `Connection: close`; what the client still sends is read and dropped for a moment, since closing
-/// at once would reset the connection and could destroy the answer before the client has read it.
+/// It turns the connection away when there is no room for it, and closes it when a request does not arrive in time or
+/// the connection is idle for too long. After an answer that did not wait for the whole body, it closes the connection
+/// in an orderly way.
+///
+/// Such an answer contains `Connection: close`. The guard then reads and drops the client's bytes for a moment: closing
+/// at once would reset the connection, and the client could lose the answer before reading it.
 final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPServerRequestPart
     typealias OutboundIn = HTTPServerResponsePart
     typealias OutboundOut = HTTPServerResponsePart
 
-    /// How long a connection may wait for its client.
+    /// The timeouts of a connection.
     struct Limits: Sendable {
         /// From a request's first byte to the end of its header.
         let head: TimeAmount
-        /// From there to the end of its body.
+        /// From the end of the header to the end of the body.
         let body: TimeAmount
         /// Between two requests.
         let idle: TimeAmount
@@ -25,13 +28,13 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private enum State {
         /// Between requests, or a whole request was read.
         case open
-        /// A request's header has begun.
+        /// A request's header is arriving.
         case head
-        /// A request's end has not been read.
+        /// A request's end has not been read yet.
         case body
-        /// As `body`, and its answer has begun.
+        /// As `body`, and the answer has begun.
         case refusing
-        /// The answer is out; what comes is dropped.
+        /// The answer is written; arriving bytes are dropped.
         case lingering
     }
 
@@ -42,11 +45,11 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private let metrics: Metrics
     private var place: Connections.Place?
     private var state = State.open
-    /// Requests that were read and not answered yet.
+    /// Requests that were read and are not answered yet.
     private var unanswered = 0
     private var deadline = NIODeadline.distantFuture
     private var timer: Scheduled<Void>?
-    /// To be put in front of the HTTP decoder, which is silent until a header is whole.
+    /// Belongs in front of the HTTP decoder, which reports nothing until a header is complete.
     let byteWatch = ByteWatch()
 
     init(limits: Limits, connections: Connections, metrics: Metrics) {
@@ -138,7 +141,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         place = nil
     }
 
-    /// Bytes have come, of whatever part of a request.
+    /// Handles the arrival of bytes of any part of a request.
     private func bytesCame(_ context: ChannelHandlerContext) {
         guard state == .open else { return }
         place?.becomeBusy()
@@ -151,7 +154,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         if timer == nil { watch(context) }
     }
 
-    /// Looks again in a while: one timer for many requests, since nearly all of them are in time.
+    /// Schedules the next check of the deadline. One timer serves many requests, since nearly all of them are in time.
     private func watch(_ context: ChannelHandlerContext) {
         let next = min(deadline, .now() + min(limits.head, limits.body, limits.idle))
         timer = context.eventLoop.assumeIsolated().scheduleTask(deadline: next) {
@@ -170,7 +173,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         }
     }
 
-    /// Answers in place of the routes, and closes.
+    /// Answers in place of the routes and closes the connection.
     private func answer(_ rejection: Rejection, _ context: ChannelHandlerContext) {
         metrics.refused(rejection)
         var answer = Answer(rejection)
@@ -189,7 +192,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         }
     }
 
-    /// Tells of every byte that comes, in front of the codec.
+    /// Reports arriving bytes to the guard, in front of the codec.
     final class ByteWatch: ChannelInboundHandler, RemovableChannelHandler {
         typealias InboundIn = ByteBuffer
 

@@ -1,17 +1,17 @@
 import NIOCore
 import Synchronization
 
-/// The connections that are open at the same time, which are bounded (invariant 11).
+/// The open connections, limited in number (invariant 11).
 ///
-/// At the bound a newcomer takes the place of one that has been idle for longest, so that idle clients, however many,
-/// keep nobody out; where all are busy it is turned away.
+/// At the limit a new connection takes the place of one that has been idle for longest, and some more places are freed. So idle clients, however many,
+/// do not keep other clients out. If all connections are busy, the new one is turned away.
 final class Connections: Sendable {
-    /// A connection's place among them; given up by `leave`.
+    /// A connection's place; `leave` gives it up.
     final class Place: Sendable {
         fileprivate let number: Int
         /// Closes the connection, unless it has become busy meanwhile.
         fileprivate let evict: @Sendable () -> Void
-        /// Since when it is idle, in nanoseconds of the monotonic clock; 0 while it is busy.
+        /// Start of the idle time, in nanoseconds of the monotonic clock; 0 while the connection is busy.
         private let idleSince = Atomic<UInt64>(NIODeadline.now().uptimeNanoseconds)
 
         fileprivate init(number: Int, evict: @escaping @Sendable () -> Void) {
@@ -39,12 +39,12 @@ final class Connections: Sendable {
 
     init(limit: Int) { self.limit = limit }
 
-    /// How many there are.
+    /// The number of open connections.
     var count: Int { state.withLock { $0.places.count } }
 
-    /// Takes a place; nil when there is none.
+    /// Takes a place; returns nil when there is none.
     ///
-    /// - Parameter evict: closes the connection if it is idle still; called from any thread.
+    /// - Parameter evict: closes the connection if it is still idle; called on any thread.
     func enter(evict: @escaping @Sendable () -> Void) -> Place? {
         let (place, evicted) = state.withLock { state -> (Place?, [Place]) in
             let evicted = state.places.count < limit ? [] : Self.longestIdle(state.places, upTo: 1 + limit / 64)
@@ -63,7 +63,7 @@ final class Connections: Sendable {
         state.withLock { $0.places[place.number] = nil }
     }
 
-    /// Several at once, since all have to be looked at to find them.
+    /// Returns several at once, since finding them takes a pass over all connections.
     private static func longestIdle(_ places: [Int: Place], upTo count: Int) -> [Place] {
         let idle = places.values.compactMap { place in place.idle.map { (since: $0, place: place) } }
         return idle.sorted { $0.since < $1.since }.prefix(count).map(\.place)

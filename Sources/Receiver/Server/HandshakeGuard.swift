@@ -2,8 +2,10 @@ import NIOCore
 import NIOSSL
 import NIOTLS
 
-/// Closes a connection whose TLS handshake is not done in time, however slowly or quickly its bytes come, and tells of
-/// handshakes that fail. Stands right behind the TLS handler, and leaves when the handshake is done.
+/// Closes connections whose TLS handshake times out, and logs failed handshakes.
+///
+/// The timeout applies however slowly or quickly the bytes arrive. The handler sits directly behind the TLS handler,
+/// and removes itself when the handshake is done.
 final class HandshakeGuard: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
 
@@ -32,7 +34,7 @@ final class HandshakeGuard: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        // One that ends before it has begun is a port scan or a health check.
+        // A handshake that ends before it has begun is a port scan or a health check.
         if case .handshakeFailed(let reason)? = error as? NIOSSLError { tell("\(reason)", context) }
         context.fireErrorCaught(error)
     }

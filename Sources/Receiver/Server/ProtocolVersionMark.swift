@@ -2,13 +2,14 @@ import HTTPTypes
 import NIOCore
 import NIOHTTP1
 
-/// Marks requests in HTTP/1.0 with a field of their own, since what follows does not tell versions apart. Hardly anybody
-/// speaks it but proxies that were told nothing else, and those add no other trace of themselves.
+/// Marks requests of another version than HTTP/1.1, such as 1.0, with an extra header field, since later handlers do not distinguish versions.
+///
+/// Hardly any client uses HTTP/1.0 except proxies without further configuration, and those leave no other trace.
 final class ProtocolVersionMark: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPServerRequestPart
 
-    /// A client that sends it itself is taken at its word.
+    /// If a client sends this field itself, the field counts.
     static let name = "X-HTTP-Version"
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {

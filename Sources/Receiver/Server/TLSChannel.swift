@@ -4,7 +4,7 @@ import Logging
 import NIOCore
 import NIOSSL
 
-/// Puts TLS in front of a server's connections, each with the certificate that is live when it comes.
+/// Adds TLS to a server's connections, each with the certificate that is live when the connection arrives.
 struct TLSChannel<Base: ServerChildChannel>: ServerChildChannel {
     let base: Base
     let certificate: LiveCertificate

@@ -1,26 +1,26 @@
-/// How far the database was behind the spool, minute by minute: at most a day, and since the start of the process.
+/// The database's lag behind the spool, minute by minute: for at most a day, and since the start of the process.
 struct BacklogHistory: Sendable {
     struct Sample: Sendable, Equatable {
-        /// Since 1970.
+        /// Minutes since 1970.
         let minute: Int64
-        /// Records that waited.
+        /// Number of records that waited.
         let records: Int
-        /// For how long the oldest of them did; 0 when there was none.
+        /// Age of the oldest of them in seconds; 0 when there was none.
         let oldestSeconds: Double
     }
 
     private static let minutes: Int64 = 1440
 
-    /// The oldest first, one a minute at most.
+    /// The oldest first, at most one per minute.
     private(set) var samples: [Sample] = []
 
-    /// Adds what was seen last. Where the clock was put back, it is the newest still.
+    /// Adds the latest sample. If the clock was set back, this sample is still the newest.
     mutating func note(_ sample: Sample) {
         samples.removeAll { $0.minute >= sample.minute || $0.minute <= sample.minute - Self.minutes }
         samples.append(sample)
     }
 
-    /// With what is seen now.
+    /// The history with a sample added.
     func noting(_ sample: Sample) -> BacklogHistory {
         var history = self
         history.note(sample)

@@ -1,7 +1,7 @@
 import ServiceLifecycle
 import Synchronization
 
-/// Looks at the backlog once a minute, so that the page can show how it grew. A service beside the HTTP server.
+/// Samples the backlog once a minute, so that the page can show how it grew. Runs as a service beside the HTTP server.
 final class BacklogWatch: Service {
     private static let pause = Duration.seconds(60)
 
@@ -17,7 +17,7 @@ final class BacklogWatch: Service {
 
     var history: BacklogHistory { seen.withLock { $0 } }
 
-    /// Runs until the process is to stop. A minute in which the spool cannot be read stays a gap.
+    /// Runs until the process stops. A minute in which the spool cannot be read stays a gap.
     func run() async throws {
         await cancelWhenGracefulShutdown { [self] in
             while !Task.isCancelled {

@@ -1,6 +1,6 @@
 import Dispatch
 
-/// Runs an actor on a dispatch queue of its own, for actors whose calls block.
+/// Runs an actor on its own dispatch queue, for actors whose calls block.
 final class BlockingExecutor: SerialExecutor {
     private let queue: DispatchQueue
 

@@ -1,8 +1,9 @@
 import Synchronization
 
-/// Looks at something that may keep us waiting, such as a failing disk, without waiting for it for long.
+/// Runs a call that may block, such as one to a failing disk, with a timeout.
 ///
-/// One look goes on at a time, whoever asks meanwhile shares it, and nobody waits longer than `patience` (invariant 11).
+/// Only one call runs at a time. Callers that arrive meanwhile share it, and each waits at most for `patience`
+/// (invariant 11).
 final class PatientLook<Value: Sendable>: Sendable {
     private struct State {
         var isLooking = false
@@ -19,7 +20,7 @@ final class PatientLook<Value: Sendable>: Sendable {
         self.look = look
     }
 
-    /// What the look found; nil when it found nothing, or not in time.
+    /// The result of the call; nil when it has none, or on a timeout.
     func value() async -> Value? {
         await withCheckedContinuation { continuation in
             let (number, isFirst) = state.withLock { state in

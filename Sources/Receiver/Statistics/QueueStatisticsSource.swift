@@ -2,10 +2,11 @@ import FoundationEssentials
 import Logging
 import Postgres
 
-/// `GET /api/stats/queue`: the last 24 hours from the database, live, at most two seconds old and within two seconds.
+/// `GET /api/stats/queue`: the last 24 hours, live from the database.
 ///
-/// An actor on a queue of its own, since libpq blocks. Calls run one after another, so one query is in flight; those
-/// that waited find its result, or its failure, still fresh.
+/// The answer takes at most two seconds and is at most two seconds old. This is an actor on its own queue, since libpq
+/// blocks. Calls run one after another, so one query is in flight. Calls that waited for it find its result, or its
+/// failure, still fresh.
 actor QueueStatisticsSource {
     private static let freshFor = Duration.seconds(1)
 
@@ -23,7 +24,7 @@ actor QueueStatisticsSource {
         self.logger = logger
     }
 
-    /// The statistics as JSON; `Rejection.databaseUnavailable` when the database does not give them.
+    /// The statistics as JSON; throws `Rejection.databaseUnavailable` when the database does not return them.
     func json() throws -> String {
         guard case .success(let statistics) = statistics() else { throw Rejection.databaseUnavailable }
         let encoder = JSONEncoder()
@@ -31,7 +32,7 @@ actor QueueStatisticsSource {
         return String(decoding: try encoder.encode(statistics), as: UTF8.self)
     }
 
-    /// The statistics, or why the database does not give them.
+    /// The statistics, or why the database does not return them.
     func statistics() -> Result<QueueStatistics, PostgresError> {
         if let answered, answered.at.duration(to: .now) < Self.freshFor { return answered.result }
         let result = Result { () throws(PostgresError) in

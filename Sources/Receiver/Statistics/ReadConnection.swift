@@ -1,7 +1,8 @@
 import Postgres
 
-/// A connection for the questions of people who wait: kept from one to the next, made again when it was lost, and given up
-/// in less than two seconds.
+/// A database connection for interactive queries.
+///
+/// The connection is kept between queries and reopened when it was lost. A query gives up in less than two seconds.
 struct ReadConnection {
     static let queryTimeout = Duration.milliseconds(1100)
     private static let connectTimeout = Duration.milliseconds(700)
@@ -11,7 +12,7 @@ struct ReadConnection {
 
     init(url: String) { self.url = url }
 
-    /// Runs `body`, twice at most. It shall not ask for more time than `queryTimeout`.
+    /// Runs `body`, at most twice. A query in `body` must not have a longer timeout than `queryTimeout`.
     mutating func ask<Answer>(
         _ body: (Connection) throws(PostgresError) -> Answer
     ) throws(PostgresError) -> Answer {
@@ -19,7 +20,7 @@ struct ReadConnection {
         do throws(PostgresError) {
             return try body(open())
         } catch {
-            // A kept connection tells at once that the server was restarted meanwhile; then there is time for another one.
+            // On a kept connection, a query fails at once if the server was restarted. Then there is time to retry.
             let isLost = connection.map { !$0.isUsable } ?? false
             connection = nil
             guard isLost, started.duration(to: .now) < Self.connectTimeout / 4 else { throw error }

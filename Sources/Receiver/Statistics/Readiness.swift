@@ -1,7 +1,7 @@
 import Hummingbird
 import Spool
 
-/// `GET /readyz`: whether a batch would be taken now and the next ones too; it fails before the spool is full.
+/// `GET /readyz`: whether a batch would be accepted now, and the next ones too. It fails before the spool is full.
 struct Readiness: Sendable {
     let authentication: Authentication
     let room: SpoolRoom
@@ -13,13 +13,13 @@ struct Readiness: Sendable {
         return .json("{\"status\":\"ready\"}")
     }
 
-    /// The same, and the spool was just written.
+    /// Checks readiness, and that the spool can be written now.
     func prove() async throws(Rejection) {
         try await check()
         try await probe()
     }
 
-    /// Throws what stands in the way.
+    /// Throws the reason why the receiver is not ready.
     func check() async throws(Rejection) {
         guard authentication.isConfigured else {
             throw Rejection(.serviceUnavailable, "INGEST_API_KEY is not configured")
@@ -28,7 +28,7 @@ struct Readiness: Sendable {
             throw Rejection(.serviceUnavailable, "Spool full, nearly so, or gone", retryAfterSeconds: 30)
         }
         guard !groupCommit.isStalled else { throw Rejection(.stalled) }
-        // After a failure somebody has to try again, and without traffic that is nobody else.
+        // After a failure a probe has to retry the spool, because without traffic nothing else does.
         if holdings.failure != nil { try await probe() }
     }
 

@@ -1,8 +1,8 @@
 import Spool
 
-/// Whether the spool has room for what is about to come, looked at at most ten times a second.
+/// Whether the spool has room for the next batches; checks at most ten times a second.
 ///
-/// An actor on a queue of its own, since it looks at the disk.
+/// An actor on its own queue, since it accesses the disk.
 actor SpoolRoom {
     private static let freshFor = Duration.milliseconds(100)
 
@@ -20,14 +20,14 @@ actor SpoolRoom {
 
     func isLeft() -> Bool {
         if let answered, answered.at.duration(to: .now) < Self.freshFor { return answered.isLeft }
-        // What cannot be looked at cannot be written either.
+        // A spool that cannot be inspected cannot be written either.
         let isLeft = (try? look()) ?? false
         answered = (.now, isLeft)
         return isLeft
     }
 
     private func look() throws(SpoolError) -> Bool {
-        // Only a limit on the spool itself makes it worth counting.
+        // The spool's bytes only matter when there is a limit on them.
         let held = limits.spoolBytes == nil ? 0 : try directory.inventory().bytes
         return limits.leaveMargin(availableBytes: try directory.availableBytes(), heldBytes: held)
     }

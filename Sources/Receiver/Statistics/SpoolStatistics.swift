@@ -1,4 +1,4 @@
-/// What a spool holds and what waits in it, seen from the outside.
+/// The contents and the backlog of a spool, seen from the outside.
 struct SpoolStatistics: Sendable, Encodable {
     struct Backlog: Sendable, Encodable {
         /// Segments, bytes and records that are not loaded.
@@ -33,11 +33,11 @@ struct SpoolStatistics: Sendable, Encodable {
     /// Bytes of the dead letters in `rejected/`.
     var deadLetterBytes = 0
     var diskAvailableBytes: Int
-    /// When the loader last made progress, and when it last went through the whole spool without a problem; ISO 8601 in
+    /// When the loader last made progress, and when it last processed the whole spool without a problem. ISO 8601 in
     /// UTC, nil when it never did.
     var lastLoad: String?
     var lastDrain: String?
-    /// The same in Unix milliseconds.
+    /// The same times in Unix milliseconds.
     var lastLoadAt: Int64?
     var lastDrainAt: Int64?
     var devices: Int
@@ -56,7 +56,7 @@ struct SpoolStatistics: Sendable, Encodable {
         case ledgerBytes = "ledger_bytes"
     }
 
-    /// Every member each time, null where there is nothing to say.
+    /// Encodes every member each time, null where there is no value.
     func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encode(spool, forKey: .spool)

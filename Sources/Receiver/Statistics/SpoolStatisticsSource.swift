@@ -2,9 +2,9 @@ import FoundationEssentials
 import Spool
 import SystemPackage
 
-/// What waits for the loader, from the spool alone, so that it answers with the database away.
+/// The backlog for the loader, from the spool alone, so that it is available while the database is down.
 ///
-/// An actor on a queue of its own, since it reads files.
+/// An actor on its own queue, since it reads files.
 actor SpoolStatisticsSource {
     private let executor = BlockingExecutor(label: "statistics.spool")
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
@@ -38,7 +38,7 @@ actor SpoolStatisticsSource {
         result.deadLetterBytes = try deadLetterBytes()
         var oldest: Int64?
         for segment in try directory.segments() {
-            // The loader may move or remove a segment at any moment; then it is no backlog either.
+            // The loader may move or remove a segment at any moment; such a segment is not part of the backlog.
             guard let file = try? directory.disk.open(segment.path), let size = try? file.size() else { continue }
             result.bytes += size
             guard !segment.isLoaded else {

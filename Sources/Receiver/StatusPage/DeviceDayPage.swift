@@ -1,18 +1,18 @@
 import Readings
 
-/// The page at `/devices/{id}`: a device's day, or its last 24 hours, a plot for each channel. A value.
+/// The page at `/devices/{id}`, with a plot for each channel of a device's day or last 24 hours. A value.
 struct DeviceDayPage: Sendable {
     /// Unix milliseconds.
     let now: Int64
     let day: DeviceDay
-    /// The day that was asked for, since 1970; nil for the last 24 hours.
+    /// The requested day, since 1970; nil for the last 24 hours.
     let date: Int64?
 
     private var name: String { "\(day.device)" }
 
     /// The page's address.
     ///
-    /// A browser takes `.` and `..` for steps in the path, however they are written, so those two names stand in the query.
+    /// A browser treats `.` and `..` as path steps, in any encoding, so these two names are in the query.
     static func link(_ name: String, _ date: Int64? = nil) -> String {
         let path = "/devices/" + (isStep(name) ? "?id=" : "") + name.percentEncoded
         return path + (date.map { (isStep(name) ? "&" : "?") + "day=" + Figures.day($0) } ?? "")
@@ -89,7 +89,7 @@ struct DeviceDayPage: Sendable {
                 minutes: day.minutes, curve: .marks(channel.points.map(\.minute))
             ).html
         }
-        // One by one, since a sum of what a message may claim need not be finite.
+        // Divided one by one, since the sum of the powers that a message may claim need not be finite.
         let mean = known.reduce(0) { $0 + $1.value / Double(known.count) }
         let missing = channel.points.count - known.count
         return SVGPlot(

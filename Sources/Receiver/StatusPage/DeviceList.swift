@@ -1,25 +1,25 @@
-/// The devices on the status page: the silent ones first, then those that report.
+/// The devices on the status page: the silent ones first, then the reporting ones.
 struct DeviceList: Sendable {
-    /// Devices on a page, at most.
+    /// The maximum number of devices on a page.
     static let limit = 50
 
     let devices: [DeviceSummary]
-    /// All that the spool knows, and those of them that are silent.
+    /// The number of devices that the spool knows, and of the silent ones among them.
     let total: Int
     let silent: Int
     let silentAfterSeconds: Int
     let database: DatabaseState
     let query: Query
-    /// Where the next page begins; nil when this is the last.
+    /// Where the next page begins; nil when this is the last one.
     let next: Place?
 
-    /// Behind a device, or at the beginning, of the silent ones or of those that report.
+    /// A position in the list: behind a device or at the beginning, among the silent or the reporting devices.
     struct Place: Sendable, Equatable {
         let isSilent: Bool
         let after: String
     }
 
-    /// What of the list is asked for: `?search=…&silent=true&after=…`.
+    /// The requested part of the list: `?search=…&silent=true&after=…`.
     struct Query: Sendable, Equatable {
         var search = ""
         var place = Place(isSilent: true, after: "")
@@ -27,7 +27,7 @@ struct DeviceList: Sendable {
 }
 
 extension DeviceList.Query {
-    /// Throws 422.
+    /// Reads the query; throws 422.
     init(_ parameters: QueryParameters) throws(Rejection) {
         let query = try DeviceQuery(parameters)
         search = query.search
@@ -43,7 +43,7 @@ extension DeviceList.Query {
 }
 
 extension DeviceList {
-    /// Asks for one page, or for the end of the silent ones and the beginning of the others.
+    /// Queries one page, or the end of the silent devices and the beginning of the reporting ones.
     init(_ query: Query, from ask: (DeviceQuery) async throws(Rejection) -> DevicePage) async throws(Rejection) {
         var wanted = DeviceQuery(limit: Self.limit, after: query.place.after, search: query.search)
         wanted.isSilent = query.place.isSilent
@@ -53,7 +53,7 @@ extension DeviceList {
         var next = page.next.map { Place(isSilent: query.place.isSilent, after: "\($0)") }
         if query.place.isSilent, next == nil {
             let room = Self.limit - devices.count
-            // At least one, to know whether there is any.
+            // At least one, to find out whether there are any.
             page = try await ask(DeviceQuery(limit: max(1, room), search: query.search, isSilent: false))
             isAway = isAway || page.database == .away
             if room > 0 {

@@ -3,8 +3,9 @@ import Hummingbird
 import NIOCore
 import Readings
 
-/// `GET /` and `GET /devices/{id}`: gathers what a page shows. Each part is waited for as long as somebody would who looks,
-/// and a page is there whatever does not answer.
+/// `GET /` and `GET /devices/{id}`: gathers the data of a page.
+///
+/// Each part has a timeout that suits a person at a browser. The page is served even if some parts do not answer.
 struct PageHandler: Sendable {
     private static let patience = Duration.milliseconds(1900)
     private static let devicePath = "/devices/"
@@ -41,10 +42,10 @@ struct PageHandler: Sendable {
         startedAt = now()
     }
 
-    /// Whether the path is a page's.
+    /// Whether the path is that of a page.
     static func isPath(_ path: String) -> Bool { path == "/" || path.hasPrefix(devicePath) }
 
-    /// Answers for one of these paths; throws 422 for a query that cannot be meant.
+    /// Answers a request for one of these paths; throws 422 for an invalid query.
     func respond(to request: Request) async throws(Rejection) -> Response {
         let parameters = try QueryParameters(request.uri.query)
         if request.uri.path == "/" { return .page(await overview(try DeviceList.Query(parameters)).html) }
@@ -79,7 +80,7 @@ struct PageHandler: Sendable {
 extension StatusPage.Intake {
     fileprivate init(_ rejection: Rejection, failure: String?) {
         switch rejection.detail {
-        // What follows a semicolon is meant for who sends batches.
+        // The text after a semicolon is for clients that send batches.
         case .sentence(let sentence): self = .refuses(String(sentence.prefix { $0 != ";" }), failure: failure)
         case .problems: self = .refuses("a batch is not valid", failure: failure)
         }
@@ -87,7 +88,7 @@ extension StatusPage.Intake {
 }
 
 extension Response {
-    /// A page that nobody may keep, put into a frame, or add anything to.
+    /// A page that must not be cached, framed or extended with other content.
     static func page(
         _ html: HTML, status: HTTPResponse.Status = .ok, policy: String = Page.contentSecurityPolicy
     ) -> Response {

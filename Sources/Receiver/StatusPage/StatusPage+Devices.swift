@@ -1,6 +1,6 @@
 import Readings
 
-/// The devices' part of the status page.
+/// The devices section of the status page.
 extension StatusPage {
     var deviceSection: HTML {
         guard let devices else {

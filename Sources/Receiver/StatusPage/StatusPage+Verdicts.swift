@@ -1,8 +1,8 @@
-/// The sentences on top, decided here and nowhere else.
+/// The sentences at the top of the page, decided only here.
 extension StatusPage {
-    /// Without a batch for so long the receiver counts as idle; a queue sends one every few seconds or minutes.
+    /// The receiver counts as idle after this time without a batch; a queue sends one every few seconds or minutes.
     private static let quietSeconds: Int64 = 300
-    /// When the oldest record waits for longer the loader counts as behind; a timer runs it every minute or so.
+    /// The loader counts as behind once the oldest record waits longer than this; a timer runs it every minute or so.
     private static let behindSeconds: Int64 = 300
 
     var verdicts: [Verdict] { [intakeVerdict, databaseVerdict, deviceVerdict].compactMap { $0 } }
@@ -78,7 +78,7 @@ extension StatusPage {
             remark: namesOfSilent(devices))
     }
 
-    /// Some of them, so that nobody has to look further when a few are silent.
+    /// Some of the silent devices' names, so that a reader need not search when there are few.
     private func namesOfSilent(_ list: DeviceList) -> HTML {
         let named = list.query == DeviceList.Query() ? list.devices.filter(\.isSilent).prefix(3) : []
         var remark: HTML = "No reading for \(Figures.span(seconds: Int64(list.silentAfterSeconds))) or longer"
@@ -91,7 +91,7 @@ extension StatusPage {
         return remark
     }
 
-    /// What the spool keeps for the database, if it can be read.
+    /// The records that the spool keeps for the database, if the spool can be read.
     private var whatWaits: String {
         spool.map { waiting($0) + " Nothing is lost." } ?? "what waits in the spool cannot be read."
     }

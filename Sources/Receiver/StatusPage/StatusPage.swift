@@ -1,37 +1,39 @@
 import Postgres
 
-/// The page at `/`: one glance tells whether data is taken, whether it reaches the database, how far behind that is, and
-/// which devices went silent. A value; what it shows was gathered before.
+/// The page at `/`: an overview of the receiver.
+///
+/// It shows whether data is accepted, whether it reaches the database, how far behind the database is, and which
+/// devices stopped reporting. A value; its data was gathered before.
 struct StatusPage: Sendable {
-    /// Unix milliseconds, as `startedAt`.
+    /// Unix milliseconds, like `startedAt`.
     let now: Int64
     let startedAt: Int64
     let intake: Intake
     let database: Database
-    /// Nil when the spool cannot be read, or its disk does not answer.
+    /// nil when the spool cannot be read, or its disk does not respond.
     let spool: SpoolStatistics?
     let backlog: BacklogHistory
-    /// Nil when the spool's disk does not answer, as with `devices`.
+    /// nil when the spool's disk does not respond, like `devices`.
     let history: ReadingHistory?
     let devices: DeviceList?
     /// The newest first.
     let batches: [RecentBatches.Entry]
     let refusals: [Rejection.Reason: Int]
 
-    /// Whether a batch would be taken now and for a while, as `/readyz` tells.
+    /// Whether batches would be accepted now and in the near future, as in `/readyz`.
     enum Intake: Sendable {
         case ready
-        /// What stands in the way, and why the last attempt to write to the spool failed, if it did.
+        /// The reason, and why the last attempt to write to the spool failed, if it did.
         case refuses(String, failure: String?)
-        /// The spool's disk does not answer.
+        /// The spool's disk does not respond.
         case silent
     }
 
-    /// What the database says to the receiver; the loader has a connection of its own.
+    /// The database's answer to the receiver; the loader has its own connection.
     enum Database: Sendable {
         /// Rows of the last 24 hours.
         case answers(rows: Int)
-        /// It answers, but the table cannot be read.
+        /// The database answers, but the table cannot be read.
         case refuses(String)
         case away(String)
 

@@ -1,4 +1,4 @@
-/// The page in the place of a device's that neither the spool nor the database knows.
+/// The page for a device that neither the spool nor the database knows.
 struct UnknownDevicePage: Sendable {
     /// Unix milliseconds.
     let now: Int64

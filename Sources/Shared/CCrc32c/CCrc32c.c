@@ -1,4 +1,4 @@
-// Swift has no intrinsic for the CRC instructions, hence these few lines of C.
+// Swift has no intrinsic for the CRC instructions, so this is in C.
 #include "CCrc32c.h"
 
 #include <string.h>
@@ -10,7 +10,7 @@
 #endif
 #endif
 
-// 16 entries, a nibble at a time: the slow path is rare, and a table this small is written at compile time.
+// 16 entries, one nibble at a time: the slow path is rare, and a table this small is a constant in the source.
 static const uint32_t nibbles[16] = {
     0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
     0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9, 0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
@@ -42,8 +42,8 @@ static int has_hardware(void) { return (getauxval(AT_HWCAP) & HWCAP_CRC32) != 0;
 #ifdef HARDWARE
 enum { stretch = 4096 };
 
-// What a checksum becomes behind a stretch of zeros: its product with x^(8 * stretch), of which 0x35d73a62 is the
-// remainder; both modulo the polynomial, and the highest bit is that of x^0.
+// The checksum after a stretch of zeros: its product with x^(8 * stretch), whose remainder is 0x35d73a62. Both are
+// modulo the polynomial, and the highest bit is that of x^0.
 static uint32_t behind_stretch(uint32_t crc) {
     uint32_t power = 0x35d73a62, product = 0;
     for (uint32_t bit = 1u << 31; bit != 0; bit >>= 1) {
@@ -61,7 +61,7 @@ HARDWARE static uint32_t take_word(uint32_t crc, const uint8_t *p) {
 
 HARDWARE static uint32_t crc32c_hardware(uint32_t crc, const uint8_t *p, size_t length) {
     crc = ~crc;
-    // Three stretches at a time: the instruction can begin in each cycle, and is done three cycles later.
+    // Three stretches at a time: the instruction can start in each cycle, and completes three cycles later.
     for (; length >= 3 * stretch; p += 3 * stretch, length -= 3 * stretch) {
         uint32_t second = 0, third = 0;
         for (size_t at = 0; at < stretch; at += 8) {

@@ -1,6 +1,6 @@
-// JSON, in two stages. The first is simdjson's, which finds the tokens of a text with SIMD, and refuses what is wrong with
-// its quotes, its control characters or its UTF-8. The second, whether the tokens are a document, is here: simdjson's own
-// converts every number and copies every string into a tape, and a batch needs few of them.
+// JSON parsing in two stages. The first is simdjson's: it finds the tokens of a text with SIMD, and rejects errors in
+// quotes, control characters or UTF-8. The second is here and checks that the tokens form a document. simdjson's own
+// second stage converts every number and copies every string into a tape, and a batch needs only a few of them.
 #include "CSimdjson.h"
 #include "JSONNumber.h"
 
@@ -14,7 +14,7 @@ struct shelly_json_parser {
     std::unique_ptr<uint32_t[]> extents;
     std::unique_ptr<uint8_t[]> strings;
     size_t capacity;
-    /// The tokens that opened what is open.
+    /// The tokens that opened the containers that are still open.
     std::unique_ptr<uint32_t[]> open;
     size_t maximum_depth;
     shelly_json_document document;
@@ -22,7 +22,7 @@ struct shelly_json_parser {
 
 namespace {
 
-/// The second stage. `tokens[count]` is the text's end, so each token that there is has a next one, which bounds it.
+/// The second stage. `tokens[count]` is the text's end, so that each token has a next one, which bounds it.
 struct Walk {
     const simdjson::internal::dom_parser_implementation &scanner;
     const uint8_t *text;
@@ -31,7 +31,7 @@ struct Walk {
     uint32_t *extents;
     uint8_t *strings;
     size_t strings_length;
-    /// Where the first backslash behind the last string is; outside strings there is none in a valid text.
+    /// Offset of the first backslash after the last string. Outside strings, a valid text has none.
     size_t backslash;
 
     uint8_t first(size_t token) const { return text[tokens[token]]; }
@@ -42,7 +42,7 @@ struct Walk {
         backslash = found ? size_t(static_cast<const uint8_t *>(found) - text) : end;
     }
 
-    /// Takes what begins with a quote.
+    /// Parses a string or a name.
     __attribute__((always_inline)) bool string(size_t token) {
         size_t open = tokens[token], close = tokens[token + 1] - 1;
         if (__builtin_expect(text[close] != '"' || close <= open || close >= backslash, 0)) { return any_string(token); }
@@ -50,16 +50,16 @@ struct Walk {
         return true;
     }
 
-    /// The same, with white space behind it or escapes in it.
+    /// The same, for a string with white space after it or escapes in it.
     __attribute__((noinline)) bool any_string(size_t token) {
         size_t open = tokens[token], close = tokens[token + 1] - 1;
-        // Nothing but white space is between a string and the next token: anything else would be a token.
+        // Only white space is between a string and the next token: anything else would be a token.
         while (close > open && is_json_space(text[close])) { --close; }
         if (close == open || text[close] != '"') { return false; }
         extents[token] = uint32_t(close - open - 1);
         if (close < backslash) { return true; }
-        // Unescaped, with its length, a string takes less than in the text with its quotes and a comma; the last one,
-        // behind which there is none, a byte more at most. simdjson writes up to its padding beyond.
+        // An unescaped string with its length takes less space than in the text with its quotes and a comma. The last
+        // one has no comma after it and takes at most one byte more. simdjson writes up to its padding beyond the end.
         uint8_t *to = strings + strings_length + sizeof(uint32_t);
         const uint8_t *end = scanner.parse_string(text + open + 1, to);
         if (end == nullptr) { return false; }
@@ -78,7 +78,7 @@ struct Walk {
         return p + length == next || is_json_space(p[length]);
     }
 
-    /// Takes a value that begins with `first` and is no object or array.
+    /// Parses a value that begins with `first` and is not an object or array.
     __attribute__((always_inline)) bool scalar(size_t token, uint8_t first) {
         if (first >= '0' && first <= '9'
             && is_common_json_number(first, text + tokens[token], text + tokens[token + 1])) {
@@ -93,14 +93,14 @@ struct Walk {
         }
     }
 
-    /// Whether the tokens are a document: simdjson's grammar, as a machine that remembers what is open.
+    /// Whether the tokens form a document: simdjson's grammar, as a state machine with a stack of open containers.
     bool document(uint32_t *opened, size_t maximum_depth) {
         size_t token = 0;
         size_t depth = 0;
         uint8_t c = first(0);
         if (c != '{' && c != '[') { return count == 1 && scalar(0, c); }
-        // A closing bracket comes two bytes later in ASCII. With one at the end, there is a token behind any other, so
-        // whether this was the last one is asked behind closing brackets alone.
+        // In ASCII, a closing bracket is two after its opening one. If the last token is a closing bracket, every other
+        // token has a next one. So the end is checked only after closing brackets.
         if (first(count - 1) != c + 2) { return false; }
 
     open:
@@ -154,9 +154,9 @@ bool grow(shelly_json_parser *self, size_t length) {
     self->capacity = 0;
     self->extents.reset();
     self->strings.reset();
-    // The depth is for simdjson's own second stage.
+    // The depth is used only by simdjson's own second stage.
     if (simdjson::get_active_implementation()->create_dom_parser_implementation(length, 1, self->scanner)) { return false; }
-    // There is a token for each byte at most.
+    // There is at most one token per byte.
     self->extents.reset(new (std::nothrow) uint32_t[length]);
     self->strings.reset(new (std::nothrow) uint8_t[length + 1 + sizeof(uint32_t) + shelly_json_padding]);
     if (!self->extents || !self->strings) { return false; }
@@ -198,7 +198,7 @@ shelly_json_status shelly_json_parse(
 
 double shelly_json_number(const shelly_json_document *document, size_t token) {
     const uint8_t *start = document->text + document->tokens[token], *end = document->text + document->tokens[token + 1];
-    // In an object or array there is something behind each number; behind a document that is a number there may be more
-    // digits, which are not its own.
+    // In an object or array, another token follows each number. After a document that is a single number, there may be
+    // more digits that are not part of it.
     return token == 0 ? any_json_number(start, end) : common_json_number(start, end);
 }

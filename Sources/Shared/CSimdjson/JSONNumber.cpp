@@ -1,4 +1,4 @@
-// Numbers are judged where they stand, and converted when somebody asks for them.
+// Numbers are validated in place, and converted only when a caller needs them.
 #include "JSONNumber.h"
 
 #include <charconv>
@@ -7,7 +7,7 @@
 
 namespace {
 
-/// So many digits make no double overflow; what is longer is converted to see.
+/// A number with at most this many digits cannot overflow a double. A longer one is converted to check.
 const size_t plain_bytes = 300;
 
 inline bool is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
@@ -25,7 +25,7 @@ double any_json_number(const uint8_t *start, const uint8_t *end) {
     // An integer has no negative zero.
     if (value == 0 && (end - start == 2 || is_json_space(start[2]))) { return 0; }
     if (found.ec != std::errc::result_out_of_range) { return value; }
-    // Which way, it does not say: find the power of ten of the first digit that is not zero.
+    // from_chars does not report the direction: find the power of ten of the first nonzero digit.
     const uint8_t *p = start + (*start == '-');
     const uint8_t *point = skip_digits(p, end);
     int64_t power = point - p;
@@ -71,7 +71,7 @@ bool is_json_number(const uint8_t *start, const uint8_t *end) {
 }
 
 double common_json_number(const uint8_t *start, const uint8_t *end) {
-    // Clinger: digits below 2^53 and powers of ten up to 10^22 are doubles themselves, so their quotient is rounded once.
+    // Clinger: digits below 2^53 and powers of ten up to 10^22 are exact doubles, so their quotient is rounded once.
     static const double powers[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
     const uint8_t *p = start + (*start == '-');
     if (end - p > 16) { return any_json_number(start, end); }

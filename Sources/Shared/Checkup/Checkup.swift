@@ -2,14 +2,14 @@ internal import FoundationEssentials
 internal import Glibc
 internal import Logs
 
-/// The findings of a program's check of its own surroundings, a line each.
+/// The findings of a program's check of its environment, one line each.
 ///
-/// A line is said as soon as it is known, as the next check may hang, on a disk that does not answer for one.
+/// Each line is printed at once, because the next check may hang, for example on an unresponsive disk.
 public struct Checkup {
     public private(set) var findings: [Finding] = []
     private let say: (String) -> Void
 
-    /// - Parameter say: takes each line for people.
+    /// - Parameter say: called with each line as human-readable text.
     public init(say: @escaping (String) -> Void = { _ in }) { self.say = say }
 
     public mutating func add(_ finding: Finding) {
@@ -21,7 +21,7 @@ public struct Checkup {
         for finding in findings { add(finding) }
     }
 
-    /// 0 when nothing failed, 75 (EX_TEMPFAIL) when only what may pass by itself did, 1 otherwise.
+    /// 0 if no check failed, 75 (EX_TEMPFAIL) if all failures are temporary, otherwise 1.
     public var exitCode: Int32 {
         let failures = findings.filter { $0.verdict == .fail }
         if failures.isEmpty { return 0 }
@@ -34,7 +34,7 @@ public struct Checkup {
         return verdicts.contains(.fail) ? .fail : verdicts.contains(.warn) ? .warn : .ok
     }
 
-    /// `{"verdict","checks":[{"subject","verdict","finding","remedy"?,"temporary"}]}` in one line.
+    /// The report in one line: `{"verdict","checks":[{"subject","verdict","finding","remedy"?,"temporary"}]}`.
     public var json: String {
         struct Report: Encodable {
             let verdict: Finding.Verdict

@@ -2,11 +2,11 @@ internal import CLinux
 internal import Glibc
 public import Spool
 
-/// Whether this machine's clock can be trusted: times of receipt and the bounds of valid timestamps come from it.
+/// Checks this machine's clock, which sets times of receipt and the bounds of valid timestamps.
 public struct ClockCheck {
     private let directory: SpoolDirectory?
 
-    /// - Parameter directory: the spool, whose newest segment cannot be of the future.
+    /// - Parameter directory: the spool. Its newest segment cannot be from the future.
     public init(_ directory: SpoolDirectory?) { self.directory = directory }
 
     public func finding() -> Finding {
@@ -19,7 +19,8 @@ public struct ClockCheck {
         }
         var state = timex()
         guard adjtimex(&state) >= 0 else { return .ok("clock", "whether it is kept by NTP cannot be seen here") }
-        // As timedatectl(1) judges: within 16 s by the kernel's own estimate, which grows unless NTP keeps the clock.
+        // The criterion of timedatectl(1): the kernel's error estimate is below 16 s. It grows unless NTP synchronizes
+        // the clock.
         guard state.maxerror < 16_000_000 else {
             return .warn(
                 "clock", "it is not kept by NTP, as far as the kernel knows",

@@ -3,9 +3,9 @@ internal import Glibc
 public import Spool
 public import SystemPackage
 
-/// What the spool's disk is, and how fast it makes something durable.
+/// Checks the spool's file system, and how fast it makes a write durable.
 ///
-/// For that it writes to a file without a name in the spool's directory, which is gone with this process at the latest.
+/// It writes to an unnamed file in the spool's directory, which disappears when this process ends at the latest.
 public struct DiskCheck {
     private let path: FilePath
     private let disk: any Disk
@@ -19,7 +19,7 @@ public struct DiskCheck {
 
     private enum Nature { case local, memory, overlay, network, unknown }
 
-    /// statfs(2) `f_type`.
+    /// File systems by statfs(2) `f_type`.
     private static let kinds: [UInt32: (String, Nature)] = [
         0xEF53: ("ext4", .local), 0x5846_5342: ("xfs", .local), 0x9123_683E: ("btrfs", .local),
         0x2FC1_2FC1: ("zfs", .local), 0xF2F5_2010: ("f2fs", .local), 0xCA45_1A4E: ("bcachefs", .local),

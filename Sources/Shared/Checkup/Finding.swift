@@ -1,20 +1,20 @@
-/// What one check found, and what to do about it.
+/// The result of one check, with a fix if one is needed.
 public struct Finding: Sendable, Equatable, Encodable {
     public enum Verdict: String, Sendable, Encodable {
         case ok
-        /// Works, but is not as it should be.
+        /// It works, but something should be improved.
         case warn
         case fail
     }
 
-    /// What was looked at: `spool rights`.
+    /// The subject of the check: `spool rights`.
     public let subject: String
     public let verdict: Verdict
-    /// What was found.
+    /// The finding as text.
     public let finding: String
-    /// What to do; nil when nothing is to be done.
+    /// How to fix it; nil if no action is needed.
     public let remedy: String?
-    /// Whether it may well pass by itself, as when the database is away.
+    /// Whether it may disappear without action, for example while the database is unavailable.
     public let isTemporary: Bool
 
     private enum CodingKeys: String, CodingKey {

@@ -1,5 +1,5 @@
 extension Int {
-    /// The number of bytes for people: `64.0 MiB`.
+    /// The number of bytes as human-readable text: `64.0 MiB`.
     public var inBytes: String {
         var value = Double(self)
         for unit in ["bytes", "KiB", "MiB", "GiB"] {

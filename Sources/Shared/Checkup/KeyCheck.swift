@@ -1,19 +1,19 @@
 internal import Glibc
 
-/// Whether the keys are there and hard to guess, without showing any of them.
+/// Checks that the keys exist and are hard to guess, without showing any of them.
 public struct KeyCheck {
     private let ingest: [String]
     private let read: [String]
 
     /// - Parameters:
-    ///   - ingest: the keys that may send batches.
-    ///   - read: the keys that may read.
+    ///   - ingest: the keys that allow sending batches.
+    ///   - read: the keys that allow reading.
     public init(ingest: [String], read: [String]) {
         self.ingest = ingest
         self.read = read
     }
 
-    /// - Parameter isReceiver: the receiver cannot do without a key, and nobody else needs one.
+    /// - Parameter isReceiver: whether this is the receiver, the only program that requires a key.
     public func findings(isReceiver: Bool) -> [Finding] {
         var findings: [Finding] = []
         if !ingest.isEmpty {
@@ -34,7 +34,7 @@ public struct KeyCheck {
         return findings
     }
 
-    /// Whether a file with secrets keeps them.
+    /// Checks the mode of a file with secrets: not every user may read it, and only the owner may write it.
     public static func finding(ofFile path: String, as subject: String) -> Finding {
         var status = stat()
         guard stat(path, &status) == 0 else {
@@ -57,7 +57,7 @@ public struct KeyCheck {
 
     private static let shortest = 16
     private static let leastVariety = 8
-    /// No key that was made by chance has these in it.
+    /// A randomly generated key contains none of these.
     private static let examples = [
         "secret", "password", "changeme", "change-me", "change_me", "replace", "example", "your-", "your_", "api-key",
         "api_key", "apikey", "test",

@@ -1,7 +1,7 @@
 internal import Glibc
 public import Spool
 
-/// Whether the spool has room, and for how long.
+/// Checks whether the spool has free space, and how long it will last.
 public struct RoomCheck {
     private let directory: SpoolDirectory
     private let limits: SpoolWriter.Limits
@@ -45,7 +45,7 @@ public struct RoomCheck {
             do: "shorten LOADER_RETENTION_SECONDS or enlarge the disk; a day without the loader fills it")
     }
 
-    /// What came in a second during the last day, nil when too little did to tell.
+    /// Received bytes per second during the last day, or nil if there is too little data for an estimate.
     private func bytesPerSecond() throws(SpoolError) -> Double? {
         let now = time(nil)
         var bytes = 0
@@ -69,7 +69,7 @@ public struct RoomCheck {
 
     private func inodes() -> [Finding] {
         var status = statvfs()
-        // Some file systems have no such limit and say 0 of 0.
+        // Some file systems have no such limit and report 0 of 0.
         guard statvfs(directory.path.string, &status) == 0, status.f_files > 0, status.f_favail < Self.fewestInodes
         else { return [] }
         return [

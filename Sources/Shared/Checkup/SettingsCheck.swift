@@ -1,8 +1,8 @@
 public import Settings
 
-/// Whether the settings can be used.
+/// Checks that the settings are valid.
 public enum SettingsCheck {
-    /// - Parameter problems: each setting that was refused.
+    /// - Parameter problems: one text for each invalid setting.
     public static func findings(_ settings: Settings, problems: [String]) -> [Finding] {
         guard problems.isEmpty else {
             return problems.map {

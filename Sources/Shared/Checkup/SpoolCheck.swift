@@ -2,16 +2,16 @@ internal import Glibc
 public import Spool
 public import SystemPackage
 
-/// Whether a spool is there and may be used by this process. Takes no lock, and makes and changes nothing.
+/// Checks that a spool exists and that this process may use it. It takes no lock, and creates and changes nothing.
 public struct SpoolCheck {
-    /// Who wants to know.
+    /// The program for which the spool is checked.
     public enum Role: Sendable { case receiver, loader }
 
     private let path: FilePath
     private let role: Role
     private static let subject = "spool"
     private static let rights = "spool rights"
-    /// The newest segments are looked at, up to this many.
+    /// Maximum number of segments to check, the newest first.
     private static let looked = 1000
 
     public init(_ path: FilePath, for role: Role) {
@@ -19,7 +19,7 @@ public struct SpoolCheck {
         self.role = role
     }
 
-    /// Adds what was found, and returns the spool if there is a usable one.
+    /// Adds the findings, and returns the spool if it is usable.
     public func run(_ checkup: inout Checkup) -> SpoolDirectory? {
         guard let status = Self.status(of: path) else {
             checkup.add(absent())
@@ -43,7 +43,7 @@ public struct SpoolCheck {
         return directory
     }
 
-    /// There is nothing at the path: the receiver makes it, if it may.
+    /// Reports that there is no spool at the path. The receiver creates it if it has the permissions.
     private func absent() -> Finding {
         guard role == .receiver else {
             return .warn(
@@ -120,7 +120,7 @@ public struct SpoolCheck {
         return .ok(Self.rights, "user \(user) may read and write all of it")
     }
 
-    /// What has to be readable or writable besides the folders.
+    /// Files that must be readable or writable, in addition to the folders.
     private func files(_ directory: SpoolDirectory) -> [(FilePath, CInt)] {
         let locks = ["receiver.lock", "loader.lock"].map { (path.appending($0), R_OK | W_OK) }
         let segments = (try? directory.segments())?.suffix(Self.looked).map { ($0.path, R_OK) } ?? []

@@ -2,7 +2,7 @@ public import Settings
 public import Spool
 
 extension SpoolWriter.Limits {
-    /// The limits that the settings give.
+    /// Creates the limits from the settings.
     public init(_ settings: Settings) {
         self.init()
         segmentBytes = settings.integer(.segmentBytes)

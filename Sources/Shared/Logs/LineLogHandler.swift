@@ -1,6 +1,6 @@
 public import Logging
 
-/// Writes log events as lines, in the output's format; metadata in alphabetical order.
+/// Writes log events as lines in the output's format, with metadata in alphabetical order.
 public struct LineLogHandler: LogHandler {
     public var logLevel = Logger.Level.info
     public var metadata = Logger.Metadata()
@@ -25,7 +25,7 @@ public struct LineLogHandler: LogHandler {
         let message = "standard error took nothing for a while: log lines are missing"
         var notice = begin(.warning, message)
         notice.add("lines", lost)
-        // If this one goes the way of the others, they are still missing.
+        // If this line is dropped too, the lines before it still count as missing.
         if !output.write(notice.finished()) { output.addLost(lost - 1) }
     }
 

@@ -1,6 +1,6 @@
-/// Facts that go into a log line in an order and with types of their own, as the one value of a metadata entry.
+/// Typed fields for a log line in a fixed order, passed as the one value of a metadata entry.
 ///
-/// For lines that are written often: one value costs less than a dictionary of them, and numbers stay numbers in JSON.
+/// They are for frequent lines: one value costs less than a dictionary of values, and numbers stay numbers in JSON.
 ///
 ///     logger.info("batch", metadata: ["batch": .stringConvertible(summary)])
 public protocol LogFields: CustomStringConvertible, Sendable {
@@ -8,7 +8,7 @@ public protocol LogFields: CustomStringConvertible, Sendable {
 }
 
 extension LogFields {
-    /// The fields as they stand in a line for people.
+    /// The fields as in a text line.
     public var description: String {
         var line = LogLine(.text)
         add(to: &line)

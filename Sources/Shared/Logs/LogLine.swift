@@ -1,16 +1,17 @@
 internal import Logging
 
-/// A log line under construction, escaped so that nobody can forge another one, and never longer than `maximumBytes`.
+/// A log line under construction. It is escaped, so that input cannot forge another line, and never longer than
+/// `maximumBytes`.
 ///
 ///     2026-11-25 00:12:03Z info    batch: record=00000001:1 new=4 …                      text
 ///     <6>batch: record=00000001:1 new=4 …                                                 text for journald
-///     {"time":"2026-11-25T00:12:03.123Z","level":"info","message":"batch","new":4,…}      json, for journald behind <6>
+///     {"time":"2026-11-25T00:12:03.123Z","level":"info","message":"batch","new":4,…}      json, for journald after <6>
 public struct LogLine {
-    /// As much as write(2) puts into a pipe at once (pipe(7) `PIPE_BUF`), so that lines of two processes do not mix.
+    /// The largest atomic write(2) to a pipe (pipe(7) `PIPE_BUF`), so that lines of two processes do not mix.
     public static let maximumBytes = 4096
     private static let maximumMessageBytes = 2048
     private static let maximumValueBytes = 512
-    /// Room for what ends a line: `,"truncated":true}` and the line break.
+    /// Space for the end of a line: `,"truncated":true}` and the line break.
     private static let endBytes = 32
 
     let format: LogFormat
@@ -24,8 +25,8 @@ public struct LogLine {
     }
 
     /// - Parameters:
-    ///   - label: the program; in JSON only, as people know whose log they read.
-    ///   - isForJournal: whether journald reads it, which has a time of its own and takes the level as `<6>`.
+    ///   - label: the program, in JSON only, as a reader of the text format knows whose log it is.
+    ///   - isForJournal: whether journald reads it. journald adds its own time and expects the level as `<6>`.
     init(
         _ format: LogFormat, _ level: Logger.Level, _ message: String, label: String, at time: LogTime,
         isForJournal: Bool
@@ -52,7 +53,7 @@ public struct LogLine {
         }
     }
 
-    /// Why a program ends, as every Unix program says it to people.
+    /// Why a program ends, in the usual format of Unix programs.
     init(complaint reason: String, by program: String) {
         self.init(.text)
         put(program)
@@ -65,7 +66,7 @@ public struct LogLine {
         field(name) { $0.put(String(number)) }
     }
 
-    /// Adds a number; one that is not finite as null.
+    /// Adds a number. A number that is not finite is written as null.
     public mutating func add(_ name: String, _ number: Double) {
         field(name) { $0.put(number.isFinite ? number.description : "null") }
     }
@@ -91,7 +92,7 @@ public struct LogLine {
         return bytes
     }
 
-    /// What has no room for its whole value is left out.
+    /// Appends a field. If the whole value does not fit, the field is omitted.
     private mutating func field(_ name: String, _ value: (inout LogLine) -> Void) {
         guard !isTruncated else { return }
         let before = bytes.count
@@ -115,7 +116,7 @@ public struct LogLine {
     private static let reserved: Set<String> = ["time", "level", "label", "message", "truncated"]
 
     private mutating func append(_ value: Logger.MetadataValue) {
-        // Longer than any line: the field will be left out.
+        // The line is already too long, so the field will be omitted.
         guard bytes.count <= Self.maximumBytes else { return }
         switch value {
         case .string(let text): appendValue(text)
@@ -160,7 +161,7 @@ public struct LogLine {
 
     private enum Context { case plain, word, quoted }
 
-    /// Appends an escaped text and returns whether it was taken whole.
+    /// Appends an escaped text and returns whether all of it was appended.
     private mutating func append(_ text: String, _ limit: Int, _ context: Context) -> Bool {
         if text.utf8.count <= limit, isPlain(text, context) {
             put(text)
@@ -186,7 +187,7 @@ public struct LogLine {
         return true
     }
 
-    /// Whether a text can stand as it is, as nearly all do.
+    /// Whether a text needs no escapes, as is usual.
     private func isPlain(_ text: String, _ context: Context) -> Bool {
         switch context {
         case .plain: text.utf8.allSatisfy { 0x20..<0x7F ~= $0 }
@@ -195,7 +196,7 @@ public struct LogLine {
         }
     }
 
-    /// As JSON has it: UTF-16 in hexadecimal.
+    /// Appends a JSON escape: UTF-16 in hexadecimal.
     private mutating func appendEscape(_ scalar: Unicode.Scalar) {
         for unit in UTF16.encode(scalar)! {
             let digits = String(unit, radix: 16)
@@ -203,7 +204,7 @@ public struct LogLine {
         }
     }
 
-    /// What a terminal obeys, what breaks a line, what turns the order of a line around, and what cannot be seen.
+    /// Whether a scalar controls a terminal, breaks a line, reverses the direction of text, or is invisible.
     private static func isInvisible(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.properties.generalCategory {
         case .control, .format, .lineSeparator, .paragraphSeparator, .unassigned, .privateUse: true
@@ -211,7 +212,7 @@ public struct LogLine {
         }
     }
 
-    /// What may stand in a line for people without quotes.
+    /// Whether a byte may appear in a text line without quotes.
     private static func isWord(_ byte: UInt8) -> Bool {
         0x21..<0x7F ~= byte && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "=") && byte != UInt8(ascii: "\\")
     }
@@ -220,7 +221,7 @@ public struct LogLine {
 }
 
 extension Logger.Level {
-    /// As journald and syslog(3) count.
+    /// The priority number of journald and syslog(3).
     fileprivate var priority: Int {
         switch self {
         case .trace, .debug: 7
@@ -246,6 +247,6 @@ extension Logger.Level {
 }
 
 extension String {
-    /// The same with everything escaped that would break a line, move a terminal's cursor or hide.
+    /// The text with escapes for everything that would break a line, move a terminal's cursor or be invisible.
     public var inOneLine: String { LogLine.escaped(self) }
 }

@@ -1,23 +1,23 @@
 internal import Glibc
 internal import Synchronization
 
-/// Where log lines go: standard error, which may be journald's socket, a pipe, a terminal or a file.
+/// The destination of log lines: standard error, which may be journald's socket, a pipe, a terminal or a file.
 ///
-/// A reader that does not read holds nobody up for long. When a pipe, a socket or a terminal takes nothing, a line waits
-/// for a tenth of a second, once; from then on lines are dropped and counted until one goes out again, and a warning
-/// says how many are missing. A reader that is gone is no reason to end.
+/// A slow reader blocks the process only briefly. If a pipe, a socket or a terminal is full, a line waits for a tenth
+/// of a second, once. Later lines are dropped and counted until a line can be written again, and a warning then gives
+/// the number of missing lines. If the reader has closed its end, the process continues.
 public final class LogOutput: Sendable {
-    /// The process's standard error. Until the settings are read, the environment says in which format.
+    /// The process's standard error. Until the settings are read, the environment determines the format.
     public static let standardError = LogOutput(
         descriptor: STDERR_FILENO, format: variable("LOG_FORMAT").flatMap(LogFormat.init(rawValue:)) ?? .text,
         journalStream: variable("JOURNAL_STREAM"))
 
     private enum Way { case socket, ownNonBlocking, file, shared }
 
-    /// How long a line may wait in all before lines are dropped.
+    /// Timeout for writing one line, after which lines are dropped.
     private static let patience = Duration.milliseconds(100)
 
-    /// Whether journald reads it, which has times of its own and takes levels as `<6>`.
+    /// Whether journald reads the output. journald adds its own times and expects levels as `<6>`.
     let isJournal: Bool
     private let descriptor: CInt
     private let way: Way
@@ -33,8 +33,8 @@ public final class LogOutput: Sendable {
         let kind = fstat(descriptor, &status) == 0 ? status.st_mode & S_IFMT : 0
         isJournal = kind == S_IFSOCK && journalStream == "\(status.st_dev):\(status.st_ino)"
         isJSON = Atomic(format == .json)
-        // Non-blocking is a property that all who share a descriptor share, so we need one of our own. Not of a file,
-        // where it would have a position of its own.
+        // All processes with the same open file description share its non-blocking flag, so we open our own. We do not
+        // for a regular file, because our own description would have its own position.
         let own =
             kind == S_IFIFO || kind == S_IFCHR
             ? open("/proc/self/fd/\(descriptor)", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY) : -1
@@ -56,7 +56,7 @@ public final class LogOutput: Sendable {
         set { isJSON.store(newValue == .json, ordering: .relaxed) }
     }
 
-    /// Why a program ends without having done anything: for people as every Unix program says it, else as a log line.
+    /// Reports why a program ends at once: in the usual format of Unix programs for people, otherwise as a log line.
     public func complain(_ reason: String, by program: String) {
         let isForPeople = format == .text && !isJournal
         let line =
@@ -66,13 +66,13 @@ public final class LogOutput: Sendable {
         write(line.finished())
     }
 
-    /// How many lines were dropped since this was last asked.
+    /// The number of lines that were dropped since the last call.
     func takeLost() -> Int { lost.load(ordering: .relaxed) == 0 ? 0 : lost.exchange(0, ordering: .relaxed) }
 
-    /// Counts lines that are still missing.
+    /// Adds lines that are still missing to the count.
     func addLost(_ lines: Int) { lost.add(lines, ordering: .relaxed) }
 
-    /// Writes a line with one write(2). Returns whether it went out; if not, it is counted.
+    /// Writes a line, if possible with one write(2). Returns whether it was written. A line that was not is counted.
     @discardableResult
     func write(_ line: [UInt8]) -> Bool {
         var line = line
@@ -123,7 +123,7 @@ public final class LogOutput: Sendable {
     private func isReady(for duration: Duration) -> Bool {
         var wanted = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
         let milliseconds = max(0, Int32(duration / .milliseconds(1)))
-        // An error is for write(2) to tell.
+        // If there is an error, write(2) will report it.
         return poll(&wanted, 1, milliseconds) > 0
     }
 

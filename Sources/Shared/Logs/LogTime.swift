@@ -1,11 +1,11 @@
 internal import Glibc
 
-/// A moment of the wall clock, in UTC.
+/// A point in wall-clock time, in UTC.
 struct LogTime {
     private let seconds: Int
     private let nanoseconds: Int
 
-    /// Unix time.
+    /// Creates it from Unix time.
     init(seconds: Int, nanoseconds: Int = 0) {
         self.seconds = seconds
         self.nanoseconds = nanoseconds
@@ -17,7 +17,7 @@ struct LogTime {
         return LogTime(seconds: time.tv_sec, nanoseconds: time.tv_nsec)
     }
 
-    /// RFC 3339: `2026-11-25T00:12:03.123Z`.
+    /// Appends it in RFC 3339 format: `2026-11-25T00:12:03.123Z`.
     func append(to bytes: inout [UInt8], separator: UInt8, milliseconds: Bool) {
         var time = seconds
         var parts = tm()

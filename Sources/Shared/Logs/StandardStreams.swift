@@ -1,15 +1,15 @@
 internal import Glibc
 
-/// The descriptors 0, 1 and 2.
+/// The file descriptors 0, 1 and 2.
 public enum StandardStreams {
-    /// Opens /dev/null in the place of those that are closed; called before anything else is opened. Otherwise the next
-    /// file would get such a number, and what is meant for standard error would be written into it.
+    /// Opens /dev/null for those that are closed. It must be called before any file is opened. Otherwise the next file
+    /// would get such a number, and output for standard error would be written into it.
     ///
-    /// Has a write(2) to a reader that went away fail, too, rather than end the process.
+    /// It also ignores SIGPIPE, so that a write(2) to a closed pipe fails and does not end the process.
     public static func secure() {
         signal(SIGPIPE, SIG_IGN)
         while true {
-            // The lowest free number (open(2)).
+            // open(2) returns the lowest free number.
             let descriptor = open("/dev/null", O_RDWR)
             guard descriptor > STDERR_FILENO else {
                 if descriptor < 0 { return }

@@ -8,7 +8,7 @@
 ///     │ 1          │ 0 or 1     │ OID        │        │ 1           │ -1 for NULL │ its bytes │
 ///     └────────────┴────────────┴────────────┴────────┴─────────────┴─────────────────────────┴───
 ///
-/// An empty array has no dimensions and ends after the OID. Appending a value that is not of the element's type is a
+/// An empty array has no dimensions and ends after the OID. Appending a value of another type than the element's is a
 /// programmer's error.
 public struct BinaryArray: Sendable {
     /// An element's type.
@@ -16,22 +16,22 @@ public struct BinaryArray: Sendable {
         case text, int4, int8, float8, timestamptz
     }
 
-    /// Microseconds from 1970-01-01 to 2000-01-01, where PostgreSQL's timestamps begin.
+    /// Microseconds from 1970-01-01 to 2000-01-01, the epoch of PostgreSQL's timestamps.
     private static let epochMicroseconds: Int64 = 946_684_800_000_000
 
     /// The type of every element.
     public let element: Element
-    /// Elements so far, NULLs included.
+    /// Number of elements so far, NULLs included.
     public private(set) var count = 0
     private var bytes: [UInt8] = []
 
-    /// Makes an empty array.
+    /// Creates an empty array.
     public init(_ element: Element) {
         self.element = element
         putHeader()
     }
 
-    /// Bytes so far, the header's 20 included.
+    /// Number of bytes so far, the header's 20 included.
     public var byteCount: Int { bytes.count }
 
     /// Appends a text. PostgreSQL refuses a NUL in it, and bytes that are not UTF-8, with 22021.
@@ -40,7 +40,7 @@ public struct BinaryArray: Sendable {
         bytes.append(contentsOf: text)
     }
 
-    /// Appends a text, as `append(utf8: text.utf8)`.
+    /// Appends a text, like `append(utf8: text.utf8)`.
     public mutating func append(utf8 text: some Collection<UInt8>) {
         let isDone: Void? = text.withContiguousStorageIfAvailable { append(utf8: UnsafeRawBufferPointer($0)) }
         guard isDone == nil else { return }
@@ -81,14 +81,14 @@ public struct BinaryArray: Sendable {
         count(length: -1)
     }
 
-    /// Empties the array, and keeps its memory unless told otherwise.
+    /// Empties the array. It keeps the memory by default.
     public mutating func removeAll(keepingCapacity: Bool = true) {
         bytes.removeAll(keepingCapacity: keepingCapacity)
         count = 0
         putHeader()
     }
 
-    /// The array as it is sent; without a copy, since the header is always up to date.
+    /// The array in wire format. It is not copied, since the header is always up to date.
     var encoded: [UInt8] {
         guard count == 0 else { return bytes }
         return [0, 0, 0, 0] + bytes[4..<12]

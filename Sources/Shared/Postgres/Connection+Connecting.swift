@@ -2,7 +2,7 @@ internal import CLibpq
 internal import Glibc
 
 extension Connection {
-    /// Connects until `deadline`, and leaves the connection in non-blocking mode.
+    /// Connects before `deadline`, and sets the connection to non-blocking mode.
     func connect(
         _ conninfo: String, _ applicationName: String, _ deadline: ContinuousClock.Instant
     ) throws(PostgresError) {
@@ -26,9 +26,10 @@ extension Connection {
         guard PQsetnonblocking(handle, 1) == 0 else { throw .unavailable(lastMessage) }
     }
 
-    /// Says what is wrong with a connection string without repeating any of it, for it may hold a password.
+    /// Validates a connection string. The error repeats no part of it, because it may contain a password.
     public static func check(_ conninfo: String) throws(PostgresError) {
-        // In a URL, a password with a raw `@` or `/` makes its rest the host or the database, which messages name.
+        // In a URL, a raw `@` or `/` in a password makes libpq parse the rest as host or database, which its messages
+        // name.
         if let scheme = conninfo.firstRange(of: "://"), !conninfo[..<scheme.lowerBound].contains("=") {
             let parts = conninfo[scheme.upperBound...].split(separator: "/", maxSplits: 1)
             let path = parts.count == 2 ? parts[1].prefix { $0 != "?" } : ""
@@ -46,10 +47,10 @@ extension Connection {
         PQconninfoFree(options)
     }
 
-    /// Tells a setting that cannot be used from a server that cannot be reached, by the words libpq has for them.
+    /// Distinguishes an invalid setting from an unreachable server, by the wording of libpq's messages.
     private static func startFailure(_ message: String) -> PostgresError {
         if message.hasPrefix("definition of service") { return .invalid(message) }
-        // These repeat the value.
+        // These messages repeat the value.
         guard message.hasPrefix("invalid ") else { return .unavailable(message) }
         return .invalid("the database's address has a setting that cannot be used; look at port, sslmode and the like")
     }

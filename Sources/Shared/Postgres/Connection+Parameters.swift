@@ -1,7 +1,8 @@
 internal import CLibpq
 
 extension Connection {
-    /// Refuses what C strings and the protocol would cut short: a NUL in a text, and more than 65,535 parameters.
+    /// Rejects parameters that C strings or the protocol would truncate: a NUL in a text, or more than 65,535
+    /// parameters.
     static func check(_ parameters: [Parameter]) throws(PostgresError) {
         guard parameters.count <= Int(UInt16.max) else { throw .invalid("a statement takes at most 65535 parameters") }
         for case .text(let text?) in parameters where text.utf8.contains(0) {
@@ -9,7 +10,8 @@ extension Connection {
         }
     }
 
-    /// Follows `PQsendQueryParams`: scalars as text whose type the server infers, arrays in binary with their OID.
+    /// Sends a statement, following `PQsendQueryParams`: scalars as text whose type the server infers, arrays in binary
+    /// with their OID.
     func send(_ sql: String, _ parameters: [Parameter]) -> Int32 {
         var types: [Oid] = []
         var formats: [Int32] = []
@@ -24,7 +26,7 @@ extension Connection {
         }
         var values: [UnsafePointer<CChar>?] = []
         var lengths: [Int32] = []
-        // Each parameter's bytes stay where they are while those behind it are added.
+        // The recursion keeps each parameter's bytes in place while the following ones are added.
         func add(_ rest: ArraySlice<Parameter>) -> Int32 {
             guard let first = rest.first else {
                 return PQsendQueryParams(handle, sql, Int32(values.count), types, values, lengths, formats, 0)
@@ -51,7 +53,7 @@ extension Connection {
         return add(parameters[...])
     }
 
-    /// A NULL-terminated list of C strings.
+    /// Calls `body` with a NULL-terminated list of C strings.
     static func withCStrings<R>(_ strings: [String], _ body: ([UnsafePointer<CChar>?]) -> R) -> R {
         func add(_ index: Int, _ pointers: [UnsafePointer<CChar>?]) -> R {
             guard index < strings.count else { return body(pointers + [nil]) }

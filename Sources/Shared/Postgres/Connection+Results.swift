@@ -1,7 +1,7 @@
 internal import CLibpq
 
 extension Rows {
-    /// Copies a result; the caller clears it.
+    /// Copies a result. The caller clears it.
     init(_ result: OpaquePointer) {
         let width = PQnfields(result)
         var values: [String?] = []
@@ -21,12 +21,13 @@ extension Rows {
 }
 
 extension PostgresError {
-    /// The error in a result; `unavailable` when it has no SQLSTATE, for then libpq made it, not the server.
+    /// The error in a result. It is `unavailable` if there is no SQLSTATE, because then libpq created it, not the
+    /// server.
     init(_ result: OpaquePointer) {
         func field(_ code: Character) -> String? {
             PQresultErrorField(result, Int32(code.asciiValue ?? 0)).map { oneLine(String(cString: $0)) }
         }
-        // PG_DIAG_SQLSTATE, PG_DIAG_MESSAGE_PRIMARY and PG_DIAG_MESSAGE_DETAIL: macros that Swift does not see.
+        // PG_DIAG_SQLSTATE, PG_DIAG_MESSAGE_PRIMARY and PG_DIAG_MESSAGE_DETAIL are macros that Swift cannot import.
         if let state = field("C") {
             self = .refused(sqlState: state, message: field("M") ?? "no message", detail: field("D"))
         } else {

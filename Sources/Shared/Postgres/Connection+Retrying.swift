@@ -1,5 +1,5 @@
 extension Connection {
-    /// As `transaction`, and once more when it only lost against another one.
+    /// Like `transaction`, but retries after a serialization failure or a deadlock, up to `attempts` attempts in total.
     public func retryingTransaction<T>(_ attempts: Int, _ body: () throws -> T) throws -> T {
         for _ in 1..<attempts {
             do {

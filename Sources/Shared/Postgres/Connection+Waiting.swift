@@ -2,13 +2,13 @@ internal import CLibpq
 internal import Glibc
 
 extension Connection {
-    /// Sends what libpq has buffered.
+    /// Sends the data that libpq has buffered.
     func flush(_ deadline: ContinuousClock.Instant) throws(PostgresError) {
         while true {
             switch PQflush(handle) {
             case 0: return
             case 1:
-                // Reading as well: a server that cannot send stops receiving.
+                // Read as well: a server that cannot send stops receiving.
                 let ready = try wait(for: Int16(POLLIN | POLLOUT), deadline, "sending a statement")
                 if ready & Int16(POLLIN) != 0, PQconsumeInput(handle) == 0 { throw .unavailable(lastMessage) }
             default: throw .unavailable(lastMessage)
@@ -16,16 +16,17 @@ extension Connection {
         }
     }
 
-    /// Reads all results of what was sent, and returns the last one's rows or throws the first error.
+    /// Reads all results of the statement, and returns the last one's rows or throws the first error.
     func collect(_ deadline: ContinuousClock.Instant) throws(PostgresError) -> Rows {
         var rows = Rows()
         var failure: PostgresError?
-        // What TLS has decrypted but libpq not yet taken does not show on the socket, so it is asked now and then.
+        // Data that TLS has decrypted but libpq has not yet read does not make the socket readable, so libpq is polled
+        // every 50 ms.
         let pause = PQsslInUse(handle) == 1 ? Duration.milliseconds(50) : nil
         while true {
             while PQisBusy(handle) == 1 {
                 try wait(for: Int16(POLLIN), deadline, atMost: pause, "waiting for an answer")
-                // The server's last word before it goes is about the connection, not about the statement.
+                // The server's last message before it disconnects is about the connection, not about the statement.
                 guard PQconsumeInput(handle) == 1 else { throw .unavailable(failure?.description ?? lastMessage) }
             }
             guard let result = PQgetResult(handle) else { break }
@@ -45,7 +46,7 @@ extension Connection {
         return rows
     }
 
-    /// Waits for the socket and returns what poll(2) found, or 0 once `atMost` is over.
+    /// Waits for the socket and returns poll(2)'s `revents`, or 0 after `atMost`.
     @discardableResult
     func wait(
         for events: Int16, _ deadline: ContinuousClock.Instant, atMost: Duration? = nil, _ what: String
@@ -57,7 +58,7 @@ extension Connection {
             guard left > .zero else { throw .unavailable("\(address): time ran out while \(what)") }
             let pause = min(left, atMost ?? left).components
             let milliseconds = pause.seconds * 1000 + pause.attoseconds / 1_000_000_000_000_000
-            // One more, since a remainder would be spent spinning.
+            // Add one, because waiting for 0 ms at the end would spin.
             let ready = poll(&descriptor, 1, Int32(clamping: milliseconds + 1))
             if ready > 0 { return descriptor.revents }
             if ready == 0, atMost != nil { return 0 }
@@ -65,7 +66,7 @@ extension Connection {
         }
     }
 
-    /// libpq's last message about this connection; it names the server and the user, never the password.
+    /// libpq's last message about this connection. It contains the server and the user, never the password.
     var lastMessage: String {
         let message = PQerrorMessage(handle).map { oneLine(String(cString: $0)) } ?? ""
         return message.isEmpty ? "\(address): the connection was lost" : message
@@ -78,7 +79,7 @@ extension Connection {
     }
 }
 
-/// A message of libpq's or the server's without its line breaks and indentation.
+/// A message from libpq or the server, without its line breaks and indentation.
 func oneLine(_ text: String) -> String {
     text.split(whereSeparator: \.isNewline).map { $0.drop(while: \.isWhitespace) }.joined(separator: "; ")
 }

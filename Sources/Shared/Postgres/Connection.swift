@@ -1,26 +1,26 @@
 internal import CLibpq
 
-/// A connection to PostgreSQL on which nothing can hang: every wait is a poll(2) with a deadline.
+/// A connection to PostgreSQL on which no call can hang: every wait is a poll(2) with a deadline.
 ///
-/// One owner at a time, on a thread that may block. After a time-out or a broken connection it is closed, and whatever
-/// is asked of it then is `unavailable`. The one wait without a deadline is the resolver's, in `PQconnectStartParams`
-/// and `PQconnectPoll`, when the host is a name that neither files nor DNS answer for; resolv.conf(5) bounds that.
+/// It has one owner at a time, on a thread that may block. After a timeout or a broken connection it is closed, and
+/// later calls throw `unavailable`. Only the resolver waits without our deadline, in `PQconnectStartParams` and
+/// `PQconnectPoll`, if the host is a name and neither files nor DNS servers answer. resolv.conf(5) bounds that wait.
 public final class Connection {
-    // libpq's PGconn; nil once closed, which every libpq function takes for a connection that is bad.
+    // libpq's PGconn, nil once closed. Every libpq function treats nil as a bad connection.
     var handle: OpaquePointer?
     private let timeout: Duration
 
-    /// Connects, and sets the encoding to UTF-8, the time zone to UTC and the server's own time-outs for this session.
+    /// Connects, and sets the encoding to UTF-8, the time zone to UTC and the server's timeouts for this session.
     /// Notices are ignored.
     ///
-    /// Follows `PQconnectStartParams` and `PQconnectPoll`. Fails as `unavailable` when no server lets us in, be it for a
-    /// wrong password: libpq does not tell these apart, and a server may mend either.
+    /// Follows `PQconnectStartParams` and `PQconnectPoll`. Throws `unavailable` if no server accepts the connection,
+    /// even for a wrong password: libpq does not distinguish the reasons, and each of them may be fixed at the server.
     ///
     /// - Parameters:
     ///   - conninfo: URL or key/value list; empty for libpq's own environment (`PGHOST`, `PGSERVICE`, `PGPASSFILE`, …).
     ///   - applicationName: shown in `pg_stat_activity`, unless the conninfo or `PGAPPNAME` has another.
-    ///   - connectTimeout: for the whole of connecting and authenticating, over all of the conninfo's hosts.
-    ///   - timeout: for each statement, unless it says otherwise, and for a pause of ours within a transaction.
+    ///   - connectTimeout: for connecting and authenticating together, over all of the conninfo's hosts.
+    ///   - timeout: for each statement without a timeout argument, and for an idle client within a transaction.
     public init(
         _ conninfo: String, applicationName: String, connectTimeout: Duration = .seconds(5),
         timeout: Duration = .seconds(60)
@@ -40,7 +40,7 @@ public final class Connection {
 
     deinit { close() }
 
-    /// Closes the connection; the server rolls back what was not committed. Follows `PQfinish`.
+    /// Closes the connection. The server rolls back uncommitted changes. Follows `PQfinish`.
     public func close() {
         if let handle { PQfinish(handle) }
         handle = nil
@@ -48,27 +48,28 @@ public final class Connection {
 
     /// Runs a statement and returns its rows, in PostgreSQL's text format.
     ///
-    /// Without parameters `sql` may hold several statements, of which the last one's result is returned
-    /// (`PQsendQuery`); with them it holds one, with `$1`, `$2`, … in it (`PQsendQueryParams`). A connection that was
-    /// lost or answers too late is `unavailable` and is closed, for the answer may still come and would be taken for
-    /// that of the next statement. An error from the server is `refused`, and leaves the connection usable.
+    /// Without parameters, `sql` may contain several statements, and the last one's result is returned (`PQsendQuery`).
+    /// With parameters, it contains one statement with `$1`, `$2`, … in it (`PQsendQueryParams`). If the connection is
+    /// lost or the answer is late, it throws `unavailable` and closes the connection, because the late answer would be
+    /// taken for the next statement's. An error from the server is `refused`, and leaves the connection usable.
     public func execute(
         _ sql: String, _ parameters: [Parameter] = [], timeout: Duration? = nil
     ) throws(PostgresError) -> Rows {
         try run(sql, parameters, .now + (timeout ?? self.timeout))
     }
 
-    /// As `execute(_:_:timeout:)`, and runs `meanwhile`, which must not use the connection, while the server works.
+    /// Like `execute(_:_:timeout:)`, but runs `meanwhile` while the server works. `meanwhile` must not use the
+    /// connection.
     public func execute(
         _ sql: String, _ parameters: [Parameter], meanwhile: @escaping () -> Void
     ) throws(PostgresError) -> Rows {
         try run(sql, parameters, .now + timeout, meanwhile: meanwhile)
     }
 
-    /// Runs `body` between BEGIN and COMMIT, and rolls back when it throws.
+    /// Runs `body` between BEGIN and COMMIT, and rolls back if it throws.
     ///
-    /// Fails as `outcomeUnknown` when the connection is lost or too slow during COMMIT. A transaction that the server
-    /// aborted is never taken for a committed one, even when `body` keeps the error to itself: that is 25P02.
+    /// Throws `outcomeUnknown` if the connection is lost or times out during COMMIT. If the server has aborted the
+    /// transaction, it throws 25P02 rather than report a commit, even if `body` suppresses the error.
     public func transaction<T>(_ body: () throws -> T) throws -> T {
         guard !isInTransaction else { throw PostgresError.invalid("a transaction cannot begin within another") }
         _ = try execute("BEGIN")
@@ -83,19 +84,20 @@ public final class Connection {
         return result
     }
 
-    /// Whether statements can be sent. It is not asked of the server: the next statement tells.
+    /// Whether statements can be sent. This is the local state; the next statement shows whether the server still
+    /// responds.
     public var isUsable: Bool { handle != nil && PQstatus(handle) == CONNECTION_OK }
 
-    /// Whether a transaction is open, an aborted one included. Follows `PQtransactionStatus`.
+    /// Whether a transaction is open, even an aborted one. Follows `PQtransactionStatus`.
     public var isInTransaction: Bool { [PQTRANS_INTRANS, PQTRANS_INERROR].contains(PQtransactionStatus(handle)) }
 
-    /// The back end's process, as in `pg_stat_activity`; 0 when closed. Follows `PQbackendPID`.
+    /// The server process's ID, as in `pg_stat_activity`, or 0 when closed. Follows `PQbackendPID`.
     public var processID: Int32 { PQbackendPID(handle) }
 
-    /// The server's version, 150018 for 15.18; 0 when closed. Follows `PQserverVersion`.
+    /// The server's version, 150018 for 15.18, or 0 when closed. Follows `PQserverVersion`.
     public var serverVersion: Int { Int(PQserverVersion(handle)) }
 
-    /// An identifier for SQL, in double quotes. Follows `PQescapeIdentifier`.
+    /// Quotes an identifier for SQL, in double quotes. Follows `PQescapeIdentifier`.
     public func quoteIdentifier(_ identifier: String) throws(PostgresError) -> String {
         guard handle != nil else { throw .unavailable("the connection is closed") }
         guard !identifier.utf8.contains(0) else { throw .invalid("an identifier cannot hold a NUL") }
@@ -140,8 +142,9 @@ public final class Connection {
         }
     }
 
-    /// Has the server end by itself what a frozen client or a dead network would leave open, locks included: a statement
-    /// a second after our own deadline, an idle transaction after the same time, a silent TCP connection after a minute.
+    /// Sets the server's timeouts, so that a frozen client or a dead network leaves nothing open, including locks. The
+    /// server ends a statement one second after our own deadline, an idle transaction after the same time, and a silent
+    /// TCP connection after one minute.
     private func boundTheServersPatience(_ deadline: ContinuousClock.Instant) throws(PostgresError) {
         let milliseconds = Int(timeout / .milliseconds(1)) + 1000
         _ = try run(
@@ -151,8 +154,8 @@ public final class Connection {
             """, [], deadline)
     }
 
-    /// Has the server (PostgreSQL 14 and newer) look every two seconds whether we are still there, so that a statement
-    /// we gave up does not go on holding its locks. One that cannot do so is fine as well.
+    /// Makes the server (PostgreSQL 14 and newer) check every two seconds whether the client is still connected, so
+    /// that a statement that we gave up does not keep its locks. A server without this setting is accepted.
     private func noticeOurLeaving(_ deadline: ContinuousClock.Instant) throws(PostgresError) {
         do {
             _ = try run(

@@ -1,16 +1,16 @@
-/// What went wrong between us and the database, in one line and without secrets.
+/// A database failure, in one line and without secrets.
 public enum PostgresError: Error, CustomStringConvertible, Sendable {
-    /// The database cannot be reached, went away or did not answer in time. The connection, if there was one, is closed.
+    /// The database is unreachable, disconnected or timed out. An open connection is closed.
     case unavailable(String)
-    /// The same while COMMIT was on its way: whether the transaction took place has to be read back.
+    /// The same failure during COMMIT: the caller must read back whether the transaction was committed.
     case outcomeUnknown(String)
-    /// The server answered with an error: its SQLSTATE, message and detail.
+    /// The server returned an error: its SQLSTATE, message and detail.
     case refused(sqlState: String, message: String, detail: String?)
-    /// A call, a name or a connection string that cannot be used; waiting does not mend it.
+    /// An invalid call, name or connection string. Waiting does not fix it.
     case invalid(String)
 
-    /// Whether the same may well succeed later, without anybody changing a row or a statement: the database is away,
-    /// shutting down, recovering, read-only, full, out of connections, or cancelled the statement.
+    /// Whether the same statement may succeed later, without a change to a row or a statement: the database is
+    /// unavailable, shutting down, recovering, read-only, full, out of connections, or cancelled the statement.
     public var isTemporary: Bool {
         switch self {
         case .unavailable, .outcomeUnknown: true
@@ -18,20 +18,20 @@ public enum PostgresError: Error, CustomStringConvertible, Sendable {
         case .refused(let state, _, _):
             // Connection, insufficient resources, system error (the server's own disk).
             ["08", "53", "58"].contains(state.prefix(2))
-                // Cancelled, the four ways of going down or being idle, read-only, lock not to be had.
+                // Cancelled, the four kinds of shutdown or idle timeout, read-only, lock not available.
                 || ["57014", "57P01", "57P02", "57P03", "57P05", "25006", "55P03"].contains(state)
         }
     }
 
-    /// Whether a fault of ours, which waiting does not mend: not even somebody at the server could.
+    /// Whether it is a client-side fault, which neither waiting nor a change at the server fixes.
     public var isOurs: Bool {
         if case .invalid = self { true } else { false }
     }
 
-    /// Whether the transaction only has to be run again, at once: a serialization failure or a deadlock.
+    /// Whether the transaction can be retried at once: a serialization failure or a deadlock.
     public var isRetryable: Bool { sqlState == "40001" || sqlState == "40P01" }
 
-    /// The SQLSTATE, when the server answered.
+    /// The SQLSTATE if the server answered.
     public var sqlState: String? {
         if case .refused(let state, _, _) = self { state } else { nil }
     }

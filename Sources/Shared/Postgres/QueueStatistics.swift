@@ -1,26 +1,27 @@
-/// The last 24 hours of the table, as `GET /api/stats/queue` and `shelly-loader stats` tell them.
+/// Statistics of the table's last 24 hours, for `GET /api/stats/queue` and `shelly-loader stats`.
 public struct QueueStatistics: Sendable, Encodable {
     /// Always `24h`.
     public let period = "24h"
-    /// Rows.
+    /// Number of rows.
     public let totalLogs: Int
-    /// Rows with an idempotency key, which came through the queue.
+    /// Number of rows with an idempotency key, which came through the queue.
     public let fromQueue: Int
-    /// Distinct devices.
+    /// Number of distinct devices.
     public let devices: Int
-    /// The newest reading's time, `2026-11-23T17:49:10+00:00`, with microseconds if it has any; nil without readings.
+    /// The newest reading's time, `2026-11-23T17:49:10+00:00`, with microseconds if it has any, or nil without
+    /// readings.
     public let lastInsert: String?
 
-    /// Asks the database, in one statement that the server gives up after `timeout` as well as we do.
+    /// Queries the database in one statement, with `timeout` both at the server and at the client.
     ///
-    /// The `timestamp` column may be with or without time zone; without, it is UTC. Fails like `Connection.execute`;
-    /// when the server was the first to give up, with 57014, which is temporary and leaves the connection usable.
+    /// The `timestamp` column may be with or without time zone; without, it is UTC. Fails like `Connection.execute`. If
+    /// the server's timeout ends it first, the error is 57014, which is temporary and leaves the connection usable.
     public static func read(
         from connection: Connection, table: TableName, timeout: Duration
     ) throws(PostgresError) -> QueueStatistics {
         let milliseconds = timeout.components.seconds * 1000 + timeout.components.attoseconds / 1_000_000_000_000_000
-        // Statements sent together are one transaction, so LOCAL reaches the second one and ends with it. Without it,
-        // a server that is too slow for us would go on counting for everyone who has given up.
+        // Statements that are sent together are one transaction, so LOCAL applies to the second one and ends with it.
+        // Without the server's timeout, a slow server would continue to count for clients that have already timed out.
         let rows = try connection.execute(
             """
             SET LOCAL statement_timeout = \(max(1, milliseconds));
@@ -34,7 +35,7 @@ public struct QueueStatistics: Sendable, Encodable {
             lastInsert: rows[0, 3])
     }
 
-    /// Asks the database about a table given as `table` or `schema.table`.
+    /// Queries a table given as `table` or `schema.table`.
     public static func read(
         from connection: Connection, table: String = "power_logs", timeout: Duration
     ) throws(PostgresError) -> QueueStatistics {
@@ -48,7 +49,7 @@ public struct QueueStatistics: Sendable, Encodable {
         case lastInsert = "last_insert"
     }
 
-    // `last_insert` is there in any case, null when the table is empty.
+    // `last_insert` is always present, null if the table is empty.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encode(period, forKey: .period)

@@ -1,10 +1,10 @@
-/// What a statement returned, values as PostgreSQL's text.
+/// The result of a statement, with values as PostgreSQL's text.
 public struct Rows: Sendable {
     /// The columns' names.
     public let columns: [String]
-    /// Rows inserted, updated, deleted or selected, as the command's tag says. Follows `PQcmdTuples`.
+    /// Number of rows inserted, updated, deleted or selected, as in the command's tag. Follows `PQcmdTuples`.
     public let affected: Int
-    /// The command's tag, `INSERT 0 3`. Follows `PQcmdStatus`.
+    /// The command's tag, for example `INSERT 0 3`. Follows `PQcmdStatus`.
     let tag: String
     private let values: [String?]
 
@@ -15,15 +15,15 @@ public struct Rows: Sendable {
         self.values = values
     }
 
-    /// Rows returned.
+    /// Number of rows returned.
     public var count: Int { columns.isEmpty ? 0 : values.count / columns.count }
 
-    /// A value, nil for NULL. A row or column that is not there is a programmer's error.
+    /// A value, or nil for NULL. A nonexistent row or column is a programmer's error.
     public subscript(row: Int, column: Int) -> String? {
         precondition(row >= 0 && row < count && column >= 0 && column < columns.count, "no such row or column")
         return values[row * columns.count + column]
     }
 
-    /// A whole number; nil for NULL and for anything else.
+    /// A whole number, or nil for NULL and any other value.
     public func integer(_ row: Int, _ column: Int) -> Int? { self[row, column].flatMap { Int($0) } }
 }

@@ -1,6 +1,6 @@
 /// A decoded and validated batch.
 public struct Batch: Sendable {
-    /// How many messages there were, valid or not.
+    /// Number of messages, valid or not.
     public internal(set) var messageCount = 0
     /// The distinct devices of the valid messages, in the order of their first message.
     public internal(set) var devices: [DeviceID] = []
@@ -8,31 +8,31 @@ public struct Batch: Sendable {
     public internal(set) var readings: [Reading] = []
     /// The readings that cannot be stored.
     public internal(set) var faults: [ReadingFault] = []
-    /// The messages that break the contract, in order.
+    /// The messages that violate the contract, in order.
     public internal(set) var invalid: [InvalidMessage] = []
 }
 
-/// A message that breaks the contract, with everything that is wrong with it.
+/// A message that violates the contract, with all of its problems.
 public struct InvalidMessage: Sendable, Equatable {
     /// Index in the batch, from 0.
     public let index: Int
     public let problems: [Problem]
 
-    /// One line for people: all its problems.
+    /// All problems in one human-readable line.
     public var reason: String { problems.map(\.message).joined(separator: "; ") }
 }
 
-/// One thing that is wrong with a body, in the shape that FastAPI reports: kind, place and sentence.
+/// One problem in a body, in FastAPI's format: type, location and message.
 ///
-/// Nothing of what the client sent is in it, so it can be answered and logged as it is.
+/// It contains no text from the client, so it can be returned and logged as it is.
 public struct Problem: Error, Sendable, Equatable {
-    /// A step on the way to the place: a member's name or an index.
+    /// A step in the path to the location: a member's name or an index.
     public enum Step: Sendable, Equatable {
         case member(String)
         case index(Int)
     }
 
-    /// Machine-readable kind, pydantic's where it has one: `missing`, `string_type`, `value_error`, `json_invalid`, …
+    /// Machine-readable type, pydantic's where it has one: `missing`, `string_type`, `value_error`, `json_invalid`, …
     public let type: String
     public let location: [Step]
     public let message: String
@@ -44,7 +44,7 @@ public struct Problem: Error, Sendable, Equatable {
     }
 }
 
-/// The idempotency key, one a device, channel and minute: `{src}_{channel}_{timestamp / 60}`.
+/// The idempotency key, one per device, channel and minute: `{src}_{channel}_{timestamp / 60}`.
 public struct IdempotencyKey {
     /// Appends the key's bytes to `bytes`.
     public static func append(device: DeviceID, channel: Int, minute: Int64, to bytes: inout [UInt8]) {

@@ -1,36 +1,36 @@
 internal import Glibc
 
-/// Turns a body into a batch: decoding and validation, a pure function of the body and the time of receipt.
+/// Decodes and validates a body, as a pure function of the body and the time of receipt.
 ///
-/// The receiver, the loader and a replay years later judge a body alike, because nothing else goes in: no clock, no
-/// locale, no configuration. A decoder is used by one owner at a time, and again, as its buffers are worth keeping.
+/// There is no other input: no clock, no locale, no configuration. So the receiver, the loader and a replay years later
+/// get the same result for a body. One owner at a time uses a decoder, and reuses it for its buffers.
 public final class BatchDecoder {
-    /// How many bytes must be readable behind a body; their value does not matter.
+    /// Number of bytes that must be readable after a body. Their values do not matter.
     public static let padding = JSONParser.padding
-    /// The most messages that a batch may have.
+    /// The largest number of messages in a batch.
     public static let maximumMessages = 1000
-    /// The deepest nesting of objects and arrays that a body may have.
+    /// The deepest nesting of objects and arrays in a body.
     public static let maximumDepth = 64
 
-    /// Buffers above this are given back after the body that needed them; an ordinary batch is 10 to 200 kB.
+    /// Larger buffers are freed after the body that needed them. An ordinary batch has 10 to 200 kB.
     private static let keptCapacityBytes = 1 << 20
     private static let secondsAhead: Int64 = 86_400
-    /// Seconds that large lie in the year 5138; as milliseconds they are 1973 and later.
+    /// As seconds, this value is in the year 5138. As milliseconds, values from here on are in 1973 and later.
     private static let looksLikeMilliseconds = 1e11
 
     private let parser = JSONParser(maximumDepth: maximumDepth)
-    /// Where the messages of the last batch lie in its body.
+    /// Byte ranges of the last batch's messages in its body.
     private var ranges: [Range<Int>] = []
 
     public init() {}
 
-    /// Decodes and validates `body`, behind which `padding` more bytes must be readable.
+    /// Decodes and validates `body`, after which `padding` more bytes must be readable.
     ///
     /// - Parameters:
     ///   - body: JSON text in UTF-8.
-    ///   - receivedAt: time of receipt, Unix milliseconds; a message may be dated at most a day later.
-    /// - Returns: the batch with its valid readings, and what is wrong with single messages and readings.
-    /// - Throws: the `Problem` for which the body as a whole is refused.
+    ///   - receivedAt: time of receipt, Unix milliseconds. A message's timestamp may be at most a day later.
+    /// - Returns: the batch with its valid readings, and the problems of single messages and readings.
+    /// - Throws: the `Problem` for which the whole body is rejected.
     public func decode(_ body: UnsafeRawBufferPointer, receivedAt: Int64) throws(Problem) -> Batch {
         ranges.removeAll(keepingCapacity: true)
         parser.shrink(to: max(Self.keptCapacityBytes, body.count))
@@ -60,7 +60,7 @@ public final class BatchDecoder {
         return assembly.finished()
     }
 
-    /// As `decode(_:receivedAt:)`, for bytes without padding; copies them.
+    /// Like `decode(_:receivedAt:)`, but copies bytes that have no padding.
     public func decode(_ body: [UInt8], receivedAt: Int64) throws(Problem) -> Batch {
         let padded = body + [UInt8](repeating: 0, count: Self.padding)
         let result = padded.withUnsafeBytes { bytes in
@@ -71,13 +71,13 @@ public final class BatchDecoder {
         return try result.get()
     }
 
-    /// The text of a message as it was sent, but on one line; nil when there is none at `index`.
+    /// The original text of a message, on one line, or nil if there is no message at `index`.
     ///
-    /// - Parameter body: what was decoded last, padding or none.
+    /// - Parameter body: the last decoded body, with or without padding.
     public func text<Body: RandomAccessCollection<UInt8>>(ofMessage index: Int, in body: Body) -> String?
     where Body.Index == Int {
         guard ranges.indices.contains(index) else { return nil }
-        // Only between tokens, where a space means the same, are there line breaks in JSON.
+        // In JSON, line breaks occur only between tokens, where a space has the same meaning.
         let line = body[ranges[index]].map { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") ? 0x20 : $0 }
         return String(decoding: line, as: UTF8.self)
     }
@@ -93,7 +93,7 @@ public final class BatchDecoder {
 }
 
 extension BatchDecoder {
-    /// The batch as it grows, message by message.
+    /// The batch under construction, message by message.
     private struct Assembly {
         let latest: Int64
         private var batch = Batch()
@@ -160,7 +160,7 @@ extension BatchDecoder {
             guard let seconds = timestamp.number else {
                 return .failure(problem("value_error", "timestamp", "Invalid timestamp: expected a number"))
             }
-            // The floor comes first: 0.5 is second 0. Any double below 1e11 converts exactly.
+            // Round down first: 0.5 is second 0. Any double below 1e11 converts exactly.
             let floored = seconds.rounded(.down)
             guard floored > 0 else { return .failure(problem("value_error", "timestamp", "Invalid timestamp")) }
             guard floored < BatchDecoder.looksLikeMilliseconds else {
@@ -249,7 +249,7 @@ extension UnsafeRawBufferPointer {
         return memcmp(baseAddress, name.utf8Start, name.utf8CodeUnitCount) == 0
     }
 
-    /// 0 to 3 for `switch:0` to `switch:3`.
+    /// The channel number: 0 to 3 for `switch:0` to `switch:3`, otherwise nil.
     fileprivate var channel: Int? {
         guard count == 8, UnsafeRawBufferPointer(start: baseAddress, count: 7).equals("switch:") else { return nil }
         let channel = Int(self[7]) - Int(UInt8(ascii: "0"))

@@ -1,16 +1,17 @@
 /// The name of a device, a message's `src`: 1 to 128 bytes of UTF-8, trimmed, without control characters.
 ///
-/// Two names are equal when their bytes are, as in PostgreSQL; Swift's `String` would also equate other normal forms.
+/// Two names are equal if their bytes are equal, as in PostgreSQL. Swift's `String` would also equate different normal
+/// forms.
 public struct DeviceID: Hashable, Sendable, CustomStringConvertible {
-    /// The longest name in bytes; Shelly's own have 30 at most.
+    /// The longest name in bytes. Shelly's own names have at most 30.
     public static let maximumBytes = 128
 
     /// The name's bytes, valid UTF-8.
     public let utf8: [UInt8]
-    /// Stands for the bytes in hash tables: computed once, and nearly always different where they are.
+    /// A hash of the bytes, computed once. Different names nearly always have different hashes.
     let digest: UInt64
 
-    /// Takes a message's `src`, trimming white space; throws the sentence that the sender gets.
+    /// Validates a message's `src` and trims its white space. Throws the message that the sender gets.
     public init(trimming source: UnsafeRawBufferPointer) throws(Fault) {
         if 1...Self.maximumBytes ~= source.count {
             let (digest, isPrintableASCII) = Self.scan(source)
@@ -35,14 +36,14 @@ public struct DeviceID: Hashable, Sendable, CustomStringConvertible {
         self.digest = digest
     }
 
-    /// Takes a name as it is, for instance from a command line, under the same rules.
+    /// Validates a name, for instance from a command line, by the same rules.
     public init(_ name: String) throws(Fault) {
         var copy = name
         let result = copy.withUTF8 { bytes in Result { () throws(Fault) in try DeviceID(trimming: .init(bytes)) } }
         self = try result.get()
     }
 
-    /// Takes a name that was judged before, as it is; nil when it cannot be one.
+    /// Accepts a name that was validated before, unchanged. Returns nil if its length is not that of a name.
     public init?(spooled name: ArraySlice<UInt8>) {
         guard 1...Self.maximumBytes ~= name.count else { return nil }
         self.init(judged: Array(name))
@@ -54,7 +55,7 @@ public struct DeviceID: Hashable, Sendable, CustomStringConvertible {
 
     public func hash(into hasher: inout Hasher) { hasher.combine(digest) }
 
-    /// Why a `src` is no device's name.
+    /// Why a `src` is not a valid device name.
     public enum Fault: String, Error, CustomStringConvertible {
         case empty = "Device ID cannot be empty"
         case tooLong = "Device ID too long (max 128 bytes of UTF-8)"
@@ -65,11 +66,11 @@ public struct DeviceID: Hashable, Sendable, CustomStringConvertible {
 }
 
 extension DeviceID {
-    /// Differs from process to process, so that nobody can choose names that meet in one place of a table.
+    /// Differs between processes, so that an attacker cannot choose names that collide in a hash table.
     private static let seed = (UInt64.random(in: .min ... .max), UInt64.random(in: .min ... .max) | 1)
 
-    /// Folds eight bytes at a time with a full multiplication, and looks whether there is neither white space nor a control
-    /// character nor a byte beyond ASCII among them, as in Shelly's own names.
+    /// Hashes eight bytes at a time with a full-width multiplication. It also checks that all bytes are ASCII, without
+    /// white space and control characters, as in Shelly's own names.
     private static func scan(_ bytes: UnsafeRawBufferPointer) -> (digest: UInt64, isPrintableASCII: Bool) {
         let (start, factor) = seed
         var digest = start ^ UInt64(bytes.count)
@@ -77,7 +78,8 @@ extension DeviceID {
         func take(_ word: UInt64) {
             let (high, low) = (digest ^ word).multipliedFullWidth(by: factor)
             digest = high ^ low &+ start
-            // A byte below 0x21 or above 0x7E, the lowest of them at least, sets its highest bit.
+            // A byte below 0x21 or above 0x7E sets its highest bit. For several such bytes, this holds at least for the
+            // lowest.
             others |= word | (word &- 0x2121_2121_2121_2121) | (word &+ 0x0101_0101_0101_0101)
         }
         var offset = 0
@@ -94,8 +96,8 @@ extension DeviceID {
     }
 }
 
-// The two character classes are spelled out, not asked of the standard library: a newer Unicode table must not make
-// the loader judge a spooled message differently from the receiver that took it.
+// The two character classes are listed here, not taken from the standard library: with a newer Unicode table, the
+// loader must not validate a spooled message differently from the receiver that accepted it.
 extension DeviceID {
     private static func trim(_ bytes: UnsafeRawBufferPointer) -> Slice<UnsafeRawBufferPointer> {
         var (start, end) = (0, bytes.count)
@@ -113,7 +115,7 @@ extension DeviceID {
         return bytes[start..<end]
     }
 
-    /// Whether these bytes of valid UTF-8 are one scalar that is white space; none has more than three.
+    /// Whether these bytes of valid UTF-8 are one white space scalar. Such a scalar has at most three bytes.
     private static func isWhiteSpace(_ bytes: UnsafeRawBufferPointer, _ range: Range<Int>) -> Bool {
         let lead = UInt32(bytes[range.lowerBound])
         let (mark, bits): (UInt32, UInt32) =
@@ -133,7 +135,8 @@ extension DeviceID {
         }
     }
 
-    /// C0, DEL and C1 controls, and the line and paragraph separators, which some log viewers break lines at.
+    /// Whether there are C0, DEL or C1 controls, or line or paragraph separators, which some log viewers show as line
+    /// breaks.
     private static func hasControlCharacter(_ s: Slice<UnsafeRawBufferPointer>) -> Bool {
         var twoBack: UInt8 = 0
         var oneBack: UInt8 = 0

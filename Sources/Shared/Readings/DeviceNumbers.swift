@@ -1,21 +1,22 @@
-/// Numbers devices in the order in which they come, and finds their numbers again.
+/// Numbers devices in the order in which they are added, and finds the number of a device.
 ///
-/// Open addressing by the names' digests, as these are random already and the names are stored beside the table: a device
-/// takes 16 bytes and 5 to 11 of the table, and a search no hashing.
+/// A hash table with open addressing by the names' digests, which are random already. The names are stored beside the
+/// table. A device takes 16 bytes plus 5 to 11 bytes of the table, and a search computes no hash.
 public struct DeviceNumbers: Sendable {
-    /// The devices by number. One that was removed stays in its place until that is taken again.
+    /// The devices by number. A removed device stays in its place until its number is reused.
     public private(set) var names: [DeviceID] = []
-    /// Numbers plus 1, each as near behind its home as there was room; 0 is a free place, of which there always are some.
+    /// Numbers plus 1, each in the first free place after its home. 0 is a free place, and there is always at least
+    /// one.
     private var table: [UInt32] = []
     /// Numbers of devices that were removed.
     private var free: [UInt32] = []
 
     public init() {}
 
-    /// How many devices there are.
+    /// Number of devices.
     public var count: Int { names.count - free.count }
 
-    /// The number of a device that is known.
+    /// The number of a device, or nil if it is unknown.
     public func number(of device: DeviceID) -> Int? {
         guard !table.isEmpty else { return nil }
         var place = home(of: device)
@@ -27,7 +28,7 @@ public struct DeviceNumbers: Sendable {
         return nil
     }
 
-    /// Numbers a device that is not known.
+    /// Adds an unknown device and returns its number.
     public mutating func add(_ device: DeviceID) -> Int {
         let number: Int
         if let free = free.popLast() {
@@ -42,11 +43,11 @@ public struct DeviceNumbers: Sendable {
         return number
     }
 
-    /// Forgets a device; its number may become another's.
+    /// Removes a device. Its number may be reused for another device.
     public mutating func remove(_ number: Int) {
         var hole = home(of: names[number])
         while table[hole] != UInt32(number + 1) { hole = next(hole) }
-        // What was pushed beyond the hole by what stood there moves back, as a search ends at a free place.
+        // Entries that the removed entry displaced beyond the hole move back, because a search ends at a free place.
         var place = next(hole)
         while table[place] != 0 {
             let distance = (place - home(of: names[Int(table[place]) - 1])) & (table.count - 1)
@@ -70,7 +71,7 @@ public struct DeviceNumbers: Sendable {
         table[place] = UInt32(number + 1)
     }
 
-    /// Doubles the table, before the device that is added last has a place in it.
+    /// Doubles the table, before the device that was added last is placed in it.
     private mutating func grow() {
         let numbers = table.filter { $0 != 0 }
         table = [UInt32](repeating: 0, count: max(16, table.count * 2))

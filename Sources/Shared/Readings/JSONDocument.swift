@@ -1,9 +1,9 @@
 internal import CSimdjson
 
-/// A parser, used by one owner at a time; a document lives until the next parse, and no longer than its text.
+/// A JSON parser with one owner at a time. A document is valid until the next parse, and no longer than its text.
 ///
-/// Unsafe because tokens are C++'s memory and names and strings lie in the caller's: this file alone touches them, and
-/// every token it follows is of a document that was validated as a whole.
+/// It is unsafe because tokens are in C++'s memory, and names and strings are in the caller's memory. Only this file
+/// accesses them, and every token that it follows belongs to a document that was validated as a whole.
 final class JSONParser {
     static let padding = shelly_json_padding
 
@@ -21,7 +21,7 @@ final class JSONParser {
 
     deinit { shelly_json_parser_destroy(handle) }
 
-    /// Parses a document behind which `padding` more bytes are readable.
+    /// Parses a document, after which `padding` more bytes must be readable.
     func parse(_ text: UnsafeRawBufferPointer) throws(Failure) -> JSONValue {
         guard let bytes = text.baseAddress?.assumingMemoryBound(to: UInt8.self), !text.isEmpty else { throw .invalid }
         var document: UnsafePointer<shelly_json_document>?
@@ -30,7 +30,7 @@ final class JSONParser {
         return JSONValue(document: document, token: 0)
     }
 
-    /// Gives the buffers back when a rare large document made them grow past `bytes`.
+    /// Frees the buffers if a rare large document made them grow beyond `bytes`.
     func shrink(to bytes: Int) {
         guard shelly_json_parser_capacity(handle) > bytes else { return }
         shelly_json_parser_destroy(handle)
@@ -43,7 +43,7 @@ final class JSONParser {
     }
 }
 
-/// A value of a document: the token that begins it.
+/// A value of a document, identified by its first token.
 struct JSONValue {
     fileprivate let document: UnsafePointer<shelly_json_document>
     fileprivate let token: Int
@@ -57,7 +57,7 @@ struct JSONValue {
     /// The unescaped UTF-8 bytes of a string.
     var string: UnsafeRawBufferPointer? { first == UInt8(ascii: "\"") ? string(at: token) : nil }
 
-    /// A number of any kind as a double.
+    /// Any kind of number as a double.
     var number: Double? {
         switch first {
         case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"):
@@ -66,16 +66,16 @@ struct JSONValue {
         }
     }
 
-    /// Where the value lies in the text.
+    /// The value's byte range in the text.
     var range: Range<Int> {
         let start = offset(of: token)
-        // What follows a value is a token, or the text's end, with nothing but white space before it.
+        // A value is followed by a token or by the end of the text, with only white space in between.
         var end = offset(of: next(token))
         while end > start, document.pointee.text[end - 1] <= UInt8(ascii: " ") { end -= 1 }
         return start..<end
     }
 
-    /// How many elements an array has, counted at most to `limit`.
+    /// The number of elements in an array, counted up to `limit`.
     func elementCount(upTo limit: Int) -> Int {
         var count = 0
         var position = token + 1
@@ -93,17 +93,17 @@ struct JSONValue {
         let end = extent
         while position < end {
             body(at(position))
-            // Behind a comma.
+            // After the comma.
             position = next(position) + 1
         }
     }
 
-    /// Visits an object's members in order, a duplicate name each time it comes.
+    /// Visits an object's members in order. A duplicate name is visited each time it occurs.
     func forEachMember(_ body: (_ name: UnsafeRawBufferPointer, _ value: JSONValue) -> Void) {
         var position = token + 1
         let end = extent
         while position < end {
-            // A name, a colon, a value, and behind it a comma.
+            // A name, a colon, a value, and then a comma.
             body(string(at: position), at(position + 2))
             position = next(position + 2) + 1
         }
@@ -116,7 +116,7 @@ struct JSONValue {
 
     private func offset(of position: Int) -> Int { Int(document.pointee.tokens[position]) }
 
-    /// The token behind the value that begins at `position`.
+    /// The token after the value that begins at `position`.
     private func next(_ position: Int) -> Int {
         switch document.pointee.text[offset(of: position)] {
         case UInt8(ascii: "{"), UInt8(ascii: "["): Int(document.pointee.extents[position]) + 1

@@ -1,10 +1,10 @@
-/// Reads single members of JSON objects, such as the lines of a file of dead letters.
+/// Reads single members of JSON objects, such as the lines of a dead letter file.
 ///
-/// Used by one owner at a time; what it returns is valid for good.
+/// It has one owner at a time. The results stay valid.
 public final class JSONMembers {
     private struct Member {
         let name: String
-        /// Where its value lies in the object's text.
+        /// The value's range in the object's text.
         let range: Range<Int>
         let string: [UInt8]?
         let number: Double?
@@ -16,7 +16,7 @@ public final class JSONMembers {
 
     public init() {}
 
-    /// Takes an object's text; false when it is none.
+    /// Parses an object's text. Returns false if the text is not an object.
     public func read(_ text: [UInt8]) -> Bool {
         members = []
         self.text = text + [UInt8](repeating: 0, count: JSONParser.padding)
@@ -33,15 +33,15 @@ public final class JSONMembers {
         }
     }
 
-    /// The JSON text of a member, nil when there is none of that name; of several the last.
+    /// The JSON text of a member, or nil if there is none of that name. Of several, the last is returned.
     public func text(of name: String) -> String? {
         member(name).map { String(decoding: text[$0.range], as: UTF8.self) }
     }
 
-    /// The bytes of a member that is a string.
+    /// The bytes of a member if it is a string.
     public func string(of name: String) -> [UInt8]? { member(name)?.string }
 
-    /// A member that is a whole number.
+    /// The value of a member if it is a whole number.
     public func integer(of name: String) -> Int64? { member(name)?.number.flatMap { Int64(exactly: $0) } }
 
     private func member(_ name: String) -> Member? { members.last { $0.name == name } }

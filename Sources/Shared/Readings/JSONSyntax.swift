@@ -1,13 +1,13 @@
-/// Finds where a text stops being JSON. The parser says that it does, not where, so this runs on
-/// refused bodies only, byte by byte.
+/// Finds the position of the first syntax error in a text. The parser reports an error without its position, so this
+/// scanner runs byte by byte, on rejected bodies only.
 struct JSONSyntax {
-    /// The first byte that cannot be right, and what should have stood there.
+    /// The first invalid byte, and the expected syntax at its place.
     struct Fault: Error, Equatable {
         let offset: Int
         let expected: String
     }
 
-    /// The first fault of `text`, or nil when every byte of it is in order.
+    /// The first fault in `text`, or nil if the whole text is valid.
     static func firstFault(in text: UnsafeRawBufferPointer, maximumDepth: Int) -> Fault? {
         var scanner = JSONSyntax(text: text, maximumDepth: maximumDepth)
         do throws(Fault) {
@@ -41,7 +41,7 @@ struct JSONSyntax {
         return true
     }
 
-    // A loop with the open containers on a stack, so that no input can exhaust the thread's own.
+    // A loop with a stack of open containers rather than recursion, so that no input can exhaust the thread's stack.
     private mutating func document() throws(Fault) {
         var open: [Character] = []
         skipSpace()
@@ -65,7 +65,7 @@ struct JSONSyntax {
             } else {
                 try scalar()
             }
-            // A value has ended: close containers, or go on to the next value.
+            // After a value: close containers, or continue with the next value.
             while true {
                 skipSpace()
                 guard let closing = open.last else {
@@ -180,7 +180,7 @@ struct JSONSyntax {
     }
 
     private mutating func multibyte() throws(Fault) {
-        // RFC 3629: the second byte's bounds rule out overlong forms, surrogates and what lies beyond U+10FFFF.
+        // RFC 3629: the second byte's bounds exclude overlong forms, surrogates and scalars above U+10FFFF.
         let (length, second): (Int, ClosedRange<UInt8>) =
             switch text[position] {
             case 0xC2...0xDF: (2, 0x80...0xBF)

@@ -1,4 +1,4 @@
-/// What one channel of one device reported: power, and with it voltage and current where they were sent.
+/// One channel's reading from one device: power, and voltage and current if they were sent.
 public struct Reading: Sendable, Equatable {
     /// Index of the message in its batch, from 0.
     public let message: Int
@@ -8,18 +8,18 @@ public struct Reading: Sendable, Equatable {
     public let channel: Int
     /// Unix seconds, UTC.
     public let timestamp: Int64
-    /// Active power in watts; negative when power is fed in.
+    /// Active power in watts, negative when power is fed in.
     public let power: Double
-    /// Volts, or nil when the device did not say.
+    /// Volts, or nil if the device did not send them.
     public let voltage: Double?
-    /// Amperes, or nil when the device did not say.
+    /// Amperes, or nil if the device did not send them.
     public let current: Double?
 
-    /// The minute since 1970-01-01T00:00Z that the reading belongs to; with device and channel it is the key.
+    /// The reading's minute since 1970-01-01T00:00Z. Together with device and channel, it is the key.
     public var minute: Int64 { timestamp / 60 }
 }
 
-/// A reading that cannot be stored, because a value in it is not a number; the rest of its batch can.
+/// A reading that cannot be stored because one of its values is not a number. The rest of its batch can be stored.
 public struct ReadingFault: Sendable, Equatable {
     /// Index of the message in its batch, from 0.
     public let message: Int
@@ -29,9 +29,9 @@ public struct ReadingFault: Sendable, Equatable {
     public let channel: Int
     /// Unix seconds, UTC.
     public let timestamp: Int64
-    /// Which value is wrong: `apower`, `voltage` or `current`.
+    /// The name of the wrong value: `apower`, `voltage` or `current`.
     public let field: String
 
-    /// One sentence for logs and dead letters; nothing of what the client sent is in it.
+    /// One sentence for logs and dead letters. It contains no text from the client.
     public var reason: String { "switch:\(channel).\(field) is not a number" }
 }

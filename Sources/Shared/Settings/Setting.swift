@@ -1,22 +1,22 @@
 internal import Logs
 
-/// One thing that can be configured: its name is the environment variable's and the `.env` file's.
+/// One configuration setting. Its name is that of the environment variable and of the entry in the `.env` file.
 public struct Setting: Sendable {
-    /// What a value must look like.
+    /// The format of a valid value.
     public enum Kind: Sendable {
         case text
-        /// As `text`, but never shown.
+        /// Like `text`, but never shown.
         case secret
-        /// A whole number in the unit that the setting's name ends with.
+        /// A whole number, in the unit at the end of the setting's name.
         case integer(ClosedRange<Int>)
         case choice([String])
     }
 
     public let name: String
     public let kind: Kind
-    /// The value when nothing is set, or nil when the setting is then absent.
+    /// The default value. With nil, the setting is absent unless it is set.
     public let standard: String?
-    /// One line for people.
+    /// One human-readable line.
     public let purpose: String
 
     init(_ name: String, _ kind: Kind, standard: String? = nil, _ purpose: String) {
@@ -27,7 +27,7 @@ public struct Setting: Sendable {
     }
 }
 
-// docs/CONFIGURATION.md has a row for each of these, and a test compares the two.
+// docs/CONFIGURATION.md has a row for each of these; a test compares the two.
 extension Setting {
     public static let ingestAPIKey = Setting(
         "INGEST_API_KEY", .secret,
@@ -119,7 +119,7 @@ extension Setting {
         "LOADER_RETENTION_BYTES", .integer(0...(1 << 50)), standard: "0",
         "Bytes of loaded segments together above which the oldest are removed; 0 for no such limit")
 
-    /// All of them, in the order of the documentation.
+    /// All settings, in the order of the documentation.
     public static let all: [Setting] = [
         ingestAPIKey, ingestAPIKeyFile, readAPIKey, readAPIKeyFile, statsAccess, tlsCertificateFile, tlsKeyFile,
         spoolDirectory, host, port, databaseURL, table, logLevel, logFormat,

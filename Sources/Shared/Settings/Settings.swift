@@ -2,17 +2,21 @@ internal import FoundationEssentials
 public import Logging
 internal import Logs
 
-/// The configuration of a process: flags win over the environment, the environment over the file, that over defaults.
+/// The configuration of a process.
 ///
-/// Everything is checked at once, at start: an unknown or malformed setting is refused by name, and its value is not
-/// repeated when it is a secret.
+/// Flags override the environment, the environment overrides the file, and the file overrides the defaults.
+///
+/// All settings are validated at start. An unknown or malformed setting is rejected by name, and a secret value is not
+/// repeated.
 public struct Settings: Sendable {
     private var values: [String: String] = [:]
 
-    /// Where systemd has put the credentials of this service (systemd.exec(5), `LoadCredential=`), nil without any.
+    /// The directory with this service's systemd credentials (systemd.exec(5), `LoadCredential=`), or nil if there are
+    /// none.
     public let credentialsDirectory: String?
 
-    /// Environment variables that begin like ours and are none of ours are misspelt, not somebody else's.
+    /// An unknown environment variable with one of these prefixes is a misspelt setting, not another program's
+    /// variable.
     private static let ownPrefixes = ["INGEST_", "SPOOL_", "LOADER_", "READ_API"]
 
     /// - Parameters:
@@ -29,7 +33,7 @@ public struct Settings: Sendable {
         guard problems.isEmpty else { throw SettingsError(problems.joined(separator: "; ")) }
     }
 
-    /// Takes what can be used, as though the rest were not there, and says what is wrong with that.
+    /// Reads the valid settings, ignores the others, and adds one text per error to `problems`.
     public init(
         flags: [String: String?] = [:],
         environment: [String: String] = Settings.processEnvironment,
@@ -50,24 +54,24 @@ public struct Settings: Sendable {
         }
     }
 
-    /// The names of the settings that are given rather than left to their defaults.
+    /// The names of the settings that are set explicitly.
     public var given: [String] { Setting.all.map(\.name).filter { values[$0] != nil } }
 
     /// The environment of this process.
     public static var processEnvironment: [String: String] { ProcessInfo.processInfo.environment }
 
-    /// The setting's value or default, nil when it has neither.
+    /// The setting's value or default, or nil if it has neither.
     public func text(_ setting: Setting) -> String? {
         values[setting.name] ?? setting.standard
     }
 
-    /// As `text(_:)`, for settings that have a default.
+    /// Like `text(_:)`, for settings that have a default.
     public func required(_ setting: Setting) -> String {
         guard let value = text(setting) else { preconditionFailure("\(setting.name) has no default") }
         return value
     }
 
-    /// The value of an integer setting, which has passed its bounds.
+    /// The value of an integer setting. Its bounds have been checked.
     public func integer(_ setting: Setting) -> Int {
         guard let value = Int(required(setting)) else { preconditionFailure("\(setting.name) is not an integer") }
         return value
@@ -76,7 +80,7 @@ public struct Settings: Sendable {
     /// The value of a setting in seconds.
     public func duration(_ setting: Setting) -> Duration { .seconds(integer(setting)) }
 
-    /// The keys that a setting lists, separated by commas.
+    /// The keys in a setting's comma-separated list.
     public func keys(_ setting: Setting) -> [String] {
         (text(setting) ?? "").split(separator: ",").map(\.trimmed).filter { !$0.isEmpty }.map(String.init)
     }
@@ -91,7 +95,7 @@ public struct Settings: Sendable {
 
     private static func setting(_ name: String) -> Setting? { Setting.all.first { $0.name == name } }
 
-    // An empty value is the same as none: `FOO= command` is how a shell unsets a variable for one command.
+    // An empty value is the same as none: in a shell, `FOO= command` unsets a variable for one command.
     private mutating func take(
         _ setting: Setting, _ value: String, from source: String, _ problems: inout [String]
     ) {
@@ -119,7 +123,8 @@ public struct Settings: Sendable {
             return problems.append("cannot read the settings file \(file)")
         }
         var number = 0
-        // By any line break: in Swift "\r\n" is one character, which "\n" is not. A byte order mark is no part of a name.
+        // Split at any line break: in Swift "\r\n" is one character and is not equal to "\n". A byte order mark is not
+        // part of a name.
         for line in content.drop(while: { $0 == "\u{FEFF}" }).split(
             omittingEmptySubsequences: false, whereSeparator: \.isNewline)
         {
@@ -154,7 +159,7 @@ public struct SettingsError: Error, CustomStringConvertible, Sendable {
     public init(_ description: String) { self.description = description }
 }
 
-/// A value in a message: printable ASCII, shortened.
+/// A value for a message: printable ASCII, shortened.
 private func quoted(_ value: String) -> String {
     let safe = value.unicodeScalars.prefix(40).map { 0x20..<0x7F ~= $0.value ? Character($0) : "?" }
     return "'\(String(safe))'"

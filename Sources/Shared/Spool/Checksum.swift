@@ -1,8 +1,8 @@
 internal import CCrc32c
 
-/// CRC-32C (Castagnoli), by the processor's own instruction where it has one.
+/// CRC-32C (Castagnoli), computed with the processor's instruction where it has one.
 public enum Checksum {
-    /// The checksum of the bytes, behind others if their checksum is given.
+    /// The checksum of the bytes. If `checksum` is given, the bytes continue the ones that it covers.
     static func of(_ bytes: UnsafeRawBufferPointer, behind checksum: UInt32 = 0) -> UInt32 {
         shelly_crc32c(checksum, bytes.baseAddress, bytes.count)
     }

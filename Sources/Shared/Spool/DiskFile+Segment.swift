@@ -1,15 +1,15 @@
 public import SystemPackage
 
-/// A segment's first and last line, read without the rest.
+/// Reads a segment's first and last line without reading the rest.
 extension DiskFile {
-    /// The header, nil when the first line is none.
+    /// The header, or nil if the first line is not a header.
     public func segmentHeader() throws(Errno) -> SegmentHeader? {
         let beginning = try bytes(0..<min(try size(), SegmentFormat.longestLineBytes))
         guard let end = beginning.firstIndex(of: UInt8(ascii: "\n")) else { return nil }
         return beginning[...end].withUnsafeBytes { SegmentFormat.parse(SegmentHeader.self, $0) }
     }
 
-    /// The footer, nil when the segment does not end with one.
+    /// The footer, or nil if the segment does not end with one.
     public func segmentFooter() throws(Errno) -> SegmentFooter? {
         let end = try size()
         let tail = try bytes(max(0, end - SegmentFormat.longestLineBytes)..<end)
@@ -19,7 +19,7 @@ extension DiskFile {
         return footer?.bytes == end - (tail.count - start) ? footer : nil
     }
 
-    /// These bytes of the file, fewer when it ends before.
+    /// These bytes of the file, or fewer if the file ends earlier.
     func bytes(_ range: Range<Int>) throws(Errno) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: range.count)
         var count = 0

@@ -1,31 +1,31 @@
 internal import SystemPackage
 
-/// When the loader last went through the whole spool without a problem, left in the spool as `drained.json`.
+/// When the loader last drained the whole spool without a problem, stored in the spool as `drained.json`.
 ///
-/// It moves when there was nothing to load as well, so it tells a loader that is idle from one that is not there.
-/// For display alone, like `LoadMark`.
+/// The loader also updates it when there was nothing to load. An idle loader can thus be told from one that is not
+/// running. It is for display only, like `LoadMark`.
 public struct DrainMark: Codable, Sendable, Equatable {
     /// ISO 8601 in UTC.
     public let drainedAt: String
 
-    /// As `drainedAt`, Unix milliseconds.
+    /// `drainedAt` in Unix milliseconds.
     public var drainedAtMilliseconds: Int64? { SegmentFormat.unixMilliseconds(drainedAt) }
 
     private enum CodingKeys: String, CodingKey {
         case drainedAt = "drained_at"
     }
 
-    /// A mark of the present moment.
+    /// Creates a mark of the present moment.
     public init() { drainedAt = SegmentFormat.timestamp() }
 }
 
 extension SpoolDirectory {
     private var drainMarkPath: FilePath { path.appending("drained.json") }
 
-    /// The mark, nil when there is none or it cannot be read.
+    /// The mark, or nil if it is missing or cannot be read.
     public func drainMark() -> DrainMark? { mark(DrainMark.self, at: drainMarkPath) }
 
-    /// Replaces the mark. Not synchronized: one that a power cut takes away is written anew.
+    /// Replaces the mark, without fsync: the loader rewrites a mark that was lost in a power failure.
     public func write(_ mark: DrainMark) throws(SpoolError) {
         try write(mark, to: drainMarkPath, durably: false)
     }

@@ -1,20 +1,20 @@
 internal import FoundationEssentials
 internal import SystemPackage
 
-/// How far the loader has come, left in the spool as `loaded.json` for those who cannot ask the database.
+/// The loader's progress, stored in the spool as `loaded.json` for readers without access to the database.
 ///
-/// For display alone: what counts is the progress that the database holds with the rows (invariant 6).
+/// It is for display only. The authoritative progress is the one in the database, stored with the rows (invariant 6).
 public struct LoadMark: Codable, Sendable, Equatable {
-    /// Everything before this segment is loaded.
+    /// All segments before this one are loaded.
     public let segment: Int
-    /// Bytes of that segment that are loaded.
+    /// Bytes of this segment that are loaded.
     public let bytes: Int
-    /// Records of that segment that are loaded.
+    /// Records of this segment that are loaded.
     public let records: Int
-    /// When it was written, ISO 8601 in UTC.
+    /// When the mark was written, ISO 8601 in UTC.
     public let loadedAt: String
 
-    /// As `loadedAt`, Unix milliseconds.
+    /// `loadedAt` in Unix milliseconds.
     public var loadedAtMilliseconds: Int64? { SegmentFormat.unixMilliseconds(loadedAt) }
 
     private enum CodingKeys: String, CodingKey {
@@ -22,7 +22,7 @@ public struct LoadMark: Codable, Sendable, Equatable {
         case loadedAt = "loaded_at"
     }
 
-    /// A mark of the present moment.
+    /// Creates a mark of the present moment.
     public init(segment: Int, bytes: Int, records: Int) {
         self.segment = segment
         self.bytes = bytes
@@ -34,10 +34,10 @@ public struct LoadMark: Codable, Sendable, Equatable {
 extension SpoolDirectory {
     private var loadMarkPath: FilePath { path.appending("loaded.json") }
 
-    /// The loader's mark, nil when there is none or it cannot be read.
+    /// The loader's mark, or nil if it is missing or cannot be read.
     public func loadMark() -> LoadMark? { mark(LoadMark.self, at: loadMarkPath) }
 
-    /// Replaces the loader's mark. Not synchronized: a mark that a power cut takes away is written anew.
+    /// Replaces the loader's mark, without fsync: the loader rewrites a mark that was lost in a power failure.
     public func write(_ mark: LoadMark) throws(SpoolError) {
         try write(mark, to: loadMarkPath, durably: false)
     }
@@ -47,7 +47,7 @@ extension SpoolDirectory {
         return content.withUnsafeBytes { SegmentFormat.parse(type, $0) }
     }
 
-    /// Replaces a mark's file as a whole.
+    /// Replaces a mark's whole file.
     func write(_ mark: some Encodable, to target: FilePath, durably: Bool) throws(SpoolError) {
         let draft = path.appending((target.lastComponent?.string ?? "mark") + ".new")
         let content = SegmentFormat.line(mark)

@@ -1,15 +1,16 @@
 internal import FoundationEssentials
 public import SystemPackage
 
-/// How long a spool keeps segments that are wholly loaded.
+/// How long a spool keeps fully loaded segments.
 ///
-/// A segment's age is counted up to the creation of the newest one, or the present if that is earlier. So nothing expires
-/// while nothing arrives, and one wrong clock, the receiver's or the loader's, takes nothing away. Segments go in the order
-/// of their numbers, whatever a clock that was set back or forward has written into them.
+/// A segment's age is the time from its creation to the creation of the newest segment, or to the present if that is
+/// earlier. So no segment expires while no data arrives, and a single wrong clock, the receiver's or the loader's,
+/// removes nothing. Segments are removed in the order of their numbers, even if a clock that was set back or forward
+/// has written other creation times into them.
 public struct Retention: Sendable {
-    /// A segment that was created longer ago than this goes.
+    /// A segment that was created longer ago than this is removed.
     public var age: Duration
-    /// When loaded segments have more bytes than this together, the oldest go; nil for no such limit.
+    /// If the loaded segments together have more bytes than this, the oldest are removed. nil means no limit.
     public var bytes: Int?
 
     public init(age: Duration, bytes: Int? = nil) {
@@ -17,20 +18,20 @@ public struct Retention: Sendable {
         self.bytes = bytes
     }
 
-    /// A loaded segment; `created` in Unix milliseconds.
+    /// A loaded segment. `created` is in Unix milliseconds.
     struct Candidate {
         let number: Int
         let created: Int64
         let bytes: Int
     }
 
-    /// The numbers of the segments that are to go, the oldest first.
+    /// The numbers of the segments to remove, the oldest first.
     ///
-    /// - Parameter end: up to when age is counted, Unix milliseconds.
+    /// - Parameter end: the time at which ages are measured, Unix milliseconds.
     func expired(_ candidates: [Candidate], end: Int64) -> [Int] {
         let oldestKept = end - Int64(age / .milliseconds(1))
         var excess = bytes.map { limit in candidates.reduce(0) { $0 + $1.bytes } - limit } ?? 0
-        // What is older by its number is not younger by its clock.
+        // A lower segment number never gets a later creation time.
         var created = Int64.max
         var newestFirst: [(candidate: Candidate, created: Int64)] = []
         for candidate in candidates.sorted(by: { $0.number > $1.number }) {
@@ -45,24 +46,25 @@ public struct Retention: Sendable {
 }
 
 extension SpoolDirectory {
-    /// What a pruning did.
+    /// The result of pruning.
     public struct Pruned: Sendable, Equatable {
-        /// Numbers of the segments that are gone, the oldest first.
+        /// Numbers of the removed segments, the oldest first.
         public var segments: [Int] = []
         /// Their bytes.
         public var bytes = 0
-        /// Files that would have gone, but are damaged: they are for people to look at (invariant 7).
+        /// Expired files that were kept because they are damaged. A person should examine them (invariant 7).
         public var damaged: [FilePath] = []
     }
 
-    /// Removes loaded segments that `retention` does not keep any more.
+    /// Removes loaded segments that `retention` no longer keeps.
     ///
-    /// The segment with the highest number stays whatever its age, so that numbers never repeat (invariant 4).
+    /// The segment with the highest number is never removed, regardless of its age, so that numbers never repeat
+    /// (invariant 4).
     /// - Parameters:
     ///   - now: the present, Unix milliseconds.
-    ///   - dryRun: whether they are only to be named.
-    ///   - isLoaded: whether the database has all of a segment. That it lies in `loaded/` is not enough: the database may
-    ///     have been restored from a backup since (invariant 6).
+    ///   - dryRun: whether to list the segments without removing them.
+    ///   - isLoaded: whether the database has all of a segment. Its place in `loaded/` is not sufficient: the database
+    ///     may have been restored from a backup since (invariant 6).
     public func prune(
         _ retention: Retention, now: Int64, dryRun: Bool = false, isLoaded: (SegmentHeader) -> Bool
     ) throws(SpoolError) -> Pruned {
@@ -111,7 +113,8 @@ extension SpoolDirectory {
 }
 
 extension SegmentReader {
-    /// Reads to the end; a torn tail is no damage, since it was never acknowledged.
+    /// Reads to the end and reports whether no damage was found. A torn tail is not damage, since it was never
+    /// acknowledged.
     fileprivate func isUndamaged() throws(SpoolError) -> Bool {
         while let event = try next() {
             if case .damage = event { return false }
@@ -121,6 +124,6 @@ extension SegmentReader {
 }
 
 extension SegmentHeader {
-    /// `created` in Unix milliseconds, nil when it is no time.
+    /// `created` in Unix milliseconds, or nil if it is not a valid time.
     var createdAt: Int64? { SegmentFormat.unixMilliseconds(created) }
 }

@@ -1,39 +1,40 @@
 internal import FoundationEssentials
 
-// The segment's format, in one place; docs/SPOOL_FORMAT.md draws it. A segment is lines:
+// The segment's format, in one place; docs/SPOOL_FORMAT.md has a diagram. A segment consists of lines:
 //
 //     {"format":"shelly-spool","version":1,…}\n                                      header
 //     <crc32c> <sequence> <receipt time> <length of body> <body>\n                   records
-//     {"end":"shelly-spool","segment":17,"records":2,"bytes":4711}\n                 footer, when left in good order
+//     {"end":"shelly-spool","segment":17,"records":2,"bytes":4711}\n                 footer, if closed cleanly
 
-/// The first line of a segment: which spool it belongs to and its place in it.
+/// The first line of a segment: the spool that it belongs to, and its place in that spool.
 public struct SegmentHeader: Codable, Equatable, Sendable {
     /// Always `shelly-spool`.
     public let format: String
-    /// 1; a reader refuses what it does not know.
+    /// The format version, 1. A reader refuses an unknown version.
     public let version: Int
     /// The spool's identity, from `spool.json`.
     public let spool: String
     /// The segment's own number.
     public let segment: Int
-    /// The segment before it that has records, or nil when there is none: so a segment that is missing, or that lost
-    /// records which were durable, is noticed (invariant 7).
+    /// The previous segment that has records, or nil if there is none. It reveals a segment that is missing or has lost
+    /// durable records (invariant 7).
     public let predecessor: Predecessor?
-    /// When it was created, ISO 8601 in UTC; tells apart two segments that a mishap gave the same number.
+    /// When the segment was created, ISO 8601 in UTC. It distinguishes two segments that got the same number by
+    /// accident.
     public let created: String
 
     static let formatName = "shelly-spool"
     static let knownVersion = 1
 
-    /// What a segment says of the one before it.
+    /// A segment's reference to the previous one.
     public struct Predecessor: Codable, Equatable, Sendable {
         public let segment: Int
-        /// Records that were durable in it when it was left; it may have more, which were never acknowledged.
+        /// Records that were durable when that segment was closed. It may have more, which were never acknowledged.
         public let records: Int
     }
 }
 
-/// The last line of a segment that was left in good order: nothing follows, and nothing before it is missing.
+/// The last line of a cleanly closed segment: no line follows it, and no line before it is missing.
 public struct SegmentFooter: Codable, Equatable, Sendable {
     /// Always `shelly-spool`.
     public let end: String
@@ -55,10 +56,10 @@ struct RecordPrefix: Equatable {
 
     /// 8 hex, three decimals of at most 19 digits, four spaces.
     static let maximumBytes = 8 + 3 * 19 + 4
-    /// Where the checksummed part begins: behind the checksum and its space.
+    /// Offset of the checksummed part: after the checksum and its space.
     static let checksummedFrom = 9
 
-    /// Reads the prefix at the start of `line`; nil when these bytes do not begin a record.
+    /// Parses the prefix at the start of `line`. Returns nil if these bytes are not the beginning of a record.
     init?(_ line: UnsafeRawBufferPointer) {
         var position = 0
         var checksum: UInt32 = 0
@@ -102,7 +103,8 @@ struct RecordPrefix: Equatable {
 enum SegmentFormat {
     /// Appends a record's line up to its body to `buffer`.
     ///
-    /// - Parameter body: what is to follow, and then a line break; it must not contain any.
+    /// - Parameter body: the body that the caller appends next, followed by a line break. It must not contain a line
+    ///   break.
     static func appendPrefix(sequence: Int, receivedAt: Int64, body: ArraySlice<UInt8>, to buffer: inout [UInt8]) {
         let start = buffer.count
         buffer.append(contentsOf: "00000000 \(sequence) \(receivedAt) \(body.count) ".utf8)
@@ -113,12 +115,12 @@ enum SegmentFormat {
         }
     }
 
-    /// CRC-32C of the bytes.
+    /// The CRC-32C of the bytes.
     static func checksum(_ bytes: Slice<UnsafeRawBufferPointer>) -> UInt32 {
         Checksum.of(UnsafeRawBufferPointer(rebasing: bytes))
     }
 
-    /// A header or footer as one line.
+    /// A header or footer encoded as one line.
     static func line<T: Encodable>(_ value: T) -> [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
@@ -127,19 +129,19 @@ enum SegmentFormat {
         return [UInt8](data) + [UInt8(ascii: "\n")]
     }
 
-    /// No header or footer is longer.
+    /// Upper bound for the length of a header or footer.
     static let longestLineBytes = 4096
 
     static func parse<T: Decodable>(_ type: T.Type, _ line: UnsafeRawBufferPointer) -> T? {
         try? JSONDecoder().decode(type, from: Data(line))
     }
 
-    /// The present as ISO 8601 in UTC with milliseconds.
+    /// The present time as ISO 8601 in UTC with milliseconds.
     static func timestamp() -> String {
         Date.now.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
     }
 
-    /// A timestamp in Unix milliseconds, nil when it is none.
+    /// A timestamp in Unix milliseconds, or nil if the text is not a timestamp.
     static func unixMilliseconds(_ timestamp: String) -> Int64? {
         let style = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
         guard let date = try? Date(timestamp, strategy: style) else { return nil }

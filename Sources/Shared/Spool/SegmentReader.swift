@@ -1,32 +1,33 @@
 internal import Glibc
 public import SystemPackage
 
-/// Reads a segment from any record's beginning to its end, in bounded memory, and never gives out a damaged record.
+/// Reads a segment from the start of any record to its end, in bounded memory, and never returns a damaged record.
 ///
-/// Unsafe because records are parsed in place in one buffer that is used again; a record's body is valid until the next
-/// call to `next()`.
+/// It is unsafe because it parses records in place in one reused buffer. A record's body is valid until the next call
+/// to `next()`.
 public final class SegmentReader {
     public enum Event {
-        /// The first line; only when reading begins at byte 0.
+        /// The first line, returned only if reading begins at byte 0.
         case header(SegmentHeader)
         case record(Record)
-        /// Bytes that are no record, with lines in good order before or behind them.
+        /// Bytes that are not a record, with valid lines before or after them.
         case damage(Damage)
-        /// The segment was left in good order; the writer put nothing behind it.
+        /// The segment was closed cleanly. The writer wrote nothing after the footer.
         case footer(SegmentFooter)
-        /// The bytes up to the end are no whole line: the rest of an interrupted write, never acknowledged, or the
-        /// beginning of one that goes on now.
+        /// The bytes up to the end are not a whole line. They are either the rest of an interrupted write, never
+        /// acknowledged, or the beginning of a write in progress.
         case tornTail(Range<Int>)
     }
 
     public struct Record {
-        /// Place in the segment, from 1.
+        /// Number in the segment, from 1.
         public let sequence: Int
         /// Time of receipt, Unix milliseconds.
         public let receivedAt: Int64
-        /// Where its line lies in the segment, in bytes: up to the next line, whatever stands in the line break's place.
+        /// Byte range of the record's line in the segment. It ends at the next line, even if another byte replaces the
+        /// line break.
         public let range: Range<Int>
-        /// The body; `SegmentReader.padding` more bytes are readable behind it.
+        /// The body. `SegmentReader.padding` more bytes after it are readable.
         public let body: UnsafeRawBufferPointer
     }
 
@@ -36,20 +37,20 @@ public final class SegmentReader {
         public let reason: String
     }
 
-    /// Readable bytes behind a record's body, for parsers that look ahead.
+    /// Readable bytes after a record's body, for parsers that read ahead.
     public static let padding = 64
-    /// The longest body that a record can have; what claims to be longer is damage.
+    /// The longest body that a record can have. A record that claims a longer one is damage.
     public static let maximumBodyBytes = 17 << 20
 
     private let file: any DiskFile
     private let path: FilePath
-    /// The segment's length when reading began; what is appended later is for the next reader.
+    /// The segment's length when reading began. A later reader reads bytes that are appended afterwards.
     public let end: Int
-    /// Where the next line begins.
+    /// Offset of the next line.
     public private(set) var offset: Int
 
     private var buffer: UnsafeMutableRawBufferPointer
-    /// The segment's bytes that `buffer` holds, from its beginning.
+    /// The segment's byte range that `buffer` holds, starting at the buffer's first byte.
     private var window: Range<Int>
     private var damageStart: Int?
     private var damageReason = ""
@@ -59,14 +60,14 @@ public final class SegmentReader {
 
     private static let initialBytes = 1 << 20
 
-    /// Reads `file` from byte `offset`, where a line must begin, to its present end.
+    /// Creates a reader of `file` from byte `offset`, where a line must begin, to its present end.
     public init(_ file: any DiskFile, path: FilePath, from offset: Int = 0) throws(SpoolError) {
         self.file = file
         self.path = path
         end = try Spool.disk("examine", path) { () throws(Errno) in try file.size() }
         self.offset = offset
         window = offset..<offset
-        // A small segment needs no more than its length, and a line's beginning is asked for at once.
+        // A small segment needs no more than its length. The buffer must hold at least the beginning of a line.
         let capacity = min(Self.initialBytes, max(end - offset, RecordPrefix.maximumBytes)) + Self.padding
         buffer = .allocate(byteCount: capacity, alignment: 64)
         buffer.initializeMemory(as: UInt8.self, repeating: 0)
@@ -74,7 +75,7 @@ public final class SegmentReader {
 
     deinit { buffer.deallocate() }
 
-    /// The next event, nil at the end.
+    /// The next event, or nil at the end.
     public func next() throws(SpoolError) -> Event? {
         if !queue.isEmpty { return queue.removeFirst() }
         while !isFinished, offset < end {
@@ -84,7 +85,7 @@ public final class SegmentReader {
                 if case .footer = event { isSealed = true }
                 return yield(event, before: start)
             }
-            // Behind a footer there is no interrupted write.
+            // There is no interrupted write after a footer.
             guard let length = try lineBreak() ?? (isSealed ? end - offset : nil) else {
                 isFinished = true
                 return yield(.tornTail(offset..<end), before: offset)
@@ -96,7 +97,7 @@ public final class SegmentReader {
         return takeDamage(upTo: offset)
     }
 
-    /// Puts the damage before an event in front of it.
+    /// Returns the damage before an event first and queues the event.
     private func yield(_ event: Event, before start: Int) -> Event {
         guard let damage = takeDamage(upTo: start) else { return event }
         queue.insert(event, at: 0)
@@ -113,7 +114,7 @@ public final class SegmentReader {
         if damageStart == nil { damageReason = reason }
     }
 
-    /// The line at `offset` and its length, or nil when there is none in good order.
+    /// The line at `offset` and its length, or nil if there is no valid line.
     private func line() throws(SpoolError) -> (Event, Int)? {
         let start = try bytes(atLeast: min(end - offset, RecordPrefix.maximumBytes))
         if start.first == UInt8(ascii: "{") { return try headerOrFooter() }
@@ -132,7 +133,7 @@ public final class SegmentReader {
             return nil
         }
         if line[length - 1] != UInt8(ascii: "\n") {
-            // The record itself is whole; only the byte that ends its line is not.
+            // The record itself is whole; only the byte that should end its line is wrong.
             let last = offset + length - 1
             queue.append(.damage(Damage(range: last..<(last + 1), reason: "no line break behind the record")))
         }
@@ -160,7 +161,7 @@ public final class SegmentReader {
         return nil
     }
 
-    /// The length up to and including the next line break, nil when none follows.
+    /// The length up to and including the next line break, or nil if none follows.
     private func lineBreak() throws(SpoolError) -> Int? {
         var searched = 0
         while searched < end - offset {
@@ -171,7 +172,7 @@ public final class SegmentReader {
                 return UnsafeRawPointer(found) - start + 1
             }
             searched = piece.count
-            // A stretch without a line break longer than any record: let go of its beginning.
+            // If a stretch without a line break is longer than any record, skip its beginning.
             if searched > Self.maximumBodyBytes {
                 if damageStart == nil { damageStart = offset }
                 offset += searched
@@ -181,7 +182,7 @@ public final class SegmentReader {
         return nil
     }
 
-    /// The segment's bytes from `offset` on that are in the buffer, at least `count` of them.
+    /// The bytes in the buffer from `offset` on, at least `count` of them.
     private func bytes(atLeast count: Int) throws(SpoolError) -> UnsafeRawBufferPointer {
         if window.upperBound - offset < count || window.lowerBound > offset { try fill(count) }
         return UnsafeRawBufferPointer(rebasing: buffer[(offset - window.lowerBound)..<window.count])

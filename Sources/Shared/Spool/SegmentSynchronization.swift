@@ -1,22 +1,23 @@
 internal import SystemPackage
 
-/// Makes durable what was written to a segment by the time that this was made; more may be written meanwhile.
+/// A pending fsync of everything written to a segment so far. The writer may write more meanwhile.
 ///
-/// Unchecked, because of the file, of which it only asks what another thread may at any time: `DiskFile.synchronize` and
-/// `hasName`.
+/// Unchecked because of the file. This type calls only `DiskFile.synchronize` and `hasName` on it, which any thread may
+/// call at any time.
 public struct SegmentSynchronization: @unchecked Sendable {
     /// Number of the segment.
     let segment: Int
-    /// Length in bytes of what will be durable.
+    /// Length in bytes that will be durable.
     let bytes: Int
     /// Records that will be durable.
     let records: Int
     let file: any DiskFile
     let path: FilePath
-    /// Where the segment has a name that is not durable yet.
+    /// The spool whose directory entry for the segment is not durable yet; nil if it is.
     let directory: SpoolDirectory?
 
-    /// Returns when all is durable. After a failure nothing of it counts, and it is never tried again (invariant 5).
+    /// Returns when everything is durable. After a failure none of it is valid, and the fsync is never retried
+    /// (invariant 5).
     ///
     /// - Returns: how long fdatasync(2) took.
     @discardableResult

@@ -1,14 +1,14 @@
 internal import Glibc
 public import SystemPackage
 
-/// A record that is to be spooled.
+/// A record to append to the spool.
 public struct NewRecord: Sendable {
     /// Time of receipt, Unix milliseconds.
     public let receivedAt: Int64
     /// The body without line breaks, see `SegmentWriter.removeLineBreaks`.
     public let body: ArraySlice<UInt8>
 
-    /// What its line takes, at most, and a new segment's header.
+    /// Upper bound for the bytes of its line and of a new segment's header.
     public var bytes: Int { body.count + 512 }
 
     public init(receivedAt: Int64, body: ArraySlice<UInt8>) {
@@ -17,33 +17,33 @@ public struct NewRecord: Sendable {
     }
 }
 
-/// Appends to one segment, from its creation to its footer. After any failure it is not used again (invariant 5).
+/// Appends to one segment, from its creation to its footer. After a failure it is not used again (invariant 5).
 ///
-/// It writes, and says what makes durable what it has written: that may be under way while it writes on.
+/// `synchronization` is the fsync for the bytes written so far. It may run while the writer continues.
 public final class SegmentWriter {
     public let number: Int
     public let path: FilePath
-    /// Length in bytes of what is durable.
+    /// Durable length in bytes.
     public private(set) var bytes = 0
-    /// Records that are durable.
+    /// Number of durable records.
     public private(set) var records = 0
-    /// Length in bytes of what is written, durable or not yet.
+    /// Written length in bytes, durable or not.
     private(set) var writtenBytes = 0
-    /// Records that are written, durable or not yet.
+    /// Number of written records, durable or not.
     private(set) var writtenRecords = 0
 
-    /// When it was created, as its header says.
+    /// When the segment was created, as in its header.
     let created = SegmentFormat.timestamp()
 
     private let file: any DiskFile
     private let directory: SpoolDirectory
     private var buffer: [UInt8] = []
-    /// Where what the disk was told to begin with ends.
+    /// End offset of the last range passed to sync_file_range(2).
     private var begun = 0
 
-    /// The disk is told to begin with a group in pieces of about this size, and the buffer stays as small.
+    /// Writeback of a group is started in pieces of about this size, which also limits the buffer.
     private static let pieceBytes = 512 << 10
-    /// A body from this length on is handed to the kernel where it lies, not by way of the buffer.
+    /// A body of at least this length is passed to the kernel directly, without a copy into the buffer.
     private static let directBytes = 32 << 10
 
     /// Creates segment `number`; its header becomes durable with its first records.
@@ -60,12 +60,13 @@ public final class SegmentWriter {
                 segment: number, predecessor: predecessor, created: created))
     }
 
-    /// Writes the records behind what is there.
+    /// Appends the records.
     ///
-    /// The disk is told to begin with them at once, unless what is before them may be under way to it: who waits for that
-    /// would wait for them too.
+    /// Writeback starts at once, unless an fsync of earlier bytes may be in flight, which would then also wait for
+    /// these.
     ///
-    /// - Returns: the sequence number of the first. It is durable when a synchronization is over that was made afterwards.
+    /// - Returns: the sequence number of the first. It is durable when a synchronization that was created afterwards
+    ///   has completed.
     func write(_ group: [NewRecord]) throws(SpoolError) -> Int {
         let first = writtenRecords + 1
         let begins = bytes == writtenBytes
@@ -88,20 +89,20 @@ public final class SegmentWriter {
         return first
     }
 
-    /// What makes durable all that is written by now.
+    /// The pending fsync of everything written so far.
     var synchronization: SegmentSynchronization {
         SegmentSynchronization(
             segment: number, bytes: writtenBytes, records: writtenRecords, file: file, path: path,
             directory: bytes == 0 ? directory : nil)
     }
 
-    /// Counts as durable what the synchronization has made so.
+    /// Marks the bytes and records of a completed synchronization as durable.
     func confirm(_ synchronization: SegmentSynchronization) {
         bytes = synchronization.bytes
         records = synchronization.records
     }
 
-    /// Leaves the segment, all of which is durable, in good order: a footer, durable. Returns the file's length.
+    /// Closes the segment with a durable footer and returns the file's length. All of its records must be durable.
     func seal() throws(SpoolError) -> Int {
         buffer.append(
             contentsOf: SegmentFormat.line(
@@ -130,10 +131,10 @@ public final class SegmentWriter {
         begun = writtenBytes
     }
 
-    /// Replaces line breaks by spaces. In valid JSON they stand only between tokens, so its meaning stays the same.
+    /// Replaces line breaks by spaces. In valid JSON they occur only between tokens, so the meaning stays the same.
     public static func removeLineBreaks(in body: inout ArraySlice<UInt8>) {
         body.withUnsafeMutableBytes { bytes in
-            // memchr(3) looks at many bytes at a time, and nearly always there are none.
+            // memchr(3) compares many bytes at a time, and there is nearly always no match.
             for lineBreak: CInt in [0x0A, 0x0D] {
                 var rest = bytes[...]
                 while let start = UnsafeMutableRawBufferPointer(rebasing: rest).baseAddress,

@@ -4,9 +4,9 @@ public import SystemPackage
 /// A spool on disk: its identity, its folders and the segments in them.
 ///
 ///     spool.json                 identity, format version
-///     pending/00000017.spool     written now, or not wholly loaded
-///     loaded/00000016.spool      wholly loaded, kept for replay
-///     rejected/2026-11-23.ndjson what could not be loaded
+///     pending/00000017.spool     being written, or not fully loaded
+///     loaded/00000016.spool      fully loaded, kept for replay
+///     rejected/2026-11-23.ndjson messages and readings that could not be loaded
 ///     ledger/00000016.keys       the receiver's digests of segments
 public struct SpoolDirectory: Sendable {
     public let path: FilePath
@@ -22,7 +22,7 @@ public struct SpoolDirectory: Sendable {
     public let rejected: FilePath
     public let ledger: FilePath
 
-    /// Opens the spool at `path`, making what is missing of it.
+    /// Opens the spool at `path` and creates its missing parts.
     public init(creating path: FilePath, disk: any Disk = SystemDisk()) throws(SpoolError) {
         for directory in [path] + ["pending", "loaded", "rejected", "ledger"].map({ path.appending($0) }) {
             try Spool.disk("make directory", directory) { () throws(Errno) in try disk.makeDirectory(directory) }
@@ -32,7 +32,7 @@ public struct SpoolDirectory: Sendable {
         try self.init(existing: path, disk: disk)
     }
 
-    /// Opens the spool at `path`; `unfit` when there is none.
+    /// Opens the spool at `path`. Throws `unfit` if there is none.
     public init(existing path: FilePath, disk: any Disk = SystemDisk()) throws(SpoolError) {
         let file = path.appending("spool.json")
         let content: [UInt8]
@@ -63,13 +63,13 @@ public struct SpoolDirectory: Sendable {
     public struct Segment: Sendable, Equatable {
         public let number: Int
         public let path: FilePath
-        /// Whether it lies in `loaded/` rather than `pending/`.
+        /// Whether the file is in `loaded/` rather than `pending/`.
         public let isLoaded: Bool
     }
 
-    /// All segments by number. One that is listed twice, while it is being moved, is returned from `pending/`.
+    /// All segments by number. A segment that is listed twice, while it is being moved, is returned from `pending/`.
     public func segments() throws(SpoolError) -> [Segment] {
-        // `pending/` first: a segment that is moved in between is then seen twice rather than not at all.
+        // `pending/` first: a segment that is moved in between is then listed twice rather than missed.
         var found: [Int: Segment] = [:]
         for (directory, isLoaded) in [(pending, false), (loaded, true)] {
             let names = try Spool.disk("list", directory) { () throws(Errno) in try disk.names(in: directory) }
@@ -81,14 +81,14 @@ public struct SpoolDirectory: Sendable {
         return found.values.sorted { $0.number < $1.number }
     }
 
-    /// What all segments come to.
+    /// The totals over all segments.
     public struct Inventory: Sendable, Equatable {
-        /// The lowest number, nil when there is no segment.
+        /// The lowest number, or nil if there is no segment.
         public var oldest: Int?
         public var bytes = 0
     }
 
-    /// Counts the segments' bytes.
+    /// Adds up the segments' bytes.
     public func inventory() throws(SpoolError) -> Inventory {
         var inventory = Inventory()
         for segment in try segments() {
@@ -96,7 +96,7 @@ public struct SpoolDirectory: Sendable {
             do throws(Errno) {
                 inventory.bytes += try disk.size(of: segment.path)
             } catch .noSuchFileOrDirectory {
-                // It was moved or pruned since it was listed; the next inventory has it right.
+                // It was moved or pruned after it was listed. The next inventory will be right.
             } catch {
                 throw .disk("examine", segment.path, error)
             }
@@ -104,7 +104,7 @@ public struct SpoolDirectory: Sendable {
         return inventory
     }
 
-    /// Opens a segment wherever it lies by now, and makes what it holds durable (invariant 3).
+    /// Opens a segment at its present path and makes its contents durable (invariant 3).
     public func openDurably(_ segment: Segment) throws(SpoolError) -> any DiskFile {
         let moved = loaded.appending(Self.fileName(segment.number))
         do throws(Errno) {
@@ -121,11 +121,11 @@ public struct SpoolDirectory: Sendable {
         }
     }
 
-    /// As `openDurably`, and what is read is what the disk has.
+    /// Like `openDurably`, but reads come from the disk rather than from the page cache.
     ///
-    /// Those two differ behind a failed fdatasync(2), in a process that came after the one that saw it fail: the pages
-    /// are marked clean, so they are still read back, and synchronizing them again succeeds without writing them. A
-    /// segment with a footer had no such failure.
+    /// The two differ after a failed fdatasync(2), in a process that started after the one that saw the failure. The
+    /// kernel has marked the pages clean, so they can still be read, and another fdatasync(2) succeeds without writing
+    /// them. A segment with a footer had no such failure.
     public func openAsOnDisk(_ segment: Segment) throws(SpoolError) -> any DiskFile {
         let file = try openDurably(segment)
         do throws(Errno) {
@@ -143,12 +143,12 @@ public struct SpoolDirectory: Sendable {
         }
     }
 
-    /// Moves a wholly loaded segment from `pending/` to `loaded/`.
+    /// Moves a fully loaded segment from `pending/` to `loaded/`.
     public func moveToLoaded(_ number: Int) throws(SpoolError) {
         let name = Self.fileName(number)
         let source = pending.appending(name)
         let target = loaded.appending(name)
-        // rename(2) would destroy a file of the same name, which a segment copied back by hand may be.
+        // rename(2) would replace a file of the same name, for example a segment that was copied back by hand.
         let present = try Spool.disk("list", loaded) { () throws(Errno) in try disk.names(in: loaded) }
         guard !present.contains(name) else {
             throw .unfit(source, "cannot be moved, \(target) is there already; compare the two and remove one")
@@ -164,7 +164,7 @@ public struct SpoolDirectory: Sendable {
 
     static func fileName(_ number: Int) -> String { SpoolPosition.digits(number) + ".spool" }
 
-    /// The number in a segment's file name, or nil when it is no such name.
+    /// The number in a segment's file name, or nil if `name` is not a segment's name.
     public static func number(ofFileNamed name: String) -> Int? {
         guard name.hasSuffix(".spool") else { return nil }
         let digits = name.dropLast(6)
@@ -180,7 +180,7 @@ extension SpoolDirectory {
         let spool: String
     }
 
-    /// Writes `spool.json` unless it is there. Receiver and loader may both try; the link decides which one's stands.
+    /// Writes `spool.json` unless it exists. If receiver and loader both try, link(2) decides whose file is kept.
     private static func createIdentity(in path: FilePath, _ disk: any Disk) throws(SpoolError) {
         let target = path.appending("spool.json")
         let uuid = UUID().uuidString.lowercased()
@@ -202,21 +202,21 @@ extension SpoolDirectory {
         }
     }
 
-    /// The bytes of a file of the spool.
+    /// The bytes of a file in the spool.
     public func contents(of path: FilePath) throws(Errno) -> [UInt8] {
         let file = try disk.open(path)
         return try file.bytes(0..<(try file.size()))
     }
 
-    /// Makes the entries of the spool's directory durable, and of all that it lies in, as any of them may be new:
-    /// without its entry a power cut would take a directory away with the synchronized segments in it.
+    /// Makes the entries of the spool's directory and of all its parents durable, since any of them may be new. Without
+    /// its entry, a power failure would remove a directory with the synchronized segments in it.
     private static func synchronizeUpwards(from path: FilePath, _ disk: any Disk) throws(SpoolError) {
         var directory = path
         while true {
             do throws(Errno) {
                 try disk.synchronizeDirectory(directory)
             } catch .permissionDenied where directory != path {
-                // What may not be read was made by somebody else.
+                // A directory that this process may not read was not created by it.
             } catch {
                 throw .disk("synchronize", directory, error)
             }

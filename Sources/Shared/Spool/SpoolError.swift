@@ -1,16 +1,16 @@
 public import SystemPackage
 
-/// What went wrong with a spool: the operation, the object and the cause.
+/// A spool failure: the operation, the object and the cause.
 public enum SpoolError: Error, CustomStringConvertible, Sendable {
     /// A file operation failed.
     case disk(_ operation: String, _ path: FilePath, Errno)
-    /// The file system has less room left than the reserve that must stay free.
+    /// The file system has less free space than the reserve that must stay free.
     case full(_ path: FilePath, availableBytes: Int, reserveBytes: Int)
-    /// The segments have as many bytes as they may have together.
+    /// The segments together have reached their size limit.
     case overLimit(_ path: FilePath, bytes: Int, limitBytes: Int)
-    /// Another process of the same kind works on this spool.
+    /// Another process of the same kind uses this spool.
     case inUse(_ path: FilePath, by: String)
-    /// The directory or a file in it is not what it should be.
+    /// The directory or a file in it does not have the expected contents.
     case unfit(_ path: FilePath, String)
 
     public var description: String {
@@ -27,7 +27,7 @@ public enum SpoolError: Error, CustomStringConvertible, Sendable {
     }
 }
 
-/// Runs one disk operation and says which it was when it fails.
+/// Runs one disk operation, and adds its name and path to the error if it fails.
 func disk<T>(
     _ operation: String, _ path: FilePath, _ body: () throws(Errno) -> T
 ) throws(SpoolError) -> T {

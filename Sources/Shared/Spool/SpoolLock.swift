@@ -1,9 +1,9 @@
 internal import Glibc
 public import SystemPackage
 
-/// The right to be a spool's one receiver or its one loader (invariant 10), held as long as the object lives.
+/// The exclusive lock of a spool's one receiver or one loader (invariant 10), held as long as the object lives.
 ///
-/// A flock(2) on a file of the spool: the kernel gives it back when the process ends, however it ends.
+/// It is a flock(2) on a file in the spool. The kernel releases it when the process ends, however it ends.
 public final class SpoolLock: Sendable {
     public enum Role: String, Sendable {
         case receiver, loader
@@ -11,12 +11,12 @@ public final class SpoolLock: Sendable {
 
     private let descriptor: CInt
 
-    /// Takes the lock; `inUse`, naming the holder, when another process has it.
+    /// Acquires the lock. Throws `inUse`, naming the holder, if another process holds it.
     public init(_ role: Role, of path: FilePath) throws(SpoolError) {
         let file = path.appending("\(role.rawValue).lock")
         descriptor = open(file.string, O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
         guard descriptor >= 0 else { throw .disk("open", file, .last) }
-        // Somebody who only looks whether it is held has it for a moment.
+        // A process that only checks the lock (`holder(of:in:)`) holds it for a moment.
         var failure: Errno?
         for _ in 0..<20 {
             failure = flock(descriptor, LOCK_EX | LOCK_NB) == 0 ? nil : Errno.last
@@ -24,12 +24,13 @@ public final class SpoolLock: Sendable {
             usleep(5000)
         }
         if let cause = failure {
-            // `deinit` runs here too and closes the descriptor; twice would close another one of the same number.
+            // `deinit` runs here too and closes the descriptor. A second close could close another file with the same
+            // number.
             let holder = Self.holder(descriptor)
             guard cause == .wouldBlock else { throw .disk("lock", file, cause) }
             throw .inUse(path, by: "another \(role.rawValue) (process \(holder))")
         }
-        // The number is for people; the lock is what counts.
+        // The process ID is informative only; the flock(2) is the lock.
         let text = "\(getpid())\n"
         ftruncate(descriptor, 0)
         pwrite(descriptor, text, text.utf8.count, 0)
@@ -37,7 +38,7 @@ public final class SpoolLock: Sendable {
 
     deinit { Self.release(descriptor) }
 
-    /// The process that holds the lock of `role`, or nil when nobody does.
+    /// The process that holds the lock of `role`, or nil if none does.
     public static func holder(of role: Role, in path: FilePath) -> String? {
         let descriptor = open(path.appending("\(role.rawValue).lock").string, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
@@ -46,7 +47,8 @@ public final class SpoolLock: Sendable {
         return holder(descriptor)
     }
 
-    /// Not by close(2) alone: a child that was forked a moment ago has the descriptor too, until its execve(2).
+    /// Unlocks explicitly: a child process that was just forked also has the descriptor until its execve(2), so
+    /// close(2) alone would not release the lock.
     private static func release(_ descriptor: CInt) {
         flock(descriptor, LOCK_UN)
         close(descriptor)

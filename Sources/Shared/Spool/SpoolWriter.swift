@@ -1,25 +1,27 @@
-/// Appends groups of records to a spool: begins, rotates and abandons segments. One owner, who may block.
+/// Appends groups of records to a spool: opens, rotates and abandons segments. It has one owner, and its calls may
+/// block.
 public final class SpoolWriter {
-    /// When a segment is left for the next one, and what stays free on the disk.
+    /// When to rotate segments, and how much space to leave free on the disk.
     public struct Limits: Sendable {
         /// A segment of this length in bytes is sealed.
         public var segmentBytes = 64 << 20
-        /// A segment of this age is sealed, so that a quiet spool's readings reach `loaded/` too.
+        /// A segment of this age is sealed, so that a quiet spool's readings also reach `loaded/`.
         public var segmentAge = Duration.seconds(3600)
-        /// The file system's free bytes below which nothing is taken any more.
+        /// If the file system has fewer free bytes than this, writes are refused.
         public var reserveBytes = 64 << 20
-        /// Bytes of all segments together above which nothing is taken any more; nil for no limit but the disk's.
+        /// If all segments together have more bytes than this, writes are refused. nil means no limit except the
+        /// disk's.
         public var spoolBytes: Int?
 
         public init() {}
 
-        /// Bytes that may still be taken.
+        /// Bytes that may still be written.
         public func room(availableBytes: Int, heldBytes: Int) -> Int {
             max(0, min(availableBytes - reserveBytes, (spoolBytes ?? .max) - heldBytes))
         }
 
-        /// Whether the spool can go on taking for a while: there is room for one more segment, or for an eighth of what
-        /// it may hold if that is less. Who sends is told before the spool is full.
+        /// Whether there is room for one more segment, or for an eighth of `spoolBytes` if that is less. Senders are
+        /// thus warned before the spool is full.
         public func leaveMargin(availableBytes: Int, heldBytes: Int) -> Bool {
             let margin = min(segmentBytes, (spoolBytes ?? .max) / 8)
             guard availableBytes - margin >= reserveBytes else { return false }
@@ -27,35 +29,35 @@ public final class SpoolWriter {
         }
     }
 
-    /// The number of the newest segment, 0 when there was none yet.
+    /// The number of the newest segment, 0 if there is none yet.
     public private(set) var newest: Int
-    /// The open segment, nil between two.
+    /// The open segment, or nil between two segments.
     public private(set) var segment: SegmentWriter?
-    /// The lowest number that the spool held when the open segment was begun; what was before it is gone.
+    /// The lowest number that the spool held when the open segment was created. Earlier segments have been removed.
     public private(set) var oldest = 0
-    /// The number that the next records go to, unless they cannot be written.
+    /// The number of the segment for the next records, unless writing them fails.
     public var next: Int { segment?.number ?? newest + 1 }
 
     public let directory: SpoolDirectory
     private let limits: Limits
     private let clock: any Clock<Duration>
-    /// Told of each group that became durable: how many records, and how long fdatasync(2) took.
+    /// Called after each group that became durable, with its number of records and the duration of fdatasync(2).
     public typealias Observer = @Sendable (_ records: Int, _ synchronizing: Duration) -> Void
     private let observer: Observer
-    /// The last segment that is known to be durable, which the next one names as its predecessor.
+    /// The last segment that is known to be durable. The next segment names it as its predecessor.
     private var predecessor: SegmentHeader.Predecessor?
     private var opened: @Sendable () -> Duration = { .zero }
-    /// Bytes of all segments as last counted, and what was appended since.
+    /// Bytes of all segments at the last count, plus the bytes appended since.
     private var heldBytes = 0
     private var counted: (@Sendable () -> Duration)?
-    /// A full spool is counted again after this time, as the loader may have made room.
+    /// If the spool is full, its bytes are counted again after this time, as the loader may have freed space.
     private static let countAge = Duration.seconds(1)
 
-    /// Continues the spool behind segment `newest`; nothing is ever appended to an inherited segment (invariant 4).
+    /// Continues the spool after segment `newest`. It never appends to an inherited segment (invariant 4).
     ///
     /// - Parameters:
-    ///   - newest: the highest number that the spool has, 0 for a new one.
-    ///   - newestRecords: records of that segment that are durable.
+    ///   - newest: the highest segment number in the spool, 0 for a new one.
+    ///   - newestRecords: the number of durable records in that segment.
     public init(
         directory: SpoolDirectory, newest: Int, newestRecords: Int = 0, limits: Limits = Limits(),
         clock: any Clock<Duration> = ContinuousClock(), observer: @escaping Observer = { _, _ in }
@@ -68,11 +70,11 @@ public final class SpoolWriter {
         self.observer = observer
     }
 
-    /// Makes the records durable, all of them together.
+    /// Makes all of the records durable together.
     ///
     /// - Returns: their positions.
-    /// - Throws: nothing of the group counts, and its segment is abandoned; the next call begins a new one
-    ///   (invariant 5).
+    /// - Throws: after a failure none of the group's records are valid. After a failed write or sync the segment is
+    ///   abandoned, and the next call creates a new one (invariant 5).
     public func append(_ group: [NewRecord]) throws(SpoolError) -> [SpoolPosition] {
         if isDue { seal() }
         let positions = try write(group)
@@ -85,12 +87,12 @@ public final class SpoolWriter {
         return positions
     }
 
-    /// Writes the records, to the open segment even if it is due. They are durable, all of them together, when a
-    /// `synchronization` that was made afterwards is over.
+    /// Writes the records to the open segment, even if it is due. They all become durable when a `synchronization` that
+    /// was created afterwards completes.
     ///
     /// - Returns: their positions.
-    /// - Throws: nothing of the group counts. When no segment is open afterwards it was abandoned, and with it all that
-    ///   was written and not yet confirmed, even if a synchronization of that succeeds.
+    /// - Throws: after a failure none of the group's records are valid. If no segment is open afterwards, it was
+    ///   abandoned. All of its unconfirmed records are then invalid too, even if an fsync of them succeeds.
     public func write(_ group: [NewRecord]) throws(SpoolError) -> [SpoolPosition] {
         try makeSure(of: group.reduce(0) { $0 + $1.bytes })
         let open = if let segment { segment } else { try begin() }
@@ -105,11 +107,11 @@ public final class SpoolWriter {
         }
     }
 
-    /// What makes durable all that is written by now; another thread may run it while more is written. nil between two
-    /// segments.
+    /// The pending fsync of everything written so far, or nil between two segments. Another thread may run it during
+    /// further writes.
     public var synchronization: SegmentSynchronization? { segment?.synchronization }
 
-    /// Counts as durable what a synchronization of the open segment has made so, in `took`.
+    /// Marks the records of a completed synchronization of the open segment as durable. `took` is its duration.
     public func confirm(_ synchronization: SegmentSynchronization, took: Duration) {
         guard let segment, segment.number == synchronization.segment else {
             preconditionFailure("what was written to a segment that was left does not count")
@@ -118,39 +120,38 @@ public final class SpoolWriter {
         segment.confirm(synchronization)
     }
 
-    /// Leaves the open segment as it is, after a failure: what is not confirmed does not count.
+    /// Closes the open segment without a footer, after a failure. Unconfirmed records are invalid.
     public func abandon() {
         guard let abandoned = segment else { return }
         leave()
-        // A segment without a durable record holds nothing that anyone was promised; a full disk must not fill up with
-        // them.
+        // Without a durable record, a segment holds no acknowledged data. Such segments must not fill up a full disk.
         if abandoned.records == 0 { try? directory.disk.remove(abandoned.path) }
     }
 
-    /// How long the open segment may still live; nil when none is open.
+    /// Time until the open segment is due for rotation, or nil if none is open.
     public var untilRotation: Duration? {
         segment == nil ? nil : max(.zero, limits.segmentAge - opened())
     }
 
-    /// Whether the open segment has the length or the age to be left.
+    /// Whether the open segment has reached the length or age for rotation.
     public var isDue: Bool {
         guard let segment, let left = untilRotation else { return false }
         return segment.writtenBytes >= limits.segmentBytes || left <= .zero
     }
 
-    /// A segment that was left in good order.
+    /// A cleanly closed segment.
     public struct Sealed: Sendable {
         public let number: Int
-        /// When it was created, as its header says.
+        /// When it was created, as in its header.
         public let created: String
         public let records: Int
-        /// Length of its file.
+        /// Length of its file in bytes.
         public let bytes: Int
     }
 
-    /// Leaves the open segment in good order, if it can be; a reader copes with a missing footer.
+    /// Closes the open segment with a footer if possible. A reader accepts a segment without a footer.
     ///
-    /// - Returns: nil when there was none, or its footer could not be written.
+    /// - Returns: nil if no segment was open, or if its footer could not be written.
     @discardableResult
     public func seal() -> Sealed? {
         defer { leave() }
@@ -165,12 +166,12 @@ public final class SpoolWriter {
         segment = nil
     }
 
-    /// Bytes that may still be taken, as far as that is known without counting the spool again.
+    /// Bytes that may still be written, by the last count of the spool.
     public func room() throws(SpoolError) -> Int {
         limits.room(availableBytes: try directory.availableBytes(), heldBytes: heldBytes)
     }
 
-    /// Whether there is room for so many bytes, and the reserve behind them.
+    /// Checks that there is room for so many bytes in addition to the reserve.
     private func makeSure(of bytes: Int) throws(SpoolError) {
         let available = try directory.availableBytes()
         guard available - bytes >= limits.reserveBytes else {
@@ -192,7 +193,7 @@ public final class SpoolWriter {
 
     private func begin() throws(SpoolError) -> SegmentWriter {
         try count()
-        // The number is used up even when creation fails: positions are never refilled (invariant 4).
+        // The number is used even if creation fails: positions are never reused (invariant 4).
         newest += 1
         let writer = try SegmentWriter(number: newest, predecessor: predecessor, in: directory)
         opened = Self.stopwatch(clock)

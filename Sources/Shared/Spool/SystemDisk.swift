@@ -2,7 +2,7 @@ internal import CLinux
 internal import Glibc
 public import SystemPackage
 
-/// The machine's own file system.
+/// The operating system's file system.
 public struct SystemDisk: Disk {
     public init() {}
 
@@ -106,16 +106,16 @@ private final class SystemFile: DiskFile {
     }
 
     func beginWriting(_ range: Range<Int>) throws(Errno) {
-        // A count of 0 would mean all that follows.
+        // sync_file_range(2) takes a count of 0 as "to the end of the file".
         guard !range.isEmpty,
             sync_file_range(descriptor, range.lowerBound, range.count, shelly_sync_file_range_write) != 0
         else { return }
-        // Where there is no such call, the synchronization has all of the work. Every other failure may have lost pages.
+        // Without this system call, fdatasync(2) does all of the writing. Any other failure may have lost pages.
         let cause = Errno.last
         if ![.noFunction, .notPermitted, .notSupported].contains(cause) { throw cause }
     }
 
-    // Never retried, not even after EINTR: a second fdatasync can answer 0 for pages that the first one lost.
+    // Never retried, not even after EINTR: a second fdatasync(2) can return 0 for pages that the first one lost.
     func synchronize() throws(Errno) {
         try check(fdatasync(descriptor))
     }
@@ -139,6 +139,6 @@ private func retrying(_ call: () -> Int) throws(Errno) -> Int {
 }
 
 extension Errno {
-    /// What the last C call failed with.
+    /// The error of the last C call.
     static var last: Errno { Errno(rawValue: errno) }
 }

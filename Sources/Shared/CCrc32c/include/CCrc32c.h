@@ -5,7 +5,7 @@
 
 /// CRC-32C (Castagnoli, RFC 3720 appendix B.4) of `length` bytes, continued from `crc`; begin with 0.
 ///
-/// Uses the processor's instruction (SSE 4.2, ARMv8 CRC) where there is one, and a table elsewhere.
+/// Uses the processor's instruction (SSE 4.2, ARMv8 CRC) if there is one, otherwise a table.
 uint32_t shelly_crc32c(uint32_t crc, const void *bytes, size_t length);
 
 /// The table version, for tests that compare the two.

@@ -1,7 +1,7 @@
-// The version and the commit, which Package.swift defines. Another commit compiles nothing but this.
+// The version and the commit, which Package.swift defines. A new commit recompiles only this target.
 #pragma once
 
 const char *shelly_version(void);
 
-// 12 hex digits, a `+` behind them when files differ from the commit; empty when it is not known.
+// 12 hex digits, followed by `+` if files differ from the commit; empty if it is unknown.
 const char *shelly_commit(void);
