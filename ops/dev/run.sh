@@ -142,7 +142,7 @@ send_while_the_database_is_away() {
 }
 
 look_at_the_result() {
-    section "What is in the database"
+    section "The newest 12 rows in power_logs"
     query <<<'SELECT device_id, channel, power, voltage, current, "timestamp" FROM power_logs
               ORDER BY "timestamp" DESC, device_id, channel LIMIT 12' | indented
 
@@ -165,6 +165,7 @@ look_at_the_result() {
 
 serve() {
     section "Up, until Ctrl-C"
+    note "status page   $url/"
     note "statistics    $url/api/stats/queue and $url/api/stats/spool"
     note "database      ops/dev/postgres.sh psql"
     note "a reading of your own:"
@@ -314,7 +315,7 @@ clean_up() {
         else
             "$here/postgres.sh" stop "$cluster"
         fi
-        good "receiver, loader and PostgreSQL are stopped"
+        good "receiver, loader and PostgreSQL are stopped${demo:+, and ${state#"$PWD"/} is removed}"
     else
         "$here/postgres.sh" stop "$cluster" || true
         show_logs
