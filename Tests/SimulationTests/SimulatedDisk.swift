@@ -28,6 +28,7 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
 
     /// Decides the fault of the next operation, by its number, counted from 0 over the disk's life.
     var fault: (Int, Operation) -> Fault? = { _, _ in nil }
+    private var opened: [OpenFile] = []
     private(set) var operations = 0
     private(set) var isDead = false
     /// What another process does when the operation of this number is about to begin.
@@ -234,6 +235,13 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
         return 1 << 40
     }
 
+    /// Whether an open file has yet to report a failure, as each does once, whichever descriptor's sync it was (fsync(2)).
+    var hasUnreportedFailures: Bool {
+        opened.contains { $0.file.map { $0.toldFailures != $0.content.failures } ?? false }
+    }
+
+    private struct OpenFile { weak var file: File? }
+
     private func apply(_ change: Change) {
         for (path, content) in change { files[path] = content }
         changes.append(change)
@@ -277,15 +285,16 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
     }
 
     private final class File: DiskFile {
-        private let content: Content
+        fileprivate let content: Content
         private let disk: SimulatedDisk
         /// Failures of synchronizing that came before it was opened or that it was told of.
-        private var toldFailures: Int
+        fileprivate private(set) var toldFailures: Int
 
         init(_ content: Content, _ disk: SimulatedDisk) {
             self.content = content
             self.disk = disk
             toldFailures = content.failures
+            disk.opened.append(OpenFile(file: self))
         }
 
         func size() throws(Errno) -> Int {

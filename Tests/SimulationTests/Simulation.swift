@@ -600,6 +600,8 @@ final class Simulation {
     private func finish() throws {
         if disk.isDead { try die() }
         if committer == nil { try start() }
+        // A sync of the loader's that failed fails the receiver's next one of that file too, and with it a batch.
+        if disk.hasUnreportedFailures { try commit(groups: 1, withProbes: false) }
         for _ in 0..<2 {
             let before = tally.acknowledged
             try commit(groups: 1, withProbes: false)

@@ -6,6 +6,17 @@ import Testing
 /// Nothing acknowledged is lost, nothing is invented, and counts are exact, whatever the disk, the process and the
 /// power do (invariants 1 to 5 and 7). `make simulate SEEDS=1..100000` runs as many as one likes.
 struct SimulationTests {
+    /// The receiver's next sync of a file reports a failed sync of the loader's as well. That batch is refused, and the next
+    /// one is taken.
+    @Test func theLoadersFailedSyncCostsTheReceiverOneBatch() throws {
+        let simulation = Simulation(seed: 1)
+        try simulation.live([.start, .commit])
+        simulation.disk.fault = { _, operation in operation == .synchronize ? .fails(.ioError) : nil }
+        try simulation.live([.drain])
+        #expect(simulation.disk.hasUnreportedFailures)
+        try simulation.run(script: [])
+    }
+
     /// `SHELLY_SEEDS`, such as `42` or `1..5000`.
     private static let seeds: ClosedRange<UInt64> = {
         let text = Effort.setting("SHELLY_SEEDS", short: "1..200", long: "1..5000")
@@ -108,6 +119,7 @@ struct SimulationTests {
         }
         // One that fails is found by the runs that follow.
         try? simulation.live(Simulation.Step.everything)
+        precondition(operations.count == simulation.disk.operations, "an operation has no number")
         return operations.indices.filter { place in
             Effort.isLong || place % 10 == 0 || operations.firstIndex(of: operations[place]) == place
         }
