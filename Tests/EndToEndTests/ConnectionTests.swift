@@ -75,6 +75,23 @@ struct ConnectionTests {
         #expect(try client.post(Rig.batch("after-refusals", minutes: 0..<1)).status == 200)
     }
 
+    /// A HEAD is answered as the GET, without the body, so that the next answer stands right behind it (RFC 9110, 9.3.2).
+    @Test(arguments: [
+        "/healthz", "/readyz", "/metrics", "/", "/?search=x", "/docs", "/openapi.json", "/api/devices",
+        "/api/devices/unknown", "/api/devices?limit=none", "/devices/unknown", "/api/stats/queue", "/api/stats/spool",
+        "/api/ingest/batch", "/nowhere",
+    ])
+    func aHeadHasNoBody(path: String) throws {
+        let client = try RawClient(port: rig.port)
+        try client.send("HEAD \(path) HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        try client.send("GET /the-next HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        let text = try client.receive()
+        let end = try #require(text.range(of: "\r\n\r\n"))
+        let length = text[..<end.lowerBound].firstMatch(of: /[Cc]ontent-[Ll]ength: ([0-9]+)/).flatMap { Int($0.1) }
+        #expect(try #require(length) > 0)
+        #expect(text[end.upperBound...].hasPrefix("HTTP/1.1 404 "), "\(text)")
+    }
+
     /// The client still sends, so the answer has to come before, and the connection cannot go on.
     @Test func aRefusalComesBeforeTheRestOfTheBody() throws {
         for (head, status) in [

@@ -30,7 +30,13 @@ struct Routes: HTTPResponder {
     let metricsPage: MetricsPage
     let pages: PageHandler
 
+    /// Answers a HEAD as it answers the GET, without the body (RFC 9110, 9.3.2).
     func respond(to request: Request, context: ConnectionContext) async throws -> Response {
+        let response = try await answer(to: request, context)
+        return request.method == .head ? response.createHeadResponse() : response
+    }
+
+    private func answer(to request: Request, _ context: ConnectionContext) async throws -> Response {
         do {
             switch (request.uri.path, request.method) {
             case (let path, .get), (let path, .head):
