@@ -145,6 +145,20 @@ struct KeyTests {
         #expect(try start(["READ_API_KEYFILE": keyFile]).contains("did you mean READ_API_KEY_FILE?"))
     }
 
+    /// Spaces and tabs around a field's value are no part of it (RFC 9110, 5.5).
+    @Test func spacesAroundAKeyAreNotPartOfIt() throws {
+        try rig.startReceiver()
+        for key in [Rig.key + " ", Rig.key + "\t ", "\t" + Rig.key] { #expect(try status(key) == 422) }
+        #expect(try status(Rig.key + " x") == 401)
+    }
+
+    /// The environment's other bytes would all be read as U+FFFD, so that many clients had that key.
+    @Test func aKeyThatIsNotTextIsAnError() throws {
+        let start = #"INGEST_API_KEY=$'good,\xff\xfe' exec "$0" --port 0 --spool "$1""#
+        let output = try rig.run("/bin/bash", ["-c", start, Rig.binaries! + "/shelly-receiver", rig.spool])
+        #expect(output.status == 1 && output.text.contains("INGEST_API_KEY: a key is not text in UTF-8"), "\(output)")
+    }
+
     @Test func everySourceCounts() throws {
         try write("from-file\n", to: keyFile)
         let credentials = rig.directory + "/credentials"

@@ -125,5 +125,8 @@ struct ReadAccessTests {
         #expect(keys.count == 2 && keys.contain("old") && keys.contain("new"))
         keys.replace(with: ["new"])
         #expect(!keys.contain("old") && keys.contain("new"))
+        // The same text to a reader, other bytes to a client: each is a key.
+        keys.replace(with: ["caf\u{E9}", "cafe\u{301}"])
+        #expect(keys.count == 2 && keys.contain("caf\u{E9}") && keys.contain("cafe\u{301}"))
     }
 }

@@ -21,11 +21,14 @@ enum KeyFile {
             number += 1
             let spaceless = line.drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed()
             let key = String(spaceless)
-            if key.isEmpty || key.hasPrefix("#") { continue }
+            // By scalars: with a combining mark behind it a comma is another character.
+            if key.isEmpty || key.unicodeScalars.first == "#" { continue }
             guard key.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7F }) else {
                 throw SmallFile.Fault("line \(number) has a control character, which no header can carry")
             }
-            guard !key.contains(",") else { throw SmallFile.Fault("line \(number) has a comma: put one key a line") }
+            guard !key.unicodeScalars.contains(",") else {
+                throw SmallFile.Fault("line \(number) has a comma: put one key a line")
+            }
             keys.append(key)
         }
         guard !keys.isEmpty else { throw SmallFile.Fault("there is no key in it: put one key a line") }

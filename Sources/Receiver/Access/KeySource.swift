@@ -21,6 +21,10 @@ struct KeySource: Sendable {
     /// - Throws: when a named file or an existing credential gives no key, since the operator meant it to.
     func keys(_ settings: Settings) throws(SettingsError) -> [String] {
         var keys = settings.keys(list)
+        // The environment's bytes that are not UTF-8 have become U+FFFD: other bytes would be the same key.
+        guard !keys.contains(where: { $0.unicodeScalars.contains("\u{FFFD}") }) else {
+            throw SettingsError("\(list.name): a key is not text in UTF-8")
+        }
         if let path = settings.text(file) { keys += try read(path, named: file.name) }
         if let directory = settings.credentialsDirectory {
             let path = "\(directory)/\(credential)"

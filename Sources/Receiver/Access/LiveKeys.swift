@@ -35,5 +35,5 @@ final class LiveKeys: Sendable {
         return digests.withLock { $0.contains(where: theirs.contains) }
     }
 
-    private static func digests(of keys: [String]) -> [SHA256Digest] { Set(keys).map(SHA256Digest.init) }
+    private static func digests(of keys: [String]) -> [SHA256Digest] { Array(Set(keys.map(SHA256Digest.init))) }
 }

@@ -82,7 +82,9 @@ public struct Settings: Sendable {
 
     /// The keys in a setting's comma-separated list.
     public func keys(_ setting: Setting) -> [String] {
-        (text(setting) ?? "").split(separator: ",").map(\.trimmed).filter { !$0.isEmpty }.map(String.init)
+        // By scalars: with a combining mark behind it a comma is another character.
+        (text(setting) ?? "").unicodeScalars.split(separator: ",").map { String($0)[...].trimmed }
+            .filter { !$0.isEmpty }.map(String.init)
     }
 
     /// The program's logger, on standard error.
