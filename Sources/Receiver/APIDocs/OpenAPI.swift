@@ -13,7 +13,7 @@ enum OpenAPI {
             "title": "Shelly Collector ingest",
             "version": "\#(Version.text)",
             "summary": "Takes batches of readings from Shelly devices and makes them durable before it answers.",
-            "description": "Errors are JSON, `{\"detail\": …}`, and repeat nothing of what was sent. Unknown paths are 404, known ones with another method 405 with `Allow`. Each GET answers HEAD as well. Unknown query parameters are ignored, and an empty one counts as absent.",
+            "description": "Errors are JSON, `{\"detail\": …}`, and repeat nothing of the request. Unknown paths are 404, known ones with another method 405 with `Allow`. Each GET answers HEAD as well. Unknown query parameters are ignored, and an empty one counts as absent.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}
           },
           "tags": [
@@ -92,12 +92,12 @@ enum OpenAPI {
                   "415": {"$ref": "#/components/responses/Encoding"},
                   "422": {"$ref": "#/components/responses/InvalidBatch"},
                   "500": {"$ref": "#/components/responses/Misconfigured"},
-                  "503": {"$ref": "#/components/responses/Unavailable"}
+                  "503": {"$ref": "#/components/responses/IngestUnavailable"}
                 },
                 "x-codeSamples": [
                   {
                     "lang": "Shell",
-                    "source": "curl http://localhost:8080/api/ingest/batch -H \"X-API-Key: $KEY\" -d '{\"messages\": [\n  {\"src\": \"shellypro4pm-f008d1d8b8b8\", \"timestamp\": '$(date +%s)',\n   \"params\": {\"switch:0\": {\"apower\": 8.9, \"voltage\": 231.2, \"current\": 0.04}}}]}'"
+                    "source": "curl http://localhost:8080/api/ingest/batch -H \"X-API-Key: $INGEST_API_KEY\" -d '{\"messages\": [\n  {\"src\": \"shellypro4pm-f008d1d8b8b8\", \"timestamp\": '$(date +%s)',\n   \"params\": {\"switch:0\": {\"apower\": 8.9, \"voltage\": 231.2, \"current\": 0.04}}}]}'"
                   }
                 ]
               }
@@ -107,7 +107,7 @@ enum OpenAPI {
                 "operationId": "listDevices",
                 "tags": ["devices"],
                 "summary": "The devices, a page at a time",
-                "description": "Sorted by the bytes of their names. From what the spool remembers, with powers from the database.",
+                "description": "Sorted by the bytes of their names. Read from the spool, with powers from the database.",
                 "security": [{"readKey": []}, {"readBearer": []}, {"readBasic": []}, {}],
                 "parameters": [
                   {
@@ -148,7 +148,7 @@ enum OpenAPI {
                     "description": "A page of devices.",
                     "headers": {
                       "Cache-Control": {
-                        "description": "Nobody on the way shall keep it.",
+                        "description": "No cache may store the answer.",
                         "required": true,
                         "schema": {"const": "no-store"}
                       }
@@ -204,7 +204,7 @@ enum OpenAPI {
                     "description": "The day.",
                     "headers": {
                       "Cache-Control": {
-                        "description": "Nobody on the way shall keep it.",
+                        "description": "No cache may store the answer.",
                         "required": true,
                         "schema": {"const": "no-store"}
                       }
@@ -253,7 +253,7 @@ enum OpenAPI {
                 "operationId": "spoolStatistics",
                 "tags": ["operation"],
                 "summary": "What waits for the loader",
-                "description": "Answers with the database away. Open, unless STATS_ACCESS=key.",
+                "description": "Answers also while the database is away. Open, unless STATS_ACCESS=key.",
                 "security": [{}, {"readKey": []}, {"readBearer": []}, {"readBasic": []}],
                 "responses": {
                   "200": {
@@ -380,7 +380,7 @@ enum OpenAPI {
                     "description": "The page.",
                     "headers": {
                       "Cache-Control": {
-                        "description": "Nobody on the way shall keep it.",
+                        "description": "No cache may store the answer.",
                         "required": true,
                         "schema": {"const": "no-store"}
                       },
@@ -438,7 +438,7 @@ enum OpenAPI {
                     "description": "The page.",
                     "headers": {
                       "Cache-Control": {
-                        "description": "Nobody on the way shall keep it.",
+                        "description": "No cache may store the answer.",
                         "required": true,
                         "schema": {"const": "no-store"}
                       },
@@ -459,7 +459,7 @@ enum OpenAPI {
                     "description": "The page says that the device is not known.",
                     "headers": {
                       "Cache-Control": {
-                        "description": "Nobody on the way shall keep it.",
+                        "description": "No cache may store the answer.",
                         "required": true,
                         "schema": {"const": "no-store"}
                       },
@@ -526,7 +526,7 @@ enum OpenAPI {
                     "description": "The page; it needs no script and nothing from elsewhere.",
                     "headers": {
                       "Cache-Control": {
-                        "description": "Nobody on the way shall keep it.",
+                        "description": "No cache may store the answer.",
                         "required": true,
                         "schema": {"const": "no-store"}
                       },
@@ -609,7 +609,7 @@ enum OpenAPI {
                 "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Detail"}}}
               },
               "NotFound": {
-                "description": "Nobody has heard of that device.",
+                "description": "No message of that device has come.",
                 "content": {
                   "application/json": {
                     "schema": {"$ref": "#/components/schemas/Detail"},
@@ -659,8 +659,13 @@ enum OpenAPI {
                   }
                 }
               },
+              "IngestUnavailable": {
+                "description": "The batch is not taken now: spool full or not writable, too much in flight, too many connections, or stopping. An unavailable database is no reason. Send the same batch again.",
+                "headers": {"Retry-After": {"$ref": "#/components/headers/RetryAfter"}},
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Detail"}}}
+              },
               "Unavailable": {
-                "description": "Not now: spool full or not writable, database away, too much in flight, too many connections, stopping.",
+                "description": "No answer now: database or spool not available, too many requests or connections, or stopping.",
                 "headers": {"Retry-After": {"$ref": "#/components/headers/RetryAfter"}},
                 "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Detail"}}}
               },
@@ -871,7 +876,7 @@ enum OpenAPI {
                   "dead_letter_bytes": {
                     "type": "integer",
                     "minimum": 0,
-                    "description": "Bytes of what could not be loaded."
+                    "description": "Bytes of the dead letters."
                   },
                   "disk_available_bytes": {
                     "type": "integer",
@@ -898,7 +903,7 @@ enum OpenAPI {
               },
               "DatabaseState": {
                 "enum": ["ok", "away"],
-                "description": "`away`: what the database would have told is null."
+                "description": "`away`: members whose values come from the database are null."
               },
               "DevicePage": {
                 "type": "object",
