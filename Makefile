@@ -7,6 +7,8 @@ SECONDS = 60
 SEED = $(shell date +%s)000000
 PARTS =
 
+export SHELLY_COMMIT ?= $(shell ops/dev/commit.sh)
+
 .DEFAULT_GOAL := help
 .PHONY: help run demo test test-long test-worker check-prometheus check-proxies simulate powercut fuzz schemathesis tsan bench bench-smoke compile-times build deb deb-test format clean-local
 
@@ -58,11 +60,11 @@ tsan: ## the tests of concurrency under the thread sanitizer, in a build of its 
 		swift test --sanitize thread --scratch-path .build-tsan --filter ReceiverTests
 
 check-proxies: ## a receiver behind nginx and Caddy, configured as the examples in ops/proxy
-	@ops/dev/packages.sh build run test
+	@ops/dev/packages.sh build run proxy
 	@ops/proxy/test.sh
 
 compile-times: ## build everything from nothing and say how long each module takes: make compile-times ARGS=--build-tests
-	@ops/dev/packages.sh build
+	@ops/dev/packages.sh build times
 	@ops/dev/compile-times.py $(ARGS)
 
 build: ## build the release programs

@@ -3,8 +3,9 @@ import PackageDescription
 
 /// The one place where the version stands: of both programs, the HTTP interface and the Debian package.
 let version = "0.1.0"
-/// The commit that they are built from, with a `+` when files differ from it; empty outside of a git checkout.
-let commit = Context.gitInformation.map { $0.currentCommit.prefix(12) + ($0.hasUncommittedChanges ? "+" : "") } ?? ""
+/// The commit that they are built from, as ops/dev/commit.sh prints it; empty when SwiftPM is run by hand. Not
+/// `Context.gitInformation`: SwiftPM keeps an evaluated manifest until its text or the environment changes.
+let commit = Context.environment["SHELLY_COMMIT"] ?? ""
 
 let swiftSettings: [SwiftSetting] = [
     .swiftLanguageMode(.v6),

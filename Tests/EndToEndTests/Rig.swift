@@ -90,8 +90,14 @@ final class Rig: @unchecked Sendable {
         process.standardOutput = handle
         process.standardError = handle
         process.standardInput = FileHandle.nullDevice
+        let ended = DispatchSemaphore(value: 0)
+        process.terminationHandler = { _ in ended.signal() }
         try process.run()
-        process.waitUntilExit()
+        guard ended.wait(timeout: .now() + .seconds(Self.hangSeconds)) == .success else {
+            kill(process.processIdentifier, SIGKILL)
+            let text = try String(contentsOfFile: file, encoding: .utf8)
+            throw Failure(description: "\(path) \(arguments) hangs: \(text)")
+        }
         return Output(status: process.terminationStatus, text: try String(contentsOfFile: file, encoding: .utf8))
     }
 

@@ -16,7 +16,7 @@ KINDS = (
     ("decoding and validating", r"\$s8Readings|\$s.*8Readings8DeviceID|BatchDecoder"),
     ("ledger, records and checksums, group commit", r"MinuteLedger|LedgerDigest|\$s5Spool|crc32c|GroupCommit|Committer"),
     ("receiver: handler, answer, log line", r"\$s8Receiver|\$s7Logging|\$s8Settings"),
-    ("key: SHA-256", r"(?i)sha256|\$s6Crypto"),
+    ("key: SHA-256", r"(?i)sha256|EVP_"),
     ("Hummingbird, swift-nio, llhttp", r"\$s\w*?(NIO|Hummingbird|HTTPTypes)|c_nio|llhttp|\$s11Hummingbird|\$s9HTTPTypes"),
     ("Swift's runtime: reference counts, tasks, hashing, generics", r"swift|\$s|[Mm]etadata|tryCast|getCache"),
     ("C library: allocation, copying, locks", r""),

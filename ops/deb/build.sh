@@ -32,17 +32,23 @@ compile() {
     if [[ -z $binaries ]]; then binaries=$(ops/dev/build.sh release); fi
 }
 
-# `0.1.0` for the commit that carries the tag v0.1.0, else `0.1.0+20261127063501.298dce4a1b2c`: the programs' version, the
-# time of their commit in UTC and the commit, so that apt takes a newer build for an upgrade of an older one.
+# `0.1.0` for the commit with the tag v0.1.0; before it `0.1.0~20261127063501.298dce4a1b2c`, with the time of the programs'
+# commit in UTC, so that apt takes a newer build for an upgrade of an older one, and the release for an upgrade of both.
+# Files that differ from the commit add the time of the build.
 find_version() {
     local line commit
     line=$("$binaries/shelly-receiver" --version)
     version=${line%% *}
-    [[ $line == *'('*')' ]] || return 0
+    if [[ $line != *'('*')' ]]; then
+        echo "deb: the programs do not name their commit, so the package is older than any build that does" >&2
+        version+='~0'
+        return
+    fi
     commit=${line#*(}
     commit=${commit%)}
-    if [[ $(git tag --points-at "${commit%+}" --list "v$version") && $commit != *+ ]]; then return; fi
-    version+=+$(TZ=UTC git log -1 --format=%cd --date=format-local:%Y%m%d%H%M%S "${commit%+}").$commit
+    if [[ $commit != *+ && $(git tag --points-at "$commit" --list "v$version") ]]; then return; fi
+    version+=\~$(TZ=UTC git log -1 --format=%cd --date=format-local:%Y%m%d%H%M%S "${commit%+}").${commit%+}
+    if [[ $commit == *+ ]]; then version+=+$(date -u +%Y%m%d%H%M%S); fi
 }
 
 # The package's tree, as it will be below /.

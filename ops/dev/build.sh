@@ -14,5 +14,6 @@ case ${1:-} in
         exit 64
         ;;
 esac
+export SHELLY_COMMIT=${SHELLY_COMMIT-$(ops/dev/commit.sh)}
 swift build "${flags[@]}" >&2
 swift build "${flags[@]}" --show-bin-path

@@ -4,8 +4,9 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 # Whoever holds one of these has processes that work in .local.
-mkdir -p .local/demo .local/bench
-for lock in .local/run.lock .local/demo/run.lock .local/test.lock .local/test-worker.lock .local/bench/lock; do
+mkdir -p .local/demo .local/bench .local/schemathesis
+for lock in .local/run.lock .local/demo/run.lock .local/test.lock .local/test-worker.lock .local/schemathesis/lock \
+    .local/bench/lock; do
     exec {descriptor}>"$lock"
     flock -n "$descriptor" || {
         echo "clean.sh: make run, demo, test or bench is busy in this checkout: stop it first" >&2
@@ -13,7 +14,8 @@ for lock in .local/run.lock .local/demo/run.lock .local/test.lock .local/test-wo
     }
 done
 
-for cluster in .local/postgres .local/demo/postgres .local/test-postgres .local/worker-postgres .local/bench/postgres; do
+for cluster in .local/postgres .local/demo/postgres .local/test-postgres .local/worker-postgres .local/bench/postgres \
+    .local/schemathesis/postgres; do
     ops/dev/postgres.sh destroy "$cluster"
 done
 rm -rf .local

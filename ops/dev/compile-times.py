@@ -42,14 +42,15 @@ def sample(kinds, times):
     for entry in os.scandir("/proc"):
         if not entry.name.isdigit():
             continue
-        process = entry.name
         try:
-            # A process is looked at again until it has become a compiler.
+            fields = pathlib.Path(f"/proc/{entry.name}/stat").read_text().rpartition(")")[2].split()
+            # With its start, as another process may get the number.
+            process = entry.name, fields[19]
+            # A process is read again until it has become a compiler.
             if kinds.get(process) is None:
-                command = pathlib.Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").split("\0")
+                command = pathlib.Path(f"/proc/{entry.name}/cmdline").read_bytes().decode(errors="replace").split("\0")
                 kinds[process] = kind(command)
             if kinds[process] is not None:
-                fields = pathlib.Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
                 times[process] = (int(fields[11]) + int(fields[12])) / TICKS
         except OSError:
             pass  # It has ended.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks that everything that some work needs is here, and installs the Debian packages that are missing:
 #
-#   packages.sh PURPOSE...    build, run, test, worker, bench, package or boot
+#   packages.sh PURPOSE...    build, run, test, worker, proxy, schemathesis, bench, times, package or boot
 #
 # Says nothing and changes nothing when all is well. Otherwise says which packages it installs, and how much that is.
 set -euo pipefail
@@ -22,7 +22,7 @@ postgresql      | run           | postgres_server             | the server of th
 curl            | run           | command -v curl             | the demo and the tests post batches with it
 jq              | run           | command -v jq               | the demo makes batches and reads answers with it
 shellcheck      | test          | command -v shellcheck       | lints these scripts
-openssl         | test          | command -v openssl          | tests make certificates with it
+openssl         | test proxy    | command -v openssl          | tests make certificates with it
 strace          | test          | command -v strace           | tests make system calls fail, and kill before a given one
 faketime        | test          | faketime_library            | a test sets the clock of a receiver
 e2fsprogs       | test          | root_command mkfs.ext4      | tests cut the power of a file system of their own, and fill it
@@ -35,8 +35,8 @@ node-typescript | worker        | command -v tsc              | checks the types
 wrk             | bench         | command -v wrk              | load generator
 valgrind        | bench         | command -v valgrind         | counts instructions
 binutils        | bench package | command -v strip            | takes away debugging information
-python3         | bench package | command -v python3          | what the bench and the manual pages are made with
-python3-venv    | bench         | python3 -m ensurepip --version | the FastAPI peer is installed in a virtual environment
+python3         | bench package schemathesis times | command -v python3 | runs the bench and the scripts of the package
+python3-venv    | bench schemathesis | python3 -m ensurepip --version | FastAPI and schemathesis are installed in virtual environments
 dpkg-dev        | package       | command -v dpkg-shlibdeps   | finds what the package depends on
 lintian         | package       | command -v lintian          | looks for faults in the package
 mandoc          | package       | command -v mandoc           | looks for faults in its manual pages
@@ -46,7 +46,7 @@ systemd-container | boot        | command -v systemd-nspawn   | boots that root
 '
 
 main() {
-    (($# > 0)) || fail "usage: packages.sh PURPOSE..., of build, run, test, worker, bench, package, boot"
+    (($# > 0)) || fail "usage: packages.sh PURPOSE..., of build, run, test, worker, proxy, schemathesis, bench, times, package, boot"
     if is_for build "$@"; then require_swift; fi
     local missing=() package purposes check reason
     while IFS='|' read -r package purposes check reason; do
@@ -127,7 +127,7 @@ install() {
     # trap removes the switch whatever happens.
     # Expanded by the inner shell, on purpose.
     # shellcheck disable=SC2016
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive bash -euc '
+    "${as_root[@]}" env LC_ALL=C DEBIAN_FRONTEND=noninteractive bash -euc '
         if [[ " $* " == *" postgresql "* ]]; then
             directory=/etc/postgresql-common/createcluster.d
             switch=$directory/zz-shelly-no-main-cluster.conf

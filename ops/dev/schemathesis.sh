@@ -16,7 +16,7 @@ receiver='' loader=''
 for name in "${!PG@}"; do unset "$name"; done
 
 main() {
-    "$here/packages.sh" build run bench
+    "$here/packages.sh" build run schemathesis
     mkdir -p "$state"
     exec {lock}>"$state/lock"
     flock -n "$lock" || fail "another one is running in this checkout"

@@ -13,6 +13,7 @@ cluster=$PWD/.local/test-postgres
 for name in "${!PG@}"; do unset "$name"; done
 
 ops/dev/packages.sh build run test
+export SHELLY_COMMIT=${SHELLY_COMMIT-$(ops/dev/commit.sh)}
 
 # Two of these would take each other's cluster down at the end.
 mkdir -p .local
@@ -23,7 +24,7 @@ flock -n "$lock" || {
 }
 
 echo "== Lint"
-mapfile -t scripts < <(find ops -name .build -prune -o -name '*.sh' -print | sort)
+mapfile -t scripts < <(find ops -name '*.sh' | sort)
 shellcheck "${scripts[@]}" .ci/run
 swift format lint --strict --recursive --parallel Package.swift Sources Tests ops/bench/Sources
 
@@ -42,6 +43,12 @@ else
     swift build --build-tests {lock}>&-
 fi
 SHELLY_TEST_BIN=$(swift build --show-bin-path)
+
+# The programs are of this commit, not of one that a cache remembers.
+[[ $("$SHELLY_TEST_BIN/shelly-loader" --version) == *"${SHELLY_COMMIT:+($SHELLY_COMMIT)}" ]] || {
+    echo "test.sh: shelly-loader --version does not name the commit $SHELLY_COMMIT" >&2
+    exit 1
+}
 
 echo "== Test"
 take_down() {
