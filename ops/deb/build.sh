@@ -34,7 +34,7 @@ compile() {
 
 # `0.1.0` for the commit with the tag v0.1.0; before it `0.1.0~20261127063501.298dce4a1b2c`, with the time of the programs'
 # commit in UTC, so that apt takes a newer build for an upgrade of an older one, and the release for an upgrade of both.
-# Files that differ from the commit add the time of the build.
+# Where files differ from the commit it is the time of the build.
 find_version() {
     local line commit
     line=$("$binaries/shelly-receiver" --version)
@@ -47,8 +47,11 @@ find_version() {
     commit=${line#*(}
     commit=${commit%)}
     if [[ $commit != *+ && $(git tag --points-at "$commit" --list "v$version") ]]; then return; fi
-    version+=\~$(TZ=UTC git log -1 --format=%cd --date=format-local:%Y%m%d%H%M%S "${commit%+}").${commit%+}
-    if [[ $commit == *+ ]]; then version+=+$(date -u +%Y%m%d%H%M%S); fi
+    if [[ $commit == *+ ]]; then
+        version+=\~$(date -u +%Y%m%d%H%M%S).$commit
+    else
+        version+=\~$(TZ=UTC git log -1 --format=%cd --date=format-local:%Y%m%d%H%M%S "$commit").$commit
+    fi
 }
 
 # The package's tree, as it will be below /.

@@ -115,7 +115,7 @@ install_package() {
         line=$(inside "$program" --version)
         commit=${line#*(}
         commit=${commit%)}
-        [[ $version == "${line%% *}" || $version == "${line%% *}~"*".${commit%+}"* ]] ||
+        [[ $version == "${line%% *}" || $version == "${line%% *}~"*".$commit" ]] ||
             fail "$program says $line, but the package is version $version"
     done
     expect "$(inside stat -c '%a %U:%G' /etc/shelly-collector/ingest.key)" "640 root:shelly-collector"
