@@ -19,7 +19,7 @@ struct SimulationTests {
 
     /// `SHELLY_SEEDS`, such as `42` or `1..5000`.
     private static let seeds: ClosedRange<UInt64> = {
-        let text = Effort.setting("SHELLY_SEEDS", short: "1..200", long: "1..5000")
+        let text = Effort.setting("SHELLY_SEEDS", short: "1..200", long: "1..3000")
         let bounds = text.split(separator: ".").compactMap { UInt64($0) }
         guard let first = bounds.first, let last = bounds.last, first <= last else { return 1...1 }
         return first...last
