@@ -180,6 +180,7 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
         .target(name: "Seeds", path: "Tests/Seeds", swiftSettings: swiftSettings),
+        .executableTarget(name: "crowd", path: "Tests/Crowd"),
         .testTarget(
             name: "EndToEndTests", dependencies: ["Postgres", "Settings", "Seeds"], swiftSettings: swiftSettings),
     ],

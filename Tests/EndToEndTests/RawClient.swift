@@ -56,16 +56,6 @@ final class RawClient {
         }
     }
 
-    /// Raises this process's limit of open files to `count`; false when it may not.
-    static func canOpen(_ count: Int) -> Bool {
-        var limit = rlimit()
-        getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-        if limit.rlim_cur >= count { return true }
-        limit.rlim_cur = rlim_t(count)
-        limit.rlim_max = max(limit.rlim_max, rlim_t(count))
-        return setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0
-    }
-
     /// Posts a batch and returns the answer, on a connection that stays open for the next one.
     func post(_ body: String, key: String = Rig.key) throws -> Rig.Answer {
         let start = ContinuousClock.now

@@ -66,12 +66,12 @@ struct RefusalTests {
         try expectABatchIsTaken("two")
     }
 
-    @Test(.enabled(if: RawClient.canOpen(12_000), "the test may not open 12,000 files"))
+    @Test(.enabled(if: Rig.canOpen(12_000), "the test may not open 12,000 files"))
     func tenThousandIdleConnectionsAreNoBurden() throws {
         try rig.startReceiver()
         let before = try openFilesAfterABatch()
         do {
-            let clients = try (0..<10_050).map { _ in try RawClient(port: rig.port) }
+            let clients = try Crowd(port: rig.port, connections: 10_050)
             try expectABatchIsTaken("among them")
             #expect(try rig.openFilesOfReceiver() >= before + 9000)
             withExtendedLifetime(clients) {}

@@ -210,6 +210,16 @@ final class Rig: @unchecked Sendable {
         }
     }
 
+    /// Raises the limit of open files of this process and of those that it starts to `count`; false when it may not.
+    static func canOpen(_ count: Int) -> Bool {
+        var limit = rlimit()
+        getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        if limit.rlim_cur >= count { return true }
+        limit.rlim_cur = rlim_t(count)
+        limit.rlim_max = max(limit.rlim_max, rlim_t(count))
+        return setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0
+    }
+
     /// How many files and sockets the receiver has open.
     func openFilesOfReceiver() throws -> Int {
         try FileManager.default.contentsOfDirectory(atPath: "/proc/\(receiver?.processIdentifier ?? 0)/fd").count
