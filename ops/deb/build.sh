@@ -76,7 +76,9 @@ lay_out() {
     install -m 640 "$debian/shelly-collector.env" "$root/etc/shelly-collector"
 
     install -Dm 644 "$debian/lintian-overrides" "$root/usr/share/lintian/overrides/shelly-collector"
+    install -d "$doc/decisions"
     install -m 644 docs/*.md "$doc"
+    install -m 644 docs/decisions/*.md "$doc/decisions"
     install -m 644 README.md CHANGELOG.md "$doc"
     install -m 644 "$debian/copyright" "$doc"
     notices | gzip -9n >"$doc/notices.gz"
