@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Compares what alerts and dashboard ask for with what a receiver gives.
+"""Compares the metrics that alerts and dashboard use with those that a receiver exports.
 
     check.py METRICS EXPRESSIONS
 
 METRICS is a scrape. Each expression of the dashboard goes into EXPRESSIONS, a rules file, so that promtool can parse
-it. Ends with 1, and says why, when the dashboard is no sound dashboard, when either names a family that the receiver
-does not give, or when no panel shows a family.
+it. Prints the reasons and exits with 1 if the dashboard is not valid, if it or the alerts use a metric that the receiver
+does not export, or if no panel shows a metric.
 """
 
 import json
@@ -16,7 +16,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 DASHBOARD = os.path.join(HERE, "../grafana/shelly-collector.json")
 RULES = os.path.join(HERE, "rules.yml")
-# What Grafana puts in the place of its variables.
+# The values that replace Grafana's variables.
 VARIABLES = {"$__rate_interval": "1m", "$instance": ".*"}
 NAME = re.compile(r"\b(?:shelly|process)_[a-z_]+\b")
 
@@ -35,7 +35,7 @@ def families(scrape):
 def named(text, given):
     """The families that a PromQL expression names; a histogram's three series are one."""
     found = set()
-    # A label's value is no name.
+    # A label's value is not a name.
     for name in NAME.findall(re.sub(r'"[^"]*"', '""', text)):
         base = re.sub(r"_(bucket|sum|count)$", "", name)
         found.add(base if given.get(base) == "histogram" else name)
@@ -70,7 +70,7 @@ def expressions(dashboard):
             complain(f"panel {panel['title']!r} has no description")
         for target in panel["targets"]:
             if not target["datasource"] == panel["datasource"] == source:
-                complain(f"panel {panel['title']!r} does not use the data source that was chosen")
+                complain(f"panel {panel['title']!r} does not use the chosen data source")
             yield f"{panel['title']} {target['refId']}", target["expr"]
     for annotation in dashboard["annotations"]["list"]:
         yield annotation["name"], annotation["expr"]
@@ -97,12 +97,12 @@ def main(scrape_path, expressions_path):
         names = named(expression, given)
         shown |= names
         for name in sorted(names - given.keys()):
-            complain(f"dashboard, {place}: the receiver gives no {name}")
+            complain(f"dashboard, {place}: the receiver does not export {name}")
         for variable, value in VARIABLES.items():
             expression = expression.replace(variable, value)
         lines += [f"      - record: dashboard:{number}", f"        expr: {json.dumps(expression)}"]
     for name in sorted(named(rules, given) - given.keys()):
-        complain(f"rules.yml: the receiver gives no {name}")
+        complain(f"rules.yml: the receiver does not export {name}")
     for name in sorted(given.keys() - shown):
         complain(f"no panel shows {name}")
     with open(expressions_path, "w", encoding="utf-8") as file:

@@ -32,20 +32,23 @@ main() {
     mv "$work/answer" "$work/metrics"
     grep -qi '^content-type: text/plain; version=0.0.4; charset=utf-8' "$work/headers" || fail "the content type is wrong"
     "$promtool" check metrics <"$work/metrics"
-    grep -qx 'shelly_batches_total 2' "$work/metrics" || fail "two batches were posted, the endpoint says otherwise"
-    grep -qx 'shelly_refusals_total{reason="unauthorized"} 1' "$work/metrics" || fail "the refusal is not counted"
+    grep -qx 'shelly_batches_total 2' "$work/metrics" || fail "two batches were posted, but shelly_batches_total is not 2"
+    grep -qx 'shelly_refusals_total{reason="unauthorized"} 1' "$work/metrics" || fail "one batch was refused for its key, but shelly_refusals_total does not count it"
 
     echo "== Dashboard"
     ops/prometheus/check.py "$work/metrics" "$work/dashboard.yml"
     "$promtool" check rules --lint-fatal "$work/dashboard.yml"
 }
 
-# Each alert has a heading of its name in the runbook.
+# Each alert has a heading with its name in the runbook, and the documented command makes its address absolute.
 check_runbook() {
-    local alert page=docs/OPERATIONS.md
+    local alert command page=docs/OPERATIONS.md
+    cp ops/prometheus/rules.yml "$work/rules.yml"
+    command=$(sed -n 's/^# *\(sed -i .*\)/\1/p' ops/prometheus/rules.yml)
+    (cd "$work" && eval "$command")
     while read -r alert; do
         grep -qx "##* $alert" "$page" || fail "$page has no heading for the alert $alert"
-        grep -q "runbook_url: $page#${alert,,}\$" ops/prometheus/rules.yml || fail "$alert does not point at its runbook"
+        grep -q "runbook_url: https://git.example.com/.*/$page#${alert,,}\$" "$work/rules.yml" || fail "$alert has no link to its runbook"
     done < <(sed -n 's/.*- alert: //p' ops/prometheus/rules.yml)
 }
 
@@ -60,7 +63,7 @@ find_promtool() {
     (
         cd "$directory"
         apt-get download -qq prometheus 2>/dev/null || { apt-get update -qq && apt-get download -qq prometheus; }
-    ) || fail "promtool is neither on the PATH nor to be had from Debian's package prometheus"
+    ) || fail "promtool is not on the PATH, and Debian's package prometheus cannot be downloaded; install prometheus or check the network"
     dpkg-deb --fsys-tarfile "$directory"/prometheus_*.deb | tar -x -C "$directory" ./usr/bin/promtool
     rm "$directory"/prometheus_*.deb
 }
@@ -69,7 +72,7 @@ start_receiver() {
     local bin=${SHELLY_BIN:-}
     [[ -n $bin ]] || bin=$(ops/dev/build.sh debug)
     : >"$work/log"
-    # Its own deadlines are not looked at here.
+    # The deadlines are not part of this test.
     INGEST_API_KEY=ingest-key READ_API_KEY=read-key SPOOL_DIR=$work/spool HOST=127.0.0.1 PORT=0 \
         INGEST_HEAD_SECONDS=3600 INGEST_BODY_SECONDS=3600 INGEST_COMMIT_SECONDS=3600 \
         "$bin/shelly-receiver" 2>"$work/log" &
@@ -90,7 +93,7 @@ stop_receiver() {
     wait "$receiver" || true
 }
 
-# Two batches, one of them with a hostile name, and one that nobody has a key for.
+# Two batches, one of them with a hostile name, and one without a key.
 post_some() {
     local message='{"timestamp":1732320000,"params":{"switch:0":{"apower":8.9}},"src":'
     expect 200 /api/ingest/batch -H 'X-API-Key: ingest-key' -d '{"messages":['"$message"'"plug"}]}'
@@ -98,7 +101,7 @@ post_some() {
     expect 401 /api/ingest/batch -d '{"messages":[]}'
 }
 
-# Leaves a scrape in answer and headers: one that found the spool in time, as the others leave out what is in there.
+# Leaves a scrape in answer and headers. The spool was readable in it: other scrapes omit the spool's metrics.
 scrape() {
     local deadline=$((SECONDS + patience))
     while ((SECONDS < deadline)); do
@@ -114,7 +117,7 @@ expect() {
     local wanted=$1 path=$2 status
     shift 2
     status=$(curl -sS -m "$patience" -o "$work/answer" -w '%{http_code}' "http://127.0.0.1:$port$path" "$@")
-    [[ $status == "$wanted" ]] || fail "$path: $status where $wanted was expected"
+    [[ $status == "$wanted" ]] || fail "$path: expected status $wanted, got $status"
 }
 
 fail() {
