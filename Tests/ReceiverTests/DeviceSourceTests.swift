@@ -68,6 +68,23 @@ struct DeviceSourceTests {
         }
     }
 
+    @Test func aDeviceThatComesBackIsSilentInTheListAsLongAsItIsCountedSo() async throws {
+        try await withSource(at: Self.minute * 60_000) { source, groupCommit in
+            try await commit("gone", [Self.minute - 120], to: groupCommit)
+            try await commit("plug", [Self.minute - 60], to: groupCommit)
+            let before = try await untilAnswered { try await source.page(DeviceQuery()) }
+            #expect(before.devices.map(\.isSilent) == [true, true] && before.silent == 2)
+            try await commit("plug", [Self.minute], to: groupCommit)
+            for query in [DeviceQuery(), DeviceQuery(isSilent: true)] {
+                let page = try await untilAnswered { try await source.page(query) }
+                #expect(page.devices.count(where: \.isSilent) == page.silent && page.matching == page.devices.count)
+                for device in page.devices {
+                    #expect(device.isSilent == (device.lastMinute < Self.minute - 15), "\(device)")
+                }
+            }
+        }
+    }
+
     @Test func theSpoolTellsAllButPowersWithTheDatabaseAway() async throws {
         try await withSource(at: Self.minute * 60_000) { source, groupCommit in
             try await commit(

@@ -16,8 +16,8 @@ actor DeviceSource {
     private let silentAfterSeconds: Int
     /// The wall clock, Unix milliseconds.
     private let now: @Sendable () -> Int64
-    private var previous: DeviceCensus?
-    private var census: (task: Task<DeviceCensus, any Error>, freshUntil: ContinuousClock.Instant)?
+    private var previous: DeviceSnapshot?
+    private var snapshot: (task: Task<DeviceSnapshot, any Error>, freshUntil: ContinuousClock.Instant)?
 
     init(
         groupCommit: GroupCommit, powers: PowerSource, silentAfterSeconds: Int, now: @escaping @Sendable () -> Int64
@@ -34,7 +34,8 @@ actor DeviceSource {
         return ReadingHistory(minutes: minutes, counts: try await ask { $0.counts.counts(of: minutes) })
     }
 
-    /// A page of the list of devices. Devices and silence are at most a few seconds old.
+    /// A page of the list of devices. Devices, their last minutes and silence are those of one moment, at most a few
+    /// seconds ago; channels are as they are now.
     nonisolated func page(_ query: DeviceQuery) async throws(Rejection) -> DevicePage {
         guard lookers.enter() else { throw Rejection.busy }
         defer { lookers.leave(0) }
@@ -51,20 +52,22 @@ actor DeviceSource {
     }
 
     private func list(_ query: DeviceQuery) async throws(Rejection) -> DevicePage {
-        let census = try await currentCensus()
+        let snapshot = try await currentSnapshot()
         let minutes = lastDay
-        let silent = silentMinutes
-        let finding = census.find(query) { silent.contains($0) }
-        let known = try await copy(of: finding.devices, minutes)
+        let matches = snapshot.find(query)
+        let known = Dictionary(
+            uniqueKeysWithValues: try await copy(of: matches.devices.map(\.id), minutes).map { ($0.device, $0) })
         let isWithHours = known.count <= DeviceQuery.maximumWithHours
         let found = await powers.powers(
-            of: known.flatMap { device in
+            of: matches.devices.compactMap { known[$0.id] }.flatMap { device in
                 device.channels.flatMap { device.keys(of: $0, in: minutes, isWithHours: isWithHours) }
             })
         return DevicePage(
-            devices: known.map { summary(of: $0, minutes, found, isWithHours: isWithHours) },
-            next: finding.isMore ? finding.devices.last : nil, total: census.sightings.count, silent: finding.silent,
-            matching: finding.matching, minutes: minutes, silentAfterSeconds: silentAfterSeconds,
+            devices: matches.devices.compactMap { device in
+                known[device.id].map { summary(of: device, $0, minutes, found, isWithHours: isWithHours) }
+            },
+            next: matches.isMore ? matches.devices.last?.id : nil, total: snapshot.count, silent: matches.silent,
+            matching: matches.matching, minutes: minutes, silentAfterSeconds: silentAfterSeconds,
             database: found == nil ? .away : .ok)
     }
 
@@ -87,32 +90,31 @@ actor DeviceSource {
         guard known != nil || !channels.isEmpty else { return nil }
         return DeviceDay(
             device: device, lastMinute: known?.lastMinute,
-            isSilent: known?.lastMinute.map(silentMinutes.contains) ?? true,
+            isSilent: known?.lastMinute.map(silence.includes) ?? true,
             minutes: minutes, channels: channels, database: found == nil ? .away : .ok)
     }
 
     private func summary(
-        of device: DeviceMinutes, _ minutes: Range<Int64>, _ found: [ReadingKey: Double]?, isWithHours: Bool
+        of device: DeviceSnapshot.Device, _ known: DeviceMinutes, _ minutes: Range<Int64>,
+        _ found: [ReadingKey: Double]?, isWithHours: Bool
     ) -> DeviceSummary {
         var activity = [Int](repeating: 0, count: 24)
-        let channels = device.channels.map { channel in
-            for minute in device.minutes(of: channel, in: minutes) {
+        let channels = known.channels.map { channel in
+            for minute in known.minutes(of: channel, in: minutes) {
                 activity[Int(minute - minutes.lowerBound) / 60] += 1
             }
             func power(_ minute: Int64) -> Double? {
-                found?[ReadingKey(device: device.device, channel: channel, minute: minute)]
+                found?[ReadingKey(device: device.id, channel: channel, minute: minute)]
             }
-            let newest = device.keys(of: channel, in: minutes, isWithHours: isWithHours).map(\.minute).sorted(by: >)
+            let newest = known.keys(of: channel, in: minutes, isWithHours: isWithHours).map(\.minute).sorted(by: >)
             return DeviceSummary.Channel(
-                number: channel, lastMinute: device.lastMinute(of: channel) ?? 0,
+                number: channel, lastMinute: known.lastMinute(of: channel) ?? 0,
                 power: newest.lazy.compactMap { minute in power(minute).map { MinutePower(minute: minute, watts: $0) } }
                     .first,
-                hourlyPower: isWithHours ? device.hours(of: channel, in: minutes).map { $0.flatMap(power) } : [])
+                hourlyPower: isWithHours ? known.hours(of: channel, in: minutes).map { $0.flatMap(power) } : [])
         }
-        let lastMinute = device.lastMinute ?? 0
         return DeviceSummary(
-            device: device.device, lastMinute: lastMinute, isSilent: silentMinutes.contains(lastMinute),
-            channels: channels,
+            device: device.id, lastMinute: device.lastMinute, isSilent: device.isSilent, channels: channels,
             activity: activity)
     }
 
@@ -122,10 +124,7 @@ actor DeviceSource {
         return minute + 1 - Self.minutesPerDay..<minute + 1
     }
 
-    /// A device is silent if its newest minute is in this range; a reading may be of the last second of its minute.
-    private nonisolated var silentMinutes: PartialRangeUpTo<Int64> {
-        ..<((now() / 1000 - Int64(silentAfterSeconds)) / 60)
-    }
+    private nonisolated var silence: Silence { Silence(afterSeconds: silentAfterSeconds, now: now()) }
 
     private func copy(of devices: [DeviceID], _ minutes: Range<Int64>) async throws(Rejection) -> [DeviceMinutes] {
         let days = minutes.lowerBound / Self.minutesPerDay...(minutes.upperBound - 1) / Self.minutesPerDay
@@ -139,24 +138,24 @@ actor DeviceSource {
         return answer
     }
 
-    /// The cached census, rebuilt on demand, one at a time; the longer the build takes, the longer it is cached.
-    private func currentCensus() async throws(Rejection) -> DeviceCensus {
-        if let census, .now < census.freshUntil { return try await Self.result(of: census.task) }
+    /// The cached snapshot, rebuilt on demand, one at a time; the longer the build takes, the longer it is cached.
+    private func currentSnapshot() async throws(Rejection) -> DeviceSnapshot {
+        if let snapshot, .now < snapshot.freshUntil { return try await Self.result(of: snapshot.task) }
         let started = ContinuousClock.now
-        let task = Task { try await takeCensus() }
-        // No other call starts a census before this one has ended.
-        census = (task, started + .seconds(60))
+        let task = Task { try await takeSnapshot() }
+        // No other call starts a snapshot before this one has ended.
+        snapshot = (task, started + .seconds(60))
         do throws(Rejection) {
             let taken = try await Self.result(of: task)
-            census?.freshUntil = .now + max(.seconds(2), started.duration(to: .now) * 10)
+            snapshot?.freshUntil = .now + max(.seconds(2), started.duration(to: .now) * 10)
             return taken
         } catch {
-            census = nil
+            snapshot = nil
             throw error
         }
     }
 
-    private static func result(of task: Task<DeviceCensus, any Error>) async throws(Rejection) -> DeviceCensus {
+    private static func result(of task: Task<DeviceSnapshot, any Error>) async throws(Rejection) -> DeviceSnapshot {
         do {
             return try await task.value
         } catch {
@@ -164,7 +163,7 @@ actor DeviceSource {
         }
     }
 
-    private func takeCensus() async throws(Rejection) -> DeviceCensus {
+    private func takeSnapshot() async throws(Rejection) -> DeviceSnapshot {
         var sightings: [MinuteLedger.Sighting] = []
         var number: Int? = 0
         while let first = number {
@@ -172,7 +171,7 @@ actor DeviceSource {
             sightings += found
             number = next
         }
-        let taken = DeviceCensus(sightings, after: previous)
+        let taken = DeviceSnapshot(sightings, silence, after: previous)
         previous = taken
         return taken
     }

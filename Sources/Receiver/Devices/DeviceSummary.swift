@@ -16,7 +16,8 @@ struct DeviceSummary: Sendable, Equatable {
     }
 
     let device: DeviceID
-    /// The newest minute with a reading, since 1970; by the device's clock, which may be ahead.
+    /// The newest minute with a reading, since 1970; by the device's clock, which may be ahead. It is the minute by
+    /// which the device was judged silent or not; a channel may have a newer one since.
     let lastMinute: Int64
     /// Whether the device has had no reading for longer than the limit.
     let isSilent: Bool

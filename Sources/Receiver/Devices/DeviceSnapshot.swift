@@ -1,12 +1,13 @@
 import Readings
 
-/// All devices that the spool knows at one point in time, sorted by the bytes of their names.
-struct DeviceCensus: Sendable {
+/// All devices that the spool knew at one moment, sorted by the bytes of their names, and which of them were silent then.
+struct DeviceSnapshot: Sendable {
     let sightings: [MinuteLedger.Sighting]
+    private let silence: Silence
 
-    /// - Parameter previous: an earlier census. Most devices are already sorted in its order, so sorting takes little
+    /// - Parameter previous: an earlier snapshot. Most devices are already sorted in its order, so sorting takes little
     ///   time.
-    init(_ sightings: [MinuteLedger.Sighting], after previous: DeviceCensus? = nil) {
+    init(_ sightings: [MinuteLedger.Sighting], _ silence: Silence, after previous: DeviceSnapshot? = nil) {
         var new = [MinuteLedger.Sighting?](repeating: nil, count: (sightings.map(\.number).max() ?? -1) + 1)
         for sighting in sightings { new[sighting.number] = sighting }
         var ordered: [MinuteLedger.Sighting] = []
@@ -19,36 +20,47 @@ struct DeviceCensus: Sendable {
         ordered += new.compactMap { $0 }
         ordered.sort { $0.device.utf8.lexicographicallyPrecedes($1.device.utf8) }
         self.sightings = ordered
+        self.silence = silence
+    }
+
+    var count: Int { sightings.count }
+
+    struct Device {
+        let id: DeviceID
+        /// The newest minute with a reading, since 1970.
+        let lastMinute: Int64
+        let isSilent: Bool
     }
 
     /// The result of a query.
-    struct Finding {
-        var devices: [DeviceID] = []
+    struct Matches {
+        var devices: [Device] = []
         /// Whether more devices follow.
         var isMore = false
+        /// The number of silent devices of the snapshot, and of the devices that match on all pages.
         var silent = 0
         var matching = 0
     }
 
-    /// - Parameter isSilent: whether a device with this newest minute is silent.
-    func find(_ query: DeviceQuery, isSilent: (_ lastMinute: Int64) -> Bool) -> Finding {
+    func find(_ query: DeviceQuery) -> Matches {
         let after = Array(query.after.utf8)
         let search = query.search.utf8.map(\.lowercasedASCII)
-        var finding = Finding()
+        var matches = Matches()
         for sighting in sightings {
-            let silent = isSilent(sighting.lastMinute)
-            if silent { finding.silent += 1 }
-            if let wanted = query.isSilent, wanted != silent { continue }
+            let isSilent = silence.includes(lastMinute: sighting.lastMinute)
+            if isSilent { matches.silent += 1 }
+            if let wanted = query.isSilent, wanted != isSilent { continue }
             guard search.isEmpty || sighting.device.utf8.contains(lowercased: search) else { continue }
-            finding.matching += 1
+            matches.matching += 1
             guard after.isEmpty || after.lexicographicallyPrecedes(sighting.device.utf8) else { continue }
-            if finding.devices.count < query.limit {
-                finding.devices.append(sighting.device)
+            if matches.devices.count < query.limit {
+                matches.devices.append(
+                    Device(id: sighting.device, lastMinute: sighting.lastMinute, isSilent: isSilent))
             } else {
-                finding.isMore = true
+                matches.isMore = true
             }
         }
-        return finding
+        return matches
     }
 }
 

@@ -3,34 +3,37 @@ import Testing
 
 @testable import Receiver
 
-struct DeviceCensusTests {
-    private func census(_ devices: KeyValuePairs<String, Int64>) throws -> DeviceCensus {
-        DeviceCensus(
+struct DeviceSnapshotTests {
+    /// Devices whose minute is from 3 on report.
+    private let silence = Silence(afterSeconds: 0, now: 3 * 60_000)
+
+    private func snapshot(_ devices: KeyValuePairs<String, Int64>) throws -> DeviceSnapshot {
+        DeviceSnapshot(
             try devices.enumerated().map {
                 MinuteLedger.Sighting(number: $0, device: try Readings.DeviceID($1.key), lastMinute: $1.value)
-            })
+            }, silence)
     }
 
-    private func census(_ names: [String]) throws -> DeviceCensus {
-        DeviceCensus(
+    private func snapshot(_ names: [String]) throws -> DeviceSnapshot {
+        DeviceSnapshot(
             try names.enumerated().map {
                 MinuteLedger.Sighting(number: $0, device: try Readings.DeviceID($1), lastMinute: 0)
-            })
+            }, silence)
     }
 
-    private func names(_ finding: DeviceCensus.Finding) -> [String] { finding.devices.map(\.description) }
+    private func names(_ matches: DeviceSnapshot.Matches) -> [String] { matches.devices.map(\.id.description) }
 
     @Test func pagesFollowTheBytesOfNamesWithoutLossOrRepeat() throws {
         let all = ["Z", "a", "a b", "a/b", "ab", "é", "e\u{0301}", "z", "\u{202E}x", "😀", "<script>"]
-        let census = try census(all)
+        let snapshot = try snapshot(all)
         for limit in 1...12 {
             var seen: [String] = []
             var query = DeviceQuery(limit: limit)
             repeat {
-                let finding = census.find(query) { _ in false }
-                #expect(finding.matching == all.count && finding.devices.count <= limit)
-                seen += names(finding)
-                query.after = finding.isMore ? seen.last ?? "" : ""
+                let matches = snapshot.find(query)
+                #expect(matches.matching == all.count && matches.devices.count <= limit)
+                seen += names(matches)
+                query.after = matches.isMore ? seen.last ?? "" : ""
             } while !query.after.isEmpty
             #expect(
                 seen.map { Array($0.utf8) } == all.map { Array($0.utf8) }.sorted { $0.lexicographicallyPrecedes($1) })
@@ -41,25 +44,25 @@ struct DeviceCensusTests {
         func sighting(_ number: Int, _ name: String) throws -> MinuteLedger.Sighting {
             MinuteLedger.Sighting(number: number, device: try Readings.DeviceID(name), lastMinute: 0)
         }
-        let first = DeviceCensus([
-            try sighting(0, "c"), try sighting(1, "a"), try sighting(3, "b"), try sighting(9, "z"),
-        ])
+        let first = DeviceSnapshot(
+            [try sighting(0, "c"), try sighting(1, "a"), try sighting(3, "b"), try sighting(9, "z")], silence)
         #expect(first.sightings.map(\.device.description) == ["a", "b", "c", "z"])
         // 3 is gone, 1 is another device, 2 and 4 are new.
-        let second = DeviceCensus(
-            [try sighting(0, "c"), try sighting(1, "x"), try sighting(2, "aa"), try sighting(4, "d")], after: first)
+        let second = DeviceSnapshot(
+            [try sighting(0, "c"), try sighting(1, "x"), try sighting(2, "aa"), try sighting(4, "d")], silence,
+            after: first)
         #expect(second.sightings.map(\.device.description) == ["aa", "c", "d", "x"])
-        #expect(DeviceCensus([], after: second).sightings.isEmpty)
+        #expect(DeviceSnapshot([], silence, after: second).count == 0)
     }
 
     @Test func aNameThatWentMeanwhileIsACursorAllTheSame() throws {
-        let finding = try census(["a": 0, "c": 0]).find(DeviceQuery(after: "b")) { _ in false }
-        #expect(names(finding) == ["c"] && !finding.isMore)
+        let matches = try snapshot(["a": 0, "c": 0]).find(DeviceQuery(after: "b"))
+        #expect(names(matches) == ["c"] && !matches.isMore)
     }
 
     @Test func silenceIsCountedForAllAndFiltered() throws {
-        let census = try census(["a": 1, "b": 5, "c": 2, "dc": 9])
-        func find(_ query: DeviceQuery) -> DeviceCensus.Finding { census.find(query) { $0 < 3 } }
+        let snapshot = try snapshot(["a": 1, "b": 5, "c": 2, "dc": 9])
+        func find(_ query: DeviceQuery) -> DeviceSnapshot.Matches { snapshot.find(query) }
         #expect(names(find(DeviceQuery(isSilent: true))) == ["a", "c"])
         #expect(names(find(DeviceQuery(isSilent: false))) == ["b", "dc"])
         let searched = find(DeviceQuery(search: "C", isSilent: false))
@@ -71,7 +74,7 @@ struct DeviceCensusTests {
         ("", ["100%", "Plug-1", "my plug", "plug", "é"]), ("plug-10", []),
     ])
     func searchFindsPartsOfNames(search: String, found: [String]) throws {
-        let census = try census(["Plug-1": 0, "my plug": 0, "plug": 0, "é": 0, "100%": 0])
-        #expect(names(census.find(DeviceQuery(search: search)) { _ in false }) == found)
+        let snapshot = try snapshot(["Plug-1": 0, "my plug": 0, "plug": 0, "é": 0, "100%": 0])
+        #expect(names(snapshot.find(DeviceQuery(search: search))) == found)
     }
 }
