@@ -1,12 +1,13 @@
-/** 2020-01-01: a device's clock that shows less was never set; it counts the seconds since the start. */
-const earliestClock = 1_577_836_800;
-/** A clock further ahead of the queue's than this is wrong, and the receiver would refuse it. */
-const secondsAhead = 86_400;
+import {
+    isComponentStatus, isObject, isPublication, isTopicOfFrames, publishedFrame, statusOf,
+} from "./status.js";
 
-/** The frames that carry a device's status. */
-const statusMethods = new Set(["NotifyStatus", "NotifyFullStatus"]);
-/** What the receiver makes readings of. */
-const channels = ["switch:0", "switch:1", "switch:2", "switch:3"];
+/**
+ * A device's clock may differ from the queue's by this much. A clock that is further behind was not set: it counts the
+ * seconds since the start, or begins at the day of the firmware. The receiver refuses a time that is further ahead.
+ */
+const secondsBehind = 365 * 86_400;
+const secondsAhead = 86_400;
 
 /**
  * What a message of the queue is: text for the receiver, a frame without a reading, or nothing that is understood.
@@ -19,7 +20,8 @@ const channels = ["switch:0", "switch:1", "switch:2", "switch:3"];
  * Makes a receiver's message of a message of the queue. A pure function: the same message gives the same result
  * whenever it is delivered, so that a repeated delivery meets the same minute key.
  *
- * @param {unknown} body a Shelly frame or a ready message; an object, JSON text, or its bytes
+ * @param {unknown} body a Shelly frame, an MQTT message `{topic, payload}` or a ready message; an object, JSON text, or
+ *     its bytes
  * @param {Date} sentAt when the queue got it
  * @returns {Read}
  */
@@ -28,13 +30,21 @@ export function readMessage(body, sentAt) {
     let value;
     try {
         ({ value, sentAt } = unwrap(body, sentAt));
+        if (isPublication(value)) {
+            if (!isTopicOfFrames(value.topic)) return { isIgnored: true };
+            value = publishedFrame(value.topic, decode(value.payload));
+        }
     } catch {
         return { reason: "not JSON" };
     }
     if (!isObject(value)) return { reason: "not a JSON object" };
     const members = ["src", "params", "method", "result", "error"];
     if (!Object.keys(value).some((name) => members.includes(name))) {
-        return { reason: "neither a frame nor a message: no src, no params" };
+        return {
+            reason: isComponentStatus(value)
+                ? 'the status of a component without its device: send it with its topic, as {"topic", "payload"}'
+                : "neither a frame nor a message: no src, no params",
+        };
     }
     const status = statusOf(value);
     if (status === undefined) return { isIgnored: true };
@@ -43,31 +53,14 @@ export function readMessage(body, sentAt) {
     const clock = isReady ? undefined : deviceClock(status.params, sentAt);
     const message = isReady
         ? value
-        : { src: value.src, timestamp: clock ?? unixSeconds(sentAt), params: status.params };
+        : { src: status.src, timestamp: clock ?? unixSeconds(sentAt), params: status.params };
     const json = faithfulJSON(message);
     if (json === undefined) return { reason: "holds a value that JSON cannot express" };
     return { json, isUndated: !isReady && clock === undefined };
 }
 
 /**
- * The status in a frame. Those of other methods and replies to requests carry none, unless it stands there, as in the
- * reply to `Shelly.GetStatus`.
- *
- * @param {Record<string, unknown>} value
- * @returns {{params: unknown} | undefined}
- */
-function statusOf(value) {
-    const { method, params, result } = value;
-    if (statusMethods.has(/** @type {any} */ (method))) return { params };
-    if (method === undefined && result === undefined && value.error === undefined) return { params };
-    const candidate = params ?? result;
-    return isObject(candidate) && channels.some((channel) => isObject(candidate[channel]))
-        ? { params: candidate }
-        : undefined;
-}
-
-/**
- * The device's own time of a status in Unix seconds; undefined when its clock is not set or far ahead.
+ * The device's own time of a status in Unix seconds; undefined when its clock is not set, or is far from the queue's.
  * @param {unknown} params
  * @param {Date} sentAt
  */
@@ -75,8 +68,8 @@ function deviceClock(params, sentAt) {
     if (!isObject(params)) return undefined;
     const seconds = params.ts ?? (isObject(params.sys) ? params.sys.unixtime : undefined);
     if (typeof seconds !== "number") return undefined;
-    const isPlausible = seconds >= earliestClock && seconds <= unixSeconds(sentAt) + secondsAhead;
-    return isPlausible ? Math.floor(seconds) : undefined;
+    const ahead = seconds - unixSeconds(sentAt);
+    return ahead >= -secondsBehind && ahead <= secondsAhead ? Math.floor(seconds) : undefined;
 }
 
 /** @param {Date} date */
@@ -110,14 +103,6 @@ function decode(body) {
         return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(/** @type {any} */ (body)));
     }
     return body;
-}
-
-/**
- * @param {unknown} value
- * @returns {value is Record<string, unknown>}
- */
-function isObject(value) {
-    return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /**

@@ -17,14 +17,10 @@ test("every captured frame becomes a message with the device's time, the one wit
         .map((line) => JSON.parse(line).frame);
     assert.ok(frames.length > 10);
     for (const captured of frames) {
-        const at = new Date(1_790_000_000_000);
         const isUndated = captured.params.ts < 1e9;
-        assert.deepEqual(read(captured, at), {
-            json: {
-                src: captured.src,
-                timestamp: isUndated ? 1_790_000_000 : Math.floor(captured.params.ts),
-                params: captured.params,
-            },
+        const seconds = isUndated ? 1_790_000_000 : Math.floor(captured.params.ts);
+        assert.deepEqual(read(captured, new Date(seconds * 1000)), {
+            json: { src: captured.src, timestamp: seconds, params: captured.params },
             isUndated,
         });
     }
@@ -42,13 +38,15 @@ test("object, text and bytes of a frame are the same message", () => {
     assert.deepEqual(read(`\u{feff}${text}`.slice(1)), expected);
 });
 
-test("a clock that is not set, not a number or far ahead falls back to the queue's time", () => {
+test("a clock that is not set, years behind, far ahead or no number falls back to the queue's time", () => {
+    const year = 365 * 86_400;
     const absent = [undefined, null, "1772000000", {}];
-    for (const ts of [...absent, 0, 5.01, -1, 1_577_836_799.9, queueSeconds + 86_401, 1.772e12]) {
+    const firmwareDay = 1_609_459_200;
+    for (const ts of [...absent, 0, 5.01, -1, firmwareDay, queueSeconds - year - 1, queueSeconds + 86_401, 1.772e12]) {
         assert.equal(timestamp(ts), queueSeconds, `ts ${ts}`);
         assert.equal(read(frame({ ts })).isUndated, true);
     }
-    for (const ts of [1_577_836_800, queueSeconds, queueSeconds + 86_400]) {
+    for (const ts of [queueSeconds - year, queueSeconds, queueSeconds + 86_400]) {
         assert.equal(timestamp(ts), ts);
         assert.equal(read(frame({ ts })).isUndated, false);
     }
@@ -78,7 +76,76 @@ test("events, requests and replies carry no reading", () => {
         { id: 1, src: "user", method: "Switch.Set", params: { id: 0, on: true } },
         { id: 1, src: "shellyplus1pm-a", dst: "user", result: { was_on: false } },
         { id: 1, src: "shellyplus1pm-a", dst: "user", error: { code: 401, message: "" } },
+        { id: 1, src: "shellyblugwg3-a", result: { components: [{ key: "bthomesensor:200", status: { value: 1 } }] } },
     ]) assert.deepEqual(read(body), { isIgnored: true });
+});
+
+test("a configuration is no status, in a reply or in a request", () => {
+    const switches = { id: 0, name: null, power_limit: 2800, voltage_limit: 280, current_limit: 10 };
+    const cover = { id: 0, in_mode: "dual", initial_state: "stopped", motor: { idle_power_thr: 2 } };
+    const sys = { device: { name: "x", mac: "A0B1C2D3E4F5" }, location: { tz: "Europe/Sofia" } };
+    for (const result of [
+        { "switch:0": switches, "switch:1": { id: 1 }, sys }, { "cover:0": cover, sys }, switches, cover, sys,
+    ]) {
+        assert.deepEqual(read({ id: 1, src: "shellyplus2pm-a", dst: "user", result }), { isIgnored: true });
+        const request = { id: 1, src: "user", method: "Switch.SetConfig", params: { id: 0, config: result } };
+        assert.deepEqual(read(request), { isIgnored: true });
+    }
+});
+
+// A component of each type that has a meter, with the members by which its type is known.
+const components = {
+    "switch:0": { id: 0, source: "init", output: true, apower: 8.9, voltage: 231.2, aenergy: { total: 1 } },
+    "switch:5": { id: 5, output: false, apower: null, errors: ["power_meter"] },
+    "pm1:0": { id: 0, apower: -220.3, voltage: 240.4, current: 0.96, aenergy: { total: 699.4 } },
+    "em1:1": { id: 1, act_power: -6769.3, voltage: 221.4, current: 30.7, calibration: "factory" },
+    "em:0": { id: 0, a_act_power: 2166.2, b_act_power: 3.6, c_act_power: -244, n_current: null },
+    "cover:0": { id: 0, state: "closing", apower: 131.4, pos_control: false, last_direction: null },
+    "light:4": { id: 4, output: true, brightness: 60, apower: 41.7 },
+    "rgb:0": { id: 0, output: true, rgb: [1, 2, 3], brightness: 60, apower: 4.7 },
+    "rgbw:0": { id: 0, output: true, rgb: [1, 2, 3], white: 4, brightness: 60, apower: 4.7 },
+    "cct:0": { id: 0, output: true, brightness: 60, ct: 3000, apower: 4.7 },
+};
+
+test("each component with a meter is the same in every shape of a status", () => {
+    for (const [name, status] of Object.entries(components)) {
+        const expected = { src: "shelly-a0b1c2d3e4f5", timestamp: queueSeconds, params: { [name]: status } };
+        const { src } = expected;
+        for (const [shape, body] of Object.entries({
+            method: { src, method: "NotifyStatus", params: { [name]: status } },
+            full: { src, method: "NotifyFullStatus", params: { [name]: status } },
+            device: { id: 1, src, dst: "user", result: { [name]: status } },
+            component: { id: 1, src, dst: "user", result: status },
+            topic: { topic: `${src}/status/${name}`, payload: status },
+            prefix: { topic: `house/cellar/${src}/status/${name}`, payload: JSON.stringify(status), qos: 0, retain: 0 },
+        })) assert.deepEqual(read(body), { json: expected, isUndated: true }, `${name} ${shape}`);
+    }
+});
+
+test("a device without a meter is heard in a reply to Shelly.GetStatus", () => {
+    const result = { "switch:0": { id: 0, output: true }, sys: { uptime: 54_321, unixtime: queueSeconds } };
+    const expected = { json: { src: "wall", timestamp: queueSeconds, params: result }, isUndated: false };
+    assert.deepEqual(read({ id: 1, src: "wall", result }), expected);
+    assert.deepEqual(read({ id: 1, src: "wall", result: { id: 0, output: true } }), { isIgnored: true });
+});
+
+test("an MQTT message is read by its topic", () => {
+    const body = frame({ ts: queueSeconds, "switch:0": { apower: 1 } });
+    assert.deepEqual(read({ topic: "shellyplus1pm-a/events/rpc", payload: body }), read(body));
+    assert.deepEqual(read({ topic: "collector/rpc", payload: JSON.stringify(body) }), read(body));
+    const sys = read({ topic: "my/plug/status/sys", payload: { unixtime: queueSeconds - 7, uptime: 9 } });
+    assert.equal(sys.json.timestamp, queueSeconds - 7);
+    assert.equal(sys.json.src, "my/plug");
+    for (const topic of ["shellyplus1pm-a/online", "shellies/shelly1-a/relay/0", "status/switch:0", ""]) {
+        assert.deepEqual(read({ topic, payload: "on" }), { isIgnored: true });
+    }
+    assert.deepEqual(read({ topic: "a/status/switch:0", payload: "on" }), { reason: "not JSON" });
+    assert.deepEqual(read({ topic: "a/rpc", payload: "[]" }), { reason: "not a JSON object" });
+    assert.deepEqual(read({ topic: "a/status/__proto__", payload: 1 }).json.params, JSON.parse('{"__proto__":1}'));
+});
+
+test("a component's status without its device has a reason that says how to send it", () => {
+    for (const status of Object.values(components)) assert.match(read(status).reason, /"topic", "payload"/);
 });
 
 test("a status in any other frame is not lost: a reply to Shelly.GetStatus, a method of somebody's own", () => {

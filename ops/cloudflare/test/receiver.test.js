@@ -57,12 +57,12 @@ test("the real receiver", async (t) => {
             .map((line) => JSON.parse(line).frame).filter((frame) => frame.params.ts < Date.now() / 1000);
         const queue = new FakeQueue();
         const letters = new FakeQueue();
-        const sentAt = new Date();
+        const now = Date.now() / 1000;
         const keys = new Set();
         for (const [index, frame] of frames.entries()) {
             const text = JSON.stringify(frame);
-            queue.put([frame, text, new TextEncoder().encode(text)][index % 3], sentAt);
-            const ts = frame.params.ts < 1e9 ? sentAt.getTime() / 1000 : frame.params.ts;
+            const ts = frame.params.ts < 1e9 ? now : frame.params.ts;
+            queue.put([frame, text, new TextEncoder().encode(text)][index % 3], new Date(ts * 1000));
             for (let channel = 0; channel < 4; channel += 1) {
                 const { apower } = frame.params[`switch:${channel}`] ?? {};
                 if (typeof apower === "number") keys.add(keyOf(frame.src, channel, ts));
