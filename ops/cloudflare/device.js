@@ -1,16 +1,38 @@
-// A script for a Shelly (Gen2 and later): posts the status of all its switches to the producer each minute.
+// A script for a Shelly (Gen2 and later): posts the status of all its components with a meter to the producer each
+// minute. Its console says which components these are, and what the producer refused.
 let producer = "https://shelly-producer.example.workers.dev";
 let token = "the DEVICE_TOKEN";
-let channels = 4;
 
+let types = ["switch", "pm1", "em1", "em", "cover", "light", "rgb", "rgbw", "cct"];
+let powers = ["apower", "act_power", "a_act_power"];
 let device = Shelly.getDeviceInfo().id;
+
+// A component without a meter has no power. One whose meter is broken has null.
+function hasMeter(status) {
+    for (let i = 0; i < powers.length; i++) {
+        if (status[powers[i]] !== undefined) return true;
+    }
+    return false;
+}
+
+// Puts the status of each component with a meter into params, and returns the names of the others.
+function collect(params) {
+    let others = [];
+    for (let i = 0; i < types.length; i++) {
+        for (let id = 0; id < 10; id++) {
+            let status = Shelly.getComponentStatus(types[i], id);
+            if (!status) continue;
+            let name = types[i] + ":" + JSON.stringify(id);
+            if (hasMeter(status)) params[name] = status;
+            else others[others.length] = name;
+        }
+    }
+    return others;
+}
 
 function post() {
     let params = { ts: Shelly.getComponentStatus("sys").unixtime };
-    for (let channel = 0; channel < channels; channel++) {
-        let status = Shelly.getComponentStatus("switch", channel);
-        if (status) params["switch:" + JSON.stringify(channel)] = status;
-    }
+    collect(params);
     Shelly.call("HTTP.Request", {
         method: "POST",
         url: producer,
@@ -19,9 +41,11 @@ function post() {
         timeout: 20
     }, function (result, code, message) {
         if (code !== 0) print("not posted:", message);
-        else if (result.code !== 202) print("not posted:", result.code, result.body);
+        else if (result.code !== 202) print("refused:", result.code, result.body);
     });
 }
 
+let found = {};
+let others = collect(found);
+print("components with a meter:", JSON.stringify(Object.keys(found)), "without:", JSON.stringify(others));
 Timer.set(60000, true, post);
-post();

@@ -78,35 +78,60 @@ test("when the queue does not take it, the device hears 503", async () => {
     assert.equal(result.headers.get("Retry-After"), "10");
 });
 
-test("the device's script posts what the producer takes, now and each minute", async () => {
+/** Runs the device's script with these components; gives what it printed and asks the producer what it posts. */
+function run(device, components) {
     const calls = [];
     const timers = [];
     const printed = [];
-    const status = { sys: { unixtime: 1_772_000_000 }, switch0: { id: 0, apower: 8.9 }, switch2: { id: 2, apower: 0 } };
     vm.runInNewContext(readFileSync(new URL("../device.js", import.meta.url), "utf8"), {
         JSON,
         print: (...words) => printed.push(words.join(" ")),
         Timer: { set: (...timer) => timers.push(timer) },
         Shelly: {
-            getDeviceInfo: () => ({ id: "shellypro4pm-a" }),
-            getComponentStatus: (type, id = "") => status[type + id] ?? null,
+            getDeviceInfo: () => ({ id: device }),
+            getComponentStatus: (type, id) => components[id === undefined ? type : `${type}:${id}`] ?? null,
             call: (method, parameters, callback) => calls.push({ method, parameters, callback }),
         },
     });
-    assert.equal(timers[0][0], 60_000);
-    assert.equal(timers[0][1], true);
-    timers[0][2]();
-    assert.equal(calls.length, 2);
-    const { method, parameters, callback } = calls[0];
-    assert.equal(method, "HTTP.Request");
-    const result = await ask(new Request(parameters.url, parameters), new FakeQueue(), "the DEVICE_TOKEN");
+    const [[milliseconds, isRepeated, work]] = timers;
+    assert.deepEqual([timers.length, milliseconds, isRepeated], [1, 60_000, true]);
+    work();
+    assert.equal(calls[0].method, "HTTP.Request");
+    return { printed, callback: calls[0].callback, request: new Request(calls[0].parameters.url, calls[0].parameters) };
+}
+
+test("the device's script posts each component with a meter, and says which", async () => {
+    const meters = {
+        "switch:0": { id: 0, apower: 8.9 }, "switch:3": { id: 3, apower: null, errors: ["power_meter"] },
+        "pm1:0": { id: 0, apower: 1 }, "em1:2": { id: 2, act_power: -1 }, "em:0": { id: 0, a_act_power: 0 },
+        "cover:0": { id: 0, apower: 0 }, "light:4": { id: 4, apower: 4 }, "rgb:0": { id: 0, apower: 4 },
+        "rgbw:0": { id: 0, apower: 4 }, "cct:1": { id: 1, apower: 4 },
+    };
+    const sys = { unixtime: 1_772_000_000 };
+    const { printed, request, callback } = run("shelly-a", { ...meters, sys, "light:0": { id: 0, output: true } });
+    assert.deepEqual(printed, [
+        `components with a meter: ${JSON.stringify(Object.keys(meters))} without: ["light:0"]`,
+    ]);
+    const result = await ask(request, new FakeQueue(), "the DEVICE_TOKEN");
     assert.equal(result.status, 202);
-    assert.deepEqual(result.queued, [{
-        src: "shellypro4pm-a", method: "NotifyStatus",
-        params: { ts: 1_772_000_000, "switch:0": { id: 0, apower: 8.9 }, "switch:2": { id: 2, apower: 0 } },
-    }]);
+    const params = { ts: 1_772_000_000, ...meters };
+    assert.deepEqual(result.queued, [{ src: "shelly-a", method: "NotifyStatus", params }]);
     callback({ code: 202 }, 0, "");
+    assert.equal(printed.length, 1);
     callback({ code: 401, body: "no" }, 0, "");
     callback(null, -114, "Unavailable");
-    assert.deepEqual(printed, ["not posted: 401 no", "not posted: Unavailable"]);
+    assert.deepEqual(printed.slice(1), ["refused: 401 no", "not posted: Unavailable"]);
+});
+
+test("the device's script on a device without a meter says so, and its post keeps the device heard", async () => {
+    const { printed, request } = run("wall", { sys: { unixtime: null }, "switch:0": { id: 0, output: true } });
+    assert.deepEqual(printed, ['components with a meter: [] without: ["switch:0"]']);
+    assert.deepEqual((await ask(request, new FakeQueue(), "the DEVICE_TOKEN")).queued[0].params, { ts: null });
+});
+
+test("an array with a payload that has lost its topic is refused whole, and says what to send", async () => {
+    const frames = Array.from({ length: 100 }, (_, index) => index === 50 ? { id: 0, apower: 77 } : frame());
+    const result = await ask(post(frames));
+    assert.deepEqual([result.status, result.queued.length], [422, 0]);
+    assert.match(result.body.detail, /^frame 50: .*"topic", "payload"/);
 });
