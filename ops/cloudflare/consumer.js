@@ -1,5 +1,5 @@
-import { deadLetter, sendLetter } from "./dead-letter.js";
-import { retryDelaySeconds } from "./delay.js";
+import { deadLetter, isBounced, sendLetter } from "./dead-letter.js";
+import { maximumDelaySeconds, retryDelaySeconds } from "./delay.js";
 import { readMessage } from "./message.js";
 import { Misconfiguration, Receiver } from "./receiver.js";
 
@@ -43,8 +43,10 @@ class Delivery {
     #deadline;
     #counts = {
         acked: 0, ignored: 0, undated: 0, dead_lettered: 0, retried: 0,
-        requests: 0, inserted: 0, duplicates: 0, errors: 0,
+        requests: 0, inserted: 0, duplicates: 0, errors: 0, untaken: 0,
     };
+    /** Messages that the receiver took. */
+    #taken = 0;
     /** @type {string | undefined} */
     #failure;
     #isMisconfigured = false;
@@ -146,21 +148,34 @@ class Delivery {
     #settle(slice, answer) {
         slice.forEach(({ message }, index) => {
             const reason = answer.rejected.get(index);
-            if (reason === undefined) this.#ack(message);
-            else this.#setAside(message, reason);
+            if (reason !== undefined) {
+                this.#setAside(message, reason);
+                return;
+            }
+            this.#ack(message);
+            this.#taken += 1;
         });
         this.#counts.inserted += answer.inserted;
         this.#counts.duplicates += answer.duplicates;
         this.#counts.errors += answer.errors;
+        this.#counts.untaken += answer.untaken;
     }
 
     /**
-     * Begins to send a message to the dead-letter queue; it is acknowledged when its letter is there.
+     * Begins to send a message to the dead-letter queue; it is acknowledged when its letter is there. A letter that
+     * comes back from there stays in its queue: it would go round for ever.
      * @param {QueueMessage} message
      * @param {string} reason
      */
     #setAside(message, reason) {
         if (this.#reasons.size < namedReasons) this.#reasons.add(reason);
+        if (isBounced(message, this.#batch.queue)) {
+            const failure = `DEAD_LETTERS is ${this.#batch.queue}, which this consumer reads: bind another queue`;
+            this.#retryAll([{ message }], {
+                reason: failure, isMisconfigured: true, retryAfterSeconds: maximumDelaySeconds,
+            });
+            return;
+        }
         const letter = deadLetter(message, this.#batch.queue, reason);
         this.#letters.push(sendLetter(letter, this.#env.DEAD_LETTERS, letterMilliseconds).then((failure) => {
             if (failure !== undefined) return this.#retryAll([{ message }], failure);
@@ -193,17 +208,26 @@ class Delivery {
     /** The log line. Nothing of the configuration is in it. */
     report() {
         const counts = this.#counts;
-        const isWarning = counts.retried > 0 || counts.dead_lettered > 0;
+        const isWarning = counts.retried > 0 || counts.dead_lettered > 0 || counts.untaken > 0;
         return {
             level: this.#isMisconfigured ? "error" : isWarning ? "warn" : "info",
             queue: this.#batch.queue,
             messages: this.#batch.messages.length,
             ...counts,
+            ...this.#notice(),
             ...(this.#reasons.size > 0 && { dead_letter_reasons: [...this.#reasons] }),
             ...(this.#failure !== undefined && {
                 failure: this.#failure, longest_retry_seconds: this.#longestDelaySeconds,
             }),
             seconds: (Date.now() - this.#started) / 1000,
         };
+    }
+
+    /** A sentence about measurements that become no rows, if there is something to say. */
+    #notice() {
+        const { inserted, duplicates, untaken } = this.#counts;
+        if (untaken > 0) return { notice: "the receiver does not take all readings: see its page" };
+        if (this.#taken > 0 && inserted + duplicates === 0) return { notice: "no message gave a reading" };
+        return {};
     }
 }

@@ -32,6 +32,22 @@ export function deadLetter(message, queue, reason) {
     };
 }
 
+/** The queue gets a letter within seconds after it was written. A letter that was moved back was an hour old. */
+const bounceMilliseconds = 60_000;
+
+/**
+ * Whether a message is a letter that a consumer of this queue wrote, and that arrived in the same queue at once. Then
+ * the dead-letter queue of the consumer is the queue that it reads, and another letter would come back as well.
+ *
+ * @param {import("./consumer.js").QueueMessage} message
+ * @param {string} queue the name of the queue that it came from
+ */
+export function isBounced(message, queue) {
+    const letter = Object(message.body);
+    const age = new Date(message.timestamp).getTime() - Date.parse(letter.at);
+    return typeof letter.dead_letter === "string" && letter.queue === queue && Math.abs(age) < bounceMilliseconds;
+}
+
 /**
  * Sends a letter. As JSON, which the dashboard can show, when that loses nothing of it.
  *

@@ -7,8 +7,9 @@ import { parseRetryAfter } from "./delay.js";
  * @typedef {{RECEIVER_URL?: string, INGEST_API_KEY?: string, CF_ACCESS_CLIENT_ID?: string,
  *            CF_ACCESS_CLIENT_SECRET?: string, DEAD_LETTERS?: any}} Environment
  *
- * @typedef {{verdict: "taken", inserted: number, duplicates: number, errors: number, rejected: Map<number, string>}}
- *          Taken the batch is durable, but for the messages at the rejected indices
+ * @typedef {{verdict: "taken", inserted: number, duplicates: number, errors: number, untaken: number,
+ *            rejected: Map<number, string>}} Taken
+ *          the batch is durable, but for the messages at the rejected indices
  * @typedef {{verdict: "refused", reason: string}} Refused the batch as it is will never be taken
  * @typedef {{reason: string, retryAfterSeconds?: number, isMisconfigured?: boolean}} Failure
  *          why messages must wait, for how long the receiver says, and whether a person must change something first
@@ -151,6 +152,8 @@ function receipt(text, count) {
         inserted: answer.inserted,
         duplicates: Number(answer.duplicates) || 0,
         errors: Number(answer.errors) || 0,
+        // The receiver leaves it out where it is 0.
+        untaken: Number(answer.untaken) || 0,
         rejected,
     };
 }

@@ -135,6 +135,60 @@ test("a batch without a reading needs no receiver", async (t) => {
     assert.equal((await deliver(t, [], {})).log.messages, 0);
 });
 
+test("readings that the receiver does not take are counted, and said", async (t) => {
+    let untaken = { untaken: 3 };
+    const { env } = await origin(t, (messages) => ({ body: taken(messages.length, untaken) }));
+    const some = await deliver(t, [message(1), message(2)], env);
+    assert.deepEqual([some.log.level, some.log.untaken, some.acked], ["warn", 3, 2]);
+    assert.match(some.log.notice, /does not take all readings/);
+    untaken = {};
+    const none = await deliver(t, [message(1)], env);
+    assert.deepEqual([none.log.level, none.log.untaken, none.log.notice], ["info", 0, undefined]);
+});
+
+test("a batch without any reading says so, unless nothing of it was taken", async (t) => {
+    const rejected = [{ index: 0, msg: "no" }];
+    const answers = [{ inserted: 0 }, { inserted: 0, duplicates: 1 }, { inserted: 0, rejected }];
+    const { env } = await origin(t, () => ({ body: answers[0] }));
+    const notices = [];
+    while (answers.length > 0) {
+        notices.push((await deliver(t, [message(1)], env)).log.notice);
+        answers.shift();
+    }
+    assert.deepEqual(notices, ["no message gave a reading", undefined, undefined]);
+});
+
+test("a consumer whose dead letters come back to it comes to rest", async (t) => {
+    const { env } = await origin(t, rejecting("plug-2", "no"));
+    const bytes = new Uint8Array([0xff]);
+    for (const isDeadLetterQueue of [true, false]) {
+        const queue = new FakeQueue({ name: isDeadLetterQueue ? "letters" : "shelly" });
+        const options = { queue };
+        const bad = ["{", message(2), bytes];
+        const letters = (origin) => bad.map((body) => ({
+            dead_letter: "no", at: "2026-01-01T00:00:00Z", queue: origin, sent_at: "2026-01-01T00:00:00Z", body,
+        }));
+        await deliver(t, isDeadLetterQueue ? letters("shelly") : bad, { ...env, DEAD_LETTERS: queue }, options);
+        assert.deepEqual([queue.acked.length, queue.waiting.length], [3, 3]);
+        for (let round = 0; round < 3; round += 1) {
+            const { log } = await deliver(t, round === 1 ? [message(1)] : [], { ...env, DEAD_LETTERS: queue }, options);
+            assert.equal(log.level, "error");
+            assert.match(log.failure, /^DEAD_LETTERS is (letters|shelly), which this consumer reads/);
+            assert.equal(log.dead_lettered, 0);
+        }
+        assert.deepEqual([queue.acked.length, queue.waiting.length, queue.retries.length], [4, 3, 9]);
+        for (const { delaySeconds } of queue.retries) assert.equal(delaySeconds, 43_200);
+    }
+});
+
+test("a letter that was moved back and fails again is written again", async (t) => {
+    const { env } = await origin(t, rejecting("plug-2", "no"));
+    const at = new Date(Date.now() - 3_600_000).toISOString();
+    const letter = { dead_letter: "no", at, queue: "shelly", sent_at: at, body: message(2) };
+    const { letters, acked } = await deliver(t, [letter], env);
+    assert.deepEqual([letters.length, acked], [1, 1]);
+});
+
 test("what is not understood goes to the dead letters as it was, with the reason and the times", async (t) => {
     const { env } = await origin(t, (messages) => ({ body: taken(messages.length) }));
     const bytes = new Uint8Array([0xff, 1, 2]);
