@@ -34,7 +34,8 @@ let package = Package(
         .executableTarget(
             name: "Receiver",
             dependencies: [
-                "CLibcrypto", "CLinux", "Readings", "Spool", "Postgres", "Settings", "Logs", "Checkup", "Time",
+                "CLibcrypto", "CLinux", "CResources", "Readings", "Spool", "Postgres", "Settings", "Logs", "Checkup",
+                "Time",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
@@ -48,6 +49,7 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
+            exclude: ["Resources"],
             swiftSettings: swiftSettings
         ),
         .executableTarget(
@@ -99,6 +101,11 @@ let package = Package(
             path: "Sources/Shared/Checkup",
             swiftSettings: swiftSettings
         ),
+        .target(
+            name: "CResources",
+            path: "Sources/Receiver/Resources",
+            exclude: ["openapi.json", "docs.html", "docs.css", "page.css", "page.js"]
+        ),
         .systemLibrary(name: "CLinux", path: "Sources/Shared/CLinux"),
         .target(
             name: "CVersion",
@@ -148,7 +155,7 @@ let package = Package(
         .testTarget(
             name: "ReceiverTests",
             dependencies: [
-                "Receiver", "Readings", "Spool",
+                "Receiver", "Readings", "Settings", "Spool",
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Logging", package: "swift-log"),
@@ -184,6 +191,7 @@ let package = Package(
         .testTarget(
             name: "EndToEndTests", dependencies: ["Postgres", "Settings", "Seeds"], swiftSettings: swiftSettings),
     ],
+    cLanguageStandard: .gnu2x,
     cxxLanguageStandard: .cxx17
 )
 

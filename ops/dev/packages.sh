@@ -35,7 +35,7 @@ node-typescript | worker        | command -v tsc              | checks the types
 wrk             | bench         | command -v wrk              | load generator
 valgrind        | bench         | command -v valgrind         | counts instructions
 binutils        | bench package | command -v strip            | takes away debugging information
-python3         | bench package schemathesis times | command -v python3 | runs the bench and the scripts of the package
+python3         | test bench package schemathesis times | command -v python3 | runs the scripts in Python
 python3-venv    | bench schemathesis | python3 -m ensurepip --version | FastAPI and schemathesis are installed in virtual environments
 dpkg-dev        | package       | command -v dpkg-shlibdeps   | finds what the package depends on
 lintian         | package       | command -v lintian          | looks for faults in the package

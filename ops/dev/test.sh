@@ -26,6 +26,7 @@ flock -n "$lock" || {
 echo "== Lint"
 mapfile -t scripts < <(find ops -name '*.sh' | sort)
 shellcheck "${scripts[@]}" .ci/run
+ops/dev/docs.py --check
 swift format lint --strict --recursive --parallel Package.swift Sources Tests ops/bench/Sources
 
 echo "== Build"

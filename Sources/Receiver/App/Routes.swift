@@ -75,8 +75,8 @@ struct Routes: HTTPResponder {
         case "/healthz": .json("{\"status\":\"ok\"}")
         case "/readyz": try await readiness.respond()
         case "/metrics": .text(await metricsPage.text(), type: PrometheusText.contentType)
-        case "/openapi.json": .json(OpenAPI.document)
-        case "/docs": DocumentationPage.response
+        case "/openapi.json": .json(APIDocs.document)
+        case "/docs": .page(APIDocs.page, policy: APIDocs.contentSecurityPolicy)
         case _ where DeviceHandler.isPath(path): try await DeviceHandler(source: devices).respond(to: request)
         case _ where PageHandler.isPath(path): try await pages.respond(to: request)
         default: throw Rejection.notFound

@@ -10,6 +10,8 @@ struct HTML: ExpressibleByStringInterpolation, Sendable, Equatable {
 
     init(stringLiteral markup: String) { self.markup = markup }
     init(stringInterpolation: StringInterpolation) { markup = stringInterpolation.markup }
+    /// Takes text as markup, without escapes. Never call it with text from a client.
+    init(markup: String) { self.markup = markup }
 
     static func += (html: inout HTML, more: HTML) { html.markup += more.markup }
 

@@ -1,7 +1,11 @@
+import CResources
 import FoundationEssentials
 
 /// A whole page: its head, its content, and the one style and script that the browser may accept.
 struct Page: Sendable {
+    private static let style = HTML(markup: String(cString: shelly_page_css()))
+    private static let script = HTML(markup: String(cString: shelly_page_js()))
+
     let title: String
     /// The worst level on the page, shown as its icon.
     let level: Verdict.Level
@@ -19,12 +23,12 @@ struct Page: Sendable {
         <meta name="color-scheme" content="light dark">
         <title>\(title)</title>
         <link id="icon" data-live rel="icon" href="data:image/svg+xml,\(Self.icon(level))">
-        <style>\(PageStyle.style)</style>
+        <style>\(Self.style)</style>
         </head>
         <body>
         <p id="stale" role="status" hidden>This page could not be refreshed. It shows what was so at the time above.</p>
         \(content)
-        <script>\(PageStyle.script)</script>
+        <script>\(Self.script)</script>
         </body>
         </html>
 
@@ -41,7 +45,7 @@ struct Page: Sendable {
 
     /// Allows only this style, this script, the icon, and the page itself again.
     static let contentSecurityPolicy = """
-        default-src 'none'; style-src '\(hash(PageStyle.style))'; script-src '\(hash(PageStyle.script))'; \
+        default-src 'none'; style-src '\(hash(style))'; script-src '\(hash(script))'; \
         img-src data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'
         """
 
