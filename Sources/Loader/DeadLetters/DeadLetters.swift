@@ -80,16 +80,7 @@ struct DeadLetters {
     }
 
     /// The files, sorted by day.
-    func files() throws(SpoolError) -> [FilePath] {
-        do throws(Errno) {
-            return try directory.disk.names(in: directory.rejected).filter { $0.hasSuffix(".ndjson") }.sorted()
-                .map { directory.rejected.appending($0) }
-        } catch .noSuchFileOrDirectory {
-            return []
-        } catch {
-            throw .disk("list", directory.rejected, error)
-        }
-    }
+    func files() throws(SpoolError) -> [FilePath] { try directory.deadLetterFiles() }
 
     /// Visits every line of every file, without its line break.
     func forEachLine(_ body: ([UInt8]) -> Void) throws(SpoolError) {

@@ -116,12 +116,12 @@ final class DrainSession {
     /// Returns whether the segment is fully loaded.
     private func drain(_ segment: SpoolDirectory.Segment, isLeft: Bool) throws -> Bool {
         if !isLeft, let exhausted, exhausted == (segment.number, FileLength.of(segment.path) ?? -1) { return false }
-        let beginning = try SegmentBeginning(of: try open(segment), at: segment.path)
-        if let objection = beginning.objection(in: directory, as: segment.number) {
+        let firstLine = try SegmentFirstLine(of: try open(segment), at: segment.path)
+        if let objection = firstLine.header?.objections(in: directory, as: segment.number).first {
             throw SpoolError.unfit(segment.path, objection)
         }
-        guard beginning.isWhole || isLeft else { return false }
-        let key = Progress.Key(segment: segment.number, created: beginning.header?.created ?? "")
+        guard firstLine.isWhole || isLeft else { return false }
+        let key = Progress.Key(segment: segment.number, created: firstLine.header?.created ?? "")
         let known = progress[key] ?? Progress()
         advance(segment, known)
         if known.finished, try isAtItsEnd(segment, known, isLeft: isLeft) { return try putAway(segment, key) }

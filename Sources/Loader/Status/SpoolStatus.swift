@@ -1,27 +1,9 @@
 import Postgres
 import Spool
-import SystemPackage
 import Time
 
 /// The state of a spool: pending and loaded segments, and the processes that hold its locks.
 struct SpoolStatus: Encodable {
-    struct Pending: Encodable {
-        let segment: Int
-        let bytes: Int
-        /// Loaded bytes of the segment.
-        let loadedBytes: Int
-
-        private enum CodingKeys: String, CodingKey {
-            case segment, bytes
-            case loadedBytes = "loaded_bytes"
-        }
-    }
-
-    struct Totals: Encodable {
-        var segments = 0
-        var bytes = 0
-    }
-
     struct DeadLetterTotals: Encodable {
         var files = 0
         var lines = 0
@@ -32,14 +14,17 @@ struct SpoolStatus: Encodable {
     /// Process that holds the receiver's lock, or nil if none does.
     let receiver: String?
     let loader: String?
-    private(set) var pending = Totals()
-    private(set) var loaded = Totals()
-    /// Bytes of pending segments that are not loaded yet.
-    private(set) var backlogBytes = 0
+    let pending: SpoolContents.Totals
+    let loaded: SpoolContents.Totals
+    /// Pending segments with records that are not loaded yet, the bytes of these segments that are not loaded, and the
+    /// records.
+    let backlogSegments: Int
+    let backlogBytes: Int
+    let backlogRecords: Int
     /// The oldest pending segments, at most a hundred.
-    private(set) var pendingSegments: [Pending] = []
+    let pendingSegments: [SpoolContents.Pending]
     /// Age of the oldest record that is not loaded, or nil if there is none.
-    private(set) var oldestUnloadedSeconds: Double?
+    let oldestUnloadedSeconds: Double?
     private(set) var deadLetters = DeadLetterTotals()
     /// When the loader last made progress, ISO 8601.
     let lastLoad: String?
@@ -53,7 +38,9 @@ struct SpoolStatus: Encodable {
 
     private enum CodingKeys: String, CodingKey {
         case spool, path, receiver, loader, pending, loaded
+        case backlogSegments = "backlog_segments"
         case backlogBytes = "backlog_bytes"
+        case backlogRecords = "backlog_records"
         case pendingSegments = "pending_segments"
         case oldestUnloadedSeconds = "oldest_unloaded_seconds"
         case deadLetters = "dead_letters"
@@ -88,52 +75,27 @@ struct SpoolStatus: Encodable {
         lastLoad = mark?.loadedAt
         lastDrain = directory.drainMark()?.drainedAt
         self.databaseProblem = databaseProblem
-        for segment in try directory.segments() {
-            let bytes = FileLength.of(segment.path) ?? 0
-            if segment.isLoaded {
-                loaded.segments += 1
-                loaded.bytes += bytes
-                continue
-            }
-            let known = progress.map { Self.loadedBytes(of: segment, in: directory, $0) } ?? mark?.bytes(of: segment)
-            try add(segment, bytes: bytes, loadedBytes: min(known ?? 0, bytes))
+        let contents = try SpoolContents(of: directory, now: Moment.now) { segment, file in
+            progress.map { Self.loadedPart(of: segment, file, $0) } ?? mark?.part(ofSegment: segment.number) ?? .none
         }
+        pending = contents.pending
+        loaded = contents.loaded
+        backlogSegments = contents.backlog.segments
+        backlogBytes = contents.backlog.bytes
+        backlogRecords = contents.backlog.records
+        oldestUnloadedSeconds = contents.backlog.oldestAgeSeconds
+        pendingSegments = Array(contents.pendingSegments.prefix(Self.listed))
         let letters = DeadLetters(directory: directory)
         deadLetters.files = try letters.files().count
         try letters.forEachLine { _ in deadLetters.lines += 1 }
     }
 
-    private mutating func add(_ segment: SpoolDirectory.Segment, bytes: Int, loadedBytes: Int) throws {
-        pending.segments += 1
-        pending.bytes += bytes
-        backlogBytes += bytes - loadedBytes
-        if pendingSegments.count < Self.listed {
-            pendingSegments.append(Pending(segment: segment.number, bytes: bytes, loadedBytes: loadedBytes))
-        }
-        guard oldestUnloadedSeconds == nil, loadedBytes < bytes else { return }
-        guard let file = try? SystemDisk().open(segment.path) else { return }
-        let reader = try SegmentReader(file, path: segment.path, from: loadedBytes)
-        while let event = try reader.next() {
-            guard case .record(let record) = event else { continue }
-            oldestUnloadedSeconds = Double(max(0, Moment.now - record.receivedAt)) / 1000
-            return
-        }
-    }
-
-    private static func loadedBytes(
-        of segment: SpoolDirectory.Segment, in directory: SpoolDirectory, _ progress: [Progress.Key: Progress]
-    ) -> Int {
-        guard let file = try? directory.disk.open(segment.path),
-            let beginning = try? SegmentBeginning(of: file, at: segment.path)
-        else { return 0 }
-        return progress[Progress.Key(segment: segment.number, created: beginning.header?.created ?? "")]?.bytes ?? 0
-    }
-}
-
-extension LoadMark {
-    /// Loaded bytes of a segment according to the mark.
-    fileprivate func bytes(of segment: SpoolDirectory.Segment) -> Int {
-        if segment.number < self.segment { return .max }
-        return segment.number == self.segment ? bytes : 0
+    private static func loadedPart(
+        of segment: SpoolDirectory.Segment, _ file: any DiskFile, _ progress: [Progress.Key: Progress]
+    ) -> SpoolContents.LoadedPart {
+        guard let firstLine = try? SegmentFirstLine(of: file, at: segment.path),
+            let known = progress[Progress.Key(segment: segment.number, created: firstLine.header?.created ?? "")]
+        else { return .none }
+        return SpoolContents.LoadedPart(bytes: known.bytes, records: known.records)
     }
 }

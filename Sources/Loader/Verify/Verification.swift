@@ -134,13 +134,7 @@ struct Verification {
     }
 
     private func objections(to header: SegmentHeader, _ segment: SpoolDirectory.Segment) -> [String] {
-        var objections: [String] = []
-        if header.spool != directory.identity {
-            objections.append("segment of another spool (\(header.spool), this one is \(directory.identity))")
-        }
-        if header.segment != segment.number {
-            objections.append("its header says segment \(SpoolPosition.digits(header.segment)); was the file renamed?")
-        }
+        var objections = header.objections(in: directory, as: segment.number)
         if let predecessor = header.predecessor?.segment, predecessor >= header.segment {
             objections.append("its header names segment \(SpoolPosition.digits(predecessor)) as the one before it")
         }

@@ -1,30 +1,10 @@
+import Spool
+
 /// The contents and the backlog of a spool, seen from the outside.
 struct SpoolStatistics: Sendable, Encodable {
-    struct Backlog: Sendable, Encodable {
-        /// Segments, bytes and records that are not loaded.
-        var segments = 0
-        var bytes = 0
-        var records = 0
-        /// Age of the oldest of them in seconds, nil when there is none.
-        var oldestAgeSeconds: Double?
-
-        private enum CodingKeys: String, CodingKey {
-            case segments, bytes, records
-            case oldestAgeSeconds = "oldest_age_seconds"
-        }
-
-        func encode(to encoder: any Encoder) throws {
-            var container = encoder.container(keyedBy: CodingKeys.self)
-            try container.encode(segments, forKey: .segments)
-            try container.encode(bytes, forKey: .bytes)
-            try container.encode(records, forKey: .records)
-            try container.encode(oldestAgeSeconds, forKey: .oldestAgeSeconds)
-        }
-    }
-
     /// The spool's identity.
     let spool: String
-    var backlog = Backlog()
+    var backlog = SpoolContents.Backlog()
     /// Segments in `pending/`, and those in `loaded/`.
     var pendingSegments = 0
     var loadedSegments = 0

@@ -1,8 +1,7 @@
 import FoundationEssentials
 import Spool
-import SystemPackage
 
-/// The backlog for the loader, from the spool alone, so that it is available while the database is down.
+/// The backlog, from the spool alone, so that it is available while the database is down.
 ///
 /// An actor on its own queue, since it reads files.
 actor SpoolStatisticsSource {
@@ -35,49 +34,16 @@ actor SpoolStatisticsSource {
             lastDrain: drainMark?.drainedAt, lastLoadAt: mark?.loadedAtMilliseconds,
             lastDrainAt: drainMark?.drainedAtMilliseconds, devices: held.devices, ledgerBytes: held.ledgerBytes,
             failure: held.failure)
-        result.deadLetterBytes = try deadLetterBytes()
-        var oldest: Int64?
-        for segment in try directory.segments() {
-            // The loader may move or remove a segment at any moment; such a segment is not part of the backlog.
-            guard let file = try? directory.disk.open(segment.path), let size = try? file.size() else { continue }
-            result.bytes += size
-            guard !segment.isLoaded else {
-                result.loadedSegments += 1
-                continue
-            }
-            result.pendingSegments += 1
-            if let mark, segment.number < mark.segment { continue }
-            let loaded = segment.number == mark?.segment ? mark : nil
-            let left = max(0, held.records[segment.number, default: 0] - (loaded?.records ?? 0))
-            guard left > 0 else { continue }
-            let reader = try SegmentReader(file, path: segment.path, from: loaded?.bytes ?? 0)
-            result.backlog.segments += 1
-            result.backlog.records += left
-            result.backlog.bytes += max(0, reader.end - reader.offset)
-            if oldest == nil { oldest = try Self.firstReceipt(reader) }
+        result.deadLetterBytes = try directory.deadLetterFiles().reduce(0) { bytes, file in
+            bytes + ((try? directory.disk.size(of: file)) ?? 0)
         }
-        if let oldest { result.backlog.oldestAgeSeconds = max(0, Double(now() - oldest) / 1000) }
+        let contents = try SpoolContents(
+            of: directory, now: now(), records: { held.records[$0.number, default: 0] },
+            loadedPart: { segment, _ in mark?.part(ofSegment: segment.number) ?? .none })
+        result.backlog = contents.backlog
+        result.pendingSegments = contents.pending.segments
+        result.loadedSegments = contents.loaded.segments
+        result.bytes = contents.pending.bytes + contents.loaded.bytes
         return result
-    }
-
-    private func deadLetterBytes() throws(SpoolError) -> Int {
-        do throws(Errno) {
-            var bytes = 0
-            for name in try directory.disk.names(in: directory.rejected) where name.hasSuffix(".ndjson") {
-                bytes += (try? directory.disk.open(directory.rejected.appending(name)).size()) ?? 0
-            }
-            return bytes
-        } catch .noSuchFileOrDirectory {
-            return 0
-        } catch {
-            throw .disk("list", directory.rejected, error)
-        }
-    }
-
-    private static func firstReceipt(_ reader: SegmentReader) throws(SpoolError) -> Int64? {
-        while let event = try reader.next() {
-            if case .record(let record) = event { return record.receivedAt }
-        }
-        return nil
     }
 }

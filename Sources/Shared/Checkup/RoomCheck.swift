@@ -58,13 +58,9 @@ public struct RoomCheck {
         }
         // The loader may have moved it meanwhile.
         guard let first, let file = try? directory.disk.open(first.path) else { return nil }
-        let reader = try SegmentReader(file, path: first.path)
-        while let event = try reader.next() {
-            guard case .record(let record) = event else { continue }
-            let seconds = now - Int(record.receivedAt / 1000)
-            return seconds < 60 ? nil : Double(bytes) / Double(seconds)
-        }
-        return nil
+        guard let record = try SegmentReader(file, path: first.path).nextRecord() else { return nil }
+        let seconds = now - Int(record.receivedAt / 1000)
+        return seconds < 60 ? nil : Double(bytes) / Double(seconds)
     }
 
     private func inodes() -> [Finding] {

@@ -3,10 +3,16 @@ public import SystemPackage
 /// Reads a segment's first and last line without reading the rest.
 extension DiskFile {
     /// The header, or nil if the first line is not a header.
-    public func segmentHeader() throws(Errno) -> SegmentHeader? {
-        let beginning = try bytes(0..<min(try size(), SegmentFormat.longestLineBytes))
-        guard let end = beginning.firstIndex(of: UInt8(ascii: "\n")) else { return nil }
-        return beginning[...end].withUnsafeBytes { SegmentFormat.parse(SegmentHeader.self, $0) }
+    public func segmentHeader() throws(Errno) -> SegmentHeader? { try segmentFirstLine().header }
+
+    func segmentFirstLine() throws(Errno) -> SegmentFirstLine {
+        let size = try size()
+        let beginning = try bytes(0..<min(size, SegmentFormat.longestLineBytes))
+        guard let end = beginning.firstIndex(of: UInt8(ascii: "\n")) else {
+            return SegmentFirstLine(header: nil, isWhole: size > SegmentFormat.longestLineBytes)
+        }
+        let header = beginning[...end].withUnsafeBytes { SegmentFormat.parse(SegmentHeader.self, $0) }
+        return SegmentFirstLine(header: header, isWhole: true)
     }
 
     /// The footer, or nil if the segment does not end with one.

@@ -97,6 +97,14 @@ public final class SegmentReader {
         return takeDamage(upTo: offset)
     }
 
+    /// The next record, or nil if none follows. Skips everything else.
+    public func nextRecord() throws(SpoolError) -> Record? {
+        while let event = try next() {
+            if case .record(let record) = event { return record }
+        }
+        return nil
+    }
+
     /// Returns the damage before an event first and queues the event.
     private func yield(_ event: Event, before start: Int) -> Event {
         guard let damage = takeDamage(upTo: start) else { return event }

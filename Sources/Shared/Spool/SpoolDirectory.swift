@@ -104,6 +104,17 @@ public struct SpoolDirectory: Sendable {
         return inventory
     }
 
+    /// The files in `rejected/`, sorted by day.
+    public func deadLetterFiles() throws(SpoolError) -> [FilePath] {
+        do throws(Errno) {
+            return try disk.names(in: rejected).filter { $0.hasSuffix(".ndjson") }.sorted().map(rejected.appending)
+        } catch .noSuchFileOrDirectory {
+            return []
+        } catch {
+            throw .disk("list", rejected, error)
+        }
+    }
+
     /// Opens a segment at its present path and makes its contents durable (invariant 3).
     public func openDurably(_ segment: Segment) throws(SpoolError) -> any DiskFile {
         let moved = loaded.appending(Self.fileName(segment.number))
