@@ -10,7 +10,7 @@ PARTS =
 export SHELLY_COMMIT ?= $(shell ops/dev/commit.sh)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-long test-worker check-prometheus check-proxies simulate powercut fuzz schemathesis tsan bench bench-smoke compile-times build deb deb-test format clean-local
+.PHONY: help run demo test test-long test-worker check-prometheus check-proxies check-mqtt simulate powercut fuzz schemathesis tsan bench bench-smoke compile-times build deb deb-test format clean-local
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -62,6 +62,10 @@ tsan: ## the tests of concurrency under the thread sanitizer, in a build of its 
 check-proxies: ## a receiver behind nginx and Caddy, configured as the examples in ops/proxy
 	@ops/dev/packages.sh build run proxy
 	@ops/proxy/test.sh
+
+check-mqtt: ## the bridge from an MQTT broker to a receiver, with mosquitto configured as the example in ops/mqtt
+	@ops/dev/packages.sh build run mqtt
+	@ops/mqtt/test.sh
 
 compile-times: ## build everything from nothing and say how long each module takes: make compile-times ARGS=--build-tests
 	@ops/dev/packages.sh build times

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks that everything that some work needs is here, and installs the Debian packages that are missing:
 #
-#   packages.sh PURPOSE...    build, run, test, worker, proxy, schemathesis, bench, times, package or boot
+#   packages.sh PURPOSE...    build, run, test, worker, proxy, mqtt, schemathesis, bench, times, package or boot
 #
 # Says nothing and changes nothing when all is well. Otherwise says which packages it installs, and how much that is.
 set -euo pipefail
@@ -30,8 +30,10 @@ mount           | test          | root_command losetup        | the same: a file
 util-linux      | test          | command -v prlimit          | tests take file descriptors away from a receiver
 rsync           | test          | command -v rsync            | a test moves a spool to another machine with it
 chromium        | test          | command -v chromium         | tests look at the status page with it
-nodejs          | worker        | command -v node             | runs the tests of the Cloudflare Worker
+nodejs          | worker mqtt   | command -v node             | runs the tests of the Cloudflare Worker, and the MQTT bridge
 node-typescript | worker        | command -v tsc              | checks the types in its comments
+mosquitto       | mqtt          | root_command mosquitto      | a test takes messages from this MQTT broker
+mosquitto-clients | mqtt        | command -v mosquitto_pub    | the same: devices that publish
 wrk             | bench         | command -v wrk              | load generator
 valgrind        | bench         | command -v valgrind         | counts instructions
 binutils        | bench package | command -v strip            | takes away debugging information
@@ -46,7 +48,7 @@ systemd-container | boot        | command -v systemd-nspawn   | boots that root
 '
 
 main() {
-    (($# > 0)) || fail "usage: packages.sh PURPOSE..., of build, run, test, worker, proxy, schemathesis, bench, times, package, boot"
+    (($# > 0)) || fail "usage: packages.sh PURPOSE..., of build, run, test, worker, proxy, mqtt, schemathesis, bench, times, package, boot"
     if is_for build "$@"; then require_swift; fi
     local missing=() package purposes check reason
     while IFS='|' read -r package purposes check reason; do
@@ -122,19 +124,29 @@ install() {
         fi
     fi
 
-    # Debian's server package makes and starts a cluster "main" when it is first installed. Nobody asked for one here,
-    # so that is switched off for as long as the installation takes. The script runs as root in one piece, so that its
-    # trap removes the switch whatever happens.
+    # Debian's server package makes and starts a cluster "main" when it is first installed, and the broker's package starts
+    # the broker. Nobody asked for them here, so that is switched off for as long as the installation takes. The script runs
+    # as root in one piece, so that its trap removes the switches whatever happens.
     # Expanded by the inner shell, on purpose.
     # shellcheck disable=SC2016
     "${as_root[@]}" env LC_ALL=C DEBIAN_FRONTEND=noninteractive bash -euc '
+        directory= policy=/usr/sbin/policy-rc.d switches=()
+        clean_up() {
+            rm -f "${switches[@]}"
+            [[ -z $directory ]] || rmdir --ignore-fail-on-non-empty "$directory"
+        }
+        trap clean_up EXIT
+        trap "exit 1" HUP INT TERM
         if [[ " $* " == *" postgresql "* ]]; then
             directory=/etc/postgresql-common/createcluster.d
-            switch=$directory/zz-shelly-no-main-cluster.conf
             mkdir -p "$directory"
-            trap "rm -f $switch; rmdir --ignore-fail-on-non-empty $directory" EXIT
-            trap "exit 1" HUP INT TERM
-            echo "create_main_cluster = false" >"$switch"
+            switches+=("$directory/zz-shelly-no-main-cluster.conf")
+            echo "create_main_cluster = false" >"${switches[-1]}"
+        fi
+        if [[ " $* " == *" mosquitto "* && ! -e $policy ]]; then
+            switches+=("$policy")
+            printf "#!/bin/sh\nexit 101\n" >"$policy"
+            chmod 755 "$policy"
         fi
         apt-get update -qq
         log=$(mktemp)
@@ -146,6 +158,9 @@ install() {
             apt-get install -q -y --no-install-recommends "$@"
         else
             apt-get install -q -y --no-install-recommends "$@" >"$log" 2>&1 || { cat "$log"; exit 1; }
+        fi
+        if [[ " $* " == *" mosquitto "* ]] && command -v systemctl >/dev/null; then
+            systemctl --quiet disable mosquitto 2>/dev/null || true
         fi
         rm -f "$log"
     ' install "$@" >&2
