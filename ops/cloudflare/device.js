@@ -3,7 +3,7 @@
 let producer = "https://shelly-producer.example.workers.dev";
 let token = "the DEVICE_TOKEN";
 
-let types = ["switch", "pm1", "em1", "em", "cover", "light", "rgb", "rgbw", "cct"];
+let types = ["switch", "pm1", "em1", "em", "cover", "light", "rgb", "rgbw", "cct", "rgbcct"];
 let powers = ["apower", "act_power", "a_act_power"];
 let device = Shelly.getDeviceInfo().id;
 

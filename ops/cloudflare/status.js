@@ -15,8 +15,8 @@ const measured = ["apower", "act_power", "a_act_power", "b_act_power", "c_act_po
  * tells the type.
  */
 const types = [
-    ["a_act_power", "em"], ["act_power", "em1"], ["state", "cover"], ["white", "rgbw"], ["rgb", "rgb"], ["ct", "cct"],
-    ["brightness", "light"], ["output", "switch"], ["apower", "pm1"],
+    ["a_act_power", "em"], ["act_power", "em1"], ["state", "cover"], ["mode", "rgbcct"], ["white", "rgbw"],
+    ["rgb", "rgb"], ["ct", "cct"], ["brightness", "light"], ["output", "switch"], ["apower", "pm1"],
 ];
 
 /**

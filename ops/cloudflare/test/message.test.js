@@ -105,6 +105,7 @@ const components = {
     "rgb:0": { id: 0, output: true, rgb: [1, 2, 3], brightness: 60, apower: 4.7 },
     "rgbw:0": { id: 0, output: true, rgb: [1, 2, 3], white: 4, brightness: 60, apower: 4.7 },
     "cct:0": { id: 0, output: true, brightness: 60, ct: 3000, apower: 4.7 },
+    "rgbcct:0": { id: 0, output: true, mode: "cct", rgb: [1, 2, 3], brightness: 60, ct: 3000, apower: 4.7 },
 };
 
 test("each component with a meter is the same in every shape of a status", () => {

@@ -105,7 +105,7 @@ test("the device's script posts each component with a meter, and says which", as
         "switch:0": { id: 0, apower: 8.9 }, "switch:3": { id: 3, apower: null, errors: ["power_meter"] },
         "pm1:0": { id: 0, apower: 1 }, "em1:2": { id: 2, act_power: -1 }, "em:0": { id: 0, a_act_power: 0 },
         "cover:0": { id: 0, apower: 0 }, "light:4": { id: 4, apower: 4 }, "rgb:0": { id: 0, apower: 4 },
-        "rgbw:0": { id: 0, apower: 4 }, "cct:1": { id: 1, apower: 4 },
+        "rgbw:0": { id: 0, apower: 4 }, "cct:1": { id: 1, apower: 4 }, "rgbcct:0": { id: 0, apower: 4 },
     };
     const sys = { unixtime: 1_772_000_000 };
     const { printed, request, callback } = run("shelly-a", { ...meters, sys, "light:0": { id: 0, output: true } });
