@@ -34,8 +34,9 @@ let package = Package(
         .executableTarget(
             name: "Receiver",
             dependencies: [
-                "CLibcrypto", "CLinux", "CResources", "Readings", "Spool", "Postgres", "Settings", "Logs", "Checkup",
-                "Time",
+                "CLibcrypto", "CLinux", "CResources", "Commit", "Ledger", "Readings", "Spool", "Postgres", "Settings",
+                "Logs",
+                "Checkup", "Time",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
@@ -49,7 +50,27 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
-            exclude: ["Resources"],
+            exclude: ["Commit", "Ledger", "Resources"],
+            swiftSettings: swiftSettings
+        ),
+        .target(
+            name: "Commit",
+            dependencies: [
+                "CLinux", "Ledger", "Readings", "Spool", "Time",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            path: "Sources/Receiver/Commit",
+            swiftSettings: swiftSettings
+        ),
+        .target(
+            name: "Ledger",
+            dependencies: [
+                "CLinux", "Readings", "Spool",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            path: "Sources/Receiver/Ledger",
             swiftSettings: swiftSettings
         ),
         .executableTarget(
@@ -155,13 +176,24 @@ let package = Package(
         .testTarget(
             name: "ReceiverTests",
             dependencies: [
-                "Receiver", "Readings", "Settings", "Spool",
+                "Receiver", "Commit", "Ledger", "Readings", "Settings", "Spool",
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: swiftSettings
         ),
+        .testTarget(
+            name: "CommitTests",
+            dependencies: [
+                "Commit", "Ledger", "Readings", "Spool",
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Readings"], swiftSettings: swiftSettings),
         .testTarget(
             name: "LoaderTests",
             dependencies: [
@@ -175,7 +207,7 @@ let package = Package(
         .testTarget(
             name: "SimulationTests",
             dependencies: [
-                "Receiver", "Readings", "Spool", "Seeds",
+                "Commit", "Ledger", "Readings", "Spool", "Seeds",
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -215,7 +247,9 @@ if Context.environment["SHELLY_BENCH"] != nil {
         ),
         .executableTarget(
             name: "hot",
-            dependencies: ["Message", "Readings", "Spool", .product(name: "SystemPackage", package: "swift-system")],
+            dependencies: [
+                "Ledger", "Message", "Readings", "Spool", .product(name: "SystemPackage", package: "swift-system"),
+            ],
             path: "ops/bench/Sources/Hot",
             swiftSettings: swiftSettings
         ),

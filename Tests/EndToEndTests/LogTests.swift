@@ -51,9 +51,10 @@ struct LogTests {
         process.executableURL = URL(fileURLWithPath: Rig.binaries! + "/shelly-loader")
         process.arguments = ["drain", "--spool", "/nowhere"]
         process.environment = ["JOURNAL_STREAM": "\(status.st_dev):\(status.st_ino)", "DATABASE_URL": rig.databaseURL]
-        process.standardError = FileHandle(fileDescriptor: ends[1], closeOnDealloc: true)
+        process.standardError = FileHandle(fileDescriptor: ends[1])
         process.standardOutput = FileHandle.nullDevice
         try process.run()
+        close(ends[1])
         process.waitUntilExit()
         var buffer = [UInt8](repeating: 0, count: 4096)
         let count = recv(ends[0], &buffer, buffer.count, Int32(MSG_DONTWAIT))

@@ -85,14 +85,10 @@ final class Rig: @unchecked Sendable {
         process.arguments = arguments
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         let file = directory + "/out-" + UUID().uuidString
-        _ = FileManager.default.createFile(atPath: file, contents: nil)
-        let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: file))
-        process.standardOutput = handle
-        process.standardError = handle
         process.standardInput = FileHandle.nullDevice
         let ended = DispatchSemaphore(value: 0)
         process.terminationHandler = { _ in ended.signal() }
-        try process.run()
+        try process.run(writingErrorsTo: file, andOutput: true)
         guard ended.wait(timeout: .now() + .seconds(Self.hangSeconds)) == .success else {
             kill(process.processIdentifier, SIGKILL)
             let text = try String(contentsOfFile: file, encoding: .utf8)
@@ -171,14 +167,11 @@ final class Rig: @unchecked Sendable {
         let command = wrapper + [Self.binaries! + "/" + program] + arguments
         process.executableURL = URL(fileURLWithPath: command[0])
         process.arguments = Array(command.dropFirst())
-        _ = FileManager.default.createFile(atPath: log, contents: nil)
-        process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: log))
-        process.standardOutput = FileHandle.nullDevice
         process.standardInput = FileHandle.nullDevice
         process.environment = ProcessInfo.processInfo.environment.merging(Self.longTimeouts) { $1 }.merging(
             ["INGEST_API_KEY": Self.key, "SPOOL_DIR": spool, "PORT": "0", "DATABASE_URL": databaseURL]
         ) { $1 }.merging(environment) { $1 }
-        try process.run()
+        try process.run(writingErrorsTo: log)
         return process
     }
 

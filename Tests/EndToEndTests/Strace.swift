@@ -40,13 +40,11 @@ enum Strace {
 
         init(_ injection: String, to rig: Rig) throws {
             let log = rig.directory + "/strace.log"
-            _ = FileManager.default.createFile(atPath: log, contents: nil)
             process.executableURL = URL(fileURLWithPath: Strace.path)
             process.arguments =
                 ["-f", "-o", "/dev/null", "-p", "\(rig.receiverProcess)"] + Strace.options(injection, [])
-            process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: log))
             process.standardInput = FileHandle.nullDevice
-            try process.run()
+            try process.run(writingErrorsTo: log)
             try rig.wait("strace does not attach") { [process] in
                 let text = try String(contentsOfFile: log, encoding: .utf8)
                 guard process.isRunning else { throw Rig.Failure(description: "strace ended: \(text)") }

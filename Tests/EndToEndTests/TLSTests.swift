@@ -247,13 +247,10 @@ private final class TLSClient {
     init(port: Int, _ directory: String) throws {
         readingEnd = fcntl(input.fileHandleForReading.fileDescriptor, F_DUPFD_CLOEXEC, 0)
         output = directory + "/tls-" + UUID().uuidString
-        _ = FileManager.default.createFile(atPath: output, contents: nil)
         process.executableURL = URL(fileURLWithPath: "/usr/bin/openssl")
         process.arguments = ["s_client", "-quiet", "-connect", "127.0.0.1:\(port)"]
         process.standardInput = input
-        process.standardOutput = try FileHandle(forWritingTo: URL(fileURLWithPath: output))
-        process.standardError = FileHandle.nullDevice
-        try process.run()
+        try process.run(writingErrorsTo: output, andOutput: true)
     }
 
     deinit {

@@ -1,6 +1,7 @@
 import Readings
 import Testing
 
+@testable import Ledger
 @testable import Receiver
 
 /// What the ledger tells those who look.

@@ -1,6 +1,7 @@
 import Readings
 import Testing
 
+@testable import Ledger
 @testable import Receiver
 
 struct DeviceSnapshotTests {

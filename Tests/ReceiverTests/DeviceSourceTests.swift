@@ -1,11 +1,14 @@
 import Foundation
 import Logging
+import NIOPosix
 import Postgres
 import Readings
 import Spool
 import SystemPackage
 import Testing
 
+@testable import Commit
+@testable import Ledger
 @testable import Receiver
 
 /// Devices as they are told with the database away, by a clock of the test's own.
@@ -23,7 +26,7 @@ struct DeviceSourceTests {
         let recovery = try SpoolRecovery(of: directory, logger: logger)
         let commit = GroupCommit(
             ledger: recovery.ledger, writer: SpoolWriter(directory: directory, newest: recovery.newest),
-            ledgerBytes: .max, holdings: SpoolHoldings(records: recovery.records), patience: .seconds(600),
+            ledgerBytes: .max, holdings: SpoolHoldings(records: recovery.records), timeout: .seconds(600),
             logger: logger)
         let source = DeviceSource(
             groupCommit: commit,
@@ -53,8 +56,12 @@ struct DeviceSourceTests {
         }
         let body = Array("{\"messages\":[\(messages.joined(separator: ","))]}".utf8)
         let time = Self.minute * 60_000
-        _ = try await commit.commit(
-            try BatchDecoder().decode(body, receivedAt: time), NewRecord(receivedAt: time, body: body[...]))
+        let batch = try BatchDecoder().decode(body, receivedAt: time)
+        _ = try await withCheckedThrowingContinuation { continuation in
+            commit.commit(
+                batch, NewRecord(receivedAt: time, body: body[...]), on: MultiThreadedEventLoopGroup.singleton.next()
+            ) { continuation.resume(with: $0.mapError { $0 as any Error }) }
+        }
     }
 
     @Test(arguments: [(0, false), (59 + 900, false), (60 + 900, true)])

@@ -4,6 +4,7 @@ import Spool
 import Synchronization
 import Testing
 
+@testable import Commit
 @testable import Receiver
 
 struct MetricsTests {

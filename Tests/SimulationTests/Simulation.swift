@@ -4,7 +4,8 @@ import Seeds
 import Spool
 import SystemPackage
 
-@testable import Receiver
+@testable import Commit
+@testable import Ledger
 
 /// A spool's life by the numbers of a seed: commits, failures, deaths, power cuts, restarts, drains, rotations, prunings,
 /// replays and restored databases; and after each step the question whether everything that was promised still holds.
@@ -291,16 +292,16 @@ final class Simulation {
         }
         interlude()
         write()
-        while let turn = committer?.turn {
+        while let sync = committer?.pendingSync {
             let isEarly = Bool.random(using: &random)
             if isEarly { writeMeanwhile() }
-            let result = turn.synchronize()
+            let result = sync.run()
             if !isEarly { writeMeanwhile() }
-            let outcomes = committer?.settle(turn, result) ?? []
+            let outcomes = committer?.complete(sync, result) ?? []
             guard outcomes.count <= pending.count else { throw Violation(description: "\(outcomes.count) answers") }
             try check(outcomes, of: Array(pending.prefix(outcomes.count)))
             pending.removeFirst(outcomes.count)
-            if committer?.isSettled == true { write() }
+            if committer?.isIdle == true { write() }
         }
         disk.interlude = nil
         guard pending.isEmpty, groups.isEmpty else {
@@ -308,14 +309,14 @@ final class Simulation {
         }
 
         func writeMeanwhile() {
-            guard let room = committer?.roomMeanwhile, room > 0, !groups.isEmpty else { return }
+            guard let room = committer?.roomAhead, room > 0, !groups.isEmpty else { return }
             tally.overlaps += 1
             write()
         }
     }
 
     /// What was answered, and what should have been, given all that was before.
-    private func check(_ outcomes: [GroupCommit.Outcome], of batches: [[Sent]]) throws {
+    private func check(_ outcomes: [CommitOutcome], of batches: [[Sent]]) throws {
         var hasFailed = false
         for (readings, outcome) in zip(batches, outcomes) {
             switch outcome {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Hummingbird
+import Ledger
 import Logging
 import Logs
 import NIOCore
@@ -77,7 +78,8 @@ struct App: AsyncParsableCommand {
         let hangUp = HangUp { manager.reload { secrets.reload(self.settings) } }
         let directory = try SpoolDirectory(creating: FilePath(settings.required(.spoolDirectory)))
         let lock = try SpoolLock(.receiver, of: directory.path)
-        let recovery = try SpoolRecovery(of: directory, logger: logger)
+        let recovery = try SpoolRecovery(
+            of: directory, logger: logger, readers: min(System.coreCount, 4))
         let receiver = try Receiver(
             settings: settings, directory: directory, recovery: recovery, secrets: secrets, logger: logger)
         logger.info(

@@ -1,7 +1,9 @@
 import Checkup
+import Commit
 import Glibc
 import Hummingbird
 import HummingbirdCore
+import Ledger
 import Logging
 import NIOCore
 import Postgres
@@ -34,7 +36,7 @@ struct Receiver {
                 directory: directory, newest: recovery.newest, newestRecords: recovery.records[recovery.newest] ?? 0,
                 limits: limits, observer: metrics.committed),
             ledgerBytes: settings.integer(.ledgerBytes), holdings: holdings,
-            patience: settings.duration(.commitSeconds), logger: logger)
+            timeout: settings.duration(.commitSeconds), logger: logger)
         let authentication = Authentication(keys: secrets.ingestKeys)
 
         self.authentication = authentication

@@ -1,8 +1,7 @@
-import Dispatch
+import Ledger
 import Logging
 import Readings
 import Spool
-import Time
 
 /// The part of group commit that one thread holds at a time: the ledger and the writer, kept in step.
 ///
@@ -16,38 +15,38 @@ struct Committer {
     private let ledgerBytes: Int
     private let holdings: SpoolHoldings
     private let logger: Logger
-    private let aside: (@escaping @Sendable () -> Void) -> Void
+    private let background: (@escaping @Sendable () -> Void) -> Void
     /// The groups that were written, or could not be, and are not complete yet; in order.
     private var groups: [Group] = []
     /// Why the writer closed the segment of these groups. When it is set, none of them counts.
     private var failure: SpoolError?
 
-    /// - Parameter aside: runs work for which no batch waits, in the order of submission. The default runs it at once.
+    /// - Parameter background: runs work for which no batch waits, in the order of submission. The default runs it at once.
     init(
         ledger: MinuteLedger, writer: SpoolWriter, ledgerBytes: Int, holdings: SpoolHoldings, logger: Logger,
-        aside: @escaping (@escaping @Sendable () -> Void) -> Void = { $0() }
+        background: @escaping (@escaping @Sendable () -> Void) -> Void = { $0() }
     ) {
         self.ledger = ledger
         self.writer = writer
         self.ledgerBytes = ledgerBytes
         self.holdings = holdings
         self.logger = logger
-        self.aside = aside
+        self.background = background
     }
 
     /// Batches that were written together, or could not be written.
     private struct Group {
         /// The outcome of each batch once it is durable.
-        let outcomes: [GroupCommit.Outcome]
+        let outcomes: [CommitOutcome]
         let claims: MinuteLedger.Claims
         var isWritten = true
 
-        init(_ outcomes: [GroupCommit.Outcome], _ claims: MinuteLedger.Claims) {
+        init(_ outcomes: [CommitOutcome], _ claims: MinuteLedger.Claims) {
             self.outcomes = outcomes
             self.claims = claims
         }
 
-        init(_ batches: Int, refused failure: GroupCommit.Failure) {
+        init(_ batches: Int, refused failure: CommitFailure) {
             self.init(Array(repeating: .failure(failure), count: batches), MinuteLedger.Claims())
             isWritten = false
         }
@@ -56,21 +55,21 @@ struct Committer {
     /// The sync that completes a number of groups.
     ///
     /// `synchronization` is nil when none of the groups is written.
-    struct Turn: Sendable {
+    struct PendingSync: Sendable {
         fileprivate let groups: Int
         fileprivate let synchronization: SegmentSynchronization?
 
         /// Blocks until the disk is done; returns how long it took.
-        func synchronize() -> Result<Duration, SpoolError> {
+        func run() -> Result<Duration, SpoolError> {
             Result { () throws(SpoolError) in try synchronization?.run() ?? .zero }
         }
     }
 
     /// Makes all the batches durable together, or returns why not.
-    mutating func commit(_ batches: [(content: Batch, record: NewRecord)?]) -> [GroupCommit.Outcome] {
+    mutating func commit(_ batches: [(content: Batch, record: NewRecord)?]) -> [CommitOutcome] {
         write(batches)
-        guard let turn else { return [] }
-        return settle(turn, turn.synchronize())
+        guard let pendingSync else { return [] }
+        return complete(pendingSync, pendingSync.run())
     }
 
     /// Writes the batches and counts them against the ledger, behind the groups that are not complete yet.
@@ -78,15 +77,15 @@ struct Committer {
         guard ledger.approximateBytes < ledgerBytes else {
             return groups.append(Group(batches.count, refused: .ledgerFull))
         }
-        if isSettled { rotateIfDue() }
+        if isIdle { rotateIfDue() }
         do throws(SpoolError) {
             var positions = try writer.write(batches.compactMap { $0?.record }).makeIterator()
             var claims = MinuteLedger.Claims()
-            let outcomes = batches.map { batch -> GroupCommit.Outcome in
+            let outcomes = batches.map { batch -> CommitOutcome in
                 guard let batch, let position = positions.next() else { return .success(nil) }
                 let count = ledger.claim(batch.content, in: position.segment, noting: &claims)
                 return .success(
-                    GroupCommit.Acknowledgement(
+                    Acknowledgement(
                         inserted: count.inserted, duplicates: count.duplicates, position: position))
             }
             groups.append(Group(outcomes, claims))
@@ -97,31 +96,31 @@ struct Committer {
     }
 
     /// Whether every group is complete.
-    var isSettled: Bool { groups.isEmpty }
+    var isIdle: Bool { groups.isEmpty }
 
     /// The sync that completes every group written so far; nil when no group waits for one.
-    var turn: Turn? {
+    var pendingSync: PendingSync? {
         guard !groups.isEmpty else { return nil }
         let isWritten = failure == nil && groups.contains(where: \.isWritten)
-        return Turn(groups: groups.count, synchronization: isWritten ? writer.synchronization : nil)
+        return PendingSync(groups: groups.count, synchronization: isWritten ? writer.synchronization : nil)
     }
 
-    /// Completes the turn's groups; returns the outcomes of their batches in the order in which they were written.
+    /// Completes the sync's groups; returns the outcomes of their batches in the order in which they were written.
     ///
     /// A failed sync also fails the groups that were written meanwhile: none of them counts, and their outcomes follow.
-    mutating func settle(_ turn: Turn, _ result: Result<Duration, SpoolError>) -> [GroupCommit.Outcome] {
+    mutating func complete(_ sync: PendingSync, _ result: Result<Duration, SpoolError>) -> [CommitOutcome] {
         do throws(SpoolError) {
             let took = try result.get()
             if let failure { throw failure }
-            if let synchronization = turn.synchronization { writer.confirm(synchronization, took: took) }
-            let outcomes = groups.prefix(turn.groups).flatMap(\.outcomes)
-            groups.removeFirst(turn.groups)
+            if let synchronization = sync.synchronization { writer.confirm(synchronization, took: took) }
+            let outcomes = groups.prefix(sync.groups).flatMap(\.outcomes)
+            groups.removeFirst(sync.groups)
             ledger.forget(before: writer.oldest)
             report(outcomes)
             return outcomes
         } catch {
             writer.abandon()
-            let outcomes = groups.flatMap { group -> [GroupCommit.Outcome] in
+            let outcomes = groups.flatMap { group -> [CommitOutcome] in
                 // These keys were never acknowledged, so they may be sent, and counted, again (invariant 5).
                 ledger.forget(group.claims)
                 return group.isWritten ? group.outcomes.map { _ in .failure(.spool(error)) } : group.outcomes
@@ -132,7 +131,7 @@ struct Committer {
         }
     }
 
-    private func report(_ outcomes: [GroupCommit.Outcome]) {
+    private func report(_ outcomes: [CommitOutcome]) {
         holdings.update { state in
             for outcome in outcomes {
                 switch outcome {
@@ -156,7 +155,7 @@ struct Committer {
     }
 
     /// Bytes of batches that may be written during a sync of earlier bytes; 0 when that sync has to complete first.
-    var roomMeanwhile: Int {
+    var roomAhead: Int {
         guard failure == nil, writer.segment != nil, !writer.isDue, ledger.approximateBytes < ledgerBytes else {
             return 0
         }
@@ -173,16 +172,14 @@ struct Committer {
         let digest = LedgerDigest(
             spool: directory.identity, segment: sealed.number, created: sealed.created, records: sealed.records,
             bytes: sealed.bytes, keys: keys)
-        aside { [directory, oldest = writer.oldest] in
+        background { [directory, oldest = writer.oldest] in
             directory.write(digest)
             directory.removeDigests(before: oldest)
         }
     }
 
-    var nextTurn: DispatchTime {
-        guard let left = writer.untilRotation else { return .distantFuture }
-        return .now() + left.inSeconds + 0.001
-    }
+    /// Time until the open segment is due for rotation; nil if none is open.
+    var untilRotation: Duration? { writer.untilRotation }
 
     func stop() { seal() }
 }

@@ -1,402 +1,222 @@
-import CLinux
 import Dispatch
-import Glibc
-import Logging
-import NIOCore
-import Readings
-import Spool
+package import Ledger
+package import Logging
+package import NIOCore
+package import Readings
+package import Spool
 import Synchronization
 import Time
 
 /// Makes batches durable together: batches that arrive during one `fdatasync` share the next one.
 ///
-/// The first thread takes all waiting batches, has the committer write them and count them against the ledger,
-/// synchronizes them, and only then answers (invariant 1). While the first thread waits for the disk, a second thread
-/// writes the batches that have arrived meanwhile, if they are large enough together. So disk and processor work at the
-/// same time. Only the first thread synchronizes and answers. Groups become durable in the order in which they were
-/// written. If a group fails, the groups behind it fail too, so that an answered batch never counts as a duplicate of a
-/// batch that is not durable (invariant 5).
-final class GroupCommit: Sendable {
-    /// The result of a durable batch.
-    struct Acknowledgement: Sendable {
-        let inserted: Int
-        let duplicates: Int
-        let position: SpoolPosition
-    }
-
-    enum Failure: Error, CustomStringConvertible {
-        case spool(SpoolError)
-        case ledgerFull
-        case stopping
-        /// The disk did not respond in time. It may still do so: the batch may or may not become durable.
-        case stalled
-
-        var description: String {
-            switch self {
-            case .spool(let error): error.description
-            case .ledgerFull: "the ledger of minute keys has reached its memory limit (INGEST_LEDGER_BYTES)"
-            case .stopping: "the receiver is stopping"
-            case .stalled: "the spool's disk does not answer"
-            }
-        }
-    }
-
-    typealias Outcome = Result<Acknowledgement?, Failure>
-
+/// Two threads and a timer around a `CommitQueue`, which decides, and a `Committer`, which writes. An answer is given
+/// only after the sync of its batch (invariant 1). Groups become durable in the order in which they were written. If a
+/// group fails, the groups behind it fail too, so that an answered batch never counts as a duplicate of a batch that is
+/// not durable (invariant 5).
+package final class GroupCommit: Sendable {
     private struct Waiter: Sendable {
         /// nil for a probe, which only tests whether the spool can be written.
         let batch: (content: Batch, record: NewRecord)?
-        var bytes: Int { batch?.record.bytes ?? 0 }
         /// The event loop to answer on; nil to answer on the commit thread.
-        let home: (any EventLoop)?
-        let answer: @Sendable (Outcome) -> Void
-        let since = ContinuousClock.now
+        let eventLoop: (any EventLoop)?
+        let answer: @Sendable (CommitOutcome) -> Void
     }
 
-    private struct Question: Sendable {
-        let number: Int
-        let answer: @Sendable (MinuteLedger) -> Void
+    private struct Query: Sendable {
+        let run: @Sendable (MinuteLedger) -> Void
         let giveUp: @Sendable () -> Void
     }
 
-    private struct Queue {
-        var waiting: [Waiter] = []
-        var waitingBytes = 0
-        var questions: [Question] = []
-        var lastQuestion = 0
-        /// Waiters handed to the committer, in order; nil for a waiter that has been answered already.
-        var inProgress: [Waiter?] = []
-        /// Whether a batch has timed out, and the disk has not finished since.
-        var isStalled = false
-        /// Whether a check for timeouts is scheduled.
-        var isWatched = false
-        /// Whether the first thread waits for the disk.
-        var isSynchronizing = false
-        /// Whether the first thread waits for work.
-        var isFirstIdle = false
-        /// Whether the second thread was signalled, and has not run out of work since.
-        var isSecondCalled = false
-        var isStopping = false
-        var isStopped = false
-        var stopped: [CheckedContinuation<Void, Never>] = []
-
-        /// Removes and returns the waiters that have waited longest: until they have about `bytes` bytes together, and
-        /// no more than fit into `room`.
-        mutating func take(about bytes: Int = .max, within room: Int = .max) -> [Waiter] {
-            var (count, taken) = (0, 0)
-            while count < waiting.count, taken < bytes, taken + waiting[count].bytes <= room {
-                taken += waiting[count].bytes
-                count += 1
-            }
-            let group = Array(waiting[..<count])
-            waiting.removeFirst(count)
-            waitingBytes -= taken
-            inProgress += group.map(Optional.some)
-            return group
-        }
-
-        /// Whether to signal the first thread; true only once while it is idle.
-        mutating func callsFirst() -> Bool {
-            defer { isFirstIdle = false }
-            return isFirstIdle
-        }
-
-        /// Whether to signal the second thread; true only once until it has too little work.
-        mutating func callsSecond() -> Bool {
-            guard isWorthSecond, !isSecondCalled else { return false }
-            isSecondCalled = true
-            return true
-        }
-
-        /// Whether enough bytes wait for the disk to make waking the second thread worthwhile.
-        ///
-        /// False while a ledger query is pending, because a query needs every group to be complete. Also false after a
-        /// batch has timed out: nothing more is written behind its group, however long the disk takes.
-        var isWorthSecond: Bool {
-            isSynchronizing && !isStalled && waitingBytes >= GroupCommit.secondBytes && questions.isEmpty
-        }
+    private struct State {
+        var queue: CommitQueue<Waiter, Query>
+        /// Callers of `stop`; nil once the threads have ended.
+        var stops: [CheckedContinuation<Void, Never>]? = []
     }
 
-    /// The second thread writes during a sync once this many bytes are waiting.
-    private static let secondBytes = 256 << 10
-    /// The second thread writes about this many bytes at a time, so that the first one soon gets the committer.
-    private static let pieceBytes = 1 << 20
-
-    private let queue = Mutex(Queue())
+    private let state: Mutex<State>
+    /// Held by the thread that writes or completes, never together with `state`.
     private let committer: Mutex<Committer>
-    private let first = DispatchSemaphore(value: 0)
-    private let second = DispatchSemaphore(value: 0)
-    private let patience: Duration
-    private let logger: Logger
+    private let commitThread: WorkerThread
+    private let aheadThread: WorkerThread
+    private let timer = DispatchQueue(label: "commit-timer")
     /// Background queue for the digests of closed segments; no batch waits for it.
-    private let aside = DispatchQueue(label: "digests")
+    private let background = DispatchQueue(label: "digests")
+    private let logger: Logger
 
     /// Starts the threads, which own `ledger` and `writer` from here on.
     ///
-    /// - Parameter patience: how long a batch waits for the disk before it fails with `stalled`, as it may not be
-    ///   durable.
-    init(
+    /// - Parameter timeout: how long a batch waits for the disk before it fails with `stalled`, as it may not be durable.
+    package init(
         ledger: sending MinuteLedger, writer: sending SpoolWriter, ledgerBytes: Int, holdings: SpoolHoldings,
-        patience: Duration = .seconds(20), logger: Logger
+        timeout: Duration = .seconds(20), logger: Logger
     ) {
-        self.patience = patience
         self.logger = logger
+        state = Mutex(State(queue: CommitQueue(.init(timeout: timeout))))
         committer = Mutex(
             Committer(
                 ledger: ledger, writer: writer, ledgerBytes: ledgerBytes, holdings: holdings, logger: logger
-            ) { [aside] in aside.async(execute: $0) })
-        // Dedicated threads: disk calls block, and must not block an event loop or the cooperative pool.
-        Self.startThread("commit") { self.run() }
-        Self.startThread("commit-ahead") { self.writeMeanwhile() }
-    }
-
-    /// - Parameter name: as `top -H` shows it, 15 bytes at most.
-    private static func startThread(_ name: String, _ body: @escaping () -> Void) {
-        var thread = pthread_t()
-        let result = pthread_create(
-            &thread, nil,
-            { argument in
-                Unmanaged<ThreadBody>.fromOpaque(argument!).takeRetainedValue().run()
-                return nil
-            }, Unmanaged.passRetained(ThreadBody(body)).toOpaque())
-        precondition(result == 0, "cannot start a thread of the spool: error \(result)")
-        _ = pthread_setname_np(thread, name)
-        pthread_detach(thread)
+            ) { [background] in background.async(execute: $0) })
+        commitThread = WorkerThread(name: "commit")
+        aheadThread = WorkerThread(name: "commit-ahead")
+        commitThread.start { self.commitGroups() }
+        aheadThread.start { self.writeAhead() }
     }
 
     /// Queues a batch and returns at once.
     ///
     /// - Parameter answer: called on `eventLoop` once the batch is durable, or with the failure. After a failure nothing
     ///   of the batch counts, except that a `.stalled` batch may yet become durable.
-    func commit(
+    package func commit(
         _ batch: Batch, _ record: NewRecord, on eventLoop: any EventLoop,
-        then answer: @escaping @Sendable (Result<Acknowledgement, Failure>) -> Void
+        then answer: @escaping @Sendable (Result<Acknowledgement, CommitFailure>) -> Void
     ) {
-        submit(Waiter(batch: (batch, record), home: eventLoop) { answer(Self.acknowledgement(in: $0)) })
-    }
-
-    /// Returns once the batch is durable; throws the failure, as above.
-    func commit(_ batch: Batch, _ record: NewRecord) async throws(Failure) -> Acknowledgement {
-        try Self.acknowledgement(in: await outcome(of: (batch, record))).get()
+        submit(
+            Waiter(batch: (batch, record), eventLoop: eventLoop) { outcome in
+                answer(
+                    outcome.map { acknowledgement in
+                        guard let acknowledgement else { preconditionFailure("a batch has an acknowledgement") }
+                        return acknowledgement
+                    })
+            })
     }
 
     /// Returns when the spool can be written; throws the reason when it cannot.
-    func probe() async throws(Failure) {
-        _ = try await outcome(of: nil).get()
-    }
-
-    private func outcome(of batch: (Batch, NewRecord)?) async -> Outcome {
-        await withCheckedContinuation { continuation in
-            submit(Waiter(batch: batch, home: nil) { continuation.resume(returning: $0) })
+    package func probe() async throws(CommitFailure) {
+        let outcome = await withCheckedContinuation { continuation in
+            submit(Waiter(batch: nil, eventLoop: nil) { continuation.resume(returning: $0) })
         }
+        _ = try outcome.get()
     }
 
-    private static func acknowledgement(in outcome: Outcome) -> Result<Acknowledgement, Failure> {
-        outcome.map { acknowledgement in
-            guard let acknowledgement else { preconditionFailure("a batch is answered with an acknowledgement") }
-            return acknowledgement
-        }
-    }
-
-    /// Runs `question` on the ledger between two groups, when all its keys are durable.
+    /// Runs `query` on the ledger between two groups, when all its keys are durable.
     ///
     /// Returns nil on a timeout, such as when the disk does not respond, when too many queries are queued, and when the
-    /// receiver is stopping. All batches wait while `question` runs. So it is short: a question about all devices takes
-    /// two milliseconds at most, and the caller queries again for the rest.
-    func ask<Answer: Sendable>(
-        within patience: Duration = .seconds(1), _ question: @escaping @Sendable (MinuteLedger) -> Answer
+    /// receiver is stopping. All batches wait while `query` runs. So it is short: a query for all devices takes two
+    /// milliseconds at most, and the caller queries again for the rest.
+    package func query<Answer: Sendable>(
+        within timeout: Duration = .seconds(1), _ query: @escaping @Sendable (MinuteLedger) -> Answer
     ) async -> Answer? {
         await withCheckedContinuation { continuation in
-            let (number, isIdle) = queue.withLock { queue -> (Int?, Bool) in
-                guard !queue.isStopping, queue.questions.count < Self.maximumQuestions else { return (nil, false) }
-                queue.lastQuestion += 1
-                queue.questions.append(
-                    Question(
-                        number: queue.lastQuestion, answer: { continuation.resume(returning: question($0)) },
-                        giveUp: { continuation.resume(returning: nil) }))
-                return (queue.lastQuestion, queue.callsFirst())
+            let wake = state.withLock { state in
+                state.queue.arrived(
+                    Query(
+                        run: { continuation.resume(returning: query($0)) },
+                        giveUp: { continuation.resume(returning: nil) }), deadline: .now + timeout)
             }
-            guard let number else { return continuation.resume(returning: nil) }
-            if isIdle { first.signal() }
-            DispatchQueue.global().asyncAfter(deadline: .now() + patience.inSeconds) { [self] in
-                takeQuestion { $0.number == number }?.giveUp()
-            }
-        }
-    }
-
-    private static let maximumQuestions = 64
-
-    private func takeQuestion(where isWanted: (Question) -> Bool = { _ in true }) -> Question? {
-        queue.withLock { queue in
-            queue.questions.firstIndex(where: isWanted).map { queue.questions.remove(at: $0) }
+            guard let wake else { return continuation.resume(returning: nil) }
+            perform(wake)
         }
     }
 
     /// Whether the disk has held a group for longer than the commit timeout.
-    var isStalled: Bool { queue.withLock { $0.isStalled } }
+    package var isStalled: Bool { state.withLock { $0.queue.isStalled } }
 
     /// Answers all waiting batches, seals the segment and ends the threads.
-    func stop() async {
+    package func stop() async {
         await withCheckedContinuation { continuation in
-            let (isStopped, isIdle) = queue.withLock { queue in
-                queue.isStopping = true
-                if !queue.isStopped { queue.stopped.append(continuation) }
-                return (queue.isStopped, queue.callsFirst())
+            let wake = state.withLock { state -> CommitQueue<Waiter, Query>.Wake? in
+                guard state.stops != nil else { return nil }
+                state.stops?.append(continuation)
+                return state.queue.stop()
             }
-            if isStopped { continuation.resume() }
-            if isIdle { first.signal() }
+            guard let wake else { return continuation.resume() }
+            perform(wake)
         }
     }
 
     private func submit(_ waiter: Waiter) {
-        let (accepted, isIdle, isMuch, isUnwatched) = queue.withLock { queue in
-            guard !queue.isStopping else { return (false, false, false, false) }
-            queue.waiting.append(waiter)
-            queue.waitingBytes += waiter.bytes
-            defer { queue.isWatched = true }
-            return (true, queue.callsFirst(), queue.callsSecond(), !queue.isWatched)
+        let wake = state.withLock {
+            $0.queue.arrived(waiter, bytes: waiter.batch?.record.bytes ?? 0, at: .now)
         }
-        if !accepted { Self.answer([waiter], [.failure(.stopping)]) }
-        if isIdle { first.signal() }
-        if isMuch { second.signal() }
-        if isUnwatched { watch(after: patience) }
+        guard let wake else { return Self.answer([waiter], [.failure(.stopping)]) }
+        perform(wake)
     }
 
-    /// Times out batches that have waited too long, as long as any batch waits.
-    ///
-    /// It does not run on the commit thread, which may itself be blocked by the disk.
-    private func watch(after pause: Duration) {
-        DispatchQueue.global().asyncAfter(deadline: .now() + pause.inSeconds) { [self] in
-            let now = ContinuousClock.now
-            let (late, oldest) = queue.withLock { queue -> ([Waiter], ContinuousClock.Instant?) in
-                func isLate(_ waiter: Waiter) -> Bool { waiter.since.duration(to: now) >= patience }
-                var late: [Waiter] = []
-                for (index, waiter) in queue.inProgress.enumerated() {
-                    guard let waiter, isLate(waiter) else { continue }
-                    late.append(waiter)
-                    queue.inProgress[index] = nil
-                    queue.isStalled = true
-                }
-                let lateHere = queue.waiting.filter(isLate)
-                if !lateHere.isEmpty { queue.isStalled = true }
-                late += lateHere
-                queue.waiting.removeAll(where: isLate)
-                queue.waitingBytes = queue.waiting.reduce(0) { $0 + $1.bytes }
-                let left = queue.inProgress.compactMap(\.?.since) + queue.waiting.map(\.since)
-                queue.isWatched = !left.isEmpty
-                return (late, left.min())
-            }
-            if !late.isEmpty {
-                logger.error("the spool's disk does not answer; \(late.count) batches were told to try again")
-            }
-            Self.answer(late, late.map { _ in .failure(.stalled) })
-            if let oldest { watch(after: patience - oldest.duration(to: now)) }
-        }
+    private func perform(_ wake: CommitQueue<Waiter, Query>.Wake) {
+        if wake.commit { commitThread.wake() }
+        if wake.ahead { aheadThread.wake() }
+        guard let instant = wake.timer else { return }
+        // The millisecond makes up for the two clocks' readings.
+        let delay = ContinuousClock.now.duration(to: instant).inSeconds + 0.001
+        timer.asyncAfter(deadline: .now() + max(0, delay)) { self.timerRang() }
     }
 
-    private func run() {
+    /// The body of the commit thread.
+    private func commitGroups() {
         while true {
-            let (turn, isStopping, isIdle, nextTurn) = committer.withLock { committer in
-                var (isStopping, isIdle) = (false, false)
-                if committer.isSettled {
-                    // One query between two groups, so that neither queries nor batches wait for all of the others.
-                    takeQuestion()?.answer(committer.ledger)
-                    // Better now than while a batch waits for it.
-                    committer.rotateIfDue()
-                    let group = queue.withLock { queue in
-                        queue.isStalled = false
-                        isStopping = queue.isStopping
-                        isIdle = queue.waiting.isEmpty && queue.questions.isEmpty && !isStopping
-                        queue.isFirstIdle = isIdle
-                        return queue.take()
-                    }
+            switch state.withLock({ $0.queue.next() }) {
+            case .work(let query, let group):
+                committer.withLock { committer in
+                    query?.run(committer.ledger)
                     if !group.isEmpty { committer.write(group.map(\.batch)) }
                 }
-                return (committer.turn, isStopping, isIdle, committer.nextTurn)
-            }
-            if let turn {
-                let result = synchronize(turn)
-                let outcomes = committer.withLock { $0.settle(turn, result) }
-                let waiters = queue.withLock { queue in
-                    let waiters = Array(queue.inProgress.prefix(outcomes.count))
-                    queue.inProgress.removeFirst(outcomes.count)
-                    queue.isStalled = queue.inProgress.contains { $0 == nil }
-                    return waiters
+            case .synchronize(let wake):
+                perform(wake)
+                guard let sync = committer.withLock({ $0.pendingSync }) else { preconditionFailure("nothing written") }
+                let result = sync.run()
+                let outcomes = committer.withLock { $0.complete(sync, result) }
+                Self.answer(state.withLock { $0.queue.completed(outcomes.count) }, outcomes)
+            case .rest:
+                let rotation = committer.withLock { committer in
+                    committer.rotateIfDue()
+                    return committer.untilRotation
                 }
-                Self.answer(waiters, outcomes)
-            } else if isStopping {
+                perform(state.withLock { $0.queue.rested(until: rotation.map { .now + $0 }) })
+                commitThread.wait()
+            case .awaitPiece:
+                commitThread.wait()
+            case .end:
                 return end()
-            } else if isIdle {
-                // A signal that arrives just after the timeout costs one extra iteration.
-                _ = first.wait(timeout: nextTurn)
             }
         }
     }
 
-    private func synchronize(_ turn: Committer.Turn) -> Result<Duration, SpoolError> {
-        let isMuch = queue.withLock { queue in
-            queue.isSynchronizing = true
-            queue.isSecondCalled = false
-            return queue.callsSecond()
-        }
-        if isMuch { second.signal() }
-        defer { queue.withLock { $0.isSynchronizing = false } }
-        return turn.synchronize()
-    }
-
-    /// The body of the second thread.
-    private func writeMeanwhile() {
-        while true {
-            second.wait()
-            while writePiece() {}
-            if queue.withLock({ $0.isStopped }) { return }
-        }
-    }
-
-    /// Writes some of the waiting batches while the first thread synchronizes; returns false when there was too little.
-    private func writePiece() -> Bool {
-        committer.withLock { committer in
-            // Batches that do not fit are left to the first thread. This one is not signalled before the next group.
-            let room = committer.roomMeanwhile
-            guard room > 0 else { return false }
-            let group = queue.withLock { queue -> [Waiter] in
-                guard queue.isWorthSecond else {
-                    queue.isSecondCalled = false
-                    return []
-                }
-                return queue.take(about: Self.pieceBytes, within: room)
+    /// The body of the ahead thread.
+    private func writeAhead() {
+        while state.withLock({ $0.stops != nil }) {
+            aheadThread.wait()
+            while true {
+                let room = committer.withLock { $0.roomAhead }
+                guard let piece = state.withLock({ $0.queue.nextPiece(within: room) }) else { break }
+                committer.withLock { $0.write(piece.map(\.batch)) }
+                perform(state.withLock { $0.queue.pieceWritten() })
             }
-            if !group.isEmpty { committer.write(group.map(\.batch)) }
-            return !group.isEmpty
         }
+    }
+
+    /// Fails the batches and queries that have waited too long. The timer does not run on the commit thread, which may
+    /// itself be blocked by the disk.
+    private func timerRang() {
+        let (late, queries, wake) = state.withLock { $0.queue.rang(at: .now) }
+        if !late.isEmpty {
+            logger.error("the spool's disk does not answer; \(late.count) batches were told to try again")
+        }
+        Self.answer(late, late.map { _ in .failure(.stalled) })
+        for query in queries { query.giveUp() }
+        perform(wake)
     }
 
     private func end() {
         committer.withLock { $0.stop() }
-        aside.sync {}
-        while let question = takeQuestion() { question.giveUp() }
-        let waiting = queue.withLock { queue in
-            queue.isStopped = true
-            return queue.stopped
+        background.sync {}
+        let (queries, stops) = state.withLock { state in
+            defer { state.stops = nil }
+            return (state.queue.ended(), state.stops ?? [])
         }
-        second.signal()
-        for continuation in waiting { continuation.resume() }
+        aheadThread.wake()
+        for query in queries { query.giveUp() }
+        for stop in stops { stop.resume() }
     }
 
     /// Answers all the waiters, with one call per event loop.
-    private static func answer(_ waiters: [Waiter?], _ outcomes: [Outcome]) {
+    private static func answer(_ waiters: [Waiter?], _ outcomes: [CommitOutcome]) {
         let answered = zip(waiters, outcomes).compactMap { waiter, outcome in waiter.map { ($0, outcome) } }
-        let homes = Dictionary(grouping: answered) { waiter, _ in waiter.home.map { ObjectIdentifier($0) } }
-        for answered in homes.values {
-            let tell = { @Sendable in
-                for (waiter, outcome) in answered { waiter.answer(outcome) }
+        let groups = Dictionary(grouping: answered) { waiter, _ in waiter.eventLoop.map { ObjectIdentifier($0) } }
+        for group in groups.values {
+            let answer = { @Sendable in
+                for (waiter, outcome) in group { waiter.answer(outcome) }
             }
-            if let home = answered.first?.0.home { home.execute(tell) } else { tell() }
+            if let eventLoop = group.first?.0.eventLoop { eventLoop.execute(answer) } else { answer() }
         }
-    }
-
-    private final class ThreadBody {
-        let run: () -> Void
-        init(_ run: @escaping () -> Void) { self.run = run }
     }
 }

@@ -1,3 +1,4 @@
+import Ledger
 import Readings
 
 /// The key of a reading: device, channel and minute since 1970.

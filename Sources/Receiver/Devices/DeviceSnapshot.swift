@@ -1,3 +1,4 @@
+import Ledger
 import Readings
 
 /// All devices that the spool knew at one moment, sorted by the bytes of their names, and which of them were silent then.

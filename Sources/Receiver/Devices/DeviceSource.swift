@@ -1,11 +1,11 @@
+import Commit
+import Ledger
 import Readings
 
 /// Device data: from the ledger, exact while the database is down, and powers from the database.
 ///
 /// An actor on its own queue, since it sorts and searches the names of all devices.
 actor DeviceSource {
-    private static let minutesPerDay = MinuteLedger.minutesPerDay
-
     private let executor = BlockingExecutor(label: "devices")
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
@@ -72,7 +72,7 @@ actor DeviceSource {
     }
 
     private func look(at device: DeviceID, _ day: Int64?) async throws(Rejection) -> DeviceDay? {
-        let minutes = day.map { $0 * Self.minutesPerDay..<($0 + 1) * Self.minutesPerDay } ?? lastDay
+        let minutes = day.map { $0 * .minutesPerDay..<($0 + 1) * .minutesPerDay } ?? lastDay
         let known = try await copy(of: [device], minutes).first
         // The database may have readings that the spool has evicted, or that another receiver accepted.
         let found = await powers.powers(
@@ -121,20 +121,20 @@ actor DeviceSource {
     /// The last 1440 minutes, including the present one.
     private nonisolated var lastDay: Range<Int64> {
         let minute = now() / 60_000
-        return minute + 1 - Self.minutesPerDay..<minute + 1
+        return minute + 1 - .minutesPerDay..<minute + 1
     }
 
     private nonisolated var silence: Silence { Silence(afterSeconds: silentAfterSeconds, now: now()) }
 
     private func copy(of devices: [DeviceID], _ minutes: Range<Int64>) async throws(Rejection) -> [DeviceMinutes] {
-        let days = minutes.lowerBound / Self.minutesPerDay...(minutes.upperBound - 1) / Self.minutesPerDay
+        let days = minutes.lowerBound / .minutesPerDay...(minutes.upperBound - 1) / .minutesPerDay
         return try await ask { $0.minutes(of: devices, on: days) }
     }
 
     private nonisolated func ask<Answer: Sendable>(
         _ question: @escaping @Sendable (MinuteLedger) -> Answer
     ) async throws(Rejection) -> Answer {
-        guard let answer = await groupCommit.ask(question) else { throw Rejection.spoolSilent }
+        guard let answer = await groupCommit.query(question) else { throw Rejection.spoolSilent }
         return answer
     }
 

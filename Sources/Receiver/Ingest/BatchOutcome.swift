@@ -1,3 +1,4 @@
+import Commit
 import Logs
 import Readings
 import Spool
@@ -12,7 +13,7 @@ struct BatchOutcome: LogFields {
     private let devices: Int
     private let seconds: Double
 
-    init(_ batch: Batch, _ acknowledgement: GroupCommit.Acknowledgement, _ seconds: Double) {
+    init(_ batch: Batch, _ acknowledgement: Acknowledgement, _ seconds: Double) {
         position = acknowledgement.position
         new = acknowledgement.inserted
         duplicates = acknowledgement.duplicates

@@ -1,3 +1,4 @@
+import Commit
 import HummingbirdCore
 import NIOCore
 import NIOHTTP1
@@ -114,7 +115,7 @@ final class IngestConnection: ChannelInboundHandler, RemovableChannelHandler {
 
     /// Answers a batch with the outcome of its commit.
     private func tell(
-        _ outcome: Result<GroupCommit.Acknowledgement, GroupCommit.Failure>, of received: IngestHandler.Received,
+        _ outcome: Result<Acknowledgement, CommitFailure>, of received: IngestHandler.Received,
         to head: HTTPRequestHead, _ context: ChannelHandlerContext
     ) {
         switch outcome {

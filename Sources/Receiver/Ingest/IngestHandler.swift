@@ -1,3 +1,4 @@
+import Commit
 import HTTPTypes
 import Logging
 import NIOCore
@@ -63,7 +64,7 @@ struct IngestHandler: Sendable {
     /// Queues the batch for the disk; calls `answer` on `eventLoop`.
     func commit(
         _ received: Received, _ intake: Intake, on eventLoop: any EventLoop,
-        then answer: @escaping @Sendable (Result<GroupCommit.Acknowledgement, GroupCommit.Failure>) -> Void
+        then answer: @escaping @Sendable (Result<Acknowledgement, CommitFailure>) -> Void
     ) {
         var text = intake.takeBody()
         SegmentWriter.removeLineBreaks(in: &text)
@@ -72,7 +73,7 @@ struct IngestHandler: Sendable {
     }
 
     /// Logs and counts a durable batch, and returns the answer to the client.
-    func answer(_ received: Received, _ acknowledgement: GroupCommit.Acknowledgement) -> Answer {
+    func answer(_ received: Received, _ acknowledgement: Acknowledgement) -> Answer {
         let seconds = received.started.duration(to: .now).inSeconds
         log(received.batch, acknowledgement, seconds)
         metrics.acknowledged(received.batch, acknowledgement, receivedAt: received.receivedAt, seconds: seconds)
@@ -107,7 +108,7 @@ struct IngestHandler: Sendable {
     /// Up to this many readings that cannot be stored are logged per batch; the loader sets all of them aside.
     private static let namedFaults = 5
 
-    private func log(_ batch: Batch, _ acknowledgement: GroupCommit.Acknowledgement, _ seconds: Double) {
+    private func log(_ batch: Batch, _ acknowledgement: Acknowledgement, _ seconds: Double) {
         for fault in batch.faults.prefix(Self.namedFaults) {
             let device = batch.devices[fault.device]
             logger.warning(
@@ -118,7 +119,7 @@ struct IngestHandler: Sendable {
     }
 
     private func answer(
-        _ batch: Batch, _ acknowledgement: GroupCommit.Acknowledgement, _ seconds: Double, isLenient: Bool
+        _ batch: Batch, _ acknowledgement: Acknowledgement, _ seconds: Double, isLenient: Bool
     ) -> Answer {
         var json = """
             {"inserted":\(acknowledgement.inserted),"duplicates":\(acknowledgement.duplicates),\

@@ -1,6 +1,8 @@
+import Commit
+
 extension Rejection {
     /// 503 for a batch that could not be made durable.
-    init(_ failure: GroupCommit.Failure) {
+    init(_ failure: CommitFailure) {
         switch failure {
         case .spool(.full), .spool(.overLimit):
             self.init(.serviceUnavailable, "Spool full; try again", retryAfterSeconds: 30, for: .spoolFull)

@@ -1,8 +1,8 @@
-import Readings
+package import Readings
 
 /// A copy of a device's minutes in the ledger: the requested days, and the newest day of each channel.
-struct DeviceMinutes: Sendable {
-    struct Page: Sendable {
+package struct DeviceMinutes: Sendable {
+    package struct Page: Sendable {
         /// Days since 1970.
         let day: Int64
         let channel: Int
@@ -10,29 +10,29 @@ struct DeviceMinutes: Sendable {
         let words: [UInt32]
     }
 
-    let device: DeviceID
+    package let device: DeviceID
     /// Sorted by day and channel.
     let pages: [Page]
 
     /// The channels that have any minutes, sorted.
-    var channels: [Int] { (0..<4).filter { lastMinute(of: $0) != nil } }
+    package var channels: [Int] { (0..<4).filter { lastMinute(of: $0) != nil } }
 
     /// The newest minute of all channels.
-    var lastMinute: Int64? { pages.compactMap(\.lastMinute).max() }
+    package var lastMinute: Int64? { pages.compactMap(\.lastMinute).max() }
 
     /// The newest minute of a channel.
-    func lastMinute(of channel: Int) -> Int64? {
+    package func lastMinute(of channel: Int) -> Int64? {
         pages.last { $0.channel == channel && $0.lastMinute != nil }?.lastMinute
     }
 
     /// The minutes of a channel within a range, sorted.
-    func minutes(of channel: Int, in wanted: Range<Int64>) -> [Int64] {
+    package func minutes(of channel: Int, in wanted: Range<Int64>) -> [Int64] {
         pages.filter { $0.channel == channel }.flatMap { $0.minutes(in: wanted) }
     }
 }
 
 extension DeviceMinutes.Page {
-    private var firstMinute: Int64 { day * MinuteLedger.minutesPerDay }
+    private var firstMinute: Int64 { day * .minutesPerDay }
 
     /// nil when the page is empty.
     var lastMinute: Int64? {

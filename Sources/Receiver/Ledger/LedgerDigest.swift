@@ -1,5 +1,5 @@
-import Readings
-import Spool
+package import Readings
+package import Spool
 import SystemPackage
 
 /// The minute keys of one closed segment.
@@ -16,7 +16,7 @@ import SystemPackage
 ///     keys: count, then device (4), day × 4 + channel (4), minute of the day / 32 (2), bits of minutes (4) each
 ///
 /// Integers are little-endian, with 8 bytes where no other size is given. Lengths of text have one byte.
-struct LedgerDigest: Equatable, Sendable {
+package struct LedgerDigest: Equatable, Sendable {
     let spool: String
     let segment: Int
     /// When the segment was created, from its header.
@@ -120,7 +120,7 @@ struct LedgerDigest: Equatable, Sendable {
         self.deltas = deltas
     }
 
-    init(
+    package init(
         spool: String, segment: Int, created: String, records: Int, bytes: Int,
         keys: (devices: [Readings.DeviceID], deltas: [SegmentKeys.Delta])
     ) {
@@ -146,7 +146,7 @@ extension SpoolDirectory {
     }
 
     /// Writes a segment's digest. Errors are ignored: without the digest a start only takes longer.
-    func write(_ digest: LedgerDigest) {
+    package func write(_ digest: LedgerDigest) {
         let path = digestPath(digest.segment)
         try? disk.remove(path)
         guard let file = try? disk.create(path) else { return }
@@ -154,7 +154,7 @@ extension SpoolDirectory {
     }
 
     /// Removes the digests of segments before `oldest`.
-    func removeDigests(before oldest: Int) {
+    package func removeDigests(before oldest: Int) {
         for name in (try? disk.names(in: ledger)) ?? [] {
             if let number = Int(name.prefix { $0 != "." }), number < oldest { try? disk.remove(ledger.appending(name)) }
         }

@@ -2,7 +2,7 @@
 ///
 /// A ring of 4096 minutes, 2.8 days, since a reading may be dated tomorrow. A minute that no longer has a slot has no
 /// count. 32 KiB.
-struct MinuteCounts {
+package struct MinuteCounts {
     private struct Slot {
         /// Minutes since 1970.
         var minute: UInt32 = 0
@@ -57,7 +57,7 @@ struct MinuteCounts {
     }
 
     /// The number of keys of each of these minutes.
-    func counts(of minutes: Range<Int64>) -> [Int] {
+    package func counts(of minutes: Range<Int64>) -> [Int] {
         minutes.map { minute in
             let slot = ring[Int(minute % Int64(Self.slots))]
             return Int64(slot.minute) == minute ? Int(slot.keys) : 0

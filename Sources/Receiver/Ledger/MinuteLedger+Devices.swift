@@ -1,18 +1,18 @@
-import Readings
+package import Readings
 
 /// Queries for devices. They run between two groups, so each one does a small piece of the work.
 extension MinuteLedger {
     /// A device and the newest minute of all its channels.
-    struct Sighting: Sendable {
+    package struct Sighting: Sendable {
         /// The device's number in the ledger.
-        let number: Int
-        let device: DeviceID
-        let lastMinute: Int64
+        package let number: Int
+        package let device: DeviceID
+        package let lastMinute: Int64
     }
 
     /// Returns devices from a number on, as many as the time allows, and the number to continue from; nil after the
     /// last.
-    func sightings(from number: Int, for time: Duration) -> (found: [Sighting], next: Int?) {
+    package func sightings(from number: Int, for time: Duration) -> (found: [Sighting], next: Int?) {
         let end = ContinuousClock.now + time
         var found: [Sighting] = []
         var number = number
@@ -27,7 +27,7 @@ extension MinuteLedger {
     }
 
     /// Copies the minutes of some devices on these days; an unknown device is left out.
-    func minutes(of devices: some Sequence<DeviceID>, on days: ClosedRange<Int64>) -> [DeviceMinutes] {
+    package func minutes(of devices: some Sequence<DeviceID>, on days: ClosedRange<Int64>) -> [DeviceMinutes] {
         devices.compactMap { device in
             guard let number = number(known: device) else { return nil }
             var isNewestFound = [false, false, false, false]
@@ -46,7 +46,7 @@ extension MinuteLedger {
     private func lastMinute(of number: Int) -> Int64? {
         var newest: Int64?
         for page in newestPages(of: number) {
-            if let newest, newest >= (page.day + 1) * Self.minutesPerDay { break }
+            if let newest, newest >= (page.day + 1) * .minutesPerDay { break }
             if let minute = lastMinute(of: page) { newest = max(newest ?? 0, minute) }
         }
         return newest

@@ -1,4 +1,4 @@
-import Readings
+package import Readings
 
 /// The minute keys that this spool holds: one bit for each minute of a device's channel, in pages of a day.
 ///
@@ -6,10 +6,12 @@ import Readings
 /// exact while the database is down. It is rebuilt from the spool, so they are exact after any restart. The ledger
 /// evicts a device's day when the spool has removed the last segment with a key of that day. A day takes 187 bytes for
 /// each of a device's four channels, or 196 for a single channel, plus the device's name.
-struct MinuteLedger {
+package struct MinuteLedger: Sendable {
     /// Keys that a group has set, so that they can be removed if the group does not become durable.
-    struct Claims {
+    package struct Claims {
         fileprivate var bits: [(page: UInt32, minute: UInt32)] = []
+
+        package init() {}
     }
 
     /// A day of a device's channel.
@@ -41,7 +43,6 @@ struct MinuteLedger {
         var channel: Int { Int(word & 3) }
     }
 
-    static let minutesPerDay: Int64 = 1440
     private static let wordsPerPage = 45
     private static let pagesPerChunk = 256
     /// The link to the day's next page, followed by the page's bits.
@@ -64,21 +65,23 @@ struct MinuteLedger {
     /// Days whose last segment is before this one have been evicted.
     private var oldest = 0
     /// Keys by minute, of the last 4096 minutes.
-    private(set) var counts = MinuteCounts()
+    package private(set) var counts = MinuteCounts()
+
+    package init() {}
 
     /// The approximate memory of the ledger's keys, in bytes. Released pages are used again first.
-    var approximateBytes: Int {
+    package var approximateBytes: Int {
         (pageCount - freePages.count) * (Self.wordsPerRow * 4 + 12) + devices.count * 176
     }
 
     /// The number of devices in the ledger.
-    var deviceCount: Int { devices.count }
+    package var deviceCount: Int { devices.count }
 
     /// Sets the keys of the batch's readings; returns how many are new, and how many this or an earlier batch set
     /// before.
     ///
     /// - Parameter segment: number of the segment that holds the batch, or will hold it.
-    mutating func claim(
+    package mutating func claim(
         _ batch: Batch, in segment: Int, noting claims: inout Claims
     ) -> (inserted: Int, duplicates: Int) {
         let segment = UInt32(clamping: segment)
@@ -93,7 +96,7 @@ struct MinuteLedger {
             // The readings of a message have the same device, day and minute; their channels are in order.
             let first = batch.readings[index]
             let device = numbers[first.device]
-            let (day, minute) = first.minute.quotientAndRemainder(dividingBy: Self.minutesPerDay)
+            let (day, minute) = first.minute.quotientAndRemainder(dividingBy: Int64.minutesPerDay)
             let place = place(of: UInt32(day), device, in: segment)
             var link = Link.none
             var new: UInt32 = 0
@@ -125,13 +128,13 @@ struct MinuteLedger {
     /// The keys that were claimed in `segment`, and the devices to which their numbers refer.
     ///
     /// nil when the ledger does not have all of them: keys of another segment were claimed since, or some were removed.
-    func keys(of segment: Int) -> (devices: [DeviceID], deltas: [SegmentKeys.Delta])? {
+    package func keys(of segment: Int) -> (devices: [DeviceID], deltas: [SegmentKeys.Delta])? {
         guard keysSegment == UInt32(clamping: segment), keysSegment != spoiltSegment else { return nil }
         return segmentKeys.numbered(of: devices.names)
     }
 
     /// Sets keys that a segment is known to hold.
-    mutating func restore(_ deltas: [SegmentKeys.Delta], of found: [DeviceID], in segment: Int) {
+    package mutating func restore(_ deltas: [SegmentKeys.Delta], of found: [DeviceID], in segment: Int) {
         let segment = UInt32(clamping: segment)
         let numbers = found.map { number(of: $0) }
         var index = 0
@@ -148,7 +151,7 @@ struct MinuteLedger {
                 index += 1
                 link = self.link(to: Int(delta.dayAndChannel & 3), device, at: place, behind: link)
                 let (chunk, word) = (Self.chunk(link.page), Self.row(link.page) + 1 + Int(delta.word))
-                let minute = day &* UInt32(Self.minutesPerDay) &+ UInt32(delta.word) * 32
+                let minute = day &* UInt32(Int64.minutesPerDay) &+ UInt32(delta.word) * 32
                 let minutes = delta.minutes & ~chunks[chunk][word]
                 chunks[chunk][word] |= delta.minutes
                 // The channels of a device mostly have the same minutes.
@@ -162,17 +165,17 @@ struct MinuteLedger {
     }
 
     /// Removes the keys that a group has set.
-    mutating func forget(_ claims: Claims) {
+    package mutating func forget(_ claims: Claims) {
         spoiltSegment = keysSegment
         for (page, minute) in claims.bits {
-            let ofDay = Int(minute % UInt32(Self.minutesPerDay))
+            let ofDay = Int(minute % UInt32(Int64.minutesPerDay))
             chunks[Self.chunk(page)][Self.row(page) + 1 + ofDay / 32] &= ~(1 << UInt32(ofDay % 32))
             counts.remove(minute)
         }
     }
 
     /// Evicts the days whose last segment is before `oldest`; the spool no longer holds them.
-    mutating func forget(before oldest: Int) {
+    package mutating func forget(before oldest: Int) {
         guard oldest > self.oldest else { return }
         self.oldest = oldest
         for number in days.indices where days[number].contains(where: { $0.segment < oldest }) {
@@ -312,7 +315,7 @@ extension MinuteLedger {
         let (chunk, first) = (Self.chunk(page.number), Self.row(page.number) + 1)
         for index in (0..<Self.wordsPerPage).reversed() where chunks[chunk][first + index] != 0 {
             let bit = index * 32 + 31 - chunks[chunk][first + index].leadingZeroBitCount
-            return page.day * Self.minutesPerDay + Int64(bit)
+            return page.day * Int64.minutesPerDay + Int64(bit)
         }
         return nil
     }

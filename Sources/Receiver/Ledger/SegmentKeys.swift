@@ -1,9 +1,9 @@
 import Readings
 
 /// The minute keys of one segment in order of arrival, up to 32 minutes of a device's channel in one delta.
-struct SegmentKeys {
+package struct SegmentKeys: Sendable {
     /// Keys of up to 32 minutes of a device's channel.
-    struct Delta: Equatable {
+    package struct Delta: Equatable, Sendable {
         /// Number of the device.
         var device: UInt32
         /// Day since 1970 times 4, plus the channel.
@@ -42,7 +42,7 @@ struct SegmentKeys {
     mutating func note(_ batch: Batch, numbering devices: inout DeviceNumbers) {
         let numbers = batch.devices.map { devices.number(of: $0) ?? devices.add($0) }
         for reading in batch.readings {
-            let (day, minute) = reading.minute.quotientAndRemainder(dividingBy: MinuteLedger.minutesPerDay)
+            let (day, minute) = reading.minute.quotientAndRemainder(dividingBy: .minutesPerDay)
             note(Delta(device: numbers[reading.device], day: UInt32(day), channel: reading.channel, minute: minute))
         }
     }

@@ -1,19 +1,17 @@
 import CLinux
 import Dispatch
-import Logging
-import NIOCore
-import Readings
-import Spool
+package import Logging
+package import Spool
 
 /// The state that a start reads from the spool: the ledger of its keys, and the records that it holds.
-struct SpoolRecovery {
-    private(set) var ledger = MinuteLedger()
+package struct SpoolRecovery {
+    package private(set) var ledger = MinuteLedger()
     /// Records of each segment by its number.
-    private(set) var records: [Int: Int] = [:]
+    package private(set) var records: [Int: Int] = [:]
     /// The highest segment number, 0 for a new spool.
-    private(set) var newest = 0
+    package private(set) var newest = 0
     /// Segments that could not be read to their end; their unread keys are unknown.
-    private(set) var unreadable: [Int] = []
+    package private(set) var unreadable: [Int] = []
 
     /// Reads the digest of every retained segment, or the segment itself.
     ///
@@ -21,7 +19,7 @@ struct SpoolRecovery {
     ///
     /// - Parameter readers: how many segments are read at the same time, while the keys of earlier ones are set. Each
     ///   reader takes some megabytes.
-    init(of directory: SpoolDirectory, logger: Logger, readers: Int = min(System.coreCount, 4)) throws {
+    package init(of directory: SpoolDirectory, logger: Logger, readers: Int = 2) throws {
         try directory.synchronize()
         let segments = try directory.segments()
         newest = segments.map(\.number).max() ?? 0

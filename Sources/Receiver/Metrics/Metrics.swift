@@ -1,3 +1,4 @@
+import Commit
 import Readings
 import Synchronization
 import Time
@@ -36,7 +37,7 @@ final class Metrics: Sendable {
 
     /// Counts a batch that is durable and is about to be acknowledged.
     func acknowledged(
-        _ batch: Batch, _ acknowledgement: GroupCommit.Acknowledgement, receivedAt: Int64, seconds: Double
+        _ batch: Batch, _ acknowledgement: Acknowledgement, receivedAt: Int64, seconds: Double
     ) {
         counted.withLock { counted in
             counted.batches += 1

@@ -1,3 +1,4 @@
+import Commit
 import Settings
 import Spool
 

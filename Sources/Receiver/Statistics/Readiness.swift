@@ -1,3 +1,4 @@
+import Commit
 import Hummingbird
 import Spool
 
@@ -33,7 +34,7 @@ struct Readiness: Sendable {
     }
 
     private func probe() async throws(Rejection) {
-        do throws(GroupCommit.Failure) {
+        do throws(CommitFailure) {
             try await groupCommit.probe()
         } catch {
             throw Rejection(error)

@@ -1,3 +1,4 @@
+import Commit
 import FoundationEssentials
 import Spool
 

@@ -1,3 +1,4 @@
+import Commit
 import HTTPTypes
 import Hummingbird
 import NIOCore

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Receiver
+@testable import Ledger
 
 struct MinuteCountsTests {
     @Test func eachMinuteHasItsCount() {

@@ -1,7 +1,7 @@
 import Readings
 import Testing
 
-@testable import Receiver
+@testable import Ledger
 
 struct MinuteLedgerTests {
     private let decoder = BatchDecoder()

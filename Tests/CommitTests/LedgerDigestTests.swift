@@ -5,7 +5,8 @@ import Spool
 import SystemPackage
 import Testing
 
-@testable import Receiver
+@testable import Commit
+@testable import Ledger
 
 /// A start from digests knows what a start from segments knows, and believes none that is not of the very file
 /// (invariant 3).
@@ -33,7 +34,7 @@ struct LedgerDigestTests {
             ledgerBytes: .max, holdings: SpoolHoldings(records: recovery.records), logger: logger)
     }
 
-    private func commit(_ body: [UInt8], to committer: inout Committer) throws -> GroupCommit.Acknowledgement {
+    private func commit(_ body: [UInt8], to committer: inout Committer) throws -> Acknowledgement {
         let batch = try BatchDecoder().decode(body, receivedAt: Self.receivedAt)
         let outcomes = committer.commit([(batch, NewRecord(receivedAt: Self.receivedAt, body: body[...]))])
         let outcome = try #require(outcomes.first)

@@ -7,7 +7,8 @@ import Synchronization
 import SystemPackage
 import Testing
 
-@testable import Receiver
+@testable import Commit
+@testable import Ledger
 
 /// The real disk, of which single operations fail on demand.
 private final class FaultyDisk: Disk {
@@ -112,20 +113,31 @@ private func until(_ isSo: () throws -> Bool) throws {
     }
 }
 
+extension GroupCommit {
+    /// Returns once the batch is durable; throws the failure.
+    fileprivate func commit(_ batch: Batch, _ record: NewRecord) async throws -> Acknowledgement {
+        try await withCheckedThrowingContinuation { continuation in
+            commit(batch, record, on: MultiThreadedEventLoopGroup.singleton.next()) {
+                continuation.resume(with: $0.mapError { $0 as any Error })
+            }
+        }
+    }
+}
+
 struct GroupCommitTests {
     private let disk = FaultyDisk()
     private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     private let path = FilePath(NSTemporaryDirectory() + "group-commit-" + UUID().uuidString)
 
     private func groupCommit(
-        limits: SpoolWriter.Limits = SpoolWriter.Limits(), patience: Duration = .seconds(600)
+        limits: SpoolWriter.Limits = SpoolWriter.Limits(), timeout: Duration = .seconds(600)
     ) throws -> (GroupCommit, SpoolDirectory) {
         let directory = try SpoolDirectory(creating: path, disk: disk)
         let recovery = try SpoolRecovery(of: directory, logger: logger)
         let commit = GroupCommit(
             ledger: recovery.ledger,
             writer: SpoolWriter(directory: directory, newest: recovery.newest, limits: limits), ledgerBytes: .max,
-            holdings: SpoolHoldings(records: recovery.records), patience: patience, logger: logger)
+            holdings: SpoolHoldings(records: recovery.records), timeout: timeout, logger: logger)
         return (commit, directory)
     }
 
@@ -142,7 +154,7 @@ struct GroupCommitTests {
     /// An answer that somebody may wait for, without a task: all tests share two threads, of which a step that must come in
     /// time may get none.
     private final class Answer: Sendable {
-        private let result = Mutex<Result<GroupCommit.Acknowledgement, GroupCommit.Failure>?>(nil)
+        private let result = Mutex<Result<Acknowledgement, CommitFailure>?>(nil)
 
         init(of batch: (Batch, NewRecord), by commit: GroupCommit) {
             commit.commit(batch.0, batch.1, on: MultiThreadedEventLoopGroup.singleton.next()) { result in
@@ -152,12 +164,12 @@ struct GroupCommitTests {
 
         var isThere: Bool { result.withLock { $0 != nil } }
 
-        func get() throws -> GroupCommit.Acknowledgement {
+        func get() throws -> Acknowledgement {
             try until { isThere }
             return try #require(result.withLock { $0 }).get()
         }
 
-        var failure: GroupCommit.Failure? {
+        var failure: CommitFailure? {
             get throws {
                 try until { isThere }
                 guard case .failure(let failure)? = result.withLock({ $0 }) else { return nil }
@@ -190,13 +202,13 @@ struct GroupCommitTests {
 
         disk.failingSynchronizations.withLock { $0 = 1 }
         let second = try batch("a", 2, 3)
-        await #expect(throws: GroupCommit.Failure.self) { _ = try await commit.commit(second.0, second.1) }
+        await #expect(throws: CommitFailure.self) { _ = try await commit.commit(second.0, second.1) }
         let again = try await commit.commit(second.0, second.1)
         #expect(again.inserted == 1 && again.duplicates == 1)
         #expect(again.position.description == "00000002:1")
         await commit.stop()
         #expect(try directory.segments().map(\.number) == [1, 2])
-        await #expect(throws: GroupCommit.Failure.self) { _ = try await commit.commit(second.0, second.1) }
+        await #expect(throws: CommitFailure.self) { _ = try await commit.commit(second.0, second.1) }
     }
 
     @Test func concurrentBatchesWithTheSameKeysInsertEachOnce() async throws {
@@ -224,7 +236,7 @@ struct GroupCommitTests {
     @Test func aDiskThatDoesNotAnswerIsNotWaitedForForEver() async throws {
         defer { cleanUp() }
         // Long enough for what the disk is quick with, however busy the machine.
-        let (commit, _) = try groupCommit(patience: .seconds(10))
+        let (commit, _) = try groupCommit(timeout: .seconds(10))
         let (first, second) = (try batch("a", 1, 2), try batch("a", 3))
         _ = try await commit.commit(first.0, first.1)
         disk.gate.close()
@@ -260,19 +272,19 @@ struct GroupCommitTests {
         let (commit, _) = try groupCommit()
         let first = try batch("a", 1, 2)
         _ = try await commit.commit(first.0, first.1)
-        #expect(await commit.ask(within: hang) { $0.deviceCount } == 1)
+        #expect(await commit.query(within: hang) { $0.deviceCount } == 1)
 
         disk.gate.close()
         let second = try batch("b", 1)
         let before = disk.synchronizations.withLock { $0 }
         async let pending = commit.commit(second.0, second.1)
         while disk.synchronizations.withLock({ $0 }) == before { await Task.yield() }
-        #expect(await commit.ask(within: .milliseconds(50)) { $0.deviceCount } == nil)
+        #expect(await commit.query(within: .milliseconds(50)) { $0.deviceCount } == nil)
         disk.gate.open()
         _ = try await pending
-        #expect(await commit.ask(within: hang) { $0.deviceCount } == 2)
+        #expect(await commit.query(within: hang) { $0.deviceCount } == 2)
         await commit.stop()
-        #expect(await commit.ask { $0.deviceCount } == nil)
+        #expect(await commit.query { $0.deviceCount } == nil)
     }
 
     @Test func questionsAreAnsweredUnderLoadAndBounded() async throws {
@@ -283,7 +295,7 @@ struct GroupCommitTests {
                 let (batch, record) = try batch("d\(index)", 1)
                 group.addTask {
                     for _ in 0..<20 { _ = try await commit.commit(batch, record) }
-                    return await commit.ask(within: hang) { $0.deviceCount } != nil
+                    return await commit.query(within: hang) { $0.deviceCount } != nil
                 }
             }
             return try await group.reduce(0) { $0 + ($1 ? 1 : 0) }
@@ -361,7 +373,7 @@ struct GroupCommitTests {
     /// Invariant 11: behind a group that the disk does not answer nothing more is written than what was there in time.
     @Test func aDiskThatDoesNotAnswerIsNotFilled() async throws {
         defer { cleanUp() }
-        let (commit, directory) = try groupCommit(patience: .seconds(5))
+        let (commit, directory) = try groupCommit(timeout: .seconds(5))
         let first = try smallBatchWithTheDisk(commit)
         guard case .stalled? = try first.failure else { throw try #require(try first.failure) }
         let before = try bytes(of: 1, in: directory)
@@ -379,7 +391,7 @@ struct GroupCommitTests {
     @Test func aDiskIsAwayAsLongAsAGroupThatWasGivenUpIsWithIt() async throws {
         defer { cleanUp() }
         // Time for the second to be written before the first is given up.
-        let (commit, directory) = try groupCommit(patience: .seconds(15))
+        let (commit, directory) = try groupCommit(timeout: .seconds(15))
         let first = try smallBatchWithTheDisk(commit)
         let large = try batch("b", 1, bytes: 300_000)
         let second = Answer(of: large, by: commit)
@@ -408,17 +420,17 @@ struct GroupCommitTests {
             ledger: MinuteLedger(), writer: SpoolWriter(directory: directory, newest: 0, limits: limits),
             ledgerBytes: .max, holdings: SpoolHoldings(records: [:]), logger: logger)
         let batches = try (0..<4).map { try batch("a", $0, bytes: 400) }
-        func position(_ outcome: GroupCommit.Outcome?) throws -> String? { try outcome?.get()?.position.description }
+        func position(_ outcome: CommitOutcome?) throws -> String? { try outcome?.get()?.position.description }
         #expect(try position(committer.commit([batches[0]]).first) == "00000001:1")
 
         committer.write([probe ? nil : batches[1]])
-        let turn = try #require(committer.turn)
+        let sync = try #require(committer.pendingSync)
         committer.write([batches[2]])
-        #expect(committer.roomMeanwhile == 0)
+        #expect(committer.roomAhead == 0)
         committer.write([batches[3]])
-        #expect(committer.settle(turn, turn.synchronize()).count == 1)
-        let rest = try #require(committer.turn)
-        let outcomes = committer.settle(rest, rest.synchronize())
+        #expect(committer.complete(sync, sync.run()).count == 1)
+        let rest = try #require(committer.pendingSync)
+        let outcomes = committer.complete(rest, rest.run())
         let first = probe ? 2 : 3
         #expect(try outcomes.map(position) == ["00000001:\(first)", "00000001:\(first + 1)"])
         #expect(try position(committer.commit([batches[0]]).first) == "00000002:1")
@@ -454,7 +466,7 @@ struct GroupCommitTests {
             }
         }
         for _ in 0..<50 {
-            #expect(await commit.ask(within: hang) { $0.deviceCount } != nil)
+            #expect(await commit.query(within: hang) { $0.deviceCount } != nil)
             rounds.value.withLock { $0 += 1 }
         }
         for task in load { try await task.value }

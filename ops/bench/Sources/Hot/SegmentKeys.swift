@@ -1,1 +1,0 @@
-../../../../Sources/Receiver/Ledger/SegmentKeys.swift
