@@ -133,7 +133,7 @@ struct LedgerDigestTests {
             spool: SpoolDirectory.noIdentity, segment: 7, created: "2026-11-23T00:00:00.000Z", records: 3, bytes: 4711,
             keys: (
                 [try Readings.DeviceID("a"), try Readings.DeviceID("é")],
-                [.init(device: 1, dayAndChannel: 82_000, word: 44, minutes: 0x8000_0001)]
+                [.init(device: 1, dayAndChannels: 82_003, word: 44, minutes: 0x8000_0001)]
             ))
         let bytes = digest.encoded
         #expect(LedgerDigest(decoding: bytes) == digest)
@@ -144,6 +144,11 @@ struct LedgerDigestTests {
             #expect(LedgerDigest(decoding: flipped) == nil, "byte \(place)")
         }
         #expect(LedgerDigest(decoding: bytes + [0]) == nil)
+        // Version 1 has the channel's number and day × 4.
+        var older = bytes
+        older["shelly-ledger ".utf8.count] = UInt8(ascii: "1")
+        let delta = try #require(LedgerDigest(decoding: older)?.deltas.first)
+        #expect(delta.day == 82_003 / 4 && delta.channels == 1 << (82_003 % 4))
     }
 
     @Test func whatAFailedGroupTookBackIsInNoDigest() throws {

@@ -141,6 +141,43 @@ struct RefusalTests {
                 """) == "0")
     }
 
+    /// Invariants 11 and 12: names that a sender invents fill the ledger, and known devices do not notice. It recovers
+    /// without a restart once the spool has let go.
+    @Test func aFullLedgerRefusesNewDevicesAlone() throws {
+        let settings = ["INGEST_LEDGER_BYTES": "1048576", "SPOOL_SEGMENT_SECONDS": "1"]
+        try rig.startReceiver(settings)
+        func post(_ device: String, _ minutes: Range<Int>) throws -> Rig.Answer {
+            try rig.post(Rig.batch(device, minutes: minutes))
+        }
+        #expect(try post("known", 0..<3).count("inserted") == 3)
+        var invented = 0
+        var answer = try post("first", 0..<1)
+        while answer.status == 200, invented < 10_000 {
+            let messages = (invented..<invented + 200).map {
+                "{\"src\":\"invented-\($0)\",\"timestamp\":60,\"params\":{\"switch:0\":{\"apower\":1}}}"
+            }
+            invented += 200
+            answer = try rig.post("{\"messages\":[\(messages.joined(separator: ","))]}")
+        }
+        #expect(answer.status == 503 && answer.text.contains("Ledger full") && answer.headers.contains("retry-after: "))
+        #expect(try post("known", 0..<3).count("duplicates") == 3)
+        #expect(try post("known", 3..<5).count("inserted") == 2)
+        #expect(try rig.get("/readyz").status == 503)
+        #expect(try rig.get("/readyz").text.contains("new devices are refused"))
+        let log = try rig.receiverLog()
+        #expect(log.contains("batches with new devices are refused") && log.contains("invented-\(invented - 200)"))
+
+        // A restart finds a full ledger, and takes what it knows.
+        rig.stopReceiver()
+        try rig.startReceiver(settings)
+        #expect(try post("known", 0..<5).count("duplicates") == 5)
+        #expect(try post("new", 0..<1).status == 503)
+        try rig.expect(rig.load("drain"), status: 0)
+        try rig.expect(rig.load("prune", environment: ["LOADER_RETENTION_BYTES": "1"]), status: 0)
+        try rig.wait("the ledger stays full") { try post("new", 0..<1).status == 200 }
+        #expect(try rig.get("/readyz").status == 200)
+    }
+
     /// The one who asks is told before the spool is full; when there is room again ingest is back by itself.
     @Test func readinessFailsBeforeTheSpoolIsFullAndIngestComesBack() throws {
         try rig.startReceiver(["SPOOL_BYTES": "\(8 << 20)", "SPOOL_SEGMENT_BYTES": "\(1 << 20)"])

@@ -123,3 +123,143 @@ struct MinuteLedgerTests {
         #expect(ledger.approximateBytes / (100 * 4 * 14) <= 200)
     }
 }
+
+/// Pages that channels share, against the obvious implementation.
+struct SharedPageTests {
+    private let decoder = BatchDecoder()
+
+    /// A message with some channels of a device at a minute since 1970.
+    private func batch(_ messages: [(device: String, minute: Int, channels: [Int])]) throws -> Batch {
+        let list = messages.map { message in
+            let channels = message.channels.map { "\"switch:\($0)\":{\"apower\":1}" }.joined(separator: ",")
+            return "{\"src\":\"\(message.device)\",\"timestamp\":\(message.minute * 60),\"params\":{\(channels)}}"
+        }
+        let body = "{\"messages\":[\(list.joined(separator: ","))]}"
+        return try decoder.decode(Array(body.utf8), receivedAt: 1_795_392_000_000)
+    }
+
+    private func wholeDay(_ day: Int, of channels: [Int], device: String = "a") throws -> [Batch] {
+        try (0..<2).map { half in
+            try batch((0..<720).map { (device, day * 1440 + half * 720 + $0, channels) })
+        }
+    }
+
+    private func claim(_ batches: [Batch], in ledger: inout MinuteLedger) -> Int {
+        var claims = MinuteLedger.Claims()
+        return batches.reduce(0) { $0 + ledger.claim($1, in: 1, noting: &claims).inserted }
+    }
+
+    @Test func channelsWithTheSameMinutesTakeOnePage() throws {
+        var ledger = MinuteLedger()
+        #expect(claim([try batch([("a", 1441, [0, 1, 2, 3])])], in: &ledger) == 4)
+        let one = ledger.approximateBytes
+        #expect(claim([try batch([("a", 1442, [0, 1, 2, 3])])], in: &ledger) == 4)
+        #expect(ledger.approximateBytes == one)
+        // Now they differ.
+        #expect(claim([try batch([("a", 1443, [1, 3])])], in: &ledger) == 2)
+        #expect(ledger.approximateBytes == one + PagePool.bytes)
+        #expect(claim([try batch([("a", 1443, [0, 1, 2, 3])])], in: &ledger) == 2)
+        #expect(claim([try batch([("a", 1443, [0, 1, 2, 3]), ("a", 1441, [2])])], in: &ledger) == 0)
+        // The next day joins the pages, which are equal again.
+        #expect(claim([try batch([("a", 2880, [0, 1, 2, 3])])], in: &ledger) == 4)
+        #expect(ledger.approximateBytes == one + PagePool.bytes + 14)
+    }
+
+    @Test func aWholeDayTakesNoPage() throws {
+        var ledger = MinuteLedger()
+        #expect(claim(try wholeDay(1, of: [0, 1, 2, 3]), in: &ledger) == 5760)
+        #expect(claim(try wholeDay(2, of: [0]) + wholeDay(2, of: [1, 3]), in: &ledger) == 3 * 1440)
+        #expect(claim([try batch([("a", 3 * 1440, [0])])], in: &ledger) == 1)
+        #expect(ledger.approximateBytes == 3 * 14 + 176 + PagePool.bytes)
+        #expect(claim(try wholeDay(1, of: [0, 1, 2, 3]) + wholeDay(2, of: [0, 1, 3]), in: &ledger) == 0)
+        // A channel that the whole day does not have.
+        #expect(claim([try batch([("a", 2 * 1440 + 5, [1, 2])])], in: &ledger) == 1)
+        let minutes = try #require(ledger.minutes(of: [DeviceID("a")], on: 1...3).first)
+        #expect((0..<4).map { minutes.minutes(of: $0, in: 0..<4 * 1440).count } == [2881, 2880, 1441, 2880])
+        ledger.forget(before: 2)
+        #expect(ledger.approximateBytes == 0)
+    }
+
+    /// Invariant 5, after the pages of a failed group's keys were split, joined or given up.
+    @Test func keysOfAFailedGroupAreForgottenFromSharedAndWholePages() throws {
+        var ledger = MinuteLedger()
+        let day = try wholeDay(1, of: [0, 1, 2, 3])
+        #expect(claim([day[0]], in: &ledger) == 2880)
+        var failed = MinuteLedger.Claims()
+        #expect(ledger.claim(day[1], in: 1, noting: &failed) == (2880, 0))
+        // Its day is whole, and gives up its page.
+        #expect(ledger.claim(try batch([("a", 2880, [2]), ("a", 2881, [0, 2])]), in: 1, noting: &failed) == (3, 0))
+        ledger.forget(failed)
+        #expect(claim(day, in: &ledger) == 2880)
+        #expect(claim([try batch([("a", 2880, [0, 2]), ("a", 2881, [0, 2])])], in: &ledger) == 4)
+        #expect(ledger.counts.counts(of: 2879..<2882) == [4, 2, 2])
+    }
+
+    /// Claims, failures, evictions and a restore in any order count as a set of keys does.
+    @Test(arguments: 0..<20) func anyHistoryIsTheSameAsASet(seed: UInt64) throws {
+        var state = seed &* 2_862_933_555_777_941_757 &+ 3_037_000_493
+        func random(_ bound: Int) -> Int {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return Int(state >> 33) % bound
+        }
+        var ledger = MinuteLedger()
+        var known: Set<[Int]> = []
+        for _ in 0..<100 {
+            // A few minutes of few days, or half a day, so that pages become whole.
+            var messages: [(device: String, minute: Int, channels: [Int])] = []
+            for _ in 0..<random(4) + 1 {
+                let (device, day) = (random(2), random(3))
+                let channels = (0..<4).filter { _ in random(3) > 0 }
+                let minutes = random(3) == 0 ? 720 * random(2)..<720 * (random(2) + 1) : random(1440)..<1441
+                for minute in minutes.prefix(random(3) == 0 ? 720 : 3) where minute < 1440 && messages.count < 1000 {
+                    messages.append(("\(device)", (day + 1) * 1440 + minute, channels))
+                }
+            }
+            guard !messages.isEmpty else { continue }
+            let batch = try batch(messages)
+            var now = known
+            var new = 0
+            for message in messages {
+                for channel in message.channels {
+                    if now.insert([Int(message.device)!, channel, message.minute]).inserted { new += 1 }
+                }
+            }
+            let growth = ledger.growth(of: batch)
+            let before = ledger.approximateBytes
+            var claims = MinuteLedger.Claims()
+            #expect(ledger.claim(batch, in: 1, noting: &claims).inserted == new)
+            if growth == .none { #expect(ledger.approximateBytes <= before) }
+            if random(4) == 0 { ledger.forget(claims) } else { known = now }
+        }
+        for device in 0..<2 {
+            let found = try ledger.minutes(of: [DeviceID("\(device)")], on: 1...3).first
+            for channel in 0..<4 {
+                let expected = known.filter { $0[0] == device && $0[1] == channel }.map { Int64($0[2]) }.sorted()
+                #expect(found?.minutes(of: channel, in: 0..<10_000) ?? [] == expected)
+            }
+        }
+    }
+
+    @Test func aDeviceWithoutReadingsTakesNoMemory() throws {
+        var ledger = MinuteLedger()
+        #expect(claim([try batch([("a", 1441, [])])], in: &ledger) == 0)
+        #expect(ledger.deviceCount == 0 && ledger.approximateBytes == 0)
+    }
+
+    @Test func aFullLedgerTakesWhatItKnows() throws {
+        var ledger = MinuteLedger()
+        #expect(claim([try batch([("a", 1441, [0, 1])])], in: &ledger) == 2)
+        let bytes = ledger.approximateBytes
+        let known = try batch([("a", 1441, [0]), ("a", 1450, [0, 1])])
+        let nextDay = try batch([("a", 2880, [0])])
+        let another = try batch([("a", 1441, [0]), ("b", 1441, [0])])
+        #expect(ledger.growth(of: known) == .none)
+        #expect(ledger.growth(of: nextDay) == .pages)
+        #expect(ledger.growth(of: try batch([("a", 1450, [0])])) == .pages)
+        #expect(ledger.growth(of: another) == .devices)
+        // Room for everything; from seven eighths on for devices that it knows; at the limit for keys that have a place.
+        #expect([known, nextDay, another].map { ledger.admits($0, below: bytes * 2) } == [true, true, true])
+        #expect([known, nextDay, another].map { ledger.admits($0, below: bytes * 8 / 7) } == [true, true, false])
+        #expect([known, nextDay, another].map { ledger.admits($0, below: bytes) } == [true, false, false])
+    }
+}

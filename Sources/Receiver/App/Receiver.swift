@@ -48,7 +48,7 @@ struct Receiver {
             directory: directory, holdings: holdings, now: Self.unixMilliseconds)
         let readiness = Readiness(
             authentication: authentication, room: SpoolRoom(directory: directory, limits: limits),
-            holdings: holdings, groupCommit: groupCommit)
+            holdings: holdings, groupCommit: groupCommit, ledgerLimitBytes: settings.integer(.ledgerBytes))
         let queueStatistics = QueueStatisticsSource(
             url: settings.text(.databaseURL) ?? "", table: table, logger: logger)
         let devices = DeviceSource(

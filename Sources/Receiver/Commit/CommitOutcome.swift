@@ -11,6 +11,7 @@ package struct Acknowledgement: Sendable {
 /// Why a batch does not count.
 package enum CommitFailure: Error, CustomStringConvertible {
     case spool(SpoolError)
+    /// There is no memory for the keys of new devices, or of any device's next day.
     case ledgerFull
     case stopping
     /// The disk did not respond in time. It may still do so: the batch may or may not become durable.
@@ -19,7 +20,7 @@ package enum CommitFailure: Error, CustomStringConvertible {
     package var description: String {
         switch self {
         case .spool(let error): error.description
-        case .ledgerFull: "the ledger of minute keys has reached its memory limit (INGEST_LEDGER_BYTES)"
+        case .ledgerFull: "the ledger of minute keys has no memory for new keys (INGEST_LEDGER_BYTES)"
         case .stopping: "the receiver is stopping"
         case .stalled: "the spool's disk does not answer"
         }

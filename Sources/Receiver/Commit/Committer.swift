@@ -18,6 +18,7 @@ struct Committer {
     private let background: (@escaping @Sendable () -> Void) -> Void
     /// The groups that were written, or could not be, and are not complete yet; in order.
     private var groups: [Group] = []
+    private var warnedAt: ContinuousClock.Instant?
     /// Why the writer closed the segment of these groups. When it is set, none of them counts.
     private var failure: SpoolError?
 
@@ -74,14 +75,15 @@ struct Committer {
 
     /// Writes the batches and counts them against the ledger, behind the groups that are not complete yet.
     mutating func write(_ batches: [(content: Batch, record: NewRecord)?]) {
-        guard ledger.approximateBytes < ledgerBytes else {
-            return groups.append(Group(batches.count, refused: .ledgerFull))
-        }
         if isIdle { rotateIfDue() }
+        let isAdmitted = batches.map { admits($0?.content) }
+        guard isAdmitted.contains(true) else { return groups.append(Group(batches.count, refused: .ledgerFull)) }
         do throws(SpoolError) {
-            var positions = try writer.write(batches.compactMap { $0?.record }).makeIterator()
+            let records = zip(batches, isAdmitted).compactMap { batch, isAdmitted in isAdmitted ? batch?.record : nil }
+            var positions = try writer.write(records).makeIterator()
             var claims = MinuteLedger.Claims()
-            let outcomes = batches.map { batch -> CommitOutcome in
+            let outcomes = zip(batches, isAdmitted).map { batch, isAdmitted -> CommitOutcome in
+                guard isAdmitted else { return .failure(.ledgerFull) }
                 guard let batch, let position = positions.next() else { return .success(nil) }
                 let count = ledger.claim(batch.content, in: position.segment, noting: &claims)
                 return .success(
@@ -93,6 +95,30 @@ struct Committer {
             groups.append(Group(batches.count, refused: .spool(error)))
             if writer.segment == nil { failure = failure ?? error }
         }
+    }
+
+    /// Whether there is memory for the batch's keys. A ledger without it first forgets the keys that the spool has let go.
+    private mutating func admits(_ batch: Batch?) -> Bool {
+        guard let batch, !ledger.admits(batch, below: ledgerBytes) else { return true }
+        writer.refresh()
+        ledger.forget(before: writer.oldest)
+        guard !ledger.admits(batch, below: ledgerBytes) else { return true }
+        warnOfRefusedDevices(in: batch)
+        return false
+    }
+
+    /// Names devices that a full ledger refuses, at most once in ten seconds: a sender that invents names is found so.
+    private mutating func warnOfRefusedDevices(in batch: Batch) {
+        let now = ContinuousClock.now
+        if let warnedAt, warnedAt.duration(to: now) < .seconds(10) { return }
+        warnedAt = now
+        let unknown = batch.devices.filter { !ledger.knows($0) }
+        logger.error(
+            "the ledger of minute keys is nearly full (INGEST_LEDGER_BYTES): batches with new devices are refused",
+            metadata: [
+                "ledger_bytes": "\(ledger.approximateBytes)", "limit_bytes": "\(ledgerBytes)",
+                "new_devices": "\(unknown.prefix(3).map(\.description).joined(separator: " "))",
+            ])
     }
 
     /// Whether every group is complete.
@@ -156,9 +182,7 @@ struct Committer {
 
     /// Bytes of batches that may be written during a sync of earlier bytes; 0 when that sync has to complete first.
     var roomAhead: Int {
-        guard failure == nil, writer.segment != nil, !writer.isDue, ledger.approximateBytes < ledgerBytes else {
-            return 0
-        }
+        guard failure == nil, writer.segment != nil, !writer.isDue else { return 0 }
         return (try? writer.room()) ?? 0
     }
 

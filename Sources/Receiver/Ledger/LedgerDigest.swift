@@ -10,12 +10,12 @@ import SystemPackage
 /// from the segment. It holds nothing that the segment does not hold: it is written from durable records only, and used
 /// only beside a file of the same length and creation time (invariant 3).
 ///
-///     shelly-ledger 1 <crc32c, 8 hex>\n     checksum of all bytes after this line
+///     shelly-ledger 2 <crc32c, 8 hex>\n     checksum of all bytes after this line
 ///     <length> <spool, 36 bytes> <length> <created> segment, records, file's bytes
 ///     devices: count, then <length> <name> each
-///     keys: count, then device (4), day × 4 + channel (4), minute of the day / 32 (2), bits of minutes (4) each
+///     keys: count, then device (4), day × 16 + bits of channels (4), minute of the day / 32 (2), bits of minutes (4) each
 ///
-/// Integers are little-endian, with 8 bytes where no other size is given. Lengths of text have one byte.
+/// Version 1 has day × 4 + channel instead. Integers are little-endian, with 8 bytes where no other size is given. Lengths of text have one byte.
 package struct LedgerDigest: Equatable, Sendable {
     let spool: String
     let segment: Int
@@ -27,11 +27,12 @@ package struct LedgerDigest: Equatable, Sendable {
     let devices: [Readings.DeviceID]
     let deltas: [SegmentKeys.Delta]
 
-    private static let title = "shelly-ledger 1 "
+    private static let title = "shelly-ledger 2 "
+    private static let olderTitle = "shelly-ledger 1 "
     private static let titleBytes = title.utf8.count + 9
     private static let keyBytes = 14
 
-    private static func title(of content: ArraySlice<UInt8>) -> [UInt8] {
+    private static func title(_ title: String, of content: ArraySlice<UInt8>) -> [UInt8] {
         Array((title + Checksum.text(of: content) + "\n").utf8)
     }
 
@@ -59,20 +60,22 @@ package struct LedgerDigest: Equatable, Sendable {
             for (index, delta) in deltas.enumerated() {
                 let key = keys + index * Self.keyBytes
                 bytes.storeBytes(of: delta.device.littleEndian, toByteOffset: key, as: UInt32.self)
-                bytes.storeBytes(of: delta.dayAndChannel.littleEndian, toByteOffset: key + 4, as: UInt32.self)
+                bytes.storeBytes(of: delta.dayAndChannels.littleEndian, toByteOffset: key + 4, as: UInt32.self)
                 bytes.storeBytes(of: delta.word.littleEndian, toByteOffset: key + 8, as: UInt16.self)
                 bytes.storeBytes(of: delta.minutes.littleEndian, toByteOffset: key + 10, as: UInt32.self)
             }
         }
-        out.replaceSubrange(..<Self.titleBytes, with: Self.title(of: out[Self.titleBytes...]))
+        out.replaceSubrange(..<Self.titleBytes, with: Self.title(Self.title, of: out[Self.titleBytes...]))
         return out
     }
 
     /// nil when the bytes are not a complete digest.
     init?(decoding bytes: [UInt8]) {
-        guard bytes.count > Self.titleBytes, bytes.starts(with: Self.title.utf8) else { return nil }
+        guard bytes.count > Self.titleBytes else { return nil }
         let content = bytes[Self.titleBytes...]
-        guard bytes[..<Self.titleBytes].elementsEqual(Self.title(of: content)) else { return nil }
+        let isOlder = bytes.starts(with: Self.olderTitle.utf8)
+        let title = Self.title(isOlder ? Self.olderTitle : Self.title, of: content)
+        guard bytes[..<Self.titleBytes].elementsEqual(title) else { return nil }
         var position = 0
         func take<Value: FixedWidthInteger>(_ type: Value.Type) -> Value? {
             let size = MemoryLayout<Value>.size
@@ -104,11 +107,12 @@ package struct LedgerDigest: Equatable, Sendable {
         var deltas: [SegmentKeys.Delta] = []
         deltas.reserveCapacity(deltaCount)
         for _ in 0..<deltaCount {
-            guard let device = take(UInt32.self), device < deviceCount, let dayAndChannel = take(UInt32.self),
-                let word = take(UInt16.self), word < 45, let minutes = take(UInt32.self)
+            guard let device = take(UInt32.self), device < deviceCount, let day = take(UInt32.self),
+                let word = take(UInt16.self), word < PagePool.words, let minutes = take(UInt32.self)
             else { return nil }
+            let dayAndChannels = isOlder ? (day >> 2) << 4 | 1 << (day & 3) : day
             deltas.append(
-                SegmentKeys.Delta(device: device, dayAndChannel: dayAndChannel, word: word, minutes: minutes))
+                SegmentKeys.Delta(device: device, dayAndChannels: dayAndChannels, word: word, minutes: minutes))
         }
         guard position == content.count else { return nil }
         self.spool = String(decoding: spool, as: UTF8.self)

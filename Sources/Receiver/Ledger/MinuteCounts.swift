@@ -21,39 +21,19 @@ package struct MinuteCounts {
         if ring[place].minute == minute { ring[place].keys += keys }
     }
 
-    /// The same number of new keys for each of several minutes.
-    struct Keys {
-        /// One bit for each minute from `first` on.
-        private(set) var minutes: UInt32 = 0
-        private(set) var first: UInt32 = 0
-        private(set) var keys: UInt32 = 0
-
-        init() {}
-
-        init(_ minutes: UInt32, from first: UInt32) {
-            (self.minutes, self.first, keys) = (minutes, first, 1)
-        }
-
-        /// Adds one key to each of these minutes; returns false when they are not the same minutes.
-        mutating func add(_ minutes: UInt32, from first: UInt32) -> Bool {
-            guard minutes == self.minutes, first == self.first else { return false }
-            keys += 1
-            return true
-        }
-    }
-
-    mutating func add(_ new: Keys) {
-        var minutes = new.minutes
+    /// Counts the same number of new keys for each of several minutes: one bit for each minute from `first` on.
+    mutating func add(_ keys: UInt32, of minutes: UInt32, from first: UInt32) {
+        var minutes = minutes
         while minutes != 0 {
-            add(new.keys, of: new.first &+ UInt32(minutes.trailingZeroBitCount))
+            add(keys, of: first &+ UInt32(minutes.trailingZeroBitCount))
             minutes &= minutes - 1
         }
     }
 
-    /// Removes a key that was counted.
-    mutating func remove(_ minute: UInt32) {
+    /// Removes keys that were counted.
+    mutating func remove(_ keys: UInt32, of minute: UInt32) {
         let place = Int(minute % Self.slots)
-        if ring[place].minute == minute, ring[place].keys > 0 { ring[place].keys -= 1 }
+        if ring[place].minute == minute { ring[place].keys -= min(keys, ring[place].keys) }
     }
 
     /// The number of keys of each of these minutes.

@@ -1,17 +1,30 @@
 package import Readings
 
-/// The minute keys that this spool holds: one bit for each minute of a device's channel, in pages of a day.
+/// The minute keys that this spool holds: one bit for each minute of a day.
 ///
 /// The ledger is a value with one owner, the spool's writer. It covers everything that the spool retains, so counts are
 /// exact while the database is down. It is rebuilt from the spool, so they are exact after any restart. The ledger
-/// evicts a device's day when the spool has removed the last segment with a key of that day. A day takes 187 bytes for
-/// each of a device's four channels, or 196 for a single channel, plus the device's name.
+/// evicts a device's day when the spool has removed the last segment with a key of that day.
+///
+/// Channels that have the same minutes share a page, as nearly all channels of a device do. A page is split when they
+/// begin to differ. When a device's next day begins, equal pages of the day before are joined, and a whole day takes no
+/// page. So a day takes 196 bytes for all channels of a device together, or 12 when no minute is missing, plus the
+/// device's name.
 package struct MinuteLedger: Sendable {
     /// Keys that a group has set, so that they can be removed if the group does not become durable.
     package struct Claims {
-        fileprivate var bits: [(page: UInt32, minute: UInt32)] = []
+        fileprivate var keys: [(device: UInt32, minute: UInt32, channels: UInt32)] = []
 
         package init() {}
+    }
+
+    /// Memory that a batch needs.
+    package enum Growth {
+        /// All its keys have their place.
+        case none
+        /// Pages for devices that the ledger knows.
+        case pages
+        case devices
     }
 
     /// A day of a device's channel.
@@ -21,7 +34,7 @@ package struct MinuteLedger: Sendable {
         fileprivate let number: UInt32
     }
 
-    /// A day of a device; its pages form a linked list in the order of their channels.
+    /// A day of a device; its pages form a linked list. The page of a whole day, which has no link, is the last.
     private struct Day {
         /// Days since 1970.
         let day: UInt32
@@ -30,38 +43,30 @@ package struct MinuteLedger: Sendable {
         var first = Link.none
     }
 
-    /// A page and its channel, or none. The link contains the channel, so that a search need not read the page.
+    /// A page and a bit for each of its channels, or none.
     private struct Link: Equatable {
         static let none = Link(word: 0)
 
         let word: UInt32
 
         init(word: UInt32) { self.word = word }
-        init(_ page: UInt32, _ channel: Int) { word = (page + 1) << 2 | UInt32(channel) }
+        init(_ page: UInt32, _ channels: UInt32) { word = (page + 1) << 4 | channels }
 
-        var page: UInt32 { (word >> 2) - 1 }
-        var channel: Int { Int(word & 3) }
+        var page: UInt32 { (word >> 4) - 1 }
+        var channels: UInt32 { word & 0xF }
     }
-
-    private static let wordsPerPage = 45
-    private static let pagesPerChunk = 256
-    /// The link to the day's next page, followed by the page's bits.
-    private static let wordsPerRow = 1 + wordsPerPage
 
     private var devices = DeviceNumbers()
     /// Indexed by device number; sorted by day.
     private var days: [[Day]] = []
-    /// One row per page and 256 rows per chunk, so that growth never copies existing rows.
-    private var chunks: [[UInt32]] = []
-    private var pageCount = 0
+    private var dayCount = 0
+    private var pages = PagePool()
     /// Keys that were claimed in the newest segment, duplicates included.
     private var segmentKeys = SegmentKeys()
     /// The segment to which `segmentKeys` belongs.
     private var keysSegment: UInt32 = 0
     /// A segment whose keys were partly removed again, so that `segmentKeys` does not match its records.
     private var spoiltSegment: UInt32 = 0
-    /// Released pages, which can be used again.
-    private var freePages: [UInt32] = []
     /// Days whose last segment is before this one have been evicted.
     private var oldest = 0
     /// Keys by minute, of the last 4096 minutes.
@@ -71,7 +76,7 @@ package struct MinuteLedger: Sendable {
 
     /// The approximate memory of the ledger's keys, in bytes. Released pages are used again first.
     package var approximateBytes: Int {
-        (pageCount - freePages.count) * (Self.wordsPerRow * 4 + 12) + devices.count * 176
+        pages.used * PagePool.bytes + dayCount * 14 + devices.count * 176
     }
 
     /// The number of devices in the ledger.
@@ -89,40 +94,51 @@ package struct MinuteLedger: Sendable {
             segmentKeys.removeAll()
             keysSegment = segment
         }
-        let numbers = batch.devices.map { number(of: $0) }
+        // A device without a key gets no number, as no day would ever evict it.
+        var numbers = [Int?](repeating: nil, count: batch.devices.count)
         var inserted = 0
-        var index = 0
-        while index < batch.readings.count {
-            // The readings of a message have the same device, day and minute; their channels are in order.
-            let first = batch.readings[index]
-            let device = numbers[first.device]
-            let (day, minute) = first.minute.quotientAndRemainder(dividingBy: Int64.minutesPerDay)
-            let place = place(of: UInt32(day), device, in: segment)
-            var link = Link.none
-            var new: UInt32 = 0
-            while index < batch.readings.count, batch.readings[index].message == first.message {
-                let channel = batch.readings[index].channel
-                index += 1
-                link = self.link(to: channel, device, at: place, behind: link)
-                let key = SegmentKeys.Delta(device: device, day: UInt32(day), channel: channel, minute: minute)
-                segmentKeys.note(key)
-                if Self.set(key, in: &chunks[Self.chunk(link.page)], at: Self.row(link.page)) {
-                    new += 1
-                    claims.bits.append((link.page, UInt32(truncatingIfNeeded: first.minute)))
-                }
-            }
-            counts.add(new, of: UInt32(truncatingIfNeeded: first.minute))
-            inserted += Int(new)
+        for keys in MessageKeys(of: batch) {
+            let device = numbers[keys.device] ?? number(of: batch.devices[keys.device])
+            numbers[keys.device] = device
+            let delta = SegmentKeys.Delta(keys, device: device)
+            segmentKeys.note(delta)
+            let place = place(of: delta.day, device, in: segment)
+            let new = set(delta.minutes, of: Int(delta.word), delta.channels, device, at: place)
+            guard new != 0 else { continue }
+            claims.keys.append((UInt32(device), UInt32(truncatingIfNeeded: keys.minute), new))
+            inserted += new.nonzeroBitCount
         }
         return (inserted, batch.readings.count - inserted)
     }
 
-    /// Sets a key in its page's row; returns whether it is new.
-    private static func set(_ key: SegmentKeys.Delta, in chunk: inout [UInt32], at row: Int) -> Bool {
-        let word = row + 1 + Int(key.word)
-        guard chunk[word] & key.minutes == 0 else { return false }
-        chunk[word] |= key.minutes
-        return true
+    /// Whether the ledger takes the batch without growing past `limit` bytes.
+    ///
+    /// Keys that have their place are always taken. From seven eighths of the limit on, devices that the ledger does not
+    /// know are refused, so that there is room for the next days of those that it knows.
+    package func admits(_ batch: Batch, below limit: Int) -> Bool {
+        let bytes = approximateBytes
+        guard Self.refusesNewDevices(at: bytes, of: limit) else { return true }
+        return switch growth(of: batch) {
+        case .none: true
+        case .pages: bytes < limit
+        case .devices: false
+        }
+    }
+
+    /// Whether a ledger of so many bytes refuses devices that it does not know.
+    package static func refusesNewDevices(at bytes: Int, of limit: Int) -> Bool { bytes >= limit - limit / 8 }
+
+    /// Whether it has a key of the device.
+    package func knows(_ device: DeviceID) -> Bool { devices.number(of: device) != nil }
+
+    /// The memory that the batch would need.
+    package func growth(of batch: Batch) -> Growth {
+        var growth = Growth.none
+        for keys in MessageKeys(of: batch) {
+            guard let device = devices.number(of: batch.devices[keys.device]) else { return .devices }
+            if growth == .none, needsPage(SegmentKeys.Delta(keys, device: device)) { growth = .pages }
+        }
+        return growth
     }
 
     /// The keys that were claimed in `segment`, and the devices to which their numbers refer.
@@ -137,40 +153,21 @@ package struct MinuteLedger: Sendable {
     package mutating func restore(_ deltas: [SegmentKeys.Delta], of found: [DeviceID], in segment: Int) {
         let segment = UInt32(clamping: segment)
         let numbers = found.map { number(of: $0) }
-        var index = 0
-        while index < deltas.count {
-            // The deltas are in the order of their claims, so the channels of a device's day are mostly adjacent.
-            let first = deltas[index]
-            let day = first.dayAndChannel >> 2
-            let device = numbers[Int(first.device)]
-            let place = place(of: day, device, in: segment)
-            var link = Link.none
-            var new = MinuteCounts.Keys()
-            while index < deltas.count, deltas[index].device == first.device, deltas[index].dayAndChannel >> 2 == day {
-                let delta = deltas[index]
-                index += 1
-                link = self.link(to: Int(delta.dayAndChannel & 3), device, at: place, behind: link)
-                let (chunk, word) = (Self.chunk(link.page), Self.row(link.page) + 1 + Int(delta.word))
-                let minute = day &* UInt32(Int64.minutesPerDay) &+ UInt32(delta.word) * 32
-                let minutes = delta.minutes & ~chunks[chunk][word]
-                chunks[chunk][word] |= delta.minutes
-                // The channels of a device mostly have the same minutes.
-                if !new.add(minutes, from: minute) {
-                    counts.add(new)
-                    new = MinuteCounts.Keys(minutes, from: minute)
-                }
-            }
-            counts.add(new)
+        for delta in deltas {
+            let device = numbers[Int(delta.device)]
+            let place = place(of: delta.day, device, in: segment)
+            _ = set(delta.minutes, of: Int(delta.word), delta.channels, device, at: place)
         }
     }
 
     /// Removes the keys that a group has set.
     package mutating func forget(_ claims: Claims) {
         spoiltSegment = keysSegment
-        for (page, minute) in claims.bits {
-            let ofDay = Int(minute % UInt32(Int64.minutesPerDay))
-            chunks[Self.chunk(page)][Self.row(page) + 1 + ofDay / 32] &= ~(1 << UInt32(ofDay % 32))
-            counts.remove(minute)
+        for (device, minute, channels) in claims.keys {
+            let (day, ofDay) = minute.quotientAndRemainder(dividingBy: UInt32(Int64.minutesPerDay))
+            guard let place = place(known: day, Int(device)) else { continue }
+            clear(ofDay, channels, Int(device), at: place)
+            counts.remove(UInt32(channels.nonzeroBitCount), of: minute)
         }
     }
 
@@ -179,7 +176,10 @@ package struct MinuteLedger: Sendable {
         guard oldest > self.oldest else { return }
         self.oldest = oldest
         for number in days.indices where days[number].contains(where: { $0.segment < oldest }) {
-            for day in days[number] where day.segment < oldest { for page in pages(of: day) { release(page.number) } }
+            for day in days[number] where day.segment < oldest {
+                for link in links(of: day) { pages.release(link.page) }
+                dayCount -= 1
+            }
             days[number] = days[number].filter { $0.segment >= oldest }
             if days[number].isEmpty { devices.remove(number) }
         }
@@ -191,82 +191,39 @@ package struct MinuteLedger: Sendable {
         if number == days.count { days.append([]) }
         return number
     }
+}
 
+// Days of a device.
+extension MinuteLedger {
     /// The index of the device's day, which is inserted if absent. Records that `segment` has keys of that day.
-    private mutating func place(of day: UInt32, _ device: Int, in segment: UInt32) -> Int {
-        let place = place(of: day, device)
+    private mutating func place(of wanted: UInt32, _ device: Int, in segment: UInt32) -> Int {
+        let place = lowerBound(device, wanted)
+        if place == days[device].count || days[device][place].day != wanted {
+            // Grow by one, or by an eighth of the count; doubling would leave as much unused as is in use.
+            if days[device].count == days[device].capacity {
+                days[device].reserveCapacity(days[device].count + max(1, days[device].count / 8))
+            }
+            if place > 0, place == days[device].count { compact(device, at: place - 1) }
+            days[device].insert(Day(day: wanted), at: place)
+            dayCount += 1
+        }
         if days[device][place].segment < segment { days[device][place].segment = segment }
         return place
     }
 
-    private mutating func place(of wanted: UInt32, _ device: Int) -> Int {
-        // The day is nearly always among the newest, so the search starts there.
-        var place = days[device].count
-        while place > 0, days[device][place - 1].day >= wanted {
-            place -= 1
-            if days[device][place].day == wanted { return place }
-            if days[device].count - place > 8 {
-                place = lowerBound(device, wanted)
-                if days[device][place].day == wanted { return place }
-                break
-            }
-        }
-        // Grow by one, or by an eighth of the count; doubling would leave as much unused as is in use.
-        if days[device].count == days[device].capacity {
-            days[device].reserveCapacity(days[device].count + max(1, days[device].count / 8))
-        }
-        days[device].insert(Day(day: wanted), at: place)
-        return place
+    private func place(known wanted: UInt32, _ device: Int) -> Int? {
+        let place = lowerBound(device, wanted)
+        return place < days[device].count && days[device][place].day == wanted ? place : nil
     }
 
-    /// The link to a channel's page of a day; adds an empty page if there is none. If an earlier channel's link is
-    /// given, the search starts behind its page.
-    private mutating func link(to channel: Int, _ device: Int, at place: Int, behind earlier: Link = .none) -> Link {
-        var before = earlier.channel < channel ? earlier : .none
-        var link = before == .none ? days[device][place].first : next(behind: before)
-        while link != .none, link.channel <= channel {
-            if link.channel == channel { return link }
-            before = link
-            link = next(behind: link)
-        }
-        let new = Link(newPage(), channel)
-        self.link(link, behind: new, device, at: place)
-        self.link(new, behind: before, device, at: place)
-        return new
-    }
-
-    private func next(behind link: Link) -> Link {
-        Link(word: chunks[Self.chunk(link.page)][Self.row(link.page)])
-    }
-
-    /// Makes `next` the page behind `link`, or the day's first page.
-    private mutating func link(_ next: Link, behind link: Link, _ device: Int, at place: Int) {
-        if link == .none {
-            days[device][place].first = next
-        } else {
-            chunks[Self.chunk(link.page)][Self.row(link.page)] = next.word
-        }
-    }
-
-    /// Returns an empty page.
-    private mutating func newPage() -> UInt32 {
-        if let free = freePages.popLast() { return free }
-        if pageCount % Self.pagesPerChunk == 0 {
-            chunks.append([UInt32](repeating: 0, count: Self.pagesPerChunk * Self.wordsPerRow))
-        }
-        pageCount += 1
-        return UInt32(pageCount - 1)
-    }
-
-    private mutating func release(_ page: UInt32) {
-        let row = Self.row(page)
-        for word in row..<(row + Self.wordsPerRow) { chunks[Self.chunk(page)][word] = 0 }
-        freePages.append(page)
-    }
-
+    /// The index of the device's first day that is not before the wanted one.
     private func lowerBound(_ device: Int, _ wanted: UInt32) -> Int {
-        var low = 0
+        // It is nearly always the newest.
         var high = days[device].count
+        if high == 0 || days[device][high - 1].day < wanted { return high }
+        high -= 1
+        if days[device][high].day == wanted { return high }
+        var low = 0
         while low < high {
             let middle = (low + high) / 2
             if days[device][middle].day < wanted { low = middle + 1 } else { high = middle }
@@ -274,9 +231,141 @@ package struct MinuteLedger: Sendable {
         return low
     }
 
-    private static func chunk(_ page: UInt32) -> Int { Int(page) / pagesPerChunk }
+    /// Joins equal pages of a day, and gives up the pages of whole days.
+    private mutating func compact(_ device: Int, at place: Int) {
+        var kept: [Link] = []
+        var whole: UInt32 = 0
+        for link in links(of: days[device][place]) {
+            if pages.isFull(link.page) {
+                whole |= link.channels
+                pages.release(link.page)
+            } else if let equal = kept.firstIndex(where: { pages.bits(of: $0.page) == pages.bits(of: link.page) }) {
+                kept[equal] = Link(kept[equal].page, kept[equal].channels | link.channels)
+                pages.release(link.page)
+            } else {
+                kept.append(link)
+            }
+        }
+        if whole != 0 { kept.append(Link(PagePool.full, whole)) }
+        days[device][place].first = .none
+        for link in kept.reversed() { insert(link, device, at: place) }
+    }
+}
 
-    private static func row(_ page: UInt32) -> Int { Int(page) % pagesPerChunk * wordsPerRow }
+// Pages of a day.
+extension MinuteLedger {
+    /// Sets minutes of a word of the day for some channels, and counts the new ones.
+    ///
+    /// - Returns: the channels that have new minutes.
+    private mutating func set(
+        _ minutes: UInt32, of word: Int, _ channels: UInt32, _ device: Int, at place: Int
+    ) -> UInt32 {
+        let first = days[device][place].day &* UInt32(Int64.minutesPerDay) &+ UInt32(word) * 32
+        var missing = channels
+        var new: UInt32 = 0
+        var before = Link.none
+        var link = days[device][place].first
+        while link != .none, missing != 0 {
+            let shared = link.channels & missing
+            missing &= ~shared
+            let added = shared == 0 ? 0 : minutes & ~pages[link.page, word]
+            if added != 0 {
+                if shared != link.channels { link = split(link, keeping: shared, behind: before, device, at: place) }
+                pages[link.page, word] |= added
+                counts.add(UInt32(shared.nonzeroBitCount), of: added, from: first)
+                new |= shared
+            }
+            before = link
+            link = next(behind: link)
+        }
+        guard missing != 0 else { return new }
+        let page = pages.make()
+        pages[page, word] = minutes
+        insert(Link(page, missing), device, at: place)
+        counts.add(UInt32(missing.nonzeroBitCount), of: minutes, from: first)
+        return new | missing
+    }
+
+    /// Removes a minute of the day from some channels, which all have it.
+    private mutating func clear(_ minute: UInt32, _ channels: UInt32, _ device: Int, at place: Int) {
+        var left = channels
+        var before = Link.none
+        var link = days[device][place].first
+        while link != .none, left != 0 {
+            let shared = link.channels & left
+            left &= ~shared
+            if shared != 0 {
+                if shared != link.channels || link.page == PagePool.full {
+                    link = split(link, keeping: shared, behind: before, device, at: place)
+                }
+                pages[link.page, Int(minute / 32)] &= ~(1 << (minute % 32))
+            }
+            before = link
+            link = next(behind: link)
+        }
+    }
+
+    /// Whether the ledger has to make a page for the keys.
+    private func needsPage(_ keys: SegmentKeys.Delta) -> Bool {
+        guard let place = place(known: keys.day, Int(keys.device)) else { return true }
+        var missing = keys.channels
+        for link in links(of: days[Int(keys.device)][place]) {
+            let shared = link.channels & missing
+            missing &= ~shared
+            if shared != 0, shared != link.channels, keys.minutes & ~pages[link.page, Int(keys.word)] != 0 {
+                return true
+            }
+        }
+        return missing != 0
+    }
+
+    /// Gives some channels of a page a page of their own with the same minutes, so that it can be changed for them
+    /// alone. Returns the link to it; its predecessor is `before`, unless it has become the first.
+    private mutating func split(
+        _ link: Link, keeping channels: UInt32, behind before: Link, _ device: Int, at place: Int
+    ) -> Link {
+        let others = link.channels & ~channels
+        guard link.page == PagePool.full else {
+            let kept = Link(link.page, channels)
+            replace(kept, behind: before, device, at: place)
+            insert(Link(pages.copy(link.page), others), device, at: place)
+            return kept
+        }
+        // The page of a whole day is not written, and stays the last.
+        replace(others == 0 ? .none : Link(PagePool.full, others), behind: before, device, at: place)
+        let copy = Link(pages.copy(link.page), channels)
+        insert(copy, device, at: place)
+        return copy
+    }
+
+    private func next(behind link: Link) -> Link {
+        link.page == PagePool.full ? .none : Link(word: pages.owner(of: link.page))
+    }
+
+    /// Makes `link` the one behind `before`, or the day's first.
+    private mutating func replace(_ link: Link, behind before: Link, _ device: Int, at place: Int) {
+        if before == .none {
+            days[device][place].first = link
+        } else {
+            pages.setOwner(link.word, of: before.page)
+        }
+    }
+
+    /// Makes `link` the day's first.
+    private mutating func insert(_ link: Link, _ device: Int, at place: Int) {
+        if link.page != PagePool.full { pages.setOwner(days[device][place].first.word, of: link.page) }
+        days[device][place].first = link
+    }
+
+    private func links(of day: Day) -> [Link] {
+        var links: [Link] = []
+        var link = day.first
+        while link != .none {
+            links.append(link)
+            link = next(behind: link)
+        }
+        return links
+    }
 }
 
 // Read-only access for queries: see MinuteLedger+Devices.swift.
@@ -289,33 +378,26 @@ extension MinuteLedger {
     /// The number of a device; nil when the ledger does not know the device.
     func number(known device: DeviceID) -> Int? { devices.number(of: device) }
 
-    /// A device's pages: the newest day first, and within a day the last channel first.
+    /// A device's pages by channel: the newest day first, and within a day the last channel first.
     func newestPages(of number: Int) -> some Sequence<Page> {
-        days[number].reversed().lazy.flatMap { pages(of: $0).reversed() }
-    }
-
-    private func pages(of day: Day) -> [Page] {
-        var pages: [Page] = []
-        var link = day.first
-        while link != .none {
-            pages.append(Page(day: Int64(day.day), channel: link.channel, number: link.page))
-            link = next(behind: link)
+        days[number].reversed().lazy.flatMap { day in
+            let links = links(of: day)
+            return (0..<4).reversed().compactMap { channel in
+                links.first { $0.channels >> UInt32(channel) & 1 == 1 }.map {
+                    Page(day: Int64(day.day), channel: channel, number: $0.page)
+                }
+            }
         }
-        return pages
     }
 
     /// A page's bits, one for each minute of its day.
-    func words(of page: Page) -> [UInt32] {
-        let first = Self.row(page.number) + 1
-        return Array(chunks[Self.chunk(page.number)][first..<(first + Self.wordsPerPage)])
-    }
+    func words(of page: Page) -> [UInt32] { Array(pages.bits(of: page.number)) }
 
     /// The newest minute of a page, in minutes since 1970; nil when it has none, such as after a failed group.
     func lastMinute(of page: Page) -> Int64? {
-        let (chunk, first) = (Self.chunk(page.number), Self.row(page.number) + 1)
-        for index in (0..<Self.wordsPerPage).reversed() where chunks[chunk][first + index] != 0 {
-            let bit = index * 32 + 31 - chunks[chunk][first + index].leadingZeroBitCount
-            return page.day * Int64.minutesPerDay + Int64(bit)
+        for word in (0..<PagePool.words).reversed() where pages[page.number, word] != 0 {
+            let bit = word * 32 + 31 - pages[page.number, word].leadingZeroBitCount
+            return page.day * .minutesPerDay + Int64(bit)
         }
         return nil
     }

@@ -1,33 +1,36 @@
 import Readings
 
-/// The minute keys of one segment in order of arrival, up to 32 minutes of a device's channel in one delta.
+/// The minute keys of one segment in order of arrival, up to 32 minutes of a device in one delta.
 package struct SegmentKeys: Sendable {
-    /// Keys of up to 32 minutes of a device's channel.
+    /// Keys of up to 32 minutes of some channels of a device, which all have these minutes.
     package struct Delta: Equatable, Sendable {
         /// Number of the device.
         var device: UInt32
-        /// Day since 1970 times 4, plus the channel.
-        let dayAndChannel: UInt32
+        /// Day since 1970 times 16, plus a bit for each channel.
+        let dayAndChannels: UInt32
         /// Minute of the day divided by 32.
         let word: UInt16
         /// One bit for each minute.
         var minutes: UInt32
 
-        /// Whether both are minutes of the same word.
+        var day: UInt32 { dayAndChannels >> 4 }
+        var channels: UInt32 { dayAndChannels & 0xF }
+
+        /// Whether both are minutes of the same word and the same channels.
         fileprivate func isNeighbour(of other: Delta) -> Bool {
-            device == other.device && dayAndChannel == other.dayAndChannel && word == other.word
+            device == other.device && dayAndChannels == other.dayAndChannels && word == other.word
         }
     }
 
     private var deltas: [Delta] = []
-    /// The index of the latest delta of each channel of each device.
+    /// The index of the latest delta of each device, for each channel that may be the first of its channels.
     private var latest: [UInt32] = []
 
     mutating func removeAll() { deltas.removeAll(keepingCapacity: true) }
 
     /// Adds a key.
     mutating func note(_ key: Delta) {
-        let channel = Int(key.device) * 4 + Int(key.dayAndChannel & 3)
+        let channel = Int(key.device) * 4 + key.channels.trailingZeroBitCount
         while latest.count <= channel { latest.append(0) }
         let last = Int(latest[channel])
         if last < deltas.count, deltas[last].isNeighbour(of: key) {
@@ -41,10 +44,7 @@ package struct SegmentKeys: Sendable {
     /// Adds the keys of a batch.
     mutating func note(_ batch: Batch, numbering devices: inout DeviceNumbers) {
         let numbers = batch.devices.map { devices.number(of: $0) ?? devices.add($0) }
-        for reading in batch.readings {
-            let (day, minute) = reading.minute.quotientAndRemainder(dividingBy: .minutesPerDay)
-            note(Delta(device: numbers[reading.device], day: UInt32(day), channel: reading.channel, minute: minute))
-        }
+        for keys in MessageKeys(of: batch) { note(Delta(keys, device: numbers[keys.device])) }
     }
 
     /// The keys and their devices, with the devices numbered in the order of their first key.
@@ -69,14 +69,10 @@ package struct SegmentKeys: Sendable {
 }
 
 extension SegmentKeys.Delta {
-    /// Creates the key of one minute.
-    ///
-    /// - Parameters:
-    ///   - day: in days since 1970.
-    ///   - minute: minute of the day.
-    init(device: Int, day: UInt32, channel: Int, minute: Int64) {
+    init(_ keys: MessageKeys.Element, device: Int) {
+        let (day, minute) = keys.minute.quotientAndRemainder(dividingBy: .minutesPerDay)
         self.init(
-            device: UInt32(device), dayAndChannel: day << 2 | UInt32(channel), word: UInt16(minute / 32),
+            device: UInt32(device), dayAndChannels: UInt32(day) << 4 | keys.channels, word: UInt16(minute / 32),
             minutes: 1 << UInt32(minute % 32))
     }
 }

@@ -34,7 +34,7 @@ struct Heartbeat: Service {
         await manager.stop()
     }
 
-    /// Returns when a batch can be accepted: the spool has room, and a write to it has just succeeded.
+    /// Returns when a batch of a known device can be accepted: the spool has room, and a write to it has just succeeded.
     private func becomeReady() async {
         while !Task.isCancelled {
             do throws(Rejection) {

@@ -1,5 +1,6 @@
 import Commit
 import Hummingbird
+import Ledger
 import Spool
 
 /// `GET /readyz`: whether a batch would be accepted now, and the next ones too. It fails before the spool is full.
@@ -8,20 +9,30 @@ struct Readiness: Sendable {
     let room: SpoolRoom
     let holdings: SpoolHoldings
     let groupCommit: GroupCommit
+    let ledgerLimitBytes: Int
 
     func respond() async throws -> Response {
         try await check()
         return .json("{\"status\":\"ready\"}")
     }
 
-    /// Checks readiness, and that the spool can be written now.
+    /// Throws the reason why batches of known devices would be refused; writes to the spool to find out.
     func prove() async throws(Rejection) {
-        try await check()
+        try await checkSpool()
         try await probe()
     }
 
     /// Throws the reason why the receiver is not ready.
     func check() async throws(Rejection) {
+        try await checkSpool()
+        if MinuteLedger.refusesNewDevices(at: holdings.current.ledgerBytes, of: ledgerLimitBytes) {
+            throw Rejection(
+                .serviceUnavailable, "Ledger of minute keys (INGEST_LEDGER_BYTES) nearly full: new devices are refused",
+                retryAfterSeconds: 30)
+        }
+    }
+
+    private func checkSpool() async throws(Rejection) {
         guard authentication.isConfigured else {
             throw Rejection(.serviceUnavailable, "INGEST_API_KEY is not configured")
         }

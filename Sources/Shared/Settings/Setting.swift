@@ -96,8 +96,8 @@ extension Setting {
     public static let idleSeconds = Setting(
         "INGEST_IDLE_SECONDS", .integer(1...86_400), standard: "120", "Time after which an idle connection is closed")
     public static let ledgerBytes = Setting(
-        "INGEST_LEDGER_BYTES", .integer((1 << 20)...(1 << 40)), standard: "2147483648",
-        "Memory for the ledger of minute keys, above which batches are refused with 503")
+        "INGEST_LEDGER_BYTES", .integer((1 << 20)...(1 << 35)), standard: "2147483648",
+        "Memory for the ledger of minute keys; from 7/8 of it on, batches with new devices are refused with 503")
 
     public static let silentSeconds = Setting(
         "DEVICE_SILENT_SECONDS", .integer(60...31_536_000), standard: "900",

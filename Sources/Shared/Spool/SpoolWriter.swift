@@ -33,7 +33,8 @@ public final class SpoolWriter {
     public private(set) var newest: Int
     /// The open segment, or nil between two segments.
     public private(set) var segment: SegmentWriter?
-    /// The lowest number that the spool held when the open segment was created. Earlier segments have been removed.
+    /// The lowest number that the spool held when it was last counted, at the latest when the open segment was created.
+    /// Earlier segments have been removed.
     public private(set) var oldest = 0
     /// The number of the segment for the next records, unless writing them fails.
     public var next: Int { segment?.number ?? newest + 1 }
@@ -178,11 +179,18 @@ public final class SpoolWriter {
             throw .full(directory.path, availableBytes: available, reserveBytes: limits.reserveBytes)
         }
         guard let limit = limits.spoolBytes else { return }
-        if heldBytes + bytes > limit, counted.map({ $0() >= Self.countAge }) ?? true { try count() }
+        if heldBytes + bytes > limit, isCountOld { try count() }
         guard heldBytes + bytes <= limit else {
             throw .overLimit(directory.path, bytes: heldBytes, limitBytes: limit)
         }
     }
+
+    /// Counts the segments again, unless the last count is of this second. So `oldest` is true without new segments, too.
+    public func refresh() {
+        if isCountOld { try? count() }
+    }
+
+    private var isCountOld: Bool { counted.map { $0() >= Self.countAge } ?? true }
 
     private func count() throws(SpoolError) {
         let inventory = try directory.inventory()
