@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Measures the product beside what it is compared with, and writes docs/BENCHMARKS.md's tables, JSON and plots.
+"""Measures the product and its comparators, and writes the tables, JSON and plots of docs/BENCHMARKS.md.
 
-    bench.py                      everything, at most 15 minutes once built
-    bench.py ingest latency       these parts; of the others the last results stay
-    bench.py --quick --output DIR a look whether the bench works; its figures say nothing
+    bench.py                      all parts, in at most 15 minutes once built
+    bench.py ingest latency       these parts; the last results of the others are kept
+    bench.py --quick --output DIR one short run of each part, to check that the bench works; the figures mean nothing
 
-FULL=1 looks at the growth with 10 GB instead of 2. SHELLY_BIN=DIR takes the release programs from DIR, SHELLY_PEER=DIR
-the peer (default ../shared/peer; left out when it is not there).
+FULL=1 measures the growth with 10 GB instead of 2. SHELLY_BIN=DIR takes the release programs from DIR, SHELLY_PEER=DIR
+the peer (default ../shared/peer; left out if it does not exist).
 """
 
 import argparse

@@ -588,7 +588,7 @@ def hot(rig, effort):
 def profile(rig, effort):
     """Where the time of the loaded receiver goes."""
     if not profiles.is_available():
-        say("  perf is not here, or may not look")
+        say("  perf is missing, or has no permission to sample")
         return {}
     found = {}
     for batch, connections in ((100, 32), (1, 64)):

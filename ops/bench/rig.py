@@ -232,10 +232,10 @@ class Rig:
         directory = pathlib.Path(os.environ.get("SHELLY_PEER") or ROOT.parent / "shared" / "peer")
         environment = STATE / "venv"
         if not (directory / "app.py").exists():
-            return say(f"no peer: {directory}/app.py is not there")
+            return say(f"no peer: {directory}/app.py does not exist")
         if not (environment / "bin/uvicorn").exists():
             if not may_install:
-                return say("no peer: it is not installed, which a quick run leaves so")
+                return say("no peer: it is not installed, and a quick run does not install it")
             say("installing the peer")
             run(sys.executable, "-m", "venv", environment)
             run(environment / "bin/pip", "install", "-q", "fastapi", "uvicorn[standard]", "asyncpg")

@@ -40,7 +40,7 @@ find_version() {
     line=$("$binaries/shelly-receiver" --version)
     version=${line%% *}
     if [[ $line != *'('*')' ]]; then
-        echo "deb: the programs do not name their commit, so the package is older than any build that does" >&2
+        echo "deb: the programs name no commit, so apt counts this package as older than any build with a commit" >&2
         version+='~0'
         return
     fi

@@ -43,7 +43,7 @@ main() {
     reboot
     upgrade
     remove_and_purge
-    good "all of it in $SECONDS s"
+    good "all steps passed in $SECONDS s"
     finished=yes
 }
 
@@ -105,10 +105,10 @@ install_package() {
     section "Install the package"
     inside sh -c 'DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends /root/package.deb' \
         >"$state/install.log" 2>&1 || fail_with "$state/install.log" "apt-get install failed"
-    grep -q 'shelly-loader migrate' "$state/install.log" || fail "the installation does not say what is next"
+    grep -q 'shelly-loader migrate' "$state/install.log" || fail "the installation does not print the next step"
     good "apt-get install: $((SECONDS - start)) s"
     inside systemd-analyze verify --man=no shelly-receiver.service shelly-loader.service shelly-loader.timer
-    good "systemd-analyze verify has nothing to say"
+    good "systemd-analyze verify reports nothing"
     # The package's version is theirs, with the time and the commit behind it.
     local program line commit
     for program in shelly-receiver shelly-loader; do
@@ -137,7 +137,7 @@ begin_without_database() {
 
 make_database() {
     local start=$SECONDS
-    section "Make the database, as the installation tells"
+    section "Create the database with the commands that the installation prints"
     inside runuser -u postgres -- createuser shelly-collector
     inside runuser -u postgres -- createdb --owner=shelly-collector shelly
     inside runuser -u shelly-collector -- shelly-loader migrate --env-file "$settings" >"$state/migrate.log" 2>&1 ||
@@ -150,11 +150,11 @@ lose_the_database() {
     section "Stop PostgreSQL, and start it again"
     inside systemctl stop postgresql
     expect "$(post away 1)" 200
-    wait_until "the loader has not found the database away" loader_ended_with 75
+    wait_until "the loader does not exit with 75 while the database is stopped" loader_ended_with 75
     [[ $(inside systemctl is-failed shelly-loader.service) != failed ]] || fail "the loader's unit is failed"
     expect "$(inside systemctl --failed --no-legend | wc -l)" 0
     expect "$(post away 2)" 200
-    good "ingest goes on, the loader ends with 75, no unit is failed"
+    good "ingest continues, the loader exits with 75, no unit is failed"
     inside systemctl start postgresql
     wait_until "the loader has not caught up" rows_are 3
     good "started again: the loader caught up"
@@ -167,9 +167,9 @@ wait_for_a_lock() {
     # Held until it is told to end, below.
     sql 'BEGIN; LOCK power_logs; SELECT pg_sleep(3600)' >/dev/null 2>&1 &
     local holder=$!
-    wait_until "nobody has the lock" table_is_locked
+    wait_until "no session locks the table" table_is_locked
     expect "$(post locked 1)" 200
-    wait_until "no loader waits for the lock" somebody_waits
+    wait_until "no loader waits for the lock" a_session_waits
     run=$(property loader InvocationID)
     # More than the timer's 15 s. A slow machine makes it longer, which does no harm.
     sleep 20
@@ -177,8 +177,8 @@ wait_for_a_lock() {
     expect "$(property loader ActiveState)" activating
     sql "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE $is_the_lock" >/dev/null
     wait "$holder" || true
-    wait_until "the loader has not loaded it then" rows_are 4
-    wait_until "the timer begins no other run then" another_run "$run"
+    wait_until "the loader has not loaded the batch after the lock was released" rows_are 4
+    wait_until "the timer starts no other run after that" another_run "$run"
     good "one run, no other beside it for 20 s, and the next one afterwards"
 }
 
@@ -224,14 +224,14 @@ END
     ((acknowledged > 10)) || fail "only $acknowledged batches were acknowledged"
     # One more may have come in that nobody was left to count.
     wait_until "not all of $acknowledged batches are loaded" load_is_there "$acknowledged"
-    good "$acknowledged batches acknowledged, as many rows; a restart kept a client waiting for $longest ms at most"
+    good "$acknowledged batches acknowledged, as many rows; the longest wait of a client during a restart was $longest ms"
 }
 
 # Waits for five batches, the last four of which began after this did.
 more_are_acknowledged() {
     local count=
-    wait_until "the poster does not begin" poster_has 0
-    wait_until "nothing is acknowledged any more" poster_has $((count + 5))
+    wait_until "the client sends no batch" poster_has 0
+    wait_until "no batch is acknowledged any more" poster_has $((count + 5))
 }
 
 # Leaves the number of acknowledged batches in $count; the file is empty while it is written.
@@ -260,15 +260,15 @@ change_the_key() {
     inside sh -c "printf '%s\n' $old >/etc/shelly-collector/ingest.key"
     # The reload ends when the signal is sent.
     inside systemctl reload shelly-receiver
-    wait_until "the key of before still counts" posts keys 5 401
+    wait_until "the old key is still accepted" posts keys 5 401
     key=$old
     expect "$(post keys 5)" 200
     is receiver ActiveState active
-    good "by a reload too, with INGEST_API_KEY_FILE in place of LoadCredential"
+    good "with INGEST_API_KEY_FILE instead of LoadCredential, a reload changes the key too"
 }
 
 stop_answering() {
-    section "Stop the receiver's process, so that the watchdog takes it for dead"
+    section "Suspend the receiver's process, so that the watchdog restarts it"
     local start process
     # Long enough for a machine that pauses for some seconds.
     inside mkdir -p /run/systemd/system/shelly-receiver.service.d
@@ -279,7 +279,7 @@ stop_answering() {
     local sign
     for _ in 1 2; do
         sign=$(property receiver WatchdogTimestampMonotonic)
-        wait_until "the receiver gives no sign of life" gave_another_sign "$sign"
+        wait_until "the receiver sends no watchdog notification" gave_another_sign "$sign"
     done
     is receiver NRestarts 0
     start=$SECONDS
@@ -287,7 +287,7 @@ stop_answering() {
     inside kill -STOP "$process"
     wait_until "the watchdog has not restarted the receiver" restarted
     expect "$(post watchdog 1)" 200
-    wait_until "it was not the watchdog" journal_has 'Watchdog timeout'
+    wait_until "the journal has no watchdog timeout" journal_has 'Watchdog timeout'
     good "another process answers after $((SECONDS - start)) s"
     inside rm -r /run/systemd/system/shelly-receiver.service.d
     inside systemctl daemon-reload
@@ -300,7 +300,7 @@ reboot() {
     wait_until "the receiver is not back" posts reboot 1 200
     becomes receiver ActiveState active
     wait_until "the timer does not load" device_has reboot 1
-    good "both are back"
+    good "receiver and timer run again"
 }
 
 upgrade() {
@@ -319,7 +319,7 @@ upgrade() {
     expect "$(inside dpkg-query -f "\${Version}" -W shelly-collector)" "$version+next"
     becomes receiver ActiveState active
     expect "$(post upgrade 1)" 200
-    good "settings and key are as they were, and it was restarted"
+    good "settings and key are unchanged, and the receiver was restarted"
 }
 
 remove_and_purge() {
@@ -327,15 +327,15 @@ remove_and_purge() {
     local spool=/var/lib/shelly-collector/spool files
     inside apt-get -qq -y remove shelly-collector >"$state/remove.log" 2>&1 || fail_with "$state/remove.log" "removal failed"
     files=$(inside find "$spool" -type f | wc -l)
-    ((files > 0)) || fail "the removal took the spool"
-    if inside systemctl is-active --quiet shelly-receiver shelly-loader.timer; then fail "something still runs"; fi
+    ((files > 0)) || fail "the removal deleted the spool"
+    if inside systemctl is-active --quiet shelly-receiver shelly-loader.timer; then fail "the receiver or the timer still runs"; fi
     good "removed: the spool is still there, $files files"
 
     inside sh -c 'DEBIAN_FRONTEND=noninteractive apt-get -qq -y purge shelly-collector' >"$state/purge.log" 2>&1 ||
         fail_with "$state/purge.log" "purge failed"
     expect "$(inside find "$spool" -type f | wc -l)" "$files"
     if inside test -e /etc/shelly-collector; then fail "the purge left /etc/shelly-collector"; fi
-    good "purged, and nobody said yes: the spool is still there, the settings are not"
+    good "purged without an answer to the question: the spool is kept, the settings are deleted"
 
     inside sh -c 'DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends /root/package.deb' >"$state/again.log" 2>&1 ||
         fail_with "$state/again.log" "installing again failed"
@@ -343,9 +343,9 @@ remove_and_purge() {
     inside sh -c 'echo shelly-collector shelly-collector/remove-spool boolean true | debconf-set-selections'
     inside sh -c 'DEBIAN_FRONTEND=noninteractive apt-get -qq -y purge shelly-collector' >"$state/purge.log" 2>&1 ||
         fail_with "$state/purge.log" "purge failed"
-    if inside test -e /var/lib/shelly-collector; then fail "the purge left the spool, though told otherwise"; fi
+    if inside test -e /var/lib/shelly-collector; then fail "the purge kept the spool, though the answer was to delete it"; fi
     expect "$(inside systemctl --failed --no-legend | wc -l)" 0
-    good "purged, and somebody said yes: the spool is gone"
+    good "purged with the answer to delete the spool: it is deleted"
 }
 
 # A command in the booted root.
@@ -392,7 +392,7 @@ table_is_locked() {
     [[ $(sql "SELECT count(*) FROM pg_locks WHERE $is_the_lock") == 1 ]]
 }
 
-somebody_waits() {
+a_session_waits() {
     [[ $(sql "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = 'power_logs'::regclass") == t ]]
 }
 

@@ -53,7 +53,7 @@ stop() {
     local mode=${1:-fast}
     case $mode in
         fast | immediate | smart) ;;
-        *) fail "no such way to stop: $mode (fast, immediate or smart)" ;;
+        *) fail "unknown stop mode $mode: use fast, immediate or smart" ;;
     esac
     [[ -d $directory ]] || return 0
     lock
@@ -206,14 +206,14 @@ settings() {
 discard_elsewhere() {
     [[ -e $elsewhere || -L $elsewhere ]] || return 0
     # The name can be foretold, and anyone may write below /var/tmp.
-    [[ -d $elsewhere && ! -L $elsewhere && -O $elsewhere ]] || fail "$elsewhere is in the way and not ours"
+    [[ -d $elsewhere && ! -L $elsewhere && -O $elsewhere ]] || fail "$elsewhere exists and belongs to another user: remove it"
     local process
     process=$(process_of "$elsewhere/data")
     if [[ -n $process ]]; then
         # SIGQUIT is PostgreSQL's immediate shutdown.
         kill -QUIT "$process"
         timeout "$patience" tail -s 0.1 --pid "$process" -f /dev/null ||
-            fail "the server (process $process) in $elsewhere does not end"
+            fail "the server (process $process) in $elsewhere does not stop"
     fi
     rm -rf "$elsewhere"
 }
@@ -297,7 +297,7 @@ process_of() {
 make_sockets() {
     # The name can be foretold, and anyone may write below /tmp.
     if [[ ! -d $sockets ]]; then as_server mkdir -m 700 "$sockets"; fi
-    [[ ! -L $sockets && $(stat -c %U "$sockets") == "$server_user" ]] || fail "$sockets is in the way and not $server_user's"
+    [[ ! -L $sockets && $(stat -c %U "$sockets") == "$server_user" ]] || fail "$sockets exists and does not belong to $server_user: remove it"
 }
 
 remove_sockets() {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds everything, starts it beside a private PostgreSQL cluster, and shows on real device frames what it does: take a
-# batch, recognise it when it comes again, go on taking batches while the database is away, and lose none of them.
+# Builds everything, starts it beside a private PostgreSQL cluster, and shows it with real device frames: it takes a batch,
+# recognises the same batch, takes another one while the database is stopped, and loses no reading.
 #
 #   run.sh          keeps its spool and database in .local, and stays up until Ctrl-C
 #   run.sh --demo   takes a fresh spool and database in .local/demo, and removes them when all went well
@@ -114,6 +114,8 @@ send_and_send_again() {
     post "$first"
     acknowledged=$(field inserted)
     expect "$(field inserted) + $(field duplicates)" "$(count "$first_keys")" "readings in the batch, new and known"
+    note "$(field total_messages) messages of $(field devices) devices contain $(count "$first_keys") readings of $(measuring_devices "$first_keys") devices;"
+    note "the other messages have no switch with a power value"
 
     post "$first"
     expect "$(field inserted)" 0 "new readings in the repeated batch"
@@ -132,7 +134,7 @@ send_while_the_database_is_away() {
     post "$second"
     acknowledged=$((acknowledged + $(field inserted)))
     expect "$(field inserted) + $(field duplicates)" "$(count "$second_keys")" "readings in the second batch"
-    good "acknowledged, and durable in the spool, with the database away"
+    good "acknowledged and durable in the spool while the database is stopped"
     show GET /api/stats/spool
 
     section "Start the database again"
@@ -147,7 +149,7 @@ look_at_the_result() {
               ORDER BY "timestamp" DESC, device_id, channel LIMIT 12' | indented
 
     if [[ -n $demo ]]; then
-        # Nobody else writes to the demo, so every row there is must be one that was acknowledged.
+        # The demo is the only writer, so the rows are exactly the acknowledged readings.
         local all
         all=$(query -At <<<'SELECT count(*) FROM power_logs')
         expect "$all" "$acknowledged" "rows in power_logs for readings acknowledged"
@@ -159,8 +161,11 @@ look_at_the_result() {
     show GET /api/stats/spool
 
     section "shelly-loader verify --database"
-    "$bin/shelly-loader" verify --database >"$state/verify.log" 2>&1 || fail "verify found something (status $?)"
+    "$bin/shelly-loader" verify --database >"$state/verify.log" 2>&1 || fail "verify found problems (status $?), see verify.log"
     indented <"$state/verify.log"
+    if [[ -n $demo ]]; then
+        note "The spool has all three batches. The second repeats the first, so $((acknowledged + $(count "$first_keys"))) readings give $acknowledged rows."
+    fi
 }
 
 serve() {
@@ -203,6 +208,11 @@ count() {
     wc -l <<<"$1"
 }
 
+# How many devices these keys are of.
+measuring_devices() {
+    sed -E 's/_[0-9]+_[0-9]+$//' <<<"$1" | sort -u | wc -l
+}
+
 # How many of these keys have a row.
 rows() {
     query -At -v keys="$1" <<<"SELECT count(*) FROM power_logs
@@ -237,7 +247,7 @@ field() {
     jq ".$1" <<<"$answer"
 }
 
-# GET a path and show it; statistics are for reading here, not for checking.
+# GETs a path and prints the answer, without checking it.
 show() {
     local answer
     still_running
@@ -278,16 +288,16 @@ still_running() {
             status=0
             wait "${!name}" || status=$?
             printf -v "$name" ''
-            fail "the $name ended by itself (status $status)"
+            fail "the $name exited unexpectedly (status $status)"
         fi
     done
 }
 
-# Two of these would take each other's cluster down at the end.
+# Two runs would stop each other's cluster at the end.
 only_one_at_a_time() {
     mkdir -p "$state"
     exec {lock}>"$state/run.lock"
-    flock -n "$lock" || fail "another run.sh ${demo:+--demo }is up in this checkout"
+    flock -n "$lock" || fail "another run.sh ${demo:+--demo }is running in this checkout"
 }
 
 interrupted() {
@@ -325,7 +335,7 @@ clean_up() {
     exit "$status"
 }
 
-# Ends the process in the variable of this name, by SIGTERM, and by SIGKILL when that does not do.
+# Stops the process in the variable of this name, by SIGTERM, and by SIGKILL if it does not end.
 end() {
     local name=$1 process=${!1} deadline=$((SECONDS + patience_at_the_end)) status=0
     [[ -n $process ]] || return 0

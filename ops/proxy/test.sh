@@ -54,7 +54,7 @@ main() {
     start_proxy example
     receiver_is_gone
     finished=yes
-    echo "proxies: $checks checks with $("$nginx" -v 2>&1 | sed 's/.*: //') and Caddy $("$caddy" version | cut -d' ' -f1): all is well"
+    echo "proxies: $checks checks with $("$nginx" -v 2>&1 | sed 's/.*: //') and Caddy $("$caddy" version | cut -d' ' -f1): all passed"
 }
 
 batches_pass() {
@@ -62,18 +62,18 @@ batches_pass() {
     expect 200 "$(post "$state/small.json")" "a batch of one"
     expect 200 "$(post "$state/small.json")" "the same batch again"
     answer=$(<"$state/answer")
-    [[ $answer == *'"duplicates":1'* ]] || fail "the answer does not pass: $answer"
+    [[ $answer == *'"duplicates":1'* ]] || fail "the answer does not pass through the proxy: $answer"
     expect 200 "$(post "$state/large.json")" "a batch of 15 MiB"
     expect 200 "$(post "$state/large.json" -H 'Transfer-Encoding: chunked')" "a batch of 15 MiB in chunks"
     expect_early 413 "$(post "$state/too-large.json")" "a batch of 17 MiB"
     expect 401 "$(post "$state/small.json" -H 'X-API-Key: wrong')" "a batch with a wrong key"
-    [[ $(<"$state/answer") == '{"detail":"Unauthorized"}' ]] || fail "a refusal does not pass"
+    [[ $(<"$state/answer") == '{"detail":"Unauthorized"}' ]] || fail "a refusal does not pass through the proxy"
     expect 401 "$(post "$state/medium.json" -H 'X-API-Key: wrong')" "a batch of 1 MiB with a wrong key"
     expect_early 401 "$(post "$state/large.json" -H 'X-API-Key: wrong')" "a batch of 15 MiB with a wrong key"
     expect 422 "$(post "$state/empty.json")" "an empty batch"
     expect 415 "$(post "$state/small.json" -H 'Content-Encoding: gzip')" "a compressed batch"
     expect 200 "$(post "$state/small.json" -H 'Prefer: handling=lenient')" "a lenient batch"
-    grep -qi '^preference-applied: handling=lenient' "$state/headers" || fail "Preference-Applied does not pass"
+    grep -qi '^preference-applied: handling=lenient' "$state/headers" || fail "Preference-Applied does not pass through the proxy"
     expect 405 "$(get /api/ingest/batch)" "GET on the ingest route"
     expect 200 "$(get /healthz)" "/healthz"
 }
@@ -81,7 +81,7 @@ batches_pass() {
 reads_need_the_key() {
     local path
     for path in "${reads[@]}"; do expect 401 "$(get "$path")" "a read of $path without a key"; done
-    grep -qi '^www-authenticate: Basic realm="shelly-collector"' "$state/headers" || fail "the challenge does not pass"
+    grep -qi '^www-authenticate: Basic realm="shelly-collector"' "$state/headers" || fail "WWW-Authenticate does not pass through the proxy"
     expect 401 "$(get /metrics -H "X-API-Key: $ingest_key")" "a read with an ingest key"
     for path in "${reads[@]}"; do
         expect 200 "$(get "$path" -H "X-API-Key: $read_key")" "a read of $path with the key"
@@ -95,7 +95,7 @@ reads_are_refused() {
     for path in "${reads[@]}"; do
         expect 403 "$(get "$path")" "a read of $path through $kind ($configuration) where there is no read key"
     done
-    [[ $(<"$state/answer") == *READ_API_KEY* ]] || fail "a refusal does not say what to set"
+    [[ $(<"$state/answer") == *READ_API_KEY* ]] || fail "a refusal does not name READ_API_KEY"
     expect 200 "$(post "$state/small.json")" "a batch all the same"
 }
 
@@ -181,7 +181,7 @@ program() {
             apt-get download "$package" >/dev/null 2>apt.log || {
                 apt-get update -q >/dev/null 2>&1 || true
                 apt-get download "$package" >/dev/null 2>apt.log
-            } || fail "Debian's package $package cannot be had: $(<apt.log)"
+            } || fail "Debian's package $package cannot be downloaded: $(<apt.log)"
             dpkg -x "$package"_*.deb .
         )
     fi
@@ -262,7 +262,7 @@ launch_nginx() {
         for kept in client_body proxy fastcgi uwsgi scgi; do echo "${kept}_temp_path $state/nginx-$kept;"; done
         echo "include $site; }"
     } >"$state/nginx.conf"
-    "$nginx" -t -q -p "$state" -c "$state/nginx.conf" -e "$state/nginx.log" || fail "nginx does not take its configuration"
+    "$nginx" -t -q -p "$state" -c "$state/nginx.conf" -e "$state/nginx.log" || fail "nginx refuses its configuration"
     "$nginx" -p "$state" -c "$state/nginx.conf" -e "$state/nginx.log" </dev/null >"$state/nginx.out" 2>&1 &
     proxy=$!
 }
@@ -311,7 +311,7 @@ await() {
         if "$@"; then return; fi
         sleep 0.05
     done
-    fail "$complaint, not in $patience s"
+    fail "$complaint within $patience s"
 }
 
 # One below the range that the kernel hands out by itself.
