@@ -70,6 +70,39 @@ struct CheckTests {
         #expect(try rig.query("SELECT count(*) FROM power_logs") == "0")
     }
 
+    /// A container's health check.
+    @Test func readinessIsAnExitCode() throws {
+        func ready(_ arguments: String..., environment: [String: String] = [:]) throws -> Rig.Output {
+            try rig.run(
+                Rig.binaries! + "/shelly-receiver", ["--ready"] + arguments,
+                environment: ["HOST": "0.0.0.0", "PORT": "\(rig.port)"].merging(environment) { $1 })
+        }
+        #expect(try ready("--url", "http://127.0.0.1:1").status == 1)
+        #expect(try ready("--check").status == 64)
+        try rig.startReceiver(["INGEST_API_KEY": ""])
+        let notReady = try ready()
+        #expect(notReady.status == 1 && notReady.text.contains("INGEST_API_KEY is not configured"), "\(notReady.text)")
+        rig.stopReceiver()
+        try rig.startReceiver()
+        var output = try ready()
+        #expect(output.status == 0 && output.text == "{\"status\":\"ready\"}\n", "\(output.text)")
+        rig.stopReceiver()
+
+        // Its own certificate is one for another name, by an authority that this machine does not know.
+        let (certificate, key) = (rig.directory + "/certificate.pem", rig.directory + "/key.pem")
+        try rig.expect(
+            rig.run(
+                "/usr/bin/openssl",
+                ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"]
+                    + ["-subj", "/CN=shelly.example.com", "-keyout", key, "-out", certificate]), status: 0)
+        let files = ["TLS_CERTIFICATE_FILE": certificate, "TLS_KEY_FILE": key]
+        try rig.startReceiver(files)
+        output = try ready(environment: files)
+        #expect(output.status == 0 && output.text.contains("ready"), "\(output.text)")
+        output = try ready("--url", "https://127.0.0.1:\(rig.port)")
+        #expect(output.status == 1 && output.text.lowercased().contains("certificate"), "\(output.text)")
+    }
+
     @Test func aProbingReadingIsFollowedIntoTheTable() throws {
         try rig.startReceiver()
         try rig.startLoader("drain", "--follow")

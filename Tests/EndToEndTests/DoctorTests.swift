@@ -189,8 +189,10 @@ struct DoctorTests {
         let disk = try MountedDisk(.tmpfs, megabytes: 100)
         rig.spool = disk.path + "/spool"
         try makeSpool()
-        let output = try rig.load("doctor")
+        let output = try rig.load("doctor", environment: ["SPOOL_FILE_SYSTEM": "any"])
         #expect(output.status == 1 && output.text.contains("warn  file system     tmpfs"), "\(output.text)")
+        let strict = try rig.load("doctor", environment: ["SPOOL_FILE_SYSTEM": "durable"])
+        #expect(strict.text.contains("FAIL  file system     tmpfs"), "\(strict.text)")
         // A segment's room above the reserve is not there.
         #expect(output.text.contains("FAIL  room "))
         try rig.expect(rig.run("/bin/dd", ["if=/dev/zero", "of=\(disk.path)/fill", "bs=1M"]), status: 1)

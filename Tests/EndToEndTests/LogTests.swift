@@ -84,7 +84,9 @@ struct LogTests {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/bin/bash")
         process.arguments = ["-c", script]
-        process.environment = ["INGEST_API_KEY": Rig.key, "SPOOL_DIR": rig.spool, "PORT": "0"]
+        process.environment = [
+            "INGEST_API_KEY": Rig.key, "SPOOL_DIR": rig.spool, "SPOOL_FILE_SYSTEM": "any", "PORT": "0",
+        ]
         try process.run()
         defer {
             process.terminate()
@@ -103,7 +105,8 @@ struct LogTests {
         let pipe = Pipe()
         process.executableURL = URL(fileURLWithPath: Rig.binaries! + "/shelly-receiver")
         process.environment = [
-            "INGEST_API_KEY": Rig.key, "SPOOL_DIR": rig.spool, "PORT": "0", "LOG_LEVEL": "trace",
+            "INGEST_API_KEY": Rig.key, "SPOOL_DIR": rig.spool, "SPOOL_FILE_SYSTEM": "any", "PORT": "0",
+            "LOG_LEVEL": "trace",
         ]
         process.standardError = pipe
         // Full before the first batch comes: F_SETPIPE_SZ, a page.

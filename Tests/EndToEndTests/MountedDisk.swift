@@ -7,6 +7,8 @@ final class MountedDisk: Sendable {
         /// In a file, through a loop device.
         case ext4
         case tmpfs
+        /// As the root of a container, its layers on a tmpfs: an overlay cannot have layers on another.
+        case overlay
     }
 
     /// Why there can be none here; nil when it works.
@@ -38,11 +40,20 @@ final class MountedDisk: Sendable {
         case .tmpfs:
             try Self.run("mount", "-t", "tmpfs", "-o", "size=\(megabytes)M" + options, "shelly", path)
             isMounted.withLock { $0 = true }
+        case .overlay:
+            try Self.run("mount", "-t", "tmpfs", "-o", "size=\(megabytes)M", "shelly", path)
+            isMounted.withLock { $0 = true }
+            let layers = ["lower", "upper", "work"].map { path + "/" + $0 }
+            for layer in layers {
+                try FileManager.default.createDirectory(atPath: layer, withIntermediateDirectories: false)
+            }
+            let places = "lowerdir=\(layers[0]),upperdir=\(layers[1]),workdir=\(layers[2])"
+            try Self.run("mount", "-t", "overlay", "-o", places + options, "shelly", path)
         }
     }
 
     deinit {
-        if isMounted.withLock({ $0 }) { try? Self.run("umount", "-l", path) }
+        if isMounted.withLock({ $0 }) { try? Self.run("umount", "-l", "-A", "-R", path) }
         try? FileManager.default.removeItem(atPath: (path as NSString).deletingLastPathComponent)
     }
 

@@ -48,13 +48,13 @@ struct StatusPageTests {
         intake: StatusPage.Intake = .ready, database: StatusPage.Database = .answers(rows: 0),
         spool: SpoolStatistics? = spool(), history: ReadingHistory? = nil, devices: DeviceList? = list([]),
         backlog: BacklogHistory = BacklogHistory(), batches: [RecentBatches.Entry] = [batch(ago: 3)],
-        refusals: [Rejection.Reason: Int] = [:]
+        refusals: [Rejection.Reason: Int] = [:], risk: String? = nil
     ) -> StatusPage {
         StatusPage(
             now: now, startedAt: now - 200_000, intake: intake, database: database, spool: spool,
             backlog: backlog,
             history: history ?? ReadingHistory(minutes: day, counts: [Int](repeating: 0, count: 1440)),
-            devices: devices, batches: batches, refusals: refusals)
+            devices: devices, batches: batches, refusals: refusals, risk: risk)
     }
 
     private static let away = StatusPage.Database.away("database away: <refused>")
@@ -93,6 +93,7 @@ struct StatusPageTests {
                     + "Nothing is lost."
             ),
             (page(), 2, .idle, "No device has reported yet."),
+            (page(risk: "tmpfs lies in memory"), 3, .attention, "Acknowledged readings can be lost."),
             (page(devices: nil), 2, .attention, "What the devices do is not known: the spool does not answer."),
         ] as [(StatusPage, Int, Verdict.Level, String)])
     func eachStateHasItsSentence(page: StatusPage, index: Int, level: Verdict.Level, sentence: String) {

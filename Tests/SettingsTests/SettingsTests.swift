@@ -41,6 +41,25 @@ struct SettingsTests {
         #expect(try refusal(environment: ["PATH": "/bin", "EMPTY": "", "PORT": ""]) == nil)
     }
 
+    /// Kubernetes sets them for Services named ingest, spool-disk and read-api.
+    @Test(arguments: [
+        ["INGEST_SERVICE_HOST": "10.0.0.1", "INGEST_SERVICE_PORT": "8080", "INGEST_SERVICE_PORT_HTTP": "8080"],
+        ["INGEST_PORT": "tcp://10.0.0.1:8080", "INGEST_PORT_8080_TCP": "tcp://10.0.0.1:8080"],
+        ["SPOOL_DISK_PORT_53_UDP_PROTO": "udp", "SPOOL_DISK_PORT_53_UDP_PORT": "53"],
+        ["READ_API_PORT_9_SCTP_ADDR": "10.0.0.1"],
+    ])
+    func variablesThatSayWhereAServiceIsAreLeftAlone(environment: [String: String]) throws {
+        #expect(try refusal(environment: environment) == nil)
+    }
+
+    @Test(arguments: [
+        ["INGEST_PORT": "8080"], ["INGEST_PORT_TCP": "8080"], ["SPOOL_PORT_X_TCP": "x"], ["SPOOL_SERVICE": "x"],
+        ["INGEST_PORT_8080": "tcp://10.0.0.1:8080"],
+    ])
+    func variablesThatOnlyResembleThemAreRefused(environment: [String: String]) throws {
+        #expect(try refusal(environment: environment)?.contains(environment.keys.first!) == true)
+    }
+
     @Test func fileIsReadAndItsFaultsAreNamedByLine() throws {
         #expect(try refusal(file: "# comment\n\nPORT=1\nINGEST_API_KEY=\"a b\"\n") == nil)
         #expect(try refusal(file: "PORT=1\nPROT=2\n")?.contains("line 2: unknown setting 'PROT'") == true)

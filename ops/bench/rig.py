@@ -276,7 +276,8 @@ class Rig:
         port = free_port()
         server = Server(
             "receiver", [self.programs / "shelly-receiver"], port, "/readyz", {
-                "INGEST_API_KEY": KEY, "SPOOL_DIR": str(directory), "HOST": "127.0.0.1", "PORT": str(port),
+                "INGEST_API_KEY": KEY, "SPOOL_DIR": str(directory), "SPOOL_FILE_SYSTEM": "any",
+                "HOST": "127.0.0.1", "PORT": str(port),
             } | settings)
         return self._stoppable(server)
 

@@ -53,7 +53,7 @@ start_database() {
     "$here/postgres.sh" destroy "$cluster"
     rm -rf "$state/spool"
     DATABASE_URL=$("$here/postgres.sh" start "$cluster")
-    export DATABASE_URL SPOOL_DIR=$state/spool LOG_LEVEL=warning
+    export DATABASE_URL SPOOL_DIR=$state/spool SPOOL_FILE_SYSTEM=any LOG_LEVEL=warning
     "$bin/shelly-loader" migrate >/dev/null
 }
 

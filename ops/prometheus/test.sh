@@ -73,7 +73,7 @@ start_receiver() {
     [[ -n $bin ]] || bin=$(ops/dev/build.sh debug)
     : >"$work/log"
     # The deadlines are not part of this test.
-    INGEST_API_KEY=ingest-key READ_API_KEY=read-key SPOOL_DIR=$work/spool HOST=127.0.0.1 PORT=0 \
+    INGEST_API_KEY=ingest-key READ_API_KEY=read-key SPOOL_DIR=$work/spool SPOOL_FILE_SYSTEM=any HOST=127.0.0.1 PORT=0 \
         INGEST_HEAD_SECONDS=3600 INGEST_BODY_SECONDS=3600 INGEST_COMMIT_SECONDS=3600 \
         "$bin/shelly-receiver" 2>"$work/log" &
     receiver=$!

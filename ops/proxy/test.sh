@@ -214,7 +214,7 @@ padded() {
 # Its own deadlines are not looked at here. Connections stay idle for longer than the proxies keep them.
 start_receiver() {
     env -u READ_API_KEY_FILE -u INGEST_API_KEY_FILE -u TLS_CERTIFICATE_FILE -u TLS_KEY_FILE -u CREDENTIALS_DIRECTORY \
-        INGEST_API_KEY=$ingest_key HOST=127.0.0.1 PORT=0 SPOOL_DIR="$state/spool" STATS_ACCESS=key \
+        INGEST_API_KEY=$ingest_key HOST=127.0.0.1 PORT=0 SPOOL_DIR="$state/spool" SPOOL_FILE_SYSTEM=any STATS_ACCESS=key \
         INGEST_HEAD_SECONDS=3600 INGEST_BODY_SECONDS=3600 INGEST_COMMIT_SECONDS=3600 INGEST_IDLE_SECONDS=86400 \
         DATABASE_URL=postgresql://nobody@127.0.0.1:1/nothing "$@" "$program" </dev/null >"$state/receiver.log" 2>&1 &
     receiver=$!

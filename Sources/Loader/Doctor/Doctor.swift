@@ -17,7 +17,7 @@ struct Doctor {
         let spool = SpoolCheck(settings.spoolPath, for: .loader).run(&checkup)
         if let spool {
             checkup.add(RoomCheck(spool, limits: SpoolWriter.Limits(settings)).findings())
-            checkup.add(DiskCheck(spool.path).findings())
+            checkup.add(DiskCheck(spool.path, acceptsLosses: settings.acceptsLosses).findings())
         }
         checkup.add(ClockCheck(spool).finding())
         let database: Database

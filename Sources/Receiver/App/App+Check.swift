@@ -4,7 +4,7 @@ import Postgres
 import Settings
 
 extension App {
-    /// Options of `--check`.
+    /// Options of `--check` and `--ready`.
     struct CheckOptions: ParsableArguments {
         @Flag(help: "Look whether all that is needed is there and as it should be, say what to do where not, and end.")
         var check = false
@@ -17,15 +17,24 @@ extension App {
                 """)
         var probeRow = false
         @Option(
-            help: "With --probe: where the receiver is reached, such as https://collector.example; HOST and PORT else.")
+            help:
+                "With --probe or --ready: where the receiver is reached, such as https://collector.example; HOST and PORT else."
+        )
         var url: String?
+        @Flag(
+            help: """
+                Ask the running receiver whether it takes batches (GET /readyz), print its answer, and end with 0 or 1: \
+                the health check of a container.
+                """)
+        var ready = false
         @Flag(help: "With --check: print JSON.")
         var json = false
 
         func validate() throws {
-            guard check || !(probe || probeRow || json || url != nil) else {
+            guard check || !(probe || probeRow || json || (url != nil && !ready)) else {
                 throw ValidationError("--probe, --probe-row, --url and --json go with --check")
             }
+            guard !(check && ready) else { throw ValidationError("--ready goes without --check") }
         }
     }
 
@@ -50,6 +59,21 @@ extension App {
         }
         if checking.json { print(checkup.json) }
         if checkup.exitCode != 0 { throw ExitCode(checkup.exitCode) }
+    }
+
+    /// Asks a running receiver whether it is ready. The exit code is 1 unless it is.
+    func askWhetherReady(_ settings: Settings) async throws {
+        let answer: ProbeClient.Answer
+        do {
+            // The certificate of a receiver on this machine has its public name.
+            let client = try ProbeClient(
+                checking.url ?? Self.url(settings), verifiesCertificate: checking.url != nil)
+            answer = try await client.get("/readyz")
+        } catch let failure as ProbeClient.Failure {
+            try fail(failure.description)
+        }
+        print(answer.body)
+        if answer.status != 200 { throw ExitCode.failure }
     }
 
     /// The URL at which a receiver with these settings is reached from this machine.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Checkup
 import Hummingbird
 import Ledger
 import Logging
@@ -50,6 +51,7 @@ struct App: AsyncParsableCommand {
             return try await runCheck(settings, problems: problems)
         }
         do {
+            if checking.ready { return try await askWhetherReady(try settings()) }
             try await receive()
         } catch let error as SpoolError {
             try fail(error.description)
@@ -76,12 +78,15 @@ struct App: AsyncParsableCommand {
         let secrets = try Secrets(settings, logger: logger)
         let manager = ServiceManager(environment: Settings.processEnvironment, logger: logger)
         let hangUp = HangUp { manager.reload { secrets.reload(self.settings) } }
-        let directory = try SpoolDirectory(creating: FilePath(settings.required(.spoolDirectory)))
+        let path = FilePath(settings.required(.spoolDirectory))
+        let risk = try SpoolFileSystem.admit(path, settings)
+        if let risk { logger.warning("spool \(path): \(risk)") }
+        let directory = try SpoolDirectory(creating: path)
         let lock = try SpoolLock(.receiver, of: directory.path)
         let recovery = try SpoolRecovery(
             of: directory, logger: logger, readers: min(System.coreCount, 4))
         let receiver = try Receiver(
-            settings: settings, directory: directory, recovery: recovery, secrets: secrets, logger: logger)
+            settings: settings, directory: directory, risk: risk, recovery: recovery, secrets: secrets, logger: logger)
         logger.info(
             "spool is ready",
             metadata: [
@@ -121,7 +126,7 @@ struct App: AsyncParsableCommand {
         }
     }
 
-    private func fail(_ reason: String) throws -> Never {
+    func fail(_ reason: String) throws -> Never {
         LogOutput.standardError.complain(reason, by: "shelly-receiver")
         throw ExitCode.failure
     }

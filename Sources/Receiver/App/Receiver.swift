@@ -21,9 +21,11 @@ struct Receiver {
     private let certificate: LiveCertificate?
     private let logger: Logger
 
-    init(settings: Settings, directory: SpoolDirectory, recovery: SpoolRecovery, secrets: Secrets, logger: Logger)
-        throws
-    {
+    /// - Parameter risk: why acknowledged readings can be lost where the spool lies, nil if they cannot.
+    init(
+        settings: Settings, directory: SpoolDirectory, risk: String?, recovery: SpoolRecovery, secrets: Secrets,
+        logger: Logger
+    ) throws {
         try Connection.check(settings.text(.databaseURL) ?? "")
         let limits = SpoolWriter.Limits(settings)
         let holdings = SpoolHoldings(
@@ -48,7 +50,7 @@ struct Receiver {
             directory: directory, holdings: holdings, now: Self.unixMilliseconds)
         let readiness = Readiness(
             authentication: authentication, room: SpoolRoom(directory: directory, limits: limits),
-            holdings: holdings, groupCommit: groupCommit, ledgerLimitBytes: settings.integer(.ledgerBytes))
+            holdings: holdings, groupCommit: groupCommit, ledgerLimitBytes: settings.integer(.ledgerBytes), risk: risk)
         let queueStatistics = QueueStatisticsSource(
             url: settings.text(.databaseURL) ?? "", table: table, logger: logger)
         let devices = DeviceSource(

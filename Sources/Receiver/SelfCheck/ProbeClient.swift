@@ -10,6 +10,7 @@ struct ProbeClient {
     private let host: String
     private let port: Int
     private let path: String
+    private let verifiesCertificate: Bool
 
     private static let patience = TimeAmount.seconds(15)
     private static let longestAnswer = 1 << 20
@@ -22,8 +23,10 @@ struct ProbeClient {
     /// Why there is no answer.
     struct Failure: Error, CustomStringConvertible { let description: String }
 
-    /// - Parameter url: `http://127.0.0.1:8080`, or with https. Its path is put in front of the requests' paths.
-    init(_ url: String) throws(Failure) {
+    /// - Parameters:
+    ///   - url: `http://127.0.0.1:8080`, or with https. Its path is put in front of the requests' paths.
+    ///   - verifiesCertificate: whether an HTTPS server's certificate must be valid for the host.
+    init(_ url: String, verifiesCertificate: Bool = true) throws(Failure) {
         let uri = URI(url)
         guard let scheme = uri.scheme?.rawValue, ["http", "https"].contains(scheme), let host = uri.host, !host.isEmpty
         else { throw Failure(description: "--url must be http://HOST:PORT or https://HOST:PORT") }
@@ -32,6 +35,7 @@ struct ProbeClient {
         self.host = host.hasPrefix("[") && host.hasSuffix("]") ? String(host.dropFirst().dropLast()) : host
         port = uri.port ?? (scheme == "https" ? 443 : 80)
         path = uri.path == "/" ? "" : uri.path
+        self.verifiesCertificate = verifiesCertificate
     }
 
     var url: String { "\(scheme)://\(host.contains(":") ? "[\(host)]" : host):\(port)\(path)" }
@@ -47,7 +51,7 @@ struct ProbeClient {
     {
         let loop = MultiThreadedEventLoopGroup.singleton.next()
         let promise = loop.makePromise(of: Answer.self)
-        let (scheme, host) = (scheme, host)
+        let (scheme, host, verifiesCertificate) = (scheme, host, verifiesCertificate)
         var head = HTTPRequestHead(version: .http1_1, method: method, uri: self.path + path, headers: headers)
         head.headers.add(name: "Host", value: "\(host.contains(":") ? "[\(host)]" : host):\(port)")
         head.headers.add(name: "Connection", value: "close")
@@ -61,7 +65,9 @@ struct ProbeClient {
             channel = try await ClientBootstrap(group: loop).connectTimeout(.seconds(5)).channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     if scheme == "https" {
-                        let context = try NIOSSLContext(configuration: .makeClientConfiguration())
+                        var configuration = TLSConfiguration.makeClientConfiguration()
+                        if !verifiesCertificate { configuration.certificateVerification = .none }
+                        let context = try NIOSSLContext(configuration: configuration)
                         // An IP address is not a valid name for SNI.
                         let name = (try? SocketAddress(ipAddress: host, port: 0)) == nil ? host : nil
                         try channel.pipeline.syncOperations.addHandler(

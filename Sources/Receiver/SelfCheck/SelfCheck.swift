@@ -21,7 +21,7 @@ struct SelfCheck {
         let spool = SpoolCheck(path, for: .receiver).run(&checkup)
         if let spool {
             checkup.add(RoomCheck(spool, limits: SpoolWriter.Limits(settings)).findings())
-            checkup.add(DiskCheck(path).findings())
+            checkup.add(DiskCheck(path, acceptsLosses: settings.acceptsLosses).findings())
         }
         checkup.add(ClockCheck(spool).finding())
         checkup.add(openFiles())

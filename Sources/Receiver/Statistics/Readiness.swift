@@ -10,10 +10,14 @@ struct Readiness: Sendable {
     let holdings: SpoolHoldings
     let groupCommit: GroupCommit
     let ledgerLimitBytes: Int
+    /// Why acknowledged readings can be lost where the spool lies, nil if they cannot. A text of this program, without
+    /// quotes.
+    let risk: String?
 
     func respond() async throws -> Response {
         try await check()
-        return .json("{\"status\":\"ready\"}")
+        let warning = risk.map { ",\"warning\":\"\($0)\"" } ?? ""
+        return .json("{\"status\":\"ready\"\(warning)}")
     }
 
     /// Throws the reason why batches of known devices would be refused; writes to the spool to find out.

@@ -17,6 +17,7 @@ struct PageHandler: Sendable {
     private let database: PatientLook<StatusPage.Database>
     private let spool: PatientLook<SpoolStatistics>
     private let backlog: BacklogWatch
+    private let risk: String?
     /// The wall clock, Unix milliseconds.
     private let now: @Sendable () -> Int64
     private let startedAt: Int64
@@ -29,6 +30,7 @@ struct PageHandler: Sendable {
         self.devices = devices
         self.metrics = metrics
         self.backlog = backlog
+        risk = readiness.risk
         intake = PatientLook(patience: Self.patience) {
             do throws(Rejection) {
                 try await readiness.check()
@@ -74,7 +76,7 @@ struct PageHandler: Sendable {
             database: await database ?? .away("it does not answer in time"), spool: held,
             backlog: held.map { seen.noting(.init($0, now: now)) } ?? seen, history: await history, devices: await list,
             batches: counted.recent.newestFirst,
-            refusals: counted.refusals)
+            refusals: counted.refusals, risk: risk)
     }
 }
 

@@ -5,7 +5,7 @@ extension StatusPage {
     /// The loader counts as behind once the oldest record waits longer than this; a timer runs it every minute or so.
     private static let behindSeconds: Int64 = 300
 
-    var verdicts: [Verdict] { [intakeVerdict, databaseVerdict, deviceVerdict].compactMap { $0 } }
+    var verdicts: [Verdict] { [intakeVerdict, databaseVerdict, deviceVerdict, diskVerdict].compactMap { $0 } }
 
     private var intakeVerdict: Verdict {
         switch intake {
@@ -76,6 +76,10 @@ extension StatusPage {
             sentence:
                 "\(Figures.grouped(devices.silent)) of \(Figures.count(devices.total, "device")) \(verb) silent.",
             remark: namesOfSilent(devices))
+    }
+
+    private var diskVerdict: Verdict? {
+        risk.map { Verdict(level: .attention, sentence: "Acknowledged readings can be lost.", remark: "\($0).") }
     }
 
     /// Some of the silent devices' names, so that a reader need not search when there are few.

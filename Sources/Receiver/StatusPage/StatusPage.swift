@@ -19,6 +19,8 @@ struct StatusPage: Sendable {
     /// The newest first.
     let batches: [RecentBatches.Entry]
     let refusals: [Rejection.Reason: Int]
+    /// Why acknowledged readings can be lost where the spool lies, nil if they cannot.
+    let risk: String?
 
     /// Whether batches would be accepted now and in the near future, as in `/readyz`.
     enum Intake: Sendable {

@@ -1,4 +1,3 @@
-internal import CLinux
 internal import Glibc
 public import Spool
 public import SystemPackage
@@ -8,53 +7,32 @@ public import SystemPackage
 /// It writes to an unnamed file in the spool's directory, which disappears when this process ends at the latest.
 public struct DiskCheck {
     private let path: FilePath
+    private let acceptsLosses: Bool
     private let disk: any Disk
 
-    public init(_ path: FilePath, disk: any Disk = SystemDisk()) {
+    /// - Parameter acceptsLosses: whether the receiver starts on a file system in memory.
+    public init(_ path: FilePath, acceptsLosses: Bool, disk: any Disk = SystemDisk()) {
         self.path = path
+        self.acceptsLosses = acceptsLosses
         self.disk = disk
     }
 
     public func findings() -> [Finding] { [fileSystem(), speed()] }
 
-    private enum Nature { case local, memory, overlay, network, unknown }
-
-    /// File systems by statfs(2) `f_type`.
-    private static let kinds: [UInt32: (String, Nature)] = [
-        0xEF53: ("ext4", .local), 0x5846_5342: ("xfs", .local), 0x9123_683E: ("btrfs", .local),
-        0x2FC1_2FC1: ("zfs", .local), 0xF2F5_2010: ("f2fs", .local), 0xCA45_1A4E: ("bcachefs", .local),
-        0x0102_1994: ("tmpfs", .memory), 0x8584_58F6: ("ramfs", .memory), 0x794C_7630: ("overlay", .overlay),
-        0x6969: ("nfs", .network), 0xFF53_4D42: ("cifs", .network), 0xFE53_4D42: ("smb2", .network),
-        0x6573_5546: ("fuse", .network), 0x0102_1997: ("9p", .network), 0x00C3_6400: ("ceph", .network),
-    ]
-
-    private var kind: (name: String, nature: Nature)? {
-        var status = statfs()
-        guard statfs(path.string, &status) == 0 else { return nil }
-        let number = UInt32(truncatingIfNeeded: status.f_type)
-        return Self.kinds[number] ?? ("unknown (0x\(String(number, radix: 16)))", .unknown)
-    }
+    private var kind: SpoolFileSystem? { try? SpoolFileSystem(at: path) }
 
     private func fileSystem() -> Finding {
         let subject = "file system"
-        guard let kind else {
-            return .fail(
-                subject, "\(path) cannot be examined: \(Errno(rawValue: errno))", do: "look at the disk (dmesg)")
+        let kind: SpoolFileSystem
+        do {
+            kind = try SpoolFileSystem(at: path)
+        } catch {
+            return .fail(subject, "\(path) cannot be examined: \(error)", do: "look at the disk (dmesg)")
         }
-        switch kind.nature {
-        case .local, .unknown: return .ok(subject, kind.name)
-        case .memory:
-            return .warn(
-                subject, "\(kind.name) lies in memory: a power cut or a restart takes acknowledged readings away",
-                do: "put the spool on a disk (SPOOL_DIR)")
-        case .overlay:
-            return .warn(
-                subject, "overlay: the spool goes when the container is removed", do: "mount a volume for the spool")
-        case .network:
-            return .warn(
-                subject, "\(kind.name) is no local disk: locks and durability are only as good as its server",
-                do: "put the spool on a local disk, or be sure of that server")
-        }
+        guard let risk = kind.risk else { return .ok(subject, kind.name) }
+        // The receiver does not start there.
+        if kind.nature == .memory, !acceptsLosses { return .fail(subject, risk, do: kind.remedy) }
+        return .warn(subject, risk, do: kind.remedy)
     }
 
     private static let rounds = 20

@@ -49,6 +49,10 @@ extension Setting {
         "TLS_KEY_FILE", .text, "Private key of the certificate, in PEM; read again on SIGHUP")
     public static let spoolDirectory = Setting(
         "SPOOL_DIR", .text, standard: "./spool", "Directory of the spool")
+    public static let spoolFileSystem = Setting(
+        "SPOOL_FILE_SYSTEM", .choice(["durable", "any"]), standard: "durable",
+        "Where the spool may lie: durable refuses memory and warns of containers' layers and network disks; any accepts losses"
+    )
     public static let host = Setting(
         "HOST", .text, standard: "127.0.0.1", "Address that the receiver listens on")
     public static let port = Setting(
@@ -122,7 +126,7 @@ extension Setting {
     /// All settings, in the order of the documentation.
     public static let all: [Setting] = [
         ingestAPIKey, ingestAPIKeyFile, readAPIKey, readAPIKeyFile, statsAccess, tlsCertificateFile, tlsKeyFile,
-        spoolDirectory, host, port, databaseURL, table, logLevel, logFormat,
+        spoolDirectory, spoolFileSystem, host, port, databaseURL, table, logLevel, logFormat,
         segmentBytes, segmentSeconds, reserveBytes, spoolBytes, inFlightBytes, inFlightRequests, connections,
         headSeconds, bodySeconds, commitSeconds, idleSeconds, ledgerBytes, silentSeconds,
         statementRows, statementSeconds, followSeconds, retentionSeconds, retentionBytes,

@@ -45,7 +45,7 @@ public struct Settings: Sendable {
         for (name, value) in environment.sorted(by: { $0.key < $1.key }) {
             if let setting = Self.setting(name) {
                 take(setting, value, from: "environment", &problems)
-            } else if Self.ownPrefixes.contains(where: name.hasPrefix) {
+            } else if Self.ownPrefixes.contains(where: name.hasPrefix), !ServiceLink.describes(name, value) {
                 problems.append("environment: unknown setting \(name)\(Self.suggestion(for: name))")
             }
         }

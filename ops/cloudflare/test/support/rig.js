@@ -49,7 +49,8 @@ export class Rig {
         const inherited = Object.entries(process.env).filter(([name]) => !ours.test(name));
         return {
             ...Object.fromEntries(inherited),
-            DATABASE_URL: this.#databaseURL, SPOOL_DIR: join(this.#directory, "spool"), LOG_LEVEL: "warning",
+            DATABASE_URL: this.#databaseURL, SPOOL_DIR: join(this.#directory, "spool"), SPOOL_FILE_SYSTEM: "any",
+            LOG_LEVEL: "warning",
         };
     }
 

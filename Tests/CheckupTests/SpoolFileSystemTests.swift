@@ -1,0 +1,37 @@
+import Settings
+import SystemPackage
+import Testing
+
+@testable import Checkup
+
+struct SpoolFileSystemTests {
+    @Test(
+        arguments: [
+            (0xEF53, "ext4", SpoolFileSystem.Nature.local), (0x9123_683E, "btrfs", .local),
+            (0x0102_1994, "tmpfs", .memory), (0x8584_58F6, "ramfs", .memory),
+            (0x794C_7630, "overlay", .overlay), (0x6969, "nfs", .remote), (0xFF53_4D42, "cifs", .remote),
+            (0x6573_5546, "fuse", .remote), (0x0102_1997, "9p", .remote), (0x1234, "unknown (0x1234)", .unknown),
+        ] as [(UInt32, String, SpoolFileSystem.Nature)])
+    func eachTypeHasANameAndANature(type: UInt32, name: String, nature: SpoolFileSystem.Nature) {
+        let kind = SpoolFileSystem(type: type)
+        #expect(kind.name == name && kind.nature == nature)
+        // It becomes a string in JSON as it is.
+        #expect(kind.risk?.contains { $0 == "\"" || $0 == "\\" || !$0.isASCII } != true)
+        #expect((kind.risk == nil) == [.local, .unknown].contains(nature))
+    }
+
+    @Test func aPathThatIsNotThereYetLiesWhereItsParentDoes() throws {
+        #expect(try SpoolFileSystem(at: "/proc/not/there/yet") == SpoolFileSystem(type: 0x9FA0))
+        #expect(try SpoolFileSystem(at: "not-there/yet") == SpoolFileSystem(at: "."))
+        #expect(throws: Errno.notDirectory) { try SpoolFileSystem(at: "/proc/version/below-a-file") }
+    }
+
+    /// Only a setting lets the spool lie in memory.
+    @Test func memoryIsRefusedUnlessLossesAreAccepted() throws {
+        let shared: FilePath = "/dev/shm/spool"
+        try #require(try SpoolFileSystem(at: shared).nature == .memory, "this machine has no tmpfs at /dev/shm")
+        #expect(throws: SettingsError.self) { try SpoolFileSystem.admit(shared, Settings(environment: [:])) }
+        #expect(try SpoolFileSystem.admit(shared, Settings(environment: ["SPOOL_FILE_SYSTEM": "any"])) == nil)
+        #expect(try SpoolFileSystem.admit("/proc/spool", Settings(environment: [:])) == nil)
+    }
+}
