@@ -10,7 +10,7 @@ PARTS =
 export SHELLY_COMMIT ?= $(shell ops/dev/commit.sh)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-long test-worker check-prometheus check-proxies check-mqtt simulate powercut fuzz schemathesis tsan bench bench-smoke compile-times build deb deb-test format clean-local
+.PHONY: help run demo test test-long test-worker check-prometheus check-proxies check-mqtt simulate powercut fuzz schemathesis tsan bench bench-smoke compile-times build deb deb-test image image-test check-manifests format clean-local
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -80,6 +80,15 @@ deb: ## build the Debian package in .local/deb, and check it
 
 deb-test: ## install that package in a clean Debian root, booted with a real systemd, and try it, as root
 	@ops/deb/test.sh
+
+check-manifests: ## lint the workflow, compose.yaml and the Kubernetes example, with linters from PyPI
+	@ops/dev/check-manifests.sh
+
+image: ## build the container image in .local/image without a registry, as root
+	@ops/container/build.sh
+
+image-test: ## run that image: the demo, kill -9, stop, restart with the same volume, as root
+	@ops/container/test.sh
 
 format: ## format the Swift sources in place
 	swift format --in-place --recursive --parallel Package.swift Sources Tests ops/bench/Sources

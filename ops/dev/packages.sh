@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks that everything that some work needs is here, and installs the Debian packages that are missing:
 #
-#   packages.sh PURPOSE...    build, run, test, worker, proxy, mqtt, schemathesis, bench, times, package or boot
+#   packages.sh PURPOSE...    build, run, test, worker, proxy, mqtt, schemathesis, bench, times, package, boot, image or manifests
 #
 # Says nothing and changes nothing when all is well. Otherwise says which packages it installs, and how much that is.
 set -euo pipefail
@@ -36,19 +36,22 @@ mosquitto       | mqtt          | root_command mosquitto      | a test takes mes
 mosquitto-clients | mqtt        | command -v mosquitto_pub    | the same: devices that publish
 wrk             | bench         | command -v wrk              | load generator
 valgrind        | bench         | command -v valgrind         | counts instructions
-binutils        | bench package | command -v strip            | takes away debugging information
-python3         | test bench package schemathesis times | command -v python3 | runs the scripts in Python
-python3-venv    | bench schemathesis | python3 -m ensurepip --version | FastAPI and schemathesis are installed in virtual environments
+binutils        | bench package image | command -v strip            | takes away debugging information
+python3         | test bench package schemathesis times manifests | command -v python3 | runs the scripts in Python
+python3-venv    | bench schemathesis manifests | python3 -m ensurepip --version | FastAPI and schemathesis are installed in virtual environments
 dpkg-dev        | package       | command -v dpkg-shlibdeps   | finds what the package depends on
 lintian         | package       | command -v lintian          | looks for faults in the package
 mandoc          | package       | command -v mandoc           | looks for faults in its manual pages
 systemd         | package       | command -v systemd-analyze  | looks for faults in its units, and at how exposed they are
-mmdebstrap      | boot          | command -v mmdebstrap       | makes the clean root that the package is tried in
+mmdebstrap      | boot image    | command -v mmdebstrap       | makes the clean root that the package is tried in, and that of the image
 systemd-container | boot        | command -v systemd-nspawn   | boots that root
+podman          | image         | command -v podman           | builds the container image, and runs it in its test
+runc            | image         | command -v runc             | starts the containers of podman
+netavark        | image         | test -x /usr/lib/podman/netavark | gives them addresses of their own
 '
 
 main() {
-    (($# > 0)) || fail "usage: packages.sh PURPOSE..., of build, run, test, worker, proxy, mqtt, schemathesis, bench, times, package, boot"
+    (($# > 0)) || fail "usage: packages.sh PURPOSE..., of build, run, test, worker, proxy, mqtt, schemathesis, bench, times, package, boot, image, manifests"
     if is_for build "$@"; then require_swift; fi
     local missing=() package purposes check reason
     while IFS='|' read -r package purposes check reason; do

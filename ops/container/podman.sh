@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Podman on the images and containers of this checkout, in .local/image/storage, apart from those of the machine:
+#
+#   podman.sh run --rm shelly-collector:latest shelly-receiver --version
+#
+# It needs neither systemd nor crun, which refuses a machine with both kinds of control groups.
+set -euo pipefail
+state=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)/.local/image/storage
+mkdir -p "$state"
+# An overlay cannot lie on another, as in a container. Without it each layer is a copy, which is slow.
+driver=overlay
+if [[ $(stat -f -c %T "$state") == overlayfs ]]; then driver=vfs; fi
+exec podman --root "$state/root" --runroot "$state/run" --tmpdir "$state/tmp" --storage-driver "$driver" --runtime runc \
+    --cgroup-manager cgroupfs --events-backend file "$@"

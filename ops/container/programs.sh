@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Puts both programs, without their symbols, into a directory, as the image and the Debian package have them:
+#
+#   programs.sh DIRECTORY
+#
+# SHELLY_BIN=DIR takes the two programs from DIR instead of building them.
+set -euo pipefail
+mkdir -p "$1"
+directory=$(realpath "$1")
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+binaries=${SHELLY_BIN:-}
+if [[ -z $binaries ]]; then binaries=$(ops/dev/build.sh release); fi
+for program in shelly-receiver shelly-loader; do
+    install -m 755 "$binaries/$program" "$directory/$program"
+    # The build ID is a digest of the symbols too, which hold paths.
+    strip --strip-all --remove-section=.comment --remove-section=.note --remove-section=.note.gnu.build-id \
+        "$directory/$program"
+done
