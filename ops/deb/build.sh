@@ -19,17 +19,14 @@ main() {
     SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)}
     export SOURCE_DATE_EPOCH
 
-    compile
+    rm -rf "$work" "$output"/*.deb
+    binaries=$work/programs
+    ops/container/programs.sh "$binaries"
     find_version
     lay_out
     assemble
     ops/deb/check.sh "$package"
     report
-}
-
-compile() {
-    binaries=${SHELLY_BIN:-}
-    if [[ -z $binaries ]]; then binaries=$(ops/dev/build.sh release); fi
 }
 
 # `0.1.0` for the commit with the tag v0.1.0; before it `0.1.0~20261127063501.298dce4a1b2c`, with the time of the programs'
@@ -56,13 +53,11 @@ find_version() {
 
 # The package's tree, as it will be below /.
 lay_out() {
-    local program name
-    rm -rf "$work" "$output"/*.deb
-    mkdir -p "$doc/examples"
+    local program
+    mkdir -p "$doc"
 
     for program in shelly-receiver shelly-loader; do
         install -D "$binaries/$program" "$root/usr/bin/$program"
-        strip --strip-all --remove-section=.comment --remove-section=.note "$root/usr/bin/$program"
         mkdir -p "$root/usr/share/man/man1"
         ops/deb/manual.py "$root/usr/bin/$program" "$version" "$(LC_ALL=C date -u -d "@$SOURCE_DATE_EPOCH" '+%B %e, %Y')" \
             "ops/deb/man/$program.mdoc" | gzip -9n >"$root/usr/share/man/man1/$program.1.gz"
@@ -76,20 +71,22 @@ lay_out() {
     install -m 640 "$debian/shelly-collector.env" "$root/etc/shelly-collector"
 
     install -Dm 644 "$debian/lintian-overrides" "$root/usr/share/lintian/overrides/shelly-collector"
-    install -d "$doc/decisions"
-    install -m 644 docs/*.md "$doc"
-    install -m 644 docs/decisions/*.md "$doc/decisions"
-    install -m 644 README.md CHANGELOG.md "$doc"
     install -m 644 "$debian/copyright" "$doc"
+    lay_out_documents
     notices | gzip -9n >"$doc/notices.gz"
     changelog | gzip -9n >"$doc/changelog.gz"
-    # What is for others to adapt.
-    for name in prometheus grafana proxy; do
-        if [[ -d ops/$name ]]; then cp -r "ops/$name" "$doc/examples/$name"; fi
-    done
-    find "$doc/examples" -name '*.sh' -delete
-    rmdir --ignore-fail-on-non-empty "$doc/examples"
     find "$root" -type d -exec chmod 755 {} +
+}
+
+# The pages, with all that they link to, in the folders that they have in the checkout, so that each link leads somewhere; and what
+# is for others to use or adapt, without its tests.
+lay_out_documents() {
+    tar --create --exclude='*.sh' --exclude='*_test.yml' --exclude=check.py --exclude=test --exclude=.gitignore \
+        --exclude=__pycache__ --exclude=node_modules \
+        README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE docs \
+        ops/cloudflare ops/container ops/grafana ops/mqtt ops/prometheus ops/proxy ops/systemd |
+        tar --extract --directory "$doc"
+    find "$doc" -type f -exec chmod 644 {} +
 }
 
 complete() {
@@ -136,7 +133,7 @@ assemble() {
     (cd "$root" && find etc -type f -printf '/%p\n') >"$root/DEBIAN/conffiles"
     (cd "$root" && find . -path ./DEBIAN -prune -o -path ./etc -prune -o -type f -printf '%P\0' | sort -z |
         xargs -0 md5sum) >"$root/DEBIAN/md5sums"
-    find "$root" -newermt "@$SOURCE_DATE_EPOCH" -exec touch --no-dereference -d "@$SOURCE_DATE_EPOCH" {} +
+    find "$root" -exec touch --no-dereference -d "@$SOURCE_DATE_EPOCH" {} +
 
     package=$output/shelly-collector_${version}_$architecture.deb
     dpkg-deb --root-owner-group -Zxz --build "$root" "$package"

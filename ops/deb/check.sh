@@ -16,6 +16,9 @@ dpkg-deb -x "$package" "$root"
 echo "== lintian"
 lintian --allow-root --fail-on error,warning "$package"
 
+echo "== links in its pages"
+ops/dev/links.py "$root/usr/share/doc/shelly-collector"
+
 echo "== manual pages"
 for page in "$root"/usr/share/man/man1/*.gz; do
     # Pages of other packages are not looked for.

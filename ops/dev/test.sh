@@ -29,6 +29,7 @@ echo "== Lint"
 mapfile -t scripts < <(find ops -name '*.sh' | sort)
 shellcheck "${scripts[@]}" .ci/run
 ops/dev/docs.py --check
+ops/dev/links.py .
 swift format lint --strict --recursive --parallel Package.swift Sources Tests ops/bench/Sources
 
 echo "== Build"
