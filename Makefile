@@ -10,7 +10,7 @@ PARTS =
 export SHELLY_COMMIT ?= $(shell ops/dev/commit.sh)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-long test-worker check-prometheus check-proxies check-mqtt simulate powercut fuzz schemathesis tsan bench bench-smoke compile-times build deb deb-test image image-test check-manifests format clean-local
+.PHONY: help run demo test test-long test-worker check-prometheus check-proxies check-mqtt simulate powercut fuzz schemathesis tsan bench bench-smoke compile-times build deb deb-test image image-test release check-manifests format clean-local
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -80,6 +80,9 @@ deb: ## build the Debian package in .local/deb, and check it
 
 deb-test: ## install that package in a clean Debian root, booted with a real systemd, and try it, as root
 	@ops/deb/test.sh
+
+release: ## package, image, bill of materials and checksums of the commit in .local/release, as root
+	@ops/release/build.sh
 
 check-manifests: ## lint the workflow, compose.yaml and the Kubernetes example, with linters from PyPI
 	@ops/dev/check-manifests.sh

@@ -2,7 +2,7 @@
 # Makes the container image of the Containerfile without a registry: its base is a Debian root made here, as small as Debian's own
 # slim image, and its programs are the release programs of this checkout.
 #
-#   build.sh        the image shelly-collector:VERSION, also as an archive in .local/image/shelly-collector-VERSION.tar
+#   build.sh        the image shelly-collector:VERSION, also as an archive, .local/image/shelly-collector-VERSION-image.tar
 #
 # As root. Images and containers lie in .local/image/storage, apart from those of the machine; podman.sh works on them.
 # `docker load -i` or `podman load -i` takes the archive.
@@ -41,29 +41,35 @@ make_base() {
             --format=tar bookworm "$root.new" >&2
         mv "$root.new" "$root"
     fi
-    "$podman" import --quiet "$root" "$base" >/dev/null
+    # Not podman import, which writes the present time into the image.
+    build --tag "$base" --file - "$output" <<<$'FROM scratch\nADD base.tar /'
 }
 
 take_programs() {
-    rm -rf "$output/programs" "$output/programs.tar"
+    rm -rf "$output/programs"
     ops/container/programs.sh "$output/programs"
-    tar -C "$output" --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner \
-        -cf "$output/programs.tar" programs
-    "$podman" import --quiet "$output/programs.tar" "$programs" >/dev/null
+    build --tag "$programs" --file - "$output" <<<$'FROM scratch\nCOPY programs /programs'
     local line
     line=$("$output/programs/shelly-receiver" --version)
     version=${line%% *}
 }
 
 make_image() {
-    local image=localhost/shelly-collector:$version archive=$output/shelly-collector-$version.tar
-    # From an empty directory: nothing of this checkout is copied into the image but the programs.
-    mkdir -p "$output/context"
-    "$podman" build --quiet --isolation chroot --format docker --pull-never --no-cache --timestamp "$SOURCE_DATE_EPOCH" \
-        --build-arg "DEBIAN=$base" --build-arg "PROGRAMS=$programs" --build-arg "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH" \
-        --tag "$image" --tag localhost/shelly-collector:latest --file Containerfile "$output/context" >"$output/image-id"
-    rm -f "$archive"
-    "$podman" save --quiet --format docker-archive --output "$archive" "$image"
+    local image=localhost/shelly-collector:$version archive=$output/shelly-collector-$version-image.tar
+    build --build-arg "DEBIAN=$base" --build-arg "PROGRAMS=$programs" --tag "$image" \
+        --file Containerfile "$output"
+    rm -f "$output"/*-image.tar*
+    "$podman" save --quiet --format docker-archive --output "$archive.new" "$image"
+    ops/container/archive.py "$archive.new" "$archive"
+    rm "$archive.new"
+    # The archive's image in place of that one: it has another ID.
+    "$podman" load --quiet --input "$archive" >/dev/null
+    "$podman" tag "$image" localhost/shelly-collector:latest
+}
+
+# build ARGUMENTS...: the same each time, from the same files.
+build() {
+    "$podman" build --quiet --isolation chroot --format docker --pull-never --no-cache --timestamp "$SOURCE_DATE_EPOCH" "$@" >/dev/null
 }
 
 report() {
@@ -73,7 +79,7 @@ report() {
     printf 'base %4d MB, with programs and libraries %4d MB, so %d MB beyond the base\n' $((below / 1000000)) \
         $((whole / 1000000)) $(((whole - below) / 1000000))
     ((whole - below <= 100000000)) || fail "the image has more than 100 MB beyond its base"
-    echo "$output/shelly-collector-$version.tar"
+    echo "$output/shelly-collector-$version-image.tar"
 }
 
 size() {

@@ -7,6 +7,8 @@
 set -euo pipefail
 state=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)/.local/image/storage
 mkdir -p "$state"
+# No timers of systemd for health checks; the test runs them itself.
+export DISABLE_HC_SYSTEMD=true
 # An overlay cannot lie on another, as in a container. Without it each layer is a copy, which is slow.
 driver=overlay
 if [[ $(stat -f -c %T "$state") == overlayfs ]]; then driver=vfs; fi

@@ -13,7 +13,5 @@ binaries=${SHELLY_BIN:-}
 if [[ -z $binaries ]]; then binaries=$(ops/dev/build.sh release); fi
 for program in shelly-receiver shelly-loader; do
     install -m 755 "$binaries/$program" "$directory/$program"
-    # The build ID is a digest of the symbols too, which hold paths.
-    strip --strip-all --remove-section=.comment --remove-section=.note --remove-section=.note.gnu.build-id \
-        "$directory/$program"
+    strip --strip-all --remove-section=.comment --remove-section=.note "$directory/$program"
 done

@@ -9,10 +9,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 case ${1:-} in
     debug) flags=() ;;
     release)
-        # Without the path of this directory in them, so that the same commit gives the same programs in any directory.
+        # Without the path of this directory in them, nor a digest of symbols that hold it, so that the same commit gives the same
+        # programs in any directory.
         map=$(pwd -P)=.
         flags=(-c release --static-swift-stdlib --scratch-path .build-deb
-            -Xcc "-ffile-prefix-map=$map" -Xcxx "-ffile-prefix-map=$map" -Xswiftc -file-prefix-map -Xswiftc "$map")
+            -Xcc "-ffile-prefix-map=$map" -Xcxx "-ffile-prefix-map=$map" -Xswiftc -file-prefix-map -Xswiftc "$map" -Xlinker --build-id=none)
         ;;
     *)
         echo "usage: ops/dev/build.sh debug|release" >&2

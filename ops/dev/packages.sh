@@ -37,7 +37,7 @@ mosquitto-clients | mqtt        | command -v mosquitto_pub    | the same: device
 wrk             | bench         | command -v wrk              | load generator
 valgrind        | bench         | command -v valgrind         | counts instructions
 binutils        | bench package image | command -v strip            | takes away debugging information
-python3         | test bench package schemathesis times manifests | command -v python3 | runs the scripts in Python
+python3         | test bench package schemathesis times manifests image | command -v python3 | runs the scripts in Python
 python3-venv    | bench schemathesis manifests | python3 -m ensurepip --version | FastAPI and schemathesis are installed in virtual environments
 dpkg-dev        | package       | command -v dpkg-shlibdeps   | finds what the package depends on
 lintian         | package       | command -v lintian          | looks for faults in the package

@@ -115,7 +115,7 @@ broker_says() {
 start_receiver() {
     [[ -n $receiver_port ]] || receiver_port=$(free_port)
     env -u INGEST_API_KEY_FILE -u TLS_CERTIFICATE_FILE -u TLS_KEY_FILE -u CREDENTIALS_DIRECTORY \
-        INGEST_API_KEY=$ingest_key HOST=127.0.0.1 PORT="$receiver_port" SPOOL_DIR="$state/spool" \
+        INGEST_API_KEY=$ingest_key HOST=127.0.0.1 PORT="$receiver_port" SPOOL_DIR="$state/spool" SPOOL_FILE_SYSTEM=any \
         DATABASE_URL=postgresql://nobody@127.0.0.1:1/nothing shelly-receiver </dev/null >"$state/receiver.log" 2>&1 &
     process[receiver]=$!
     await 'the receiver does not start' receiver_listens

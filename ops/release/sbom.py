@@ -1,0 +1,55 @@
+#!/usr/bin/env python3
+"""Writes the software bill of materials, CycloneDX 1.5 in JSON, on standard output.
+
+    sbom.py VERSION EPOCH SWIFT PINS PACKAGES >sbom.json
+
+PINS is SwiftPM's Package.resolved: all packages that are compiled into the programs. PACKAGES has a line NAME VERSION ARCHITECTURE
+for each Debian package in the image. SWIFT is the version of the toolchain, whose runtime and standard library are linked in. EPOCH, in Unix seconds, is the time that it names.
+"""
+import datetime
+import json
+import pathlib
+import re
+import sys
+
+
+def main(version, epoch, swift, pins, packages):
+    components = [swift_package(pin) for pin in json.loads(pathlib.Path(pins).read_text(encoding="utf-8"))["pins"]]
+    components += [debian_package(*line.split()) for line in pathlib.Path(packages).read_text(encoding="utf-8").splitlines()]
+    components.append(component("framework", "swift", swift, f"pkg:github/swiftlang/swift@swift-{swift}-RELEASE"))
+    components.sort(key=lambda component: component["purl"])
+    program = {
+        "type": "application", "name": "shelly-collector", "version": version, "bom-ref": f"shelly-collector@{version}",
+        "licenses": [{"license": {"id": "Apache-2.0"}}],
+    }
+    time = datetime.datetime.fromtimestamp(int(epoch), datetime.timezone.utc)
+    print(json.dumps({
+        "bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1,
+        "metadata": {"timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ"), "component": program},
+        "components": components,
+        "dependencies": [{"ref": program["bom-ref"], "dependsOn": [component["bom-ref"] for component in components]}],
+    }, indent=1))
+
+
+def swift_package(pin):
+    # `https://github.com/apple/swift-nio.git` is pkg:swift/github.com/apple/swift-nio@VERSION.
+    place = re.sub(r"^https://|\.git$", "", pin["location"])
+    state = pin["state"]
+    version = state.get("version") or state["revision"]
+    return component("library", place.rpartition("/")[2], version, f"pkg:swift/{place}@{version}") | {
+        "properties": [{"name": "git:revision", "value": state["revision"]}],
+    }
+
+
+def debian_package(name, version, architecture):
+    # A version may have an epoch's colon and a `+`, which purl encodes.
+    encoded = version.replace("%", "%25").replace(":", "%3A").replace("+", "%2B")
+    return component("library", name, version, f"pkg:deb/debian/{name.replace('+', '%2B')}@{encoded}?arch={architecture}&distro=bookworm")
+
+
+def component(kind, name, version, purl):
+    return {"type": kind, "name": name, "version": version, "purl": purl, "bom-ref": purl}
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
