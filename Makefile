@@ -90,8 +90,9 @@ check-manifests: ## lint the workflow, compose.yaml and the Kubernetes example, 
 image: ## build the container image in .local/image without a registry, as root
 	@ops/container/build.sh
 
-image-test: ## run that image: the demo, kill -9, stop, restart with the same volume, as root
+image-test: ## run that image: the demo, kill -9, stop, restart with the same volume, compose.yaml, as root
 	@ops/container/test.sh
+	@ops/container/compose-test.sh
 
 format: ## format the Swift sources in place
 	swift format --in-place --recursive --parallel Package.swift Sources Tests ops/bench/Sources

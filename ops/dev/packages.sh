@@ -38,7 +38,7 @@ wrk             | bench         | command -v wrk              | load generator
 valgrind        | bench         | command -v valgrind         | counts instructions
 binutils        | bench package image | command -v strip            | takes away debugging information
 python3         | test bench package schemathesis times manifests image | command -v python3 | runs the scripts in Python
-python3-venv    | bench schemathesis manifests | python3 -m ensurepip --version | FastAPI and schemathesis are installed in virtual environments
+python3-venv    | bench schemathesis manifests image | python3 -m ensurepip --version | FastAPI and schemathesis are installed in virtual environments
 dpkg-dev        | package       | command -v dpkg-shlibdeps   | finds what the package depends on
 lintian         | package       | command -v lintian          | looks for faults in the package
 mandoc          | package       | command -v mandoc           | looks for faults in its manual pages
@@ -48,6 +48,7 @@ systemd-container | boot        | command -v systemd-nspawn   | boots that root
 podman          | image         | command -v podman           | builds the container image, and runs it in its test
 runc            | image         | command -v runc             | starts the containers of podman
 netavark        | image         | test -x /usr/lib/podman/netavark | gives them addresses of their own
+aardvark-dns    | image         | test -x /usr/lib/podman/aardvark-dns | gives them names
 '
 
 main() {
