@@ -83,7 +83,7 @@ lay_out() {
 lay_out_documents() {
     tar --create --exclude='*.sh' --exclude='*_test.yml' --exclude=check.py --exclude=test --exclude=.gitignore \
         --exclude=__pycache__ --exclude=node_modules \
-        README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE docs \
+        README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE docs Sources/Receiver/Resources/openapi.json \
         ops/cloudflare ops/container ops/grafana ops/mqtt ops/prometheus ops/proxy ops/systemd |
         tar --extract --directory "$doc"
     find "$doc" -type f -exec chmod 644 {} +

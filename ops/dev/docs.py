@@ -92,17 +92,24 @@ def operation_section(document, path, method, operation):
         parts.append(f'<h4>Body</h4>\n<p>{content(body)}. {prose(body["description"])}</p>\n')
     parts.append(table("Answers", ["status", "body", "meaning"],
                        (answer_row(document, *each) for each in sorted(operation["responses"].items()))))
+    if example := operation["responses"]["200"]["content"].get("application/json", {}).get("example"):
+        parts.append(f"<h4>Example of an answer</h4>\n<pre><code>{escaped(laid_out(example))}</code></pre>\n")
     return "".join(parts) + "</section>\n"
 
 
 def access(document, alternatives):
-    """The keys that give access."""
+    """The keys that give access, and whether it is open without one: by default, or by a setting."""
     schemes = [document["components"]["securitySchemes"][name] for names in alternatives for name in names]
     if not schemes:
-        return "<p>Open to everybody.</p>\n"
-    optional = " (unless the receiver is set up to be open)" if {} in alternatives else ""
+        return "<p>Open to all.</p>\n"
+    if alternatives[0] == {}:
+        rule = "Open to all, unless the receiver is configured to require a key"
+    elif {} in alternatives:
+        rule = "Needs a key; without a configured read key, a connection over loopback is enough"
+    else:
+        rule = "Needs a key"
     ways = "".join(f'<li>{prose(scheme["description"])}</li>' for scheme in schemes)
-    return f"<p>Needs a key{optional}:</p>\n<ul>{ways}</ul>\n"
+    return f"<p>{rule}:</p>\n<ul>{ways}</ul>\n"
 
 
 def parameter_row(parameter):
@@ -176,7 +183,7 @@ def bounds(schema):
         elif high is not None:
             yield f"at most {high}{unit}"
     if "default" in schema:
-        yield f'{schema["default"]} unless told'
+        yield f'{schema["default"]} by default'
 
 
 def table(title, columns, rows):
@@ -188,6 +195,18 @@ def table(title, columns, rows):
     heading = f"<h4>{title}</h4>\n" if title else ""
     names = "".join(f'<th scope="col">{name}</th>' for name in columns)
     return f'{heading}<div class="scroll"><table><thead><tr>{names}</tr></thead><tbody>\n{body}</tbody></table></div>\n'
+
+
+def laid_out(value, margin=""):
+    """JSON on one line if it is short, otherwise with one member a line."""
+    line = json.dumps(value, ensure_ascii=False)
+    if len(margin + line) <= 110 or not isinstance(value, (dict, list)):
+        return line
+    if isinstance(value, dict):
+        parts = [f"{json.dumps(name)}: {laid_out(member, margin + '  ')}" for name, member in value.items()]
+        return f"{{\n{margin}  " + f",\n{margin}  ".join(parts) + f"\n{margin}}}"
+    parts = [laid_out(element, margin + "  ") for element in value]
+    return f"[\n{margin}  " + f",\n{margin}  ".join(parts) + f"\n{margin}]"
 
 
 def resolved(document, value):
