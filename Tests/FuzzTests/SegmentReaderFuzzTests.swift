@@ -68,7 +68,8 @@ struct SegmentReaderFuzzTests {
         var bytes = SegmentFormat.line(
             SegmentHeader(
                 format: SegmentHeader.formatName, version: SegmentHeader.knownVersion, spool: "8de0", segment: 17,
-                predecessor: SegmentHeader.Predecessor(segment: 16, records: 2), created: "2026-11-23T20:21:19.395Z"))
+                predecessor: SegmentHeader.Predecessor(segment: 16, records: 2), created: "2026-11-23T20:21:19.395Z",
+                rules: nil))
         var records: [(Written, Range<Int>)] = []
         for sequence in 1...Int.random(in: 1...12, using: &random) {
             let length =

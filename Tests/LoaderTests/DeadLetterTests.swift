@@ -62,7 +62,7 @@ struct DeadLetterTests {
         func replay(_ selection: String...) throws -> Replay.Counts {
             let database = try fixture.database
             let replay = Replay(
-                selection: try .parse(selection),
+                selection: try .parse(selection), rules: try .parse([]),
                 destination: .init(connection: try database.connect(), table: ReadingTable(name: database.table)),
                 damaged: { _ in })
             return try replay.run(letters: try #require(DeadLetters(directory: fixture.directory).files().first))

@@ -14,7 +14,8 @@ struct ReplayTests {
         let destination =
             dryRun
             ? nil : Replay.Destination(connection: try database.connect(), table: ReadingTable(name: database.table))
-        let replay = Replay(selection: try .parse(arguments), destination: destination, damaged: { _ in })
+        let replay = Replay(
+            selection: try .parse(arguments), rules: try .parse([]), destination: destination, damaged: { _ in })
         return try SegmentFile.named([], in: { fixture.directory }).map(replay.run)
     }
 
@@ -44,7 +45,7 @@ struct ReplayTests {
         try fixture.sql("DELETE FROM power_logs WHERE idempotency_key LIKE '%55'; UPDATE power_logs SET voltage = NULL")
         let database = try fixture.database
         let replay = Replay(
-            selection: try .parse([]),
+            selection: try .parse([]), rules: try .parse([]),
             destination: .init(
                 connection: try database.connect(), table: ReadingTable(name: database.table), statementRows: 20),
             damaged: { _ in })

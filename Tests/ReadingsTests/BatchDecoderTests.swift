@@ -168,7 +168,10 @@ struct BatchDecoderTests {
                 message()))
         #expect(batch.readings.map(\.channel) == [0, 2])
         #expect(
-            batch.faults == [ReadingFault(message: 0, device: 0, channel: 1, timestamp: 1_732_320_000, field: "apower")]
+            batch.faults == [
+                ReadingFault(
+                    message: 0, device: 0, component: .switch, channel: 1, timestamp: 1_732_320_000, field: "apower")
+            ]
         )
     }
 

@@ -16,6 +16,7 @@ struct ReplayCommand: LoaderCommand {
 
     @OptionGroup var options: CommonOptions
     @OptionGroup var selection: ReadingSelection
+    @OptionGroup(title: "Reading rules") var rules: RuleChange
     @Flag(help: "Try dead letters again: the given files, or all of the spool's rejected/.")
     var rejected = false
     @Argument(help: "Files or segment numbers, files from elsewhere included; without any, the whole spool.")
@@ -29,7 +30,7 @@ struct ReplayCommand: LoaderCommand {
         let settings = try options.settings()
         let work = try work(settings)
         let destination = try dryRun ? nil : destination(settings)
-        let replay = Replay(selection: selection, destination: destination, damaged: complain)
+        let replay = Replay(selection: selection, rules: rules, destination: destination, damaged: complain)
         var isFlawed = false
         for (path, run) in work {
             let counts = try run(replay)

@@ -126,6 +126,7 @@ final class DrainSession {
         advance(segment, known)
         if known.finished, try isAtItsEnd(segment, known, isLeft: isLeft) { return try putAway(segment, key) }
 
+        context.decoder.rules = try firstLine.header?.readingRules(of: segment.path) ?? .standard
         let file = try directory.openDurably(segment)
         var drain = SegmentDrain(segment, file, key: key, from: known, in: context) { [self] progress in
             self.progress[key] = progress

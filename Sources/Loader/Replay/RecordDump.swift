@@ -14,7 +14,7 @@ struct RecordDump {
 
     func run(_ file: SegmentFile) throws {
         let decoder = BatchDecoder()
-        try file.forEachRecord(damaged: damaged) { record, position in
+        try file.forEachRecord(for: decoder, damaged: damaged) { record, position in
             if !readings, selection.isEverything { return try put(line(record, position)) }
             // A record that is not a valid batch has no readings, so no selection can include it.
             guard let batch = try? decoder.decode(record.body, receivedAt: record.receivedAt) else { return }

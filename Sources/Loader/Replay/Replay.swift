@@ -8,6 +8,8 @@ import Time
 /// repeated. It does not change the spool or the progress.
 struct Replay {
     let selection: ReadingSelection
+    /// Rules in place of the segments' own.
+    let rules: RuleChange
     /// The destination of the readings, or nil to only count them.
     let destination: Destination?
     /// Called once per damaged byte range.
@@ -45,7 +47,7 @@ struct Replay {
         var counts = Counts()
         let rows = RowBuffer()
         let decoder = BatchDecoder()
-        try file.forEachRecord { damage in
+        try file.forEachRecord(for: decoder, changing: rules.applied) { damage in
             counts.damagedRanges += 1
             damaged(damage)
         } _: { record, position in
@@ -60,7 +62,7 @@ struct Replay {
     func run(letters path: FilePath) throws -> Counts {
         var counts = Counts()
         let rows = RowBuffer()
-        let decoder = BatchDecoder()
+        let decoder = BatchDecoder(rules: rules.applied(to: .standard))
         let members = JSONMembers()
         let now = Moment.now
         var number = 0

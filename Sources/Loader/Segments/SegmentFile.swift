@@ -1,3 +1,4 @@
+import Readings
 import Spool
 import SystemPackage
 
@@ -46,17 +47,21 @@ struct SegmentFile {
         return try SegmentReader(file, path: path)
     }
 
-    /// Visits the records in order.
+    /// Visits the records in order, and gives the decoder the segment's reading rules.
     ///
     /// - Parameter damaged: called once per damaged byte range.
     func forEachRecord(
-        damaged: (String) -> Void, _ body: (SegmentReader.Record, SpoolPosition) throws -> Void
+        for decoder: BatchDecoder, changing change: (ReadingRules) -> ReadingRules = { $0 }, damaged: (String) -> Void,
+        _ body: (SegmentReader.Record, SpoolPosition) throws -> Void
     ) throws {
         let reader = try open()
         var number = number
+        decoder.rules = change(.standard)
         while let event = try reader.next() {
             switch event {
-            case .header(let header): number = header.segment
+            case .header(let header):
+                number = header.segment
+                decoder.rules = change(try header.readingRules(of: path))
             case .record(let record):
                 try body(record, SpoolPosition(segment: number, sequence: record.sequence))
             case .damage(let damage): damaged(damage.sentence(path))

@@ -35,7 +35,8 @@ final class Reconciliation {
     }
 
     /// Starts a segment. The records that follow belong to it.
-    func begin(_ segment: Int, created: String) {
+    func begin(_ segment: Int, created: String, rules: ReadingRules) {
+        decoder.rules = rules
         segments.append(SegmentStart(row: rows.count, number: segment))
         let known = progress[Progress.Key(segment: segment, created: created)]
         loadedBytes = known.map { $0.finished ? .max : $0.bytes } ?? 0

@@ -82,13 +82,14 @@ struct Verification {
         var isDamaged = false
         var hasDamage = false
         var isSealed = false
-        reconciliation?.begin(segment.number, created: "")
+        reconciliation?.begin(segment.number, created: "", rules: .standard)
         report.summary.segments += 1
         while let event = try reader.next() {
             switch event {
             case .header(let found):
                 header = found
-                reconciliation?.begin(segment.number, created: found.created)
+                reconciliation?.begin(
+                    segment.number, created: found.created, rules: try found.readingRules(of: segment.path))
                 for objection in objections(to: found, segment) { report.problem(ofFile: segment.path, objection) }
             case .record(let record):
                 records += 1

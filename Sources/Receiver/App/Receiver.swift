@@ -7,6 +7,7 @@ import Ledger
 import Logging
 import NIOCore
 import Postgres
+import Readings
 import Settings
 import Spool
 
@@ -32,11 +33,12 @@ struct Receiver {
             records: recovery.records, ledgerBytes: recovery.ledger.approximateBytes,
             devices: recovery.ledger.deviceCount)
         let metrics = Metrics()
+        let rules = ReadingRules(settings)
         let groupCommit = GroupCommit(
             ledger: recovery.ledger,
             writer: SpoolWriter(
                 directory: directory, newest: recovery.newest, newestRecords: recovery.records[recovery.newest] ?? 0,
-                limits: limits, observer: metrics.committed),
+                limits: limits, rules: rules.text, observer: metrics.committed),
             ledgerBytes: settings.integer(.ledgerBytes), holdings: holdings,
             timeout: settings.duration(.commitSeconds), logger: logger)
         let authentication = Authentication(keys: secrets.ingestKeys)
@@ -62,8 +64,9 @@ struct Receiver {
             authentication: authentication,
             inFlight: InFlight(
                 limitRequests: settings.integer(.inFlightRequests), limitBytes: settings.integer(.inFlightBytes)),
-            decoders: DecoderPool(), groupCommit: groupCommit, logger: logger,
-            refusals: RepeatedMessage(logger), strangers: RepeatedMessage(logger), metrics: metrics,
+            decoders: DecoderPool(rules: rules), groupCommit: groupCommit, logger: logger,
+            refusals: RepeatedMessage(logger), strangers: RepeatedMessage(logger), untaken: RepeatedMessage(logger),
+            rules: rules, metrics: metrics,
             now: Self.unixMilliseconds)
         routes = Routes(
             queueStatistics: queueStatistics,

@@ -9,6 +9,7 @@ struct BatchOutcome: LogFields {
     private let new: Int
     private let duplicates: Int
     private let errors: Int
+    private let untaken: Int
     private let messages: Int
     private let devices: Int
     private let seconds: Double
@@ -18,6 +19,7 @@ struct BatchOutcome: LogFields {
         new = acknowledgement.inserted
         duplicates = acknowledgement.duplicates
         errors = batch.faults.count
+        untaken = batch.untaken.count
         messages = batch.messageCount
         devices = batch.devices.count
         self.seconds = seconds
@@ -28,6 +30,7 @@ struct BatchOutcome: LogFields {
         line.add("new", new)
         line.add("duplicates", duplicates)
         line.add("errors", errors)
+        if untaken > 0 { line.add("untaken", untaken) }
         line.add("messages", messages)
         line.add("devices", devices)
         line.add("seconds", seconds)

@@ -18,6 +18,8 @@ struct IngestHandler: Sendable {
     let logger: Logger
     let refusals: RepeatedMessage
     let strangers: RepeatedMessage
+    let untaken: RepeatedMessage
+    let rules: ReadingRules
     let metrics: Metrics
     /// The wall clock, Unix milliseconds.
     let now: @Sendable () -> Int64
@@ -115,7 +117,21 @@ struct IngestHandler: Sendable {
                 "reading refused: \(fault.reason)",
                 metadata: ["record": "\(acknowledgement.position)", "device": "\(device)"])
         }
+        if let first = batch.untaken.first {
+            untaken.warn(
+                "a batch has \(batch.untaken.count) components with a power that becomes no reading, the first: "
+                    + remark(on: first, in: batch))
+        }
         logger.info("batch", metadata: ["batch": .stringConvertible(BatchOutcome(batch, acknowledgement, seconds))])
+    }
+
+    private func remark(on untaken: UntakenComponent, in batch: Batch) -> String {
+        let device = "\(untaken.component.rawValue) of \(batch.devices[untaken.device])"
+        guard let component = untaken.component.component else { return device + ", which no setting takes" }
+        guard !rules.components.contains(component) else {
+            return device + ", whose channel is above 3 or taken by another component"
+        }
+        return device + "; INGEST_COMPONENTS=\(rules.components(with: component)) takes it"
     }
 
     private func answer(
@@ -127,6 +143,7 @@ struct IngestHandler: Sendable {
             "processing_time":\(seconds),"record":"\(acknowledgement.position)"
             """
         var fields: HTTPFields = [:]
+        if !batch.untaken.isEmpty { json += ",\"untaken\":\(batch.untaken.count)" }
         if isLenient {
             json += ",\"rejected\":"
             json.appendArray(batch.invalid) { text, message in

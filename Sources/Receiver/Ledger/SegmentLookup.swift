@@ -69,7 +69,12 @@ final class SegmentLookup: Sendable {
                         metadata: [
                             "file": "\(segment.path)", "bytes": "\(damage.range)", "reason": "\(damage.reason)",
                         ])
-                case .header(let header): created = header.created
+                case .header(let header):
+                    created = header.created
+                    guard let rules = ReadingRules(header: header.rules) else {
+                        throw SpoolError.unfit(segment.path, "its reading rules are unknown to this version")
+                    }
+                    decoder.rules = rules
                 case .footer, .tornTail: break
                 }
             }

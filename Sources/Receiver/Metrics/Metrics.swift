@@ -16,6 +16,12 @@ final class Metrics: Sendable {
         var inserted = 0
         var duplicates = 0
         var errors = 0
+        /// Components with a power that became no reading, by type.
+        var untaken: [UntakenComponent.ComponentType: Int] = [:]
+        /// The devices of the newest of these.
+        var untakenDevices = RecentDevices()
+        /// Valid messages that gave no reading.
+        var messagesWithoutReadings = 0
         /// Rejected batches and connections.
         var refusals: [Rejection.Reason: Int] = [:]
         /// When the last acknowledged batch was received, in Unix milliseconds; nil when there was none yet.
@@ -46,6 +52,11 @@ final class Metrics: Sendable {
             counted.inserted += acknowledgement.inserted
             counted.duplicates += acknowledgement.duplicates
             counted.errors += batch.faults.count
+            counted.messagesWithoutReadings += batch.messagesWithoutReadings
+            for untaken in batch.untaken {
+                counted.untaken[untaken.component, default: 0] += 1
+                counted.untakenDevices.note(batch.devices[untaken.device], untaken.component, at: receivedAt)
+            }
             counted.lastBatchAt = receivedAt
             counted.recent.note(
                 RecentBatches.Entry(

@@ -1,4 +1,5 @@
 import Commit
+import Readings
 import Settings
 import Spool
 
@@ -106,6 +107,14 @@ extension PrometheusText {
         counter(
             "shelly_readings_total", "Readings of these batches by what became of them.", by: "outcome",
             [("inserted", counted.inserted), ("duplicate", counted.duplicates), ("error", counted.errors)])
+        counter(
+            "shelly_untaken_total",
+            "Components with a power that became no reading, by type; INGEST_COMPONENTS says which are taken.",
+            by: "component",
+            UntakenComponent.ComponentType.allCases.map { ($0.rawValue, counted.untaken[$0, default: 0]) })
+        counter(
+            "shelly_messages_without_readings_total", "Valid messages of these batches that gave no reading.",
+            counted.messagesWithoutReadings)
         counter(
             "shelly_refusals_total", "Batches and connections that were refused, by reason.", by: "reason",
             Rejection.Reason.allCases.map { ($0.rawValue, counted.refusals[$0, default: 0]) })

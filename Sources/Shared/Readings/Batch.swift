@@ -8,8 +8,30 @@ public struct Batch: Sendable {
     public internal(set) var readings: [Reading] = []
     /// The readings that cannot be stored.
     public internal(set) var faults: [ReadingFault] = []
+    /// The components that have a power and that the rules do not take.
+    public internal(set) var untaken: [UntakenComponent] = []
+    /// The number of valid messages without any reading, valid or not.
+    public internal(set) var messagesWithoutReadings = 0
     /// The messages that violate the contract, in order.
     public internal(set) var invalid: [InvalidMessage] = []
+}
+
+/// A component whose power becomes no reading (invariant 14): the rules do not take its type, its number is above 3, or
+/// another component of the message has its channel.
+public struct UntakenComponent: Sendable, Equatable {
+    /// The known types, and `other`.
+    public enum ComponentType: String, CaseIterable, Sendable {
+        case `switch`, pm1, em1, em, cover, light, rgb, rgbw, cct, other
+
+        /// The value of `INGEST_COMPONENTS` that takes it; nil for `other`.
+        public var component: ReadingRules.Component? { ReadingRules.Component(rawValue: rawValue) }
+    }
+
+    /// Index of the message in its batch, from 0.
+    public let message: Int
+    /// Index of the device in `Batch.devices`.
+    public let device: Int
+    public let component: ComponentType
 }
 
 /// A message that violates the contract, with all of its problems.

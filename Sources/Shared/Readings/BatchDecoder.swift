@@ -1,6 +1,4 @@
-internal import Glibc
-
-/// Decodes and validates a body, as a pure function of the body and the time of receipt.
+/// Decodes and validates a body, as a pure function of the body, the time of receipt and the reading rules.
 ///
 /// There is no other input: no clock, no locale, no configuration. So the receiver, the loader and a replay years later
 /// get the same result for a body. One owner at a time uses a decoder, and reuses it for its buffers.
@@ -22,7 +20,16 @@ public final class BatchDecoder {
     /// Byte ranges of the last batch's messages in its body.
     private var ranges: [Range<Int>] = []
 
-    public init() {}
+    /// The rules for the bodies that follow.
+    public var rules: ReadingRules {
+        didSet { slots = ComponentSlots(rules) }
+    }
+    private var slots: ComponentSlots
+
+    public init(rules: ReadingRules = .standard) {
+        self.rules = rules
+        slots = ComponentSlots(rules)
+    }
 
     /// Decodes and validates `body`, after which `padding` more bytes must be readable.
     ///
@@ -52,7 +59,8 @@ public final class BatchDecoder {
             throw Problem("value_error", at: location, "Batch too large (max \(Self.maximumMessages))")
         }
 
-        var assembly = Assembly(latest: receivedAt / 1000 + Self.secondsAhead, messageCount: count)
+        var assembly = Assembly(
+            rules: rules, slots: slots, latest: receivedAt / 1000 + Self.secondsAhead, messageCount: count)
         found.forEachElement { message in
             ranges.append(message.range)
             assembly.add(message)
@@ -95,12 +103,16 @@ public final class BatchDecoder {
 extension BatchDecoder {
     /// The batch under construction, message by message.
     private struct Assembly {
+        let rules: ReadingRules
         let latest: Int64
+        private var slots: ComponentSlots
         private var batch = Batch()
         private var devices = DeviceNumbers()
         private var index = 0
 
-        init(latest: Int64, messageCount: Int) {
+        init(rules: ReadingRules, slots: ComponentSlots, latest: Int64, messageCount: Int) {
+            self.rules = rules
+            self.slots = slots
             self.latest = latest
             batch.messageCount = messageCount
             batch.readings.reserveCapacity(messageCount)
@@ -188,50 +200,101 @@ extension BatchDecoder {
         }
 
         private mutating func addReadings(of params: JSONValue, device: Int, timestamp: Int64) {
-            var switches: (JSONValue?, JSONValue?, JSONValue?, JSONValue?) = (nil, nil, nil, nil)
+            let (readings, faults) = (batch.readings.count, batch.faults.count)
+            slots.clear()
             params.forEachMember { name, value in
-                switch name.channel {
-                case 0: switches.0 = value
-                case 1: switches.1 = value
-                case 2: switches.2 = value
-                case 3: switches.3 = value
-                default: break
+                guard value.isObject || slots.hasPlace(for: name) else { return }
+                if let type = slots.place(value, named: name), Measurement.isIn(value) {
+                    batch.untaken.append(UntakenComponent(message: index, device: device, component: type))
                 }
             }
-            addReading(switches.0, channel: 0, device: device, timestamp: timestamp)
-            addReading(switches.1, channel: 1, device: device, timestamp: timestamp)
-            addReading(switches.2, channel: 2, device: device, timestamp: timestamp)
-            addReading(switches.3, channel: 3, device: device, timestamp: timestamp)
+            for channel in 0..<ComponentSlots.channels { addReading(channel, device: device, timestamp: timestamp) }
+            if rules.power == .energy {
+                // By minute, so that the channels of a minute are adjacent.
+                batch.readings[readings...].sort { ($0.timestamp, $0.channel) < ($1.timestamp, $1.channel) }
+            }
+            if readings == batch.readings.count, faults == batch.faults.count { batch.messagesWithoutReadings += 1 }
         }
 
-        private mutating func addReading(_ value: JSONValue?, channel: Int, device: Int, timestamp: Int64) {
-            guard let value, value.isObject else { return }
-            var power: JSONValue?
-            var voltage: JSONValue?
-            var current: JSONValue?
-            value.forEachMember { name, value in
-                switch name.count {
-                case 6 where name.equals("apower"): power = value
-                case 7 where name.equals("voltage"): voltage = value
-                case 7 where name.equals("current"): current = value
-                default: break
+        /// Adds the readings of the first component that has the channel and a power. The others are untaken.
+        private mutating func addReading(_ channel: Int, device: Int, timestamp: Int64) {
+            var isTaken = false
+            for (rank, component) in rules.components.enumerated() {
+                guard let value = slots[rank, channel: component == .em ? 0 : channel], value.isObject,
+                    component != .em || channel < 3
+                else { continue }
+                let measurement = Measurement(of: value, names: .of(component, channel: channel))
+                let source = Source(component: component, channel: channel, device: device, timestamp: timestamp)
+                if isTaken {
+                    guard measurement.power != nil else { continue }
+                    batch.untaken.append(UntakenComponent(message: index, device: device, component: component.type))
+                } else {
+                    isTaken = take(measurement, of: source)
                 }
             }
-            guard let power, !power.isNull else { return }
-            func fault(_ field: String) {
-                batch.faults.append(
-                    ReadingFault(
-                        message: index, device: device, channel: channel, timestamp: timestamp, field: field))
+        }
+
+        private struct Source {
+            let component: ReadingRules.Component
+            let channel: Int
+            let device: Int
+            let timestamp: Int64
+        }
+
+        /// Returns whether there was something to take, valid or not.
+        private mutating func take(_ measurement: Measurement, of source: Source) -> Bool {
+            if rules.power == .energy, source.component.hasMinuteCounters {
+                // A change of power alone says nothing of a whole minute.
+                guard measurement.energy != nil else { return measurement.power != nil }
+                do throws(MinuteCounters.Failure) {
+                    let counters = try MinuteCounters(
+                        measurement.energy, returned: measurement.returnedEnergy, timestamp: source.timestamp)
+                    for value in counters.values where value.minute * 60 <= latest {
+                        add(value.watts, source, timestamp: value.minute * 60)
+                    }
+                    return true
+                } catch {
+                    if error == .invalid {
+                        add(fault: "aenergy.by_minute", source)
+                        return true
+                    }
+                }
             }
-            guard let watts = power.number else { return fault("apower") }
-            let volts = voltage?.number
-            if let voltage, !voltage.isNull, volts == nil { return fault("voltage") }
-            let amperes = current?.number
-            if let current, !current.isNull, amperes == nil { return fault("current") }
+            return takeSample(measurement, of: source)
+        }
+
+        private mutating func takeSample(_ measurement: Measurement, of source: Source) -> Bool {
+            guard let power = measurement.power else { return false }
+            let names = Measurement.Names.of(source.component, channel: source.channel)
+            let (volts, amperes) = (measurement.voltage?.number, measurement.current?.number)
+            if let watts = power.number {
+                if measurement.voltage != nil, volts == nil {
+                    add(fault: "\(names.voltage)", source)
+                } else if measurement.current != nil, amperes == nil {
+                    add(fault: "\(names.current)", source)
+                } else {
+                    add(watts, source, timestamp: source.timestamp, voltage: volts, current: amperes)
+                }
+            } else {
+                add(fault: "\(names.power)", source)
+            }
+            return true
+        }
+
+        private mutating func add(
+            _ watts: Double, _ source: Source, timestamp: Int64, voltage: Double? = nil, current: Double? = nil
+        ) {
             batch.readings.append(
                 Reading(
-                    message: index, device: device, channel: channel, timestamp: timestamp,
-                    power: watts, voltage: volts, current: amperes))
+                    message: index, device: source.device, channel: source.channel, timestamp: timestamp, power: watts,
+                    voltage: voltage, current: current))
+        }
+
+        private mutating func add(fault field: String, _ source: Source) {
+            batch.faults.append(
+                ReadingFault(
+                    message: index, device: source.device, component: source.component, channel: source.channel,
+                    timestamp: source.timestamp, field: field))
         }
     }
 }
@@ -239,20 +302,5 @@ extension BatchDecoder {
 extension Result where Failure == Problem {
     fileprivate var problem: Problem? {
         if case .failure(let problem) = self { problem } else { nil }
-    }
-}
-
-extension UnsafeRawBufferPointer {
-    @inline(__always)
-    fileprivate func equals(_ name: StaticString) -> Bool {
-        guard let baseAddress, count == name.utf8CodeUnitCount else { return false }
-        return memcmp(baseAddress, name.utf8Start, name.utf8CodeUnitCount) == 0
-    }
-
-    /// The channel number: 0 to 3 for `switch:0` to `switch:3`, otherwise nil.
-    fileprivate var channel: Int? {
-        guard count == 8, UnsafeRawBufferPointer(start: baseAddress, count: 7).equals("switch:") else { return nil }
-        let channel = Int(self[7]) - Int(UInt8(ascii: "0"))
-        return 0...3 ~= channel ? channel : nil
     }
 }

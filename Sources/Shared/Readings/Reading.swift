@@ -4,9 +4,9 @@ public struct Reading: Sendable, Equatable {
     public let message: Int
     /// Index of the device in `Batch.devices`.
     public let device: Int
-    /// Channel of the device, 0 to 3 (`switch:0` to `switch:3`).
+    /// Channel of the device, 0 to 3: the number of the component, or the phase of `em:0`.
     public let channel: Int
-    /// Unix seconds, UTC.
+    /// Unix seconds, UTC: of the message, or of the start of the minute whose mean power this is.
     public let timestamp: Int64
     /// Active power in watts, negative when power is fed in.
     public let power: Double
@@ -25,13 +25,14 @@ public struct ReadingFault: Sendable, Equatable {
     public let message: Int
     /// Index of the device in `Batch.devices`.
     public let device: Int
+    public let component: ReadingRules.Component
     /// Channel of the device, 0 to 3.
     public let channel: Int
     /// Unix seconds, UTC.
     public let timestamp: Int64
-    /// The name of the wrong value: `apower`, `voltage` or `current`.
+    /// The name of the wrong value, such as `apower`.
     public let field: String
 
     /// One sentence for logs and dead letters. It contains no text from the client.
-    public var reason: String { "switch:\(channel).\(field) is not a number" }
+    public var reason: String { "\(component.rawValue):\(component == .em ? 0 : channel).\(field) is not a number" }
 }

@@ -10,6 +10,8 @@ public struct Setting: Sendable {
         /// A whole number, in the unit at the end of the setting's name.
         case integer(ClosedRange<Int>)
         case choice([String])
+        /// Some of these, each once, separated by commas, or `all`.
+        case list([String])
     }
 
     public let name: String
@@ -103,6 +105,14 @@ extension Setting {
         "INGEST_LEDGER_BYTES", .integer((1 << 20)...(1 << 35)), standard: "2147483648",
         "Memory for the ledger of minute keys; from 7/8 of it on, batches with new devices are refused with 503")
 
+    public static let components = Setting(
+        "INGEST_COMPONENTS", .list(["switch", "pm1", "em1", "em", "cover", "light", "rgb", "rgbw", "cct"]),
+        standard: "switch",
+        "Components whose power becomes readings; the first of the list has the channel where two of a message have it")
+    public static let power = Setting(
+        "INGEST_POWER", .choice(["sample", "energy"]), standard: "sample",
+        "Power of a reading: at the time of its message, or the mean of each whole minute by the energy counters")
+
     public static let silentSeconds = Setting(
         "DEVICE_SILENT_SECONDS", .integer(60...31_536_000), standard: "900",
         "Time without a reading after which a device counts as silent")
@@ -128,7 +138,7 @@ extension Setting {
         ingestAPIKey, ingestAPIKeyFile, readAPIKey, readAPIKeyFile, statsAccess, tlsCertificateFile, tlsKeyFile,
         spoolDirectory, spoolFileSystem, host, port, databaseURL, table, logLevel, logFormat,
         segmentBytes, segmentSeconds, reserveBytes, spoolBytes, inFlightBytes, inFlightRequests, connections,
-        headSeconds, bodySeconds, commitSeconds, idleSeconds, ledgerBytes, silentSeconds,
+        headSeconds, bodySeconds, commitSeconds, idleSeconds, ledgerBytes, components, power, silentSeconds,
         statementRows, statementSeconds, followSeconds, retentionSeconds, retentionBytes,
     ]
 }

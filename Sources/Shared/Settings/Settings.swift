@@ -116,6 +116,13 @@ public struct Settings: Sendable {
                     "\(source): \(setting.name) must be one of \(choices.joined(separator: ", ")), not \(quoted(value))"
                 )
             }
+        case .list(let choices):
+            let names = value.split(separator: ",", omittingEmptySubsequences: false).map { String($0.trimmed) }
+            guard value == "all" || Set(names).count == names.count && names.allSatisfy(choices.contains) else {
+                return problems.append(
+                    "\(source): \(setting.name) must be all or some of \(choices.joined(separator: ", ")), each once and "
+                        + "separated by commas, not \(quoted(value))")
+            }
         }
         values[setting.name] = value
     }

@@ -22,6 +22,9 @@ public struct SegmentHeader: Codable, Equatable, Sendable {
     /// When the segment was created, ISO 8601 in UTC. It distinguishes two segments that got the same number by
     /// accident.
     public let created: String
+    /// The reading rules with which the records were counted; nil for the standard ones. The spool does not interpret
+    /// them.
+    public let rules: String?
 
     static let formatName = "shelly-spool"
     static let knownVersion = 1

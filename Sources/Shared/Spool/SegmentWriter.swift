@@ -47,7 +47,9 @@ public final class SegmentWriter {
     private static let directBytes = 32 << 10
 
     /// Creates segment `number`; its header becomes durable with its first records.
-    init(number: Int, predecessor: SegmentHeader.Predecessor?, in directory: SpoolDirectory) throws(SpoolError) {
+    init(
+        number: Int, predecessor: SegmentHeader.Predecessor?, rules: String?, in directory: SpoolDirectory
+    ) throws(SpoolError) {
         let path = directory.pending.appending(SpoolDirectory.fileName(number))
         let disk = directory.disk
         self.number = number
@@ -57,7 +59,7 @@ public final class SegmentWriter {
         buffer = SegmentFormat.line(
             SegmentHeader(
                 format: SegmentHeader.formatName, version: SegmentHeader.knownVersion, spool: directory.identity,
-                segment: number, predecessor: predecessor, created: created))
+                segment: number, predecessor: predecessor, created: created, rules: rules))
     }
 
     /// Appends the records.

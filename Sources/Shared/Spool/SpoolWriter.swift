@@ -41,6 +41,7 @@ public final class SpoolWriter {
 
     public let directory: SpoolDirectory
     private let limits: Limits
+    private let rules: String?
     private let clock: any Clock<Duration>
     /// Called after each group that became durable, with its number of records and the duration of fdatasync(2).
     public typealias Observer = @Sendable (_ records: Int, _ synchronizing: Duration) -> Void
@@ -59,14 +60,17 @@ public final class SpoolWriter {
     /// - Parameters:
     ///   - newest: the highest segment number in the spool, 0 for a new one.
     ///   - newestRecords: the number of durable records in that segment.
+    ///   - rules: the reading rules of the records, for the headers; nil for the standard ones.
     public init(
         directory: SpoolDirectory, newest: Int, newestRecords: Int = 0, limits: Limits = Limits(),
+        rules: String? = nil,
         clock: any Clock<Duration> = ContinuousClock(), observer: @escaping Observer = { _, _ in }
     ) {
         self.directory = directory
         self.newest = newest
         predecessor = newest == 0 ? nil : SegmentHeader.Predecessor(segment: newest, records: newestRecords)
         self.limits = limits
+        self.rules = rules
         self.clock = clock
         self.observer = observer
     }
@@ -203,7 +207,8 @@ public final class SpoolWriter {
         try count()
         // The number is used even if creation fails: positions are never reused (invariant 4).
         newest += 1
-        let writer = try SegmentWriter(number: newest, predecessor: predecessor, in: directory)
+        let writer = try SegmentWriter(
+            number: newest, predecessor: predecessor, rules: rules, in: directory)
         opened = Self.stopwatch(clock)
         segment = writer
         return writer

@@ -1,0 +1,25 @@
+import Readings
+
+/// The devices of the newest untaken components, one entry for each device and type of component.
+struct RecentDevices: Sendable {
+    struct Entry: Equatable, Sendable {
+        let device: DeviceID
+        let component: UntakenComponent.ComponentType
+        /// When the message was received, Unix milliseconds.
+        var receivedAt: Int64
+    }
+
+    private static let maximum = 50
+
+    /// The one that was added first is the first.
+    private(set) var entries: [Entry] = []
+
+    mutating func note(_ device: DeviceID, _ component: UntakenComponent.ComponentType, at time: Int64) {
+        if let known = entries.firstIndex(where: { $0.component == component && $0.device == device }) {
+            entries[known].receivedAt = time
+            return
+        }
+        if entries.count == Self.maximum { entries.removeFirst() }
+        entries.append(Entry(device: device, component: component, receivedAt: time))
+    }
+}

@@ -1,0 +1,163 @@
+import Testing
+
+@testable import Readings
+
+/// Which components become readings, and which are untaken (invariants 9 and 14).
+struct ReadingRulesTests {
+    private static let receivedAt: Int64 = 1_795_392_000_000
+    private static let timestamp: Int64 = 1_795_392_000 - 600
+
+    private func batch(
+        _ params: String, _ components: String = "switch", power: ReadingRules.Power = .sample,
+        at timestamp: Int64 = Self.timestamp
+    ) throws -> Batch {
+        let rules = ReadingRules(components: try #require(ReadingRules.components(named: components)), power: power)
+        let body = "{\"messages\":[{\"src\":\"a\",\"timestamp\":\(timestamp),\"params\":{\(params)}}]}"
+        return try BatchDecoder(rules: rules).decode(Array(body.utf8), receivedAt: Self.receivedAt)
+    }
+
+    private func text(_ batch: Batch) -> [String] {
+        batch.readings.map { "\($0.channel): \($0.power) \($0.voltage ?? -1) \($0.current ?? -1)" }
+            + batch.faults.map { $0.reason } + batch.untaken.map { "untaken \($0.component.rawValue)" }
+    }
+
+    @Test(arguments: [
+        (#""pm1:0":{"apower":6,"voltage":230,"current":0.1}"#, "pm1", ["0: 6.0 230.0 0.1"]),
+        (#""em1:1":{"act_power":-6,"voltage":230,"current":0.1}"#, "em1", ["1: -6.0 230.0 0.1"]),
+        (
+            #""em:0":{"a_act_power":1,"a_voltage":231,"b_act_power":2,"b_current":3,"c_act_power":null,"total_act_power":3}"#,
+            "em", ["0: 1.0 231.0 -1.0", "1: 2.0 -1.0 3.0"]
+        ),
+        (
+            #""cover:0":{"apower":6},"light:1":{"apower":7},"cct:2":{"apower":8}"#, "all",
+            ["0: 6.0 -1.0 -1.0", "1: 7.0 -1.0 -1.0", "2: 8.0 -1.0 -1.0"]
+        ),
+        (#""rgb:3":{"apower":6},"rgbw:0":{"apower":7}"#, "rgbw,rgb", ["0: 7.0 -1.0 -1.0", "3: 6.0 -1.0 -1.0"]),
+        // Not taken.
+        (#""switch:0":{"apower":1},"pm1:1":{"apower":6}"#, "switch", ["0: 1.0 -1.0 -1.0", "untaken pm1"]),
+        (
+            #""switch:4":{"apower":1},"em1:0":{"act_power":6},"em:0":{"b_act_power":6}"#, "switch",
+            ["untaken switch", "untaken em1", "untaken em"]
+        ),
+        (
+            #""bm:0":{"apower":1},"pv":{"apower":2},"switch:01":{"apower":3}"#, "all",
+            ["untaken other", "untaken other", "untaken switch"]
+        ),
+        // Nothing to take.
+        (
+            #""sys":{"uptime":3},"wifi":{"rssi":-60},"pm1:0":{"voltage":230},"em1:0":{"act_power":null},"x":5,"y":[]"#,
+            "switch", []
+        ),
+        // The setting's order decides who has a channel that both want.
+        (#""switch:0":{"apower":1},"pm1:0":{"apower":2}"#, "switch,pm1", ["0: 1.0 -1.0 -1.0", "untaken pm1"]),
+        (#""switch:0":{"apower":1},"pm1:0":{"apower":2}"#, "pm1,switch", ["0: 2.0 -1.0 -1.0", "untaken switch"]),
+        (#""switch:0":{"apower":null},"pm1:0":{"apower":2}"#, "switch,pm1", ["0: 2.0 -1.0 -1.0"]),
+        // Wrong types are errors of their reading.
+        (
+            #""pm1:0":{"apower":"6"},"em1:1":{"act_power":{}},"light:2":{"apower":1,"voltage":true}"#, "all",
+            ["pm1:0.apower is not a number", "em1:1.act_power is not a number", "light:2.voltage is not a number"]
+        ),
+        (
+            #""em:0":{"a_act_power":"1","b_act_power":2}"#, "em",
+            ["1: 2.0 -1.0 -1.0", "em:0.a_act_power is not a number"]
+        ),
+        // Of members with the same name the last one counts.
+        (#""pm1:0":{"apower":6},"pm1:0":{"apower":7}"#, "pm1", ["0: 7.0 -1.0 -1.0"]),
+        (#""pm1:0":{"apower":6},"pm1:0":5"#, "pm1", []),
+    ])
+    func componentsBecomeReadingsByTheRules(params: String, components: String, expected: [String]) throws {
+        #expect(text(try batch(params, components)) == expected)
+    }
+
+    @Test func messagesWithoutAReadingAreCounted() throws {
+        #expect(try batch(#""pm1:0":{"apower":6}"#).messagesWithoutReadings == 1)
+        #expect(try batch(#""switch:0":{"apower":6}"#).messagesWithoutReadings == 0)
+        #expect(try batch(#""switch:0":{"apower":"6"}"#).messagesWithoutReadings == 0)
+    }
+
+    @Test func rulesAreReadAsTheyAreWritten() {
+        #expect(ReadingRules.standard.text == nil)
+        #expect(ReadingRules(header: nil) == .standard)
+        let rules = ReadingRules(components: [.pm1, .switch], power: .energy)
+        #expect(rules.text == "pm1,switch;energy")
+        #expect(ReadingRules(header: rules.text) == rules)
+        #expect(ReadingRules.components(named: "all") == ReadingRules.Component.allCases)
+        #expect(ReadingRules.components(named: " switch ,\tpm1") == [.switch, .pm1])
+        for wrong in ["", "switch,", "all,switch", "switch,switch", "meter"] {
+            #expect(ReadingRules.components(named: wrong) == nil, "\(wrong)")
+        }
+        for wrong in ["switch", "switch;", "switch;mean", "switch;sample;1", "x;sample"] {
+            #expect(ReadingRules(header: wrong) == nil, "\(wrong)")
+        }
+    }
+
+    // MARK: - Mean power of whole minutes
+
+    private static let minute = timestamp / 60
+
+    private func energy(_ by: String, _ at: Int64, returned: String? = nil, name: String = "switch:0") -> String {
+        let back = returned.map { ",\"ret_aenergy\":{\"by_minute\":\($0),\"minute_ts\":\(at)}" } ?? ""
+        return "\"\(name)\":{\"apower\":5,\"voltage\":230,\"aenergy\":{\"by_minute\":\(by),\"minute_ts\":\(at)}\(back)}"
+    }
+
+    private func minutes(_ batch: Batch) -> [String] {
+        batch.readings.map { "\($0.minute - Self.minute): \($0.channel) \($0.power)" } + batch.faults.map(\.reason)
+    }
+
+    @Test func energyGivesTheMeanPowerOfEachWholeMinute() throws {
+        let now = Self.minute * 60
+        func minutes(_ params: String, at timestamp: Int64 = now) throws -> [String] {
+            self.minutes(try batch(params, "all", power: .energy, at: timestamp))
+        }
+        #expect(try minutes(energy("[1000,500,0]", now)) == ["-3: 0 0.0", "-2: 0 30.0", "-1: 0 60.0"])
+        // Older firmware: the time of the last count, in a minute that is not over.
+        #expect(try minutes(energy("[10,500,1000]", now + 13), at: now + 14) == ["-2: 0 60.0", "-1: 0 30.0"])
+        // Returned energy is counted in both; with separate counters it can be more than the consumed energy.
+        #expect(
+            try minutes(energy("[1000,1000,0]", now, returned: "[1000,400,500]"))
+                == ["-3: 0 -30.0", "-2: 0 12.0", "-1: 0 -60.0"])
+        // A midnight and the channels of a minute beside one another.
+        #expect(
+            try minutes(energy("[1000]", now) + "," + energy("[500]", now, name: "switch:1"))
+                == ["-1: 0 60.0", "-1: 1 30.0"])
+        // A change of power alone says nothing of a whole minute; without counters it is a sample.
+        #expect(try minutes(#""switch:0":{"apower":5}"#) == [])
+        #expect(try minutes(#""switch:0":{"apower":5,"aenergy":{"total":7}}"#) == ["0: 0 5.0"])
+        #expect(try minutes(#""em1:0":{"act_power":5},"cct:1":{"apower":6}"#) == ["0: 0 5.0", "0: 1 6.0"])
+        // A clock that is not set, or disagrees with the message by more than an hour.
+        #expect(try minutes(energy("[1000,500,0]", 0)) == ["0: 0 5.0"])
+        #expect(try minutes(energy("[1000,500,0]", now - 3660)) == ["0: 0 5.0"])
+        #expect(try minutes(energy("[1000,500,0]", now - 3600)).count == 3)
+        #expect(try minutes(energy("[1000,\"5\",0]", now)) == ["switch:0.aenergy.by_minute is not a number"])
+        #expect(try minutes(energy("[]", now)) == [])
+        #expect(try minutes(energy("[1,2,3,4,5,6,7,8,9]", now)).count == 3)
+    }
+
+    /// Whatever frames are lost, up to two in a row, each minute has its row, and their sum is the energy.
+    @Test(arguments: 0..<20) func energyIsCompleteAlthoughFramesAreLost(seed: UInt64) throws {
+        var state = seed &* 2_862_933_555_777_941_757 &+ 3_037_000_493
+        func random(_ bound: Int) -> Int {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return Int(state >> 33) % bound
+        }
+        // Across midnight.
+        let first = Self.minute / 1440 * 1440 - 60
+        let consumed = (0..<120).map { _ in Double(random(50_000)) }
+        var rows: [Int64: Double] = [:]
+        var lost = 0
+        for index in 3...consumed.count {
+            if index < consumed.count, lost < 2, random(2) == 0 {
+                lost += 1
+                continue
+            }
+            lost = 0
+            let array = (1...3).map { "\(consumed[index - $0])" }.joined(separator: ",")
+            let at = (first + Int64(index)) * 60
+            let found = try batch(energy("[\(array)]", at), power: .energy, at: at)
+            for reading in found.readings where rows[reading.minute] == nil { rows[reading.minute] = reading.power }
+        }
+        #expect(rows.keys.sorted() == Array(first..<first + 120))
+        let sum = rows.values.reduce(0, +) / 60
+        #expect(abs(sum - consumed.reduce(0, +) / 1000) < 1e-6)
+    }
+}
