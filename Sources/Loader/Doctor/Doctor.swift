@@ -30,7 +30,7 @@ struct Doctor {
             checkup.add(DatabaseCheck(connection, conninfo: database.conninfo).findings())
             checkup.add(TableCheck(connection, database.table).findings())
         }
-        if let spool { checkup.add(LoadCheck(spool, database).findings()) }
+        if let spool { checkup.add(LoadCheck(spool, database).findings() + UntakenCheck(spool).findings()) }
     }
 
     private func connect(_ database: Database, _ checkup: inout Checkup) -> Connection? {

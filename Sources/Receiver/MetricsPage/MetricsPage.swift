@@ -55,7 +55,7 @@ struct MetricsPage: Sendable {
     }
 
     private func append(_ held: SpoolHoldings.State, to page: inout PrometheusText) {
-        page.gauge("shelly_devices", "Devices whose minutes the ledger knows.", held.devices)
+        page.gauge("shelly_devices", "Devices that have a minute in the ledger.", held.devices)
         page.gauge("shelly_ledger_bytes", "Memory of the ledger of minute keys.", held.ledgerBytes)
         page.gauge("shelly_ledger_limit_bytes", "Memory above which batches are refused.", ledgerLimitBytes)
         page.gauge(

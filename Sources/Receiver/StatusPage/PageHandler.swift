@@ -76,7 +76,7 @@ struct PageHandler: Sendable {
             database: await database ?? .away("it does not answer in time"), spool: held,
             backlog: held.map { seen.noting(.init($0, now: now)) } ?? seen, history: await history, devices: await list,
             batches: counted.recent.newestFirst,
-            refusals: counted.refusals, risk: risk)
+            refusals: counted.refusals, untaken: counted.untakenDevices.entries, risk: risk)
     }
 }
 

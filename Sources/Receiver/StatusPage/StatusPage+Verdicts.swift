@@ -1,3 +1,5 @@
+import Readings
+
 /// The sentences at the top of the page, decided only here.
 extension StatusPage {
     /// The receiver counts as idle after this time without a batch; a queue sends one every few seconds or minutes.
@@ -5,7 +7,12 @@ extension StatusPage {
     /// The loader counts as behind once the oldest record waits longer than this; a timer runs it every minute or so.
     private static let behindSeconds: Int64 = 300
 
-    var verdicts: [Verdict] { [intakeVerdict, databaseVerdict, deviceVerdict, diskVerdict].compactMap { $0 } }
+    /// An untaken component is shown for so long.
+    private static let untakenSeconds: Int64 = 86_400
+
+    var verdicts: [Verdict] {
+        [intakeVerdict, databaseVerdict, deviceVerdict, untakenVerdict, diskVerdict].compactMap { $0 }
+    }
 
     private var intakeVerdict: Verdict {
         switch intake {
@@ -76,6 +83,25 @@ extension StatusPage {
             sentence:
                 "\(Figures.grouped(devices.silent)) of \(Figures.count(devices.total, "device")) \(verb) silent.",
             remark: namesOfSilent(devices))
+    }
+
+    /// Components that were untaken in the last hours, by type, with some of their devices.
+    private var untakenVerdict: Verdict? {
+        let recent = untaken.filter { now - $0.receivedAt < Self.untakenSeconds * 1000 }
+        guard !recent.isEmpty else { return nil }
+        let types = UntakenComponent.ComponentType.allCases.filter { type in recent.contains { $0.component == type } }
+        let devices = Set(recent.map(\.device)).count
+        var remark: HTML = "INGEST_COMPONENTS says which components become readings, with channels 0 to 3"
+        for (index, entry) in recent.suffix(3).reversed().enumerated() {
+            remark += "\(index == 0 ? ": " : ", ")<bdi>\("\(entry.device)")</bdi> (\(entry.component.rawValue))"
+        }
+        remark += ". shelly-loader replay --components takes them from the spool."
+        return Verdict(
+            level: .attention,
+            sentence:
+                "\(Figures.count(devices, "device")) \(devices == 1 ? "sends" : "send") power that becomes no reading: "
+                + types.map(\.rawValue).joined(separator: ", ") + ".",
+            remark: remark)
     }
 
     private var diskVerdict: Verdict? {

@@ -19,6 +19,8 @@ struct StatusPage: Sendable {
     /// The newest first.
     let batches: [RecentBatches.Entry]
     let refusals: [Rejection.Reason: Int]
+    /// Devices with a component whose power becomes no reading, since the start.
+    var untaken: [RecentDevices.Entry] = []
     /// Why acknowledged readings can be lost where the spool lies, nil if they cannot.
     let risk: String?
 
