@@ -20,8 +20,8 @@ struct BatchDecoderTests {
     @Test(arguments: [
         ("", "json_invalid"), ("{", "json_invalid"), ("nonsense", "json_invalid"), ("[]", "dict_type"),
         ("3", "dict_type"), ("{}", "missing"), (#"{"messages":{}}"#, "list_type"), (#"{"messages":[]}"#, "value_error"),
-        (#"{"messages":[1e999]}"#, "json_invalid"), (#"{"messages":[NaN]}"#, "json_invalid"),
-        (#"{"messages":["\ud800"]}"#, "json_invalid"), ("\u{FEFF}{}", "json_invalid"),
+        (#"{"messages":[1e999]}"#, "json_invalid"), (#"{"messages":[{}],"x":NaN}"#, "json_invalid"),
+        (#"{"messages":["\ud800"]}"#, "json_invalid"), ("\u{FEFF}{}", "missing"), ("\u{FEFF}", "json_invalid"),
     ])
     func bodyIsRefusedAsAWhole(body: String, type: String) {
         let problem = #expect(throws: Problem.self) { try decode(body) }
@@ -198,5 +198,35 @@ struct BatchDecoderTests {
         for body in [large, batch(message()), large] {
             #expect(try decoder.decode(Array(body.utf8), receivedAt: Self.receivedAt).messageCount == 1)
         }
+    }
+
+    /// Python writes NaN and Infinity: such a message is invalid, and its neighbours are not.
+    @Test func numbersThatAreNoneAreTheirMessagesFault() throws {
+        func message(_ power: String) -> String {
+            #"{"src":"NaN \" Infinity","timestamp":60,"params":{"switch:0":{"apower":\#(power)}}}"#
+        }
+        for word in ["NaN", "Infinity", "-Infinity"] {
+            let body = Array("\u{FEFF}{\"messages\":[\(message("1")),\n\(message(word)),\(message("2"))]}".utf8)
+            let decoder = BatchDecoder()
+            let batch = try decoder.decode(body, receivedAt: 1_795_392_000_000)
+            #expect(batch.readings.map(\.message) == [0, 2] && batch.messageCount == 3)
+            #expect(batch.invalid.map(\.index) == [1])
+            #expect(batch.invalid.first?.problems.first?.location == [.member("body"), .member("messages"), .index(1)])
+            // As a dead letter it is JSON.
+            #expect(decoder.text(ofMessage: 1, in: body) == message("\"\(word)\""))
+        }
+        let marked = try BatchDecoder().decode(
+            Array("\u{FEFF}{\"messages\":[\(message("1"))]}".utf8), receivedAt: 1_795_392_000_000)
+        #expect(marked.readings.count == 1 && marked.invalid.isEmpty)
+        for wrong in [
+            "{\"messages\":[\(message("1"))],\"x\":NaN}", "NaN", "{\"messages\":[NaN1]}",
+            "{\"messages\":[\(message("nan"))]}",
+        ] {
+            #expect(throws: Problem.self) {
+                try BatchDecoder().decode(Array(wrong.utf8), receivedAt: 1_795_392_000_000)
+            }
+        }
+        // It alone is a message, and not a valid one.
+        #expect(try BatchDecoder().decode(Array("{\"messages\":[NaN]}".utf8), receivedAt: 0).invalid.count == 1)
     }
 }

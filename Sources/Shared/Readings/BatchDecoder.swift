@@ -19,6 +19,8 @@ public final class BatchDecoder {
     private let parser = JSONParser(maximumDepth: maximumDepth)
     /// Byte ranges of the last batch's messages in its body.
     private var ranges: [Range<Int>] = []
+    /// Byte ranges of numbers in its body that JSON does not have, such as NaN.
+    private var foreignNumbers: [Range<Int>] = []
 
     /// The rules for the bodies that follow.
     public var rules: ReadingRules {
@@ -39,14 +41,45 @@ public final class BatchDecoder {
     /// - Returns: the batch with its valid readings, and the problems of single messages and readings.
     /// - Throws: the `Problem` for which the whole body is rejected.
     public func decode(_ body: UnsafeRawBufferPointer, receivedAt: Int64) throws(Problem) -> Batch {
-        ranges.removeAll(keepingCapacity: true)
+        foreignNumbers = []
         parser.shrink(to: max(Self.keptCapacityBytes, body.count))
         let root: JSONValue
         do throws(JSONParser.Failure) {
             root = try parser.parse(body)
         } catch {
-            throw Self.problem(of: error, in: body)
+            guard error == .invalid, let tokens = PythonTokens(in: body, padding: Self.padding) else {
+                throw Self.problem(of: error, in: body)
+            }
+            return try decode(tokens, of: body, receivedAt: receivedAt)
         }
+        return try assemble(root, receivedAt: receivedAt)
+    }
+
+    /// Decodes a body with such tokens. Messages with a number that is none are invalid, and the others are not.
+    private func decode(
+        _ tokens: PythonTokens, of body: UnsafeRawBufferPointer, receivedAt: Int64
+    ) throws(Problem) -> Batch {
+        foreignNumbers = tokens.numbers
+        let result = tokens.bytes.withUnsafeBytes { bytes in
+            Result { () throws(Problem) in
+                let text = UnsafeRawBufferPointer(rebasing: bytes[..<body.count])
+                let root: JSONValue
+                do throws(JSONParser.Failure) { root = try parser.parse(text) } catch {
+                    throw Self.problem(of: error, in: body)
+                }
+                return try assemble(root, receivedAt: receivedAt)
+            }
+        }
+        let batch = try result.get()
+        // One that is in no message is in none that could be set aside.
+        guard foreignNumbers.allSatisfy({ number in ranges.contains { $0.contains(number.lowerBound) } }) else {
+            throw Self.problem(of: .invalid, in: body)
+        }
+        return batch
+    }
+
+    private func assemble(_ root: JSONValue, receivedAt: Int64) throws(Problem) -> Batch {
+        ranges.removeAll(keepingCapacity: true)
         guard root.isObject else { throw Problem("dict_type", at: [.member("body")], "Input should be a valid object") }
         var found: JSONValue?
         root.forEachMember { name, value in if name.equals("messages") { found = value } }
@@ -62,8 +95,9 @@ public final class BatchDecoder {
         var assembly = Assembly(
             rules: rules, slots: slots, latest: receivedAt / 1000 + Self.secondsAhead, messageCount: count)
         found.forEachElement { message in
-            ranges.append(message.range)
-            assembly.add(message)
+            let range = message.range
+            ranges.append(range)
+            assembly.add(message, foreignNumberAt: foreignNumbers.first { range.contains($0.lowerBound) }?.lowerBound)
         }
         return assembly.finished()
     }
@@ -85,8 +119,17 @@ public final class BatchDecoder {
     public func text<Body: RandomAccessCollection<UInt8>>(ofMessage index: Int, in body: Body) -> String?
     where Body.Index == Int {
         guard ranges.indices.contains(index) else { return nil }
-        // In JSON, line breaks occur only between tokens, where a space has the same meaning.
-        let line = body[ranges[index]].map { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") ? 0x20 : $0 }
+        let range = ranges[index]
+        var line: [UInt8] = []
+        for offset in range {
+            // Numbers that JSON does not have become strings.
+            if foreignNumbers.contains(where: { $0.lowerBound == offset || $0.upperBound == offset }) {
+                line.append(UInt8(ascii: "\""))
+            }
+            // In JSON, line breaks occur only between tokens, where a space has the same meaning.
+            let byte = body[body.startIndex + offset]
+            line.append(byte == UInt8(ascii: "\n") || byte == UInt8(ascii: "\r") ? 0x20 : byte)
+        }
         return String(decoding: line, as: UTF8.self)
     }
 
@@ -123,8 +166,12 @@ extension BatchDecoder {
             return batch
         }
 
-        mutating func add(_ message: JSONValue) {
+        mutating func add(_ message: JSONValue, foreignNumberAt offset: Int?) {
             defer { index += 1 }
+            if let offset {
+                let text = "JSON decode error at byte \(offset): expected a finite number"
+                return refuse([problem("json_invalid", nil, text)])
+            }
             guard message.isObject else {
                 return refuse([problem("dict_type", nil, "Input should be a valid object")])
             }
