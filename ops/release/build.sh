@@ -29,7 +29,8 @@ gzip -9n <"$(echo .local/image/*-image.tar)" >"$output/$(basename .local/image/*
 line=$("$SHELLY_BIN/shelly-receiver" --version)
 # dpkg-query expands the format.
 # shellcheck disable=SC2016
-ops/container/podman.sh run --rm --network none localhost/shelly-collector:latest \
+# The limits are lower than podman's own, which not every machine allows.
+ops/container/podman.sh run --rm --network none --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 localhost/shelly-collector:latest \
     dpkg-query --show --showformat '${Package} ${Version} ${Architecture}\n' >.local/image/packages
 swift=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9.]*\).*/\1/p' | head -n 1)
 ops/release/sbom.py "${line%% *}" "$SOURCE_DATE_EPOCH" "$swift" Package.resolved .local/image/packages \
