@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes a release in .local/release: the Debian package, the container image, a bill of materials and the checksums of all. The same
-# commit gives the same files in any directory, as long as Swift, Debian's packages and the packages of Package.swift are the same.
+# commit is to give the same files in any directory, as long as Swift, Debian's packages and the packages of Package.swift are the same.
 #
 #   build.sh
 #
