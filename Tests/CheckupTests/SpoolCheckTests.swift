@@ -52,7 +52,7 @@ struct SpoolCheckTests {
     @Test func whatIsNoSpoolIsSaidToBeNone() throws {
         let place = Place()
         try "x".write(toFile: place.path.string, atomically: false, encoding: .utf8)
-        #expect(place.check().first?.finding.contains("is no directory") == true)
+        #expect(place.check().first?.finding.contains("is not a directory") == true)
         unlink(place.path.string)
         let directory = try SpoolDirectory(creating: place.path)
         try "{}".write(toFile: place.path.appending("spool.json").string, atomically: false, encoding: .utf8)

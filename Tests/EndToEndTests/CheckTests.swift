@@ -32,7 +32,7 @@ struct CheckTests {
     @Test func aStartThatWouldFailIsForetold() throws {
         var output = try check(environment: ["INGEST_API_KEY": ""])
         #expect(output.status == 1 && output.text.contains("FAIL  key "), "\(output.text)")
-        #expect(output.text.contains("there is none at \(rig.spool) yet; the receiver makes it"))
+        #expect(output.text.contains("there is none at \(rig.spool) yet; the receiver creates it"))
         #expect(!FileManager.default.fileExists(atPath: rig.spool))
         output = try check(environment: ["PORT": "x", "SPOOL_BITES": "1"])
         #expect(output.status == 1 && output.text.contains("SPOOL_BITES") && output.text.contains("PORT must be"))
@@ -54,7 +54,7 @@ struct CheckTests {
         try rig.startReceiver()
         output = try probe(until: "ok    probe key ")
         #expect(output.status == 0, "\(output.text)")
-        #expect(output.text.contains("process \(rig.receiverProcess) is at work"))
+        #expect(output.text.contains("process \(rig.receiverProcess) uses this spool"))
         output = try probe(
             until: "refuses the key that is configured here",
             environment: ["INGEST_API_KEY": "fedcba9876543210fedcba9876543210"])

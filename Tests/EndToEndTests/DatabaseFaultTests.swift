@@ -35,7 +35,7 @@ struct DatabaseFaultTests {
                 try rig.awaitEndOfLoaderSessions()
                 return !proxy.isArmed
             }
-            #expect(reason.contains("away during COMMIT, whose outcome is unknown"))
+            #expect(reason.contains("unavailable during COMMIT, whose outcome is unknown"))
             #expect(reason.hasSuffix("; progress kept"))
             let rows = try rig.query("SELECT count(*) FROM power_logs WHERE device_id = 'once-\(effect)'")
             switch effect {
@@ -78,7 +78,7 @@ struct DatabaseFaultTests {
                 try rig.awaitEndOfLoaderSessions()
                 return !proxy.isArmed
             }
-            #expect(reason.contains("time ran out while \(words)"))
+            #expect(reason.contains("timeout while \(words)"))
         }
 
         var held: [Connection] = []
@@ -90,7 +90,7 @@ struct DatabaseFaultTests {
         held = []
 
         try rig.configure("default_transaction_read_only", "on")
-        #expect(try rig.failToDrain(status: 75).contains("database away: database error 25006"))
+        #expect(try rig.failToDrain(status: 75).contains("database unavailable: database error 25006"))
         // What only reads goes on.
         #expect(try rig.load("verify", "--database").status == 0)
         try rig.configure("default_transaction_read_only", nil)
@@ -202,7 +202,7 @@ struct DatabaseFaultTests {
         } mend: {
             try rig.configure("default_transaction_read_only", nil)
         }
-        try outlives("time ran out while waiting for an answer") {
+        try outlives("timeout while waiting for an answer") {
             proxy.arm(.hang, at: Self.progressInsert)
         } mend: {
         }
@@ -235,7 +235,7 @@ struct DatabaseFaultTests {
         } mend: {
             held = []
         }
-        try outlives("database away") {
+        try outlives("database unavailable") {
             try rig.stopDatabase("fast")
         } mend: {
             try rig.startDatabase()
@@ -244,7 +244,7 @@ struct DatabaseFaultTests {
         readings += 10
         try post("after the backup")
         try caughtUp("the backup")
-        try outlives("database away") {
+        try outlives("database unavailable") {
             try rig.restore()
         } mend: {
         }

@@ -62,7 +62,7 @@ struct KeyTests {
         }
         try letSomeBatchesThrough()
         try write("old-key\nnew-key\n", to: keyFile)
-        try reload(until: "ingest keys that are valid: 2")
+        try reload(until: "2 ingest keys active")
         rotation.use(["old-key", "new-key"])
         try letSomeBatchesThrough()
         rotation.use(["new-key"])
@@ -70,7 +70,7 @@ struct KeyTests {
         // What was in flight with the old key is answered by now: each client sends one with the new key since.
         try rig.wait("clients do not switch over") { rotation.switchedOver >= loaders }
         try write("new-key\n", to: keyFile)
-        try reload(until: "ingest keys that are valid: 1")
+        try reload(until: "1 ingest key active")
         #expect(try status("old-key") == 401)
         try letSomeBatchesThrough()
         rotation.use([])
@@ -112,7 +112,7 @@ struct KeyTests {
         try write("key-one\n", to: keyFile)
         try rig.startReceiver(["INGEST_API_KEY": "", "INGEST_API_KEY_FILE": keyFile])
         for (text, reason) in [
-            ("", "there is no key in it"), ("# none\n\n", "there is no key in it"), ("a,b\n", "line 1 has a comma"),
+            ("", "contains no key"), ("# none\n\n", "contains no key"), ("a,b\n", "line 1 has a comma"),
             ("x\u{1}y\n", "line 1 has a control character"), (String(repeating: "k", count: 300_000), "longer than"),
         ] {
             try write(text, to: keyFile)
@@ -122,11 +122,11 @@ struct KeyTests {
         try FileManager.default.removeItem(atPath: keyFile)
         try reload(until: "No such file or directory")
         #expect(mkfifo(keyFile, 0o600) == 0)
-        try reload(until: "the ingest keys stay as they were, 1 in number: INGEST_API_KEY_FILE \(keyFile)")
+        try reload(until: "the ingest keys are unchanged (1): INGEST_API_KEY_FILE \(keyFile)")
         #expect(try status("key-one") == 422 && status("a") == 401)
         try FileManager.default.removeItem(atPath: keyFile)
         try write("key-two", to: keyFile)
-        try reload(until: "ingest keys that are valid: 1")
+        try reload(until: "1 ingest key active")
         #expect(try status("key-two") == 422 && status("key-one") == 401)
     }
 
@@ -140,7 +140,7 @@ struct KeyTests {
         let missing = try start(["INGEST_API_KEY_FILE": keyFile])
         #expect(missing.contains("INGEST_API_KEY_FILE \(keyFile): No such file or directory"))
         try write("\n", to: keyFile)
-        #expect(try start(["READ_API_KEY_FILE": keyFile]).contains("put one key a line"))
+        #expect(try start(["READ_API_KEY_FILE": keyFile]).contains("write one key per line"))
         #expect(try start(["INGEST_API_KEY_FILE": rig.directory]).contains("Is a directory"))
         #expect(try start(["READ_API_KEYFILE": keyFile]).contains("did you mean READ_API_KEY_FILE?"))
     }
@@ -178,10 +178,10 @@ struct KeyTests {
 
         // The settings file is read again as well; one that has become wrong changes nothing.
         try write("INGEST_API_KEY=from-settings,and-another\n", to: settings)
-        try reload(until: "ingest keys that are valid: 4")
+        try reload(until: "4 ingest keys active")
         #expect(try status("and-another") == 422)
         try write("INGEST_APIKEY=x\n", to: settings)
-        try reload(until: "stay as they were: \(settings) line 1: unknown setting")
+        try reload(until: "are unchanged: \(settings) line 1: unknown setting")
         #expect(try status("and-another") == 422)
     }
 
@@ -239,7 +239,7 @@ struct KeyTests {
     }
 
     @Test func aFileOfKeysThatEverybodyMayReadIsWarnedOf() throws {
-        let warning = "INGEST_API_KEY_FILE \(keyFile) is readable for everybody on this machine"
+        let warning = "INGEST_API_KEY_FILE \(keyFile) can be read by every user of this machine"
         try write("key\n", to: keyFile)
         for (mode, isWarnedOf) in [(mode_t(0o640), false), (0o644, true)] {
             #expect(chmod(keyFile, mode) == 0)

@@ -107,7 +107,7 @@ final class Rig: @unchecked Sendable {
         var output = Output(status: 0, text: "")
         try wait("the loader still times out: \(output.text)") {
             output = try run(Self.binaries! + "/shelly-loader", arguments, environment: all)
-            return environment["LOADER_STATEMENT_SECONDS"] != nil || !output.text.contains("time ran out while")
+            return environment["LOADER_STATEMENT_SECONDS"] != nil || !output.text.contains("timeout while")
         }
         return output
     }

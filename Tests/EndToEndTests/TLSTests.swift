@@ -94,7 +94,7 @@ struct TLSTests {
         #expect(try subject().contains("CN = one"))
 
         try makeCertificate("two")
-        try reload(until: "TLS certificate is live")
+        try reload(until: "TLS certificate is active")
         #expect(try subject().contains("CN = two"))
         #expect(try kept.get("/healthz").contains("200 OK"))
 
@@ -105,13 +105,13 @@ struct TLSTests {
         try reload(until: "TLS_KEY_FILE \(key) does not belong to the first certificate in \(certificate)")
         #expect(try subject().contains("CN = two"))
         try "-----BEGIN CERTIFICATE-----\nMII".write(toFile: certificate, atomically: true, encoding: .utf8)
-        try reload(until: "the TLS certificate stays as it was: TLS_CERTIFICATE_FILE \(certificate): not PEM")
+        try reload(until: "the TLS certificate is unchanged: TLS_CERTIFICATE_FILE \(certificate): not PEM")
         try FileManager.default.removeItem(atPath: certificate)
         try reload(until: "TLS_CERTIFICATE_FILE \(certificate): No such file or directory")
         #expect(try subject().contains("CN = two"))
 
         try makeCertificate("four")
-        try reload(until: "TLS certificate is live")
+        try reload(until: "TLS certificate is active")
         #expect(try subject().contains("CN = four"))
         #expect(try kept.get("/healthz").contains("200 OK"))
     }
@@ -123,7 +123,7 @@ struct TLSTests {
             #expect(output.status == 1)
             return output.text
         }
-        #expect(try start(["TLS_KEY_FILE": key]).contains("must be set both, or neither"))
+        #expect(try start(["TLS_KEY_FILE": key]).contains("must both be set, or neither"))
         #expect(try start(files).contains("TLS_CERTIFICATE_FILE \(certificate): No such file or directory"))
         try makeCertificate("one")
         let good = try String(contentsOfFile: certificate, encoding: .utf8)
@@ -134,7 +134,7 @@ struct TLSTests {
             rig.run("/usr/bin/openssl", ["ec", "-aes256", "-passout", "pass:x", "-in", key, "-out", key + ".locked"]),
             status: 0)
         let locked = try start(["TLS_CERTIFICATE_FILE": certificate, "TLS_KEY_FILE": key + ".locked"])
-        #expect(locked.contains("behind a passphrase"))
+        #expect(locked.contains("protected by a passphrase"))
     }
 
     @Test func aCertificateThatExpiresSoonIsWarnedOf() throws {

@@ -68,7 +68,7 @@ struct CommandTests {
         _ = try fixture.drain()
         let away = Database(conninfo: "postgresql://nobody@127.0.0.1:1/nothing", table: try fixture.table)
         let dark = try SpoolStatus.read(fixture.directory, away)
-        #expect(dark.databaseProblem?.hasPrefix("database away") == true)
+        #expect(dark.databaseProblem?.hasPrefix("database unavailable") == true)
         // The spool's own mark serves when the database is away.
         #expect(dark.backlogBytes == 0)
     }

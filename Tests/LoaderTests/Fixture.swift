@@ -55,7 +55,7 @@ final class Fixture {
         while true {
             do {
                 return try body()
-            } catch let error as PostgresError where error.description.contains("time ran out while") {
+            } catch let error as PostgresError where error.description.contains("timeout while") {
                 guard ContinuousClock.now < deadline else { throw error }
             }
         }

@@ -20,7 +20,7 @@ struct MigratorTests {
 
     @Test func aSecondRunChangesNothing() throws {
         let fixture = try Fixture()
-        #expect(try fixture.migrate().allSatisfy { $0.hasSuffix(": already there") })
+        #expect(try fixture.migrate().allSatisfy { $0.hasSuffix(": already exists") })
     }
 
     @Test func anotherWritersTableGetsWhatIsMissing() throws {
@@ -32,7 +32,7 @@ struct MigratorTests {
             INSERT INTO power_logs (device_id, channel, power, timestamp) SELECT 'other', 0, g, now() FROM generate_series(1, 3) g
             """)
         let said = try fixture.migrate()
-        #expect(said.first?.hasSuffix("already there") == true)
+        #expect(said.first?.hasSuffix("already exists") == true)
         #expect(said.contains { $0.hasPrefix("added column") })
         #expect(said.contains { $0.hasPrefix("created index") && $0.hasSuffix(#""idx_power_logs_timestamp""#) })
         #expect(try fixture.count("idempotency_key IS NULL") == 3)
@@ -95,9 +95,9 @@ struct MigratorTests {
         ("CREATE VIEW power_logs AS SELECT 1 AS id", "is a view"),
         (
             "CREATE TABLE power_logs(device_id text); CREATE INDEX idx_power_logs_timestamp ON power_logs (device_id)",
-            "but on device_id rather than timestamp"
+            "but on device_id instead of timestamp"
         ),
-        ("CREATE TABLE other(a int); CREATE INDEX idx_power_logs_timestamp ON other (a)", "its name is taken"),
+        ("CREATE TABLE other(a int); CREATE INDEX idx_power_logs_timestamp ON other (a)", "another object has"),
         ("CREATE TABLE spool_progress(a int)", "spool_progress"),
     ])
     func anUnsuitableTableIsSaidToBeOne(sql: String, reason: String) throws {

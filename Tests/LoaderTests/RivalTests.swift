@@ -199,7 +199,7 @@ struct RivalTests {
     @Test func aTableThatIsMadeAnewFillsItself() throws {
         _ = try fixture.drain()
         try fixture.sql("DROP TABLE power_logs")
-        #expect(try fixture.migrate().contains { $0.hasPrefix("forgot the progress of 1 segments") })
+        #expect(try fixture.migrate().contains { $0.hasPrefix("removed the progress of 1 segment,") })
         #expect(try fixture.drain().inserted == 10)
     }
 }

@@ -59,7 +59,7 @@ struct SegmentDamageTests {
         #expect(report.summary.problems == 2)
         let range = "\(try fixture.segment(1).path) bytes \(start) to \(end): "
         #expect([range + "checksum mismatch", range + "no record begins here"].contains(said.first))
-        #expect(said.last?.hasSuffix("the footer counts 3 records, there are 2") == true)
+        #expect(said.last?.hasSuffix("the footer counts 3 records, but there are 2") == true)
     }
 
     @Test func anUnreadableHeaderDoesNotLoseTheRecords() throws {

@@ -76,7 +76,7 @@ struct VerificationTests {
         if withDatabase { try SystemDisk().remove(fixture.path.appending("loaded.json")) }
         try SystemDisk().remove(try fixture.segment(4).path)
         #expect(
-            try verify(fixture).findings.map(\.reason) == ["segment 00000004 is missing: the loader has loaded from it"]
+            try verify(fixture).findings.map(\.reason) == ["segment 00000004 is missing, but some of it is loaded"]
         )
     }
 
@@ -102,7 +102,7 @@ struct VerificationTests {
         try fixture.overwrite(2, whole[...ends[2]])
         #expect(
             try verify(fixture).findings.map(\.reason) == [
-                "has 2 records, but had 3 when segment 00000003 was begun; its end is missing"
+                "has 2 records, but had 3 when segment 00000003 was created; its end is missing"
             ])
         try fixture.overwrite(2, whole)
         try fixture.append(Fixture.batch(minutes: 0..<3))
@@ -151,7 +151,7 @@ struct VerificationTests {
         bytes.removeSubrange(start..<end)
         try fixture.overwrite(1, bytes)
         #expect(
-            try verify(fixture).findings.map(\.reason) == ["record 3 follows record 1; what lies between is missing"])
+            try verify(fixture).findings.map(\.reason) == ["record 3 follows record 1; those between are missing"])
     }
 
     @Test func aRenamedSegmentIsFound() throws {

@@ -47,8 +47,8 @@ struct BoundsTests {
         for second in [0, 1, 9, 10, 11, 25] { message.warn("no key", now: start + .seconds(second)) }
         #expect(
             lines.withLock { $0 } == [
-                "no key", "no key; 2 more like it since the last such line",
-                "no key; 1 more like it since the last such line",
+                "no key", "no key; 2 more since the last such line",
+                "no key; 1 more since the last such line",
             ])
     }
 

@@ -15,9 +15,9 @@ struct KeyFileTests {
     }
 
     @Test(arguments: [
-        ("", "there is no key in it"), ("\r\n# nothing\r\n", "there is no key in it"),
+        ("", "contains no key"), ("\r\n# nothing\r\n", "contains no key"),
         ("one\ntwo,three", "line 2 has a comma"), ("one,\u{301}two", "line 1 has a comma"),
-        ("#\u{301}x", "there is no key in it"),
+        ("#\u{301}x", "contains no key"),
         ("one\n\u{0}\n", "line 2 has a control character"), ("a\tb", "line 1 has a control character"),
     ])
     func whatIsNoKeyIsNamedByItsLine(text: String, reason: String) throws {

@@ -57,7 +57,7 @@ struct StatusPageTests {
             devices: devices, batches: batches, refusals: refusals, risk: risk)
     }
 
-    private static let away = StatusPage.Database.away("database away: <refused>")
+    private static let away = StatusPage.Database.away("database unavailable: <refused>")
 
     @Test(
         arguments: [
@@ -70,31 +70,31 @@ struct StatusPageTests {
                 "Not ready to take data: INGEST_API_KEY is not configured."
             ),
             (page(intake: .silent), 0, .failing, "Not ready to take data: the spool's disk does not answer."),
-            (page(), 1, .good, "Database is loaded up to now: nothing waits in the spool."),
-            (page(spool: spool(records: 5, oldest: 12.9)), 1, .good, "Database is loaded up to 12 s ago."),
+            (page(), 1, .good, "Database is up to date: no record is pending."),
+            (page(spool: spool(records: 5, oldest: 12.9)), 1, .good, "Database is 12 s behind."),
             (
                 page(spool: spool(records: 1234, oldest: 300, drainedAgo: 290)), 1, .attention,
-                "Database answers, but the loader is behind: 1,234 records wait in the spool, the oldest for 5 min."
+                "Database answers, but the loader is behind: 1,234 records are pending in the spool, the oldest for 5 min."
             ),
             (page(spool: nil), 1, .failing, "Database answers, but the spool cannot be read."),
             (
                 page(database: away, spool: spool(records: 1234, oldest: 251)), 1, .failing,
-                "Database away: 1,234 records wait in the spool, the oldest for 4 min. Nothing is lost."
+                "Database unavailable: 1,234 records are pending in the spool, the oldest for 4 min. Nothing is lost."
             ),
             (
                 page(database: away, spool: spool(records: 1, oldest: 1)), 1, .failing,
-                "Database away: 1 record waits in the spool, for 1 s. Nothing is lost."
+                "Database unavailable: 1 record is pending in the spool, for 1 s. Nothing is lost."
             ),
-            (page(database: away), 1, .failing, "Database away: nothing waits in the spool. Nothing is lost."),
-            (page(database: away, spool: nil), 1, .failing, "Database away: what waits in the spool cannot be read."),
+            (page(database: away), 1, .failing, "Database unavailable: no record is pending. Nothing is lost."),
+            (page(database: away, spool: nil), 1, .failing, "Database unavailable: the spool cannot be read."),
             (
                 page(database: .refuses("42P01"), spool: spool(records: 2, oldest: 60)), 1, .failing,
-                "Database answers, but its table cannot be read: 2 records wait in the spool, the oldest for 1 min. "
+                "Database answers, but its table cannot be read: 2 records are pending in the spool, the oldest for 1 min. "
                     + "Nothing is lost."
             ),
             (page(), 2, .idle, "No device has reported yet."),
             (page(risk: "tmpfs lies in memory"), 3, .attention, "Acknowledged readings can be lost."),
-            (page(devices: nil), 2, .attention, "What the devices do is not known: the spool does not answer."),
+            (page(devices: nil), 2, .attention, "Device states are unknown: the spool does not answer."),
         ] as [(StatusPage, Int, Verdict.Level, String)])
     func eachStateHasItsSentence(page: StatusPage, index: Int, level: Verdict.Level, sentence: String) {
         #expect(page.verdicts[index].level == level && page.verdicts[index].sentence == sentence)
@@ -109,9 +109,9 @@ struct StatusPageTests {
         }
         #expect(backlog.samples.map(\.records) == [7, 1234, 1300, 0])
         let html = Self.page(backlog: backlog).html.markup
-        #expect(html.contains("At most 1,300 records waited since the start 3 min ago."))
+        #expect(html.contains("At most 1,300 records pending since the start 3 min ago."))
         #expect(html.contains("At most 21 min since the start 3 min ago."))
-        #expect(Self.page().html.markup.contains("Nothing waited since the start 3 min ago."))
+        #expect(Self.page().html.markup.contains("None pending since the start 3 min ago."))
         // The clock was put back.
         backlog.note(.init(minute: minute - 10, records: 1, oldestSeconds: 1))
         #expect(backlog.samples.map(\.records) == [7, 1])
@@ -126,7 +126,7 @@ struct StatusPageTests {
         #expect(html.components(separatedBy: ">silent</span>").count == 1 + 3)
         #expect(html.contains("7 h 17 min ago"))
         #expect(Self.page(devices: Self.list(reporting)).verdicts[2].sentence == "All 2 devices report.")
-        #expect(Self.page(devices: Self.list([reporting[0]])).verdicts[2].sentence == "The one device reports.")
+        #expect(Self.page(devices: Self.list([reporting[0]])).verdicts[2].sentence == "The only device reports.")
         let one = Self.page(devices: Self.list([silent[0]] + reporting)).verdicts[2]
         #expect(one.sentence == "1 of 3 devices is silent." && one.level == .attention)
     }
@@ -134,9 +134,9 @@ struct StatusPageTests {
     @Test func theTitleSaysTheWorst() {
         #expect(Self.page().html.markup.contains("<title>OK · Shelly Collector</title>"))
         let away = Self.page(database: Self.away, spool: Self.spool(records: 2, oldest: 9)).html.markup
-        #expect(
-            away.contains("<title>Database away: 2 records wait in the spool, the oldest for 9 s. Nothing is lost. · "))
-        #expect(away.contains("database away: &lt;refused&gt;"))
+        let title = "Database unavailable: 2 records are pending in the spool, the oldest for 9 s. Nothing is lost."
+        #expect(away.contains("<title>\(title) · "))
+        #expect(away.contains("database unavailable: &lt;refused&gt;"))
     }
 
     @Test func withoutTheDatabaseTheListShowsWhatTheSpoolKnows() throws {
@@ -151,7 +151,7 @@ struct StatusPageTests {
         #expect(html.contains("<td>1.2 ms</td>") && html.contains(">00:52:00</time>"))
         #expect(
             html.contains("<td>Key missing or wrong</td><td>1,204</td></tr><tr><td>Not a valid batch</td><td>3</td>"))
-        #expect(!html.contains("Arrived too slowly"))
+        #expect(!html.contains("Too slow to arrive"))
     }
 
     /// Names and a search with everything that a page could trip over.
@@ -215,7 +215,8 @@ struct StatusPageTests {
         #expect(known.contains("1 reading not in the database yet."))
         #expect(known.contains("href=\"/devices/plug?day=2026-11-23\"") && known.contains("?day=2026-11-25"))
         let away = try html([nil, nil], .away)
-        #expect(away.contains("Database away") && away.contains("class=\"marks\"") && !away.contains("class=\"line\""))
+        #expect(away.contains("Database unavailable"))
+        #expect(away.contains("class=\"marks\"") && !away.contains("class=\"line\""))
         // Whatever a message claims.
         #expect(try html([1.7e308, -1.7e308], .ok).contains("mean 0.0 W"))
     }

@@ -19,11 +19,11 @@ enum LoaderError: Error, CustomStringConvertible {
         switch self {
         case .spoolBusy(let identity):
             "spool \(identity) is being drained into this database by another loader, perhaps from a copy of the spool; "
-                + "one at a time may"
-        case .migrating(let table): "table \(table) is being migrated by another process; wait for it to end"
+                + "only one can run at a time"
+        case .migrating(let table): "table \(table) is being migrated by another process; wait until it ends"
         case .unsuitable(let table, let error):
-            "table \(table) is there, but cannot take readings: \(error); "
-                + "a column is missing, or an index of the right name is not unique; mend it by hand"
+            "table \(table) exists, but cannot take readings: \(error); "
+                + "a column is missing, or an index with the right name is not unique; correct it by hand"
         case .output(let cause): "cannot write to standard output: \(cause)"
         case .argument(let message): message
         case .tableLocked(let table, let step, let seconds):

@@ -5,7 +5,7 @@ extension PostgresError {
     var withRemedy: String {
         if needsMigration { return "\(self); run 'shelly-loader migrate' first" }
         let isAway = isTemporary || isRetryable
-        return isAway && !description.hasPrefix("database away") ? "database away: \(self)" : description
+        return isAway && !description.hasPrefix("database unavailable") ? "database unavailable: \(self)" : description
     }
 
     /// Whether a table, a column or the unique index for ON CONFLICT is missing.

@@ -6,7 +6,7 @@ import Time
 struct ReadingSelection: ParsableArguments {
     @Option(help: "Only this device, by its src.", transform: { try DeviceID($0) })
     var device: DeviceID?
-    @Option(help: "Only readings from this time on: 2026-11-23, 2026-11-23T10:00:00Z or Unix seconds.")
+    @Option(help: "Only readings at or after this time: 2026-11-23, 2026-11-23T10:00:00Z or Unix seconds.")
     var from: PointInTime?
     @Option(help: "Only readings before this time.")
     var to: PointInTime?

@@ -5,13 +5,13 @@ struct CatCommand: LoaderCommand {
     static let configuration = CommandConfiguration(
         commandName: "cat",
         abstract: "Print records, or their readings, as lines of JSON.",
-        discussion: "With --device, --from or --to, a record is printed when one of its readings is meant.")
+        discussion: "With --device, --from or --to, a record is printed if one of its readings matches.")
 
     @OptionGroup var options: CommonOptions
     @OptionGroup var selection: ReadingSelection
     @Argument(help: "Files or segment numbers; without any, the whole spool.")
     var files: [String] = []
-    @Flag(help: "Print a line a reading rather than a line a record.")
+    @Flag(help: "Print one line per reading instead of one line per record.")
     var readings = false
 
     func execute() throws {

@@ -5,16 +5,16 @@ import Settings
 struct DoctorCommand: LoaderCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor",
-        abstract: "Look whether all that is needed is there and as it should be, and say what to do where not.",
+        abstract: "Check the installation, and say how to fix each problem.",
         discussion: """
-            A line for each check: ok, warn or FAIL. Changes nothing, takes no lock, and can be run beside a receiver and \
-            a loader at work; run it as the user that they run as. Exit codes: 0 nothing failed, 75 only the database is \
-            away, 1 something failed. 'shelly-receiver --check' looks at the receiver's side, and with --probe at the way \
-            of a batch from end to end.
+            One line per check: ok, warn or FAIL. Changes nothing, takes no lock, and can be run while a receiver and a loader \
+            run; run it as their user. Exit codes: 0 nothing failed, 75 only the database is unavailable, 1 something failed. \
+            'shelly-receiver --check' checks the receiver's side, and with --probe the path of a batch to the running \
+            receiver.
             """)
 
     @OptionGroup var options: CommonOptions
-    @Flag(help: "Print it as JSON.")
+    @Flag(help: "Print the result as JSON.")
     var json = false
 
     func execute() throws {

@@ -4,7 +4,7 @@ struct DrainCommand: LoaderCommand {
     static let whenAway = "progress kept"
     static let configuration = CommandConfiguration(
         commandName: "drain",
-        abstract: "Load what the spool holds, each reading once.",
+        abstract: "Load the spooled readings into the table, each once.",
         discussion: """
             Segments that are wholly loaded move to loaded/; what cannot be loaded goes to rejected/ with its reason. \
             Damaged byte ranges are logged and passed over, which ends the run with exit code 1; 'shelly-loader verify' \
@@ -12,7 +12,7 @@ struct DrainCommand: LoaderCommand {
             """)
 
     @OptionGroup var options: CommonOptions
-    @Flag(help: "Go on with what comes, until SIGTERM; wait for the database when it is away.")
+    @Flag(help: "Keep loading new records until SIGTERM; wait for the database while it is unavailable.")
     var follow = false
     @Flag(help: "Print no summary when there was nothing to load.")
     var quiet = false

@@ -21,7 +21,7 @@ struct Loader: ParsableCommand {
         abstract: "Loads spooled Shelly readings into PostgreSQL, each exactly once.",
         discussion: """
             Settings come from flags, the environment and --env-file, in this order; see docs/CONFIGURATION.md.
-            Exit codes: 0 done, 75 the database is away (progress is kept, try again later), 64 wrong usage, 1 other errors.
+            Exit codes: 0 done, 75 database unavailable (progress is kept, try again later), 64 wrong usage, 1 other errors.
             """,
         version: Version.line,
         subcommands: [

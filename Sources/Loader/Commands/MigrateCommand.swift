@@ -3,9 +3,9 @@ import ArgumentParser
 struct MigrateCommand: LoaderCommand {
     static let configuration = CommandConfiguration(
         commandName: "migrate",
-        abstract: "Create the table, its indexes and the progress table, or what is missing of them.",
+        abstract: "Create whichever of the table, its indexes and the progress table is missing.",
         discussion: """
-            Can be run again and again, also on a large live table with other writers: indexes are then built \
+            Can be repeated, also on a large live table with other writers: indexes are then built \
             concurrently, and rows without an idempotency key are left alone.
             """)
 

@@ -5,14 +5,14 @@ struct PruneCommand: LoaderCommand {
     static let whenAway = "nothing was removed"
     static let configuration = CommandConfiguration(
         commandName: "prune",
-        abstract: "Remove loaded segments that the retention keeps no longer.",
+        abstract: "Remove loaded segments that are past the retention.",
         discussion: """
-            'drain' does the same at its end. Only what the database has is removed, never a damaged segment, and never \
-            the newest one. LOADER_RETENTION_SECONDS and LOADER_RETENTION_BYTES say how much is kept.
+            'drain' does the same at its end. A segment is removed only if the database has all of it; a damaged segment and \
+            the newest one are kept. LOADER_RETENTION_SECONDS and LOADER_RETENTION_BYTES set the retention.
             """)
 
     @OptionGroup var options: CommonOptions
-    @Flag(help: "Name the segments and remove nothing.")
+    @Flag(help: "List the segments without removing them.")
     var dryRun = false
     @Flag(help: "Print the result as JSON.")
     var json = false
@@ -33,7 +33,7 @@ struct PruneCommand: LoaderCommand {
         for path in pruned.damaged { print("kept, because it is damaged: \(path)") }
         let verb = dryRun ? "would be removed" : "removed"
         let names = result.segments.isEmpty ? "" : ": " + result.segments.joined(separator: " ")
-        print("\(pruned.segments.count) segments, \(pruned.bytes) bytes \(verb)\(names)")
+        print("\(pruned.segments.count.counted("segment")), \(pruned.bytes.counted("byte")) \(verb)\(names)")
     }
 
     private struct Result: Encodable {

@@ -6,12 +6,12 @@ import SystemPackage
 struct ReplayCommand: LoaderCommand {
     static let configuration = CommandConfiguration(
         commandName: "replay",
-        abstract: "Insert again what segments hold.",
+        abstract: "Insert the spooled readings again.",
         discussion: """
-            Readings that the table has are left as they are, so it can be repeated. The spool's progress is not moved, \
-            no file is moved, and what cannot be inserted is counted but not set aside again. With --rejected it is the dead \
-            letters that are tried again, after their cause was mended.
-            Exit code 1 when a file is damaged or holds nothing.
+            Readings that are in the table stay unchanged, so it can be repeated. The spool's progress does not change, \
+            no file is moved, and readings that cannot be inserted are counted but not set aside again. With --rejected, \
+            the dead letters are tried again, after their cause was fixed.
+            Exit code 1 when a file is damaged or contains no record.
             """)
 
     @OptionGroup var options: CommonOptions
@@ -19,11 +19,11 @@ struct ReplayCommand: LoaderCommand {
     @OptionGroup(title: "Reading rules") var rules: RuleChange
     @Flag(help: "Try dead letters again: the given files, or all of the spool's rejected/.")
     var rejected = false
-    @Argument(help: "Files or segment numbers, files from elsewhere included; without any, the whole spool.")
+    @Argument(help: "Files, also of other spools, or segment numbers; without any, the whole spool.")
     var files: [String] = []
-    @Flag(help: "Count what would be inserted again, without asking the database.")
+    @Flag(help: "Count the readings that would be inserted, without a database.")
     var dryRun = false
-    @Flag(help: "Print the counts as JSON, a line a file.")
+    @Flag(help: "Print the counts as JSON, one line per file.")
     var json = false
 
     func execute() throws {
@@ -35,10 +35,11 @@ struct ReplayCommand: LoaderCommand {
         for (path, run) in work {
             let counts = try run(replay)
             show(counts, of: path)
-            if counts.records == 0, !files.isEmpty { complain("\(path): holds no record") }
+            if counts.records == 0, !files.isEmpty { complain("\(path): contains no record") }
             if counts.damagedRanges > 0 || (counts.records == 0 && !files.isEmpty) { isFlawed = true }
         }
         if isFlawed { throw ExitCode.failure }
+        if work.isEmpty, !json { print(rejected ? "no dead letters in the spool" : "no segments in the spool") }
     }
 
     /// The files to replay, each with its operation.
@@ -62,12 +63,14 @@ struct ReplayCommand: LoaderCommand {
         let fate =
             dryRun
             ? "nothing inserted (dry run)"
-            : "\(counts.inserted) inserted, \(counts.duplicates) duplicates (\(counts.conflicts) with other values), "
-                + "\(counts.rejected) rejected"
+            : "\(counts.inserted) inserted, \(counts.duplicates.counted("duplicate")) (\(counts.conflicts) with other "
+                + "values), \(counts.rejected) rejected"
         let flaws =
             counts.invalidMessages + counts.damagedRanges == 0
-            ? "" : "; \(counts.invalidMessages) invalid messages, \(counts.damagedRanges) damaged ranges"
-        print("\(file): \(counts.records) records, \(counts.readings) readings selected: \(fate)\(flaws)")
+            ? ""
+            : "; \(counts.invalidMessages.counted("invalid message")), \(counts.damagedRanges.counted("damaged range"))"
+        let selected = "\(counts.records.counted("record")), \(counts.readings.counted("reading")) selected"
+        print("\(file): \(selected): \(fate)\(flaws)")
     }
 
     private struct Line: Encodable {

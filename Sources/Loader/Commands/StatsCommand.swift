@@ -3,10 +3,10 @@ import Postgres
 
 struct StatsCommand: LoaderCommand {
     static let configuration = CommandConfiguration(
-        commandName: "stats", abstract: "Show what the table got in the last 24 hours.")
+        commandName: "stats", abstract: "Show the number of rows of the last 24 hours.")
 
     @OptionGroup var options: CommonOptions
-    @Flag(help: "Print what GET /api/stats/queue answers.")
+    @Flag(help: "Print the same JSON as GET /api/stats/queue.")
     var json = false
 
     func execute() throws {

@@ -4,10 +4,10 @@ import Spool
 
 struct StatusCommand: LoaderCommand {
     static let configuration = CommandConfiguration(
-        commandName: "status", abstract: "Show what waits in the spool, what is loaded, and who works on it.")
+        commandName: "status", abstract: "Show pending and loaded segments, and the processes that use the spool.")
 
     @OptionGroup var options: CommonOptions
-    @Flag(help: "Print it as JSON.")
+    @Flag(help: "Print the result as JSON.")
     var json = false
 
     private static let listed = 10
@@ -26,13 +26,13 @@ struct StatusCommand: LoaderCommand {
             receiver      \(status.receiver.map { "process \($0)" } ?? "not running")
             loader        \(status.loader.map { "process \($0)" } ?? "not running")
             database      \(status.databaseProblem ?? "reachable")
-            pending       \(status.pending.segments) segments, \(status.pending.bytes.inBytes), \
+            pending       \(status.pending.segments.counted("segment")), \(status.pending.bytes.inBytes), \
             \(status.backlogBytes.inBytes) not loaded
-            loaded        \(status.loaded.segments) segments, \(status.loaded.bytes.inBytes)
+            loaded        \(status.loaded.segments.counted("segment")), \(status.loaded.bytes.inBytes)
             oldest        \(oldest)
             last load     \(status.lastLoad ?? "never")
-            last drain    \(status.lastDrain ?? "never") (went through all of it)
-            dead letters  \(status.deadLetters.lines) in \(status.deadLetters.files) files
+            last drain    \(status.lastDrain ?? "never") (read the whole spool)
+            dead letters  \(status.deadLetters.lines) in \(status.deadLetters.files.counted("file"))
             """)
         for segment in status.pendingSegments.prefix(Self.listed) {
             let percent = segment.bytes > 0 ? segment.loadedBytes * 100 / segment.bytes : 100

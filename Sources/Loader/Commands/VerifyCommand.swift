@@ -3,11 +3,11 @@ import ArgumentParser
 struct VerifyCommand: LoaderCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
-        abstract: "Check every segment of the spool, and with --database that what is loaded is in the table.",
-        discussion: "Exit code 1 when something is damaged or missing; nothing is changed.")
+        abstract: "Check every segment of the spool; with --database, also that the table has every loaded reading.",
+        discussion: "Changes nothing. Exit code 1 when a record is damaged or a reading is missing.")
 
     @OptionGroup var options: CommonOptions
-    @Flag(help: "Also look for every loaded reading in the table and in rejected/.")
+    @Flag(help: "Also check that every loaded reading is in the table or in rejected/.")
     var database = false
     @Flag(help: "Print the findings as JSON.")
     var json = false
@@ -25,10 +25,12 @@ struct VerifyCommand: LoaderCommand {
         if json {
             printJSON(summary)
         } else {
-            print("\(summary.segments) segments, \(summary.records) records, \(summary.problems) problems")
+            print(
+                "\(summary.segments.counted("segment")), \(summary.records.counted("record")), "
+                    + summary.problems.counted("problem"))
             if let database = summary.database {
                 print(
-                    "\(database.readings) readings loaded, \(database.rejected) of them rejected, "
+                    "\(database.readings.counted("reading")) in loaded records, \(database.rejected) of them rejected, "
                         + "\(database.missing) missing; \(database.notLoadedYet) not loaded yet")
             }
         }

@@ -24,7 +24,7 @@ struct DatabaseCheck {
                 return try check()
             } catch {
                 return .fail(
-                    "database", "\(error)", do: "look at the server's log", isTemporary: error.isTemporary)
+                    "database", "\(error)", do: "check the server's log", isTemporary: error.isTemporary)
             }
         }
     }
@@ -38,7 +38,7 @@ struct DatabaseCheck {
             return .fail("database", "\(text): too old", do: "use PostgreSQL 12 or newer")
         }
         if number < Self.maintained {
-            return .warn("database", "\(text): gets no corrections any more", do: "upgrade the server when you can")
+            return .warn("database", "\(text): receives no fixes any more", do: "upgrade the server when you can")
         }
         return .ok("database", text)
     }
@@ -47,8 +47,8 @@ struct DatabaseCheck {
         let state = try connection.execute("SELECT pg_is_in_recovery(), current_setting('transaction_read_only')")
         if state[0, 0] == "t" {
             return .fail(
-                "writes", "the server is a standby, or recovers: it takes none",
-                do: "name the primary in DATABASE_URL, as with target_session_attrs=read-write", isTemporary: true)
+                "writes", "the server is a standby or in recovery: it accepts no writes",
+                do: "name the primary in DATABASE_URL, or add target_session_attrs=read-write", isTemporary: true)
         }
         guard state[0, 1] == "off" else {
             return .fail(
@@ -67,9 +67,9 @@ struct DatabaseCheck {
         guard rows.count > 0 else { return nil }
         let names = (0..<rows.count).map { rows[$0, 0] ?? "" }.joined(separator: ", ")
         return .warn(
-            "durability", "the server has \(names) off: a crash may take rows away that count as loaded",
-            do: "turn it on; after such a crash 'shelly-loader verify --database' finds what is missing, and 'replay' "
-                + "brings it back")
+            "durability", "the server has \(names) off: a crash may lose rows that count as loaded",
+            do: "turn it on; after such a crash, 'shelly-loader verify --database' finds missing readings, 'replay' "
+                + "inserts them")
     }
 
     private func encryption() throws(PostgresError) -> Finding? {
@@ -81,8 +81,8 @@ struct DatabaseCheck {
             """)
         guard rows.count > 0, rows[0, 0] == "f" else { return nil }
         return .warn(
-            "encryption", "the connection to the server goes over a network in the clear",
-            do: "add sslmode=verify-full to DATABASE_URL, and sslrootcert where it is needed")
+            "encryption", "the connection to the server crosses a network unencrypted",
+            do: "add sslmode=verify-full to DATABASE_URL, and sslrootcert if needed")
     }
 
     private func clock() throws(PostgresError) -> Finding? {
@@ -92,11 +92,11 @@ struct DatabaseCheck {
         guard let server = rows[0, 0].flatMap(Double.init) else { return nil }
         let difference = server < before ? server - before : server > after ? server - after : 0
         let text =
-            "the server's clock is \(abs(Int(difference.rounded()))) s \(difference < 0 ? "behind" : "ahead of") ours"
+            "the server's clock is \(abs(Int(difference.rounded()))) s \(difference < 0 ? "behind" : "ahead of") the loader's"
         guard abs(difference) > Self.clockDifference else { return nil }
         return .warn(
-            "server clock", "\(text): what counts as the last 24 hours is off by that",
-            do: "keep both clocks with systemd-timesyncd or chrony")
+            "server clock", "\(text): statistics of the last 24 hours are off by that",
+            do: "synchronize both clocks with systemd-timesyncd or chrony")
     }
 
     /// Detects a pooler that assigns a session another server process for each transaction. It would lose the loader's
@@ -105,18 +105,18 @@ struct DatabaseCheck {
         guard let server = try backend(of: connection) else { return nil }
         // Behind a pooler, libpq has another process ID than that of the server process that runs its statements.
         guard server != Int(connection.processID) else { return nil }
-        let remedy = "connect to PostgreSQL itself, or to a pool with pool_mode=session"
+        let remedy = "connect directly to PostgreSQL, or to a pool with pool_mode=session"
         // While our session has its own server process, no other session can get the same one.
         if let other = try? Connection(conninfo, applicationName: "shelly-loader doctor", timeout: .seconds(5)),
             let shared = try? backend(of: other), shared == server
         {
             return .fail(
                 "pooling",
-                "a pooler stands in between and pools transactions: the lock that keeps a second loader out "
-                    + "does not hold, and settings of a session get lost", do: remedy)
+                "a pooler is in between and pools transactions: the lock that keeps a second loader out "
+                    + "does not hold, and session settings are lost", do: remedy)
         }
         return .warn(
-            "pooling", "a pooler stands in between; whether it pools sessions cannot be told for sure", do: remedy)
+            "pooling", "a pooler is in between; it cannot be determined whether it pools sessions", do: remedy)
     }
 
     private func backend(of connection: Connection) throws(PostgresError) -> Int? {

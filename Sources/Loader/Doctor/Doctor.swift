@@ -40,7 +40,7 @@ struct Doctor {
             let remedy =
                 error.isOurs
                 ? "correct DATABASE_URL"
-                : "start the server, or look at DATABASE_URL, its password (PGPASSFILE) and pg_hba.conf; batches are "
+                : "start the server, or check DATABASE_URL, its password (PGPASSFILE) and pg_hba.conf; batches are "
                     + "spooled meanwhile"
             checkup.add(.fail("database", "\(error)", do: remedy, isTemporary: error.isTemporary))
             return nil

@@ -20,20 +20,20 @@ struct LoadCheck {
             let status = try SpoolStatus.read(directory, database)
             return [backlog(status), damage(), deadLetters(status), rival(status)].compactMap(\.self)
         } catch {
-            return [.fail("load", "\(error)", do: "look at the spool's rights and its disk (dmesg)")]
+            return [.fail("load", "\(error)", do: "check the spool's rights and its disk (dmesg)")]
         }
     }
 
     private func backlog(_ status: SpoolStatus) -> Finding {
         let last = status.lastLoad.map { "last load \($0)" } ?? "nothing loaded yet"
-        guard let age = status.oldestUnloadedSeconds else { return .ok("load", "nothing waits; \(last)") }
-        let text = "\(status.backlogBytes.inBytes) wait, the oldest for \(Int(age)) s; \(last)"
+        guard let age = status.oldestUnloadedSeconds else { return .ok("load", "no record is pending; \(last)") }
+        let text = "\(status.backlogBytes.inBytes) pending, the oldest for \(Int(age)) s; \(last)"
         guard age > Self.late else { return .ok("load", text) }
         return .warn(
             "load", text,
             do: status.loader == nil
                 ? "start the loader: 'shelly-loader drain', from a timer or with --follow"
-                : "look at the loader's log, and at what the database is busy with")
+                : "check the loader's log, and the database's load")
     }
 
     private func damage() -> Finding? {
@@ -51,16 +51,16 @@ struct LoadCheck {
         }
         guard ranges > 0 else { return nil }
         return .fail(
-            "damage", "\(ranges) byte ranges of the segments that wait are damaged",
-            do: "run 'shelly-loader verify', which names them; good records around them are loaded; look at the disk "
+            "damage", "\(ranges.counted("byte range")) of the pending segments \(ranges == 1 ? "is" : "are") damaged",
+            do: "run 'shelly-loader verify' for their positions; good records around them are loaded; check the disk "
                 + "(dmesg, smartctl)")
     }
 
     private func deadLetters(_ status: SpoolStatus) -> Finding? {
         guard status.deadLetters.lines > 0 else { return nil }
         return .warn(
-            "dead letters", "\(status.deadLetters.lines) readings or messages could not be loaded",
-            do: "look at the reasons in \(directory.rejected); 'shelly-loader replay --rejected' tries them again")
+            "dead letters", "\(status.deadLetters.lines.counted("dead letter")): data that could not be loaded",
+            do: "read the reasons in \(directory.rejected); 'shelly-loader replay --rejected' tries them again")
     }
 
     /// Detects that the database lock is held but not the spool's lock: by a loader of a copy of the spool, or on
@@ -82,7 +82,7 @@ struct LoadCheck {
         return .fail(
             "load",
             "a loader elsewhere (\(holders[0, 1] ?? "?"), server process \(holders[0, 0] ?? "?")) drains a spool "
-                + "of the same identity into this database",
-            do: "end one of the two; a copy of a spool must not be drained, but can be replayed")
+                + "with the same identity into this database",
+            do: "stop one of the two; a copy of a spool must not be drained, but can be replayed")
     }
 }

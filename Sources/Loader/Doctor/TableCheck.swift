@@ -19,7 +19,7 @@ struct TableCheck {
     func findings() -> [Finding] {
         do throws(PostgresError) {
             guard try inspection.exists(table.quoted) else {
-                return [.fail("table", "\(table.quoted) is not there, or not in the search path", do: Self.migrate)]
+                return [.fail("table", "\(table.quoted) is missing, or not in the search path", do: Self.migrate)]
             }
             if let objection = try inspection.objection() {
                 return [.fail("table", objection, do: "then run 'shelly-loader migrate'")]
@@ -41,8 +41,8 @@ struct TableCheck {
             error.needsMigration
             ? Self.migrate
             : error.sqlState == "42501"
-                ? "GRANT \(role) what it lacks, as the table's owner"
-                : error.isTemporary ? "try again later" : "look at the table (\\d in psql)"
+                ? "as the table's owner, GRANT \(role) the missing right"
+                : error.isTemporary ? "try again later" : "check the table (\\d in psql)"
         return .fail(subject, "\(error)", do: remedy, isTemporary: error.isTemporary)
     }
 
@@ -96,7 +96,7 @@ struct TableCheck {
             return [
                 .warn(
                     "table rights", "row-level security of \(table.quoted) applies to \(role)",
-                    do: "be sure that its policies let \(role) insert and see every row")
+                    do: "make sure that its policies let \(role) insert and see every row")
             ]
         }
         return [.ok("table rights", "\(role) may insert and select")]
@@ -123,7 +123,7 @@ struct TableCheck {
         guard !found.isEmpty else { return .fail(subject, "there is none on idempotency_key", do: Self.migrate) }
         let faults = found.map { index in
             var faults: [String] = []
-            if !index.isValid { faults.append("is invalid, as an interrupted build leaves it") }
+            if !index.isValid { faults.append("is invalid, because its build was interrupted") }
             if !index.isUnique { faults.append("is not unique") }
             if let predicate = index.predicate, predicate != "(idempotency_key IS NOT NULL)" {
                 faults.append("has the predicate \(predicate)")
@@ -135,7 +135,7 @@ struct TableCheck {
         let wrong = found.filter { $0.isValid }.map { "DROP INDEX \(TableName.quote($0.name))" }
         return .fail(
             subject,
-            "none serves ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL: "
+            "none fits ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL: "
                 + faults.joined(separator: ", "),
             do: wrong.isEmpty ? Self.migrate : "\(wrong.joined(separator: "; ")), and \(Self.migrate)")
     }
@@ -163,7 +163,7 @@ struct TableCheck {
         if let missing = rows[0, 0] {
             return [
                 .fail(
-                    "progress", "\(role) may not keep the progress in \(name)",
+                    "progress", "\(role) may not write the progress to \(name)",
                     do: "as its owner: GRANT \(missing) ON \(name) TO \(role)")
             ]
         }

@@ -72,7 +72,7 @@ struct Replay {
             guard failure == nil else { return }
             guard members.read(line), let body = Self.body(members) else {
                 counts.damagedRanges += 1
-                return damaged("\(path) line \(number): no dead letter")
+                return damaged("\(path) line \(number): not a dead letter")
             }
             let channel = members.integer(of: "channel").map { Int($0) }
             do {

@@ -44,8 +44,8 @@ struct Migration {
                     comment(readings, "device_id", "Name of the device, its src"),
                     comment(readings, "channel", "Channel of the device, 0 to 3"),
                     comment(readings, "power", "Active power in watts; negative when power is fed in"),
-                    comment(readings, "voltage", "Volts, null when the device did not say"),
-                    comment(readings, "current", "Amperes, null when the device did not say"),
+                    comment(readings, "voltage", "Volts; null if the device did not report it"),
+                    comment(readings, "current", "Amperes; null if the device did not report it"),
                     comment(readings, "timestamp", "When the device measured"),
                 ]),
             Migration(
@@ -84,13 +84,13 @@ struct Migration {
                     comment(progress, "segment", "Number of the segment"),
                     comment(
                         progress, "created", "When the segment was created, as its header says; empty if unreadable"),
-                    comment(progress, "bytes", "Everything before this byte of the segment is dealt with"),
+                    comment(progress, "bytes", "Bytes of the segment that are loaded"),
                     comment(progress, "records", "Records among them"),
                     comment(progress, "readings", "Readings in them: inserted + duplicates + rejected"),
                     comment(progress, "inserted", "Readings that became rows"),
-                    comment(progress, "duplicates", "Readings whose key was there before"),
+                    comment(progress, "duplicates", "Readings whose key was in the table before"),
                     comment(progress, "rejected", "Readings that are in rejected/ with their reason"),
-                    comment(progress, "finished", "Whether nothing more will come"),
+                    comment(progress, "finished", "Whether the segment is complete and fully loaded"),
                     comment(progress, "updated_at", "When this row was last written"),
                 ]),
             Migration(

@@ -53,7 +53,7 @@ struct Migrator {
     private func create(
         _ migration: Migration, isThere: Bool, on connection: Connection, also: () throws -> Void = {}
     ) throws {
-        guard !isThere else { return say("\(migration.subject): already there") }
+        guard !isThere else { return say("\(migration.subject): already exists") }
         try connection.transaction {
             for statement in migration.statements { _ = try connection.execute(statement) }
             try also()
@@ -67,7 +67,9 @@ struct Migrator {
         let progress = database.table.quoted(ProgressTable.name)
         guard try inspection(connection).exists(progress) else { return }
         let forgotten = try connection.execute("DELETE FROM \(progress)").affected
-        if forgotten > 0 { say("forgot the progress of \(forgotten) segments, whose rows are gone with their table") }
+        if forgotten > 0 {
+            say("removed the progress of \(forgotten.counted("segment")), whose rows were deleted with their table")
+        }
     }
 
     private func requireTable(on connection: Connection) throws {
@@ -93,7 +95,7 @@ struct Migrator {
         _ name: String, of table: String, _ migration: Migration, isNew: Bool, on connection: Connection
     ) throws {
         let isThere = try inspection(connection).has(column: name, of: table)
-        if isThere, !isNew { return say("\(migration.subject): already there") }
+        if isThere, !isNew { return say("\(migration.subject): already exists") }
         for attempt in 1...lockAttempts {
             do {
                 try connection.transaction {
@@ -104,7 +106,7 @@ struct Migrator {
                 }
                 return say(isThere ? "created \(migration.subject)" : "added \(migration.subject)")
             } catch let error as PostgresError where error.sqlState == "55P03" {
-                if attempt == 1 { say("\(migration.subject): the table is locked by another transaction, waiting") }
+                if attempt == 1 { say("\(migration.subject): waiting for a transaction that locks the table") }
                 interruption.pause(.milliseconds(500))
                 if interruption.isRequested { break }
             }
@@ -121,15 +123,15 @@ struct Migrator {
         let found = try inspection.index(name)
         if let found, found.column != column {
             throw LoaderError.argument(
-                "\(migration.subject) is there, but on \(found.column) rather than \(column); rename it, and run this again"
+                "\(migration.subject) exists, but on \(found.column) instead of \(column); rename it, and run this again"
             )
         }
-        if found?.isValid == true { return say("\(migration.subject): already there") }
+        if found?.isValid == true { return say("\(migration.subject): already exists") }
         if found?.isValid == false {
             try drop(index: name, on: connection)
-            say("dropped \(migration.subject), which an interrupted build had left invalid")
+            say("dropped \(migration.subject), which was invalid after an interrupted build")
         }
-        if !isNew { say("building \(migration.subject); writers go on meanwhile") }
+        if !isNew { say("building \(migration.subject); other writers are not blocked") }
         for statement in migration.statements {
             // A new table has no writers that the build could block.
             let sql = isNew ? statement.removing(" CONCURRENTLY") : statement
@@ -145,7 +147,7 @@ struct Migrator {
         }
         guard try inspection.index(name)?.isValid == true else {
             throw LoaderError.argument(
-                "\(migration.subject) cannot be made: its name is taken by something else; rename that, and run this again"
+                "\(migration.subject) cannot be created: another object has its name; rename that object, and run this again"
             )
         }
         say("created \(migration.subject)")
@@ -191,7 +193,7 @@ struct Migrator {
         } catch {
             guard error.needsMigration else { throw error }
             throw LoaderError.argument(
-                "table \(database.table.quoted(ProgressTable.name)) is there, but is not ours: \(error); rename it, and run this "
+                "table \(database.table.quoted(ProgressTable.name)) exists, but is not the loader's: \(error); rename it, and run this "
                     + "again")
         }
     }

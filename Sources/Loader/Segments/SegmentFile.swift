@@ -31,7 +31,7 @@ struct SegmentFile {
             let listed = try segments ?? spool().segments()
             segments = listed
             guard let segment = listed.first(where: { $0.number == number }) else {
-                throw LoaderError.argument("there is no segment \(SpoolPosition.digits(number)) in the spool")
+                throw LoaderError.argument("the spool has no segment \(SpoolPosition.digits(number))")
             }
             return SegmentFile(segment)
         }

@@ -56,7 +56,7 @@ struct SpoolStatus: Encodable {
             let progress = try ProgressTable(spool: directory.identity, beside: database.table).read(on: connection)
             let isThere = try TableInspection(connection: connection, table: database.table).exists(
                 database.table.quoted)
-            let problem = "reachable, but table \(database.table.quoted) is not there; run 'shelly-loader migrate'"
+            let problem = "reachable, but table \(database.table.quoted) does not exist; run 'shelly-loader migrate'"
             return try SpoolStatus(directory, progress: progress, databaseProblem: isThere ? nil : problem)
         } catch let error as PostgresError {
             let problem = error.needsMigration ? "\(error); run 'shelly-loader migrate'" : "\(error)"

@@ -68,7 +68,7 @@ struct ReadingTable {
         if let columns = wanting[0, 0] {
             throw .invalid(
                 "table \(name.quoted) does not take every reading: \(columns) must not be null, and readings do not always "
-                    + "have it; drop NOT NULL, or give a column of your own a default")
+                    + "have it; drop NOT NULL, or give your own column a default")
         }
     }
 

@@ -131,9 +131,9 @@ final class Reconciliation {
         }
         report.summary.database?.rejected += expectedLetters.subtracting(missing).count { $0.channel != nil }
         for subject in missing.sorted(by: { ($0.record, $0.message ?? 0) < ($1.record, $1.message ?? 0) }) {
-            let what = subject.message.map { "message \($0)" } ?? "the record, which is no batch,"
+            let what = subject.message.map { "message \($0)" } ?? "the record, which is not a batch,"
             let which = subject.channel.map { ", channel \($0)," } ?? ""
-            report.missing(subject.record, "\(what)\(which) cannot be loaded and is not in rejected/ either")
+            report.missing(subject.record, "\(what)\(which) cannot be loaded, and is not in rejected/")
         }
     }
 }

@@ -32,7 +32,7 @@ struct SegmentChain {
         if link.number <= pruned, !link.hasDamage {
             report.problem(
                 ofFile: link.path,
-                "the retention had removed it, or was about to; 'shelly-loader prune' removes it again")
+                "the retention had removed it, or was about to remove it; 'shelly-loader prune' removes it again")
         }
         guard let header = link.header else {
             if let last, link.number > last + 1, last >= pruned {
@@ -53,7 +53,7 @@ struct SegmentChain {
         report.problem(
             ofFile: before.path,
             "has \(before.records) records, but had \(predecessor.records) when segment "
-                + "\(SpoolPosition.digits(link.number)) was begun; its end is missing")
+                + "\(SpoolPosition.digits(link.number)) was created; its end is missing")
     }
 
     /// Skips a segment that could not be read or has been removed since it was listed.

@@ -37,21 +37,21 @@ struct Verification {
         for (folder, names) in [(directory.pending, pending), (directory.loaded, loaded)] {
             for name in names where SpoolDirectory.number(ofFileNamed: name) == nil {
                 report.problem(
-                    ofFile: folder.appending(name), "is no segment; it is never loaded and should lie elsewhere")
+                    ofFile: folder.appending(name), "is not a segment; it is never loaded; move it to another place")
             }
         }
         // A segment that was moved in between was listed twice, and is no longer in pending/.
         for name in Set(pending).intersection(loaded).sorted()
         where FileLength.exists(directory.pending.appending(name)) {
             report.problem(
-                ofFile: directory.loaded.appending(name), "lies in pending/ as well; compare the two and remove one")
+                ofFile: directory.loaded.appending(name), "is in pending/ as well; compare the two and remove one")
         }
         let newest = segments.last?.number ?? 0
         let marked = [mark?.segment ?? 0].filter { $0 > newest }
         for number in Set(marked + (reconciliation?.segments(beyond: newest) ?? [])).sorted() {
             report.problem(
                 ofFile: directory.pending,
-                "segment \(SpoolPosition.digits(number)) is missing: the loader has loaded from it")
+                "segment \(SpoolPosition.digits(number)) is missing, but some of it is loaded")
         }
     }
 
@@ -94,12 +94,12 @@ struct Verification {
             case .record(let record):
                 records += 1
                 if isSealed {
-                    report.problem(segment.path, record.range, "record \(record.sequence) stands behind the footer")
+                    report.problem(segment.path, record.range, "record \(record.sequence) is behind the footer")
                 }
                 if record.sequence != sequence + 1, !isDamaged {
                     report.problem(
                         segment.path, record.range,
-                        "record \(record.sequence) follows record \(sequence); what lies between is missing")
+                        "record \(record.sequence) follows record \(sequence); those between are missing")
                 }
                 sequence = record.sequence
                 isDamaged = false
@@ -113,19 +113,19 @@ struct Verification {
             case .footer(let footer):
                 isSealed = true
                 if footer.segment != segment.number {
-                    report.problem(ofFile: segment.path, "the footer is that of segment \(footer.segment)")
+                    report.problem(ofFile: segment.path, "the footer belongs to segment \(footer.segment)")
                 }
                 if footer.records != records {
                     report.problem(
-                        ofFile: segment.path, "the footer counts \(footer.records) records, there are \(records)")
+                        ofFile: segment.path, "the footer counts \(footer.records) records, but there are \(records)")
                 }
             case .tornTail(let range):
                 report.note(
-                    "\(segment.path) bytes \(range.lowerBound) to \(range.upperBound): the rest of an interrupted write, "
-                        + "or one that goes on; never acknowledged")
+                    "\(segment.path) bytes \(range.lowerBound) to \(range.upperBound): an interrupted write, "
+                        + "or one in progress; never acknowledged")
             }
         }
-        if header == nil, reader.end > 0 { report.note("\(segment.path): its first line is no header") }
+        if header == nil, reader.end > 0 { report.note("\(segment.path): its first line is not a header") }
         if let reconciliation, reconciliation.isShorterThanLoaded(reader.end) {
             report.problem(
                 ofFile: segment.path, "has \(reader.end) bytes, but more were loaded from it; is it an older copy?")

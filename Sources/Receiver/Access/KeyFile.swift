@@ -24,14 +24,14 @@ enum KeyFile {
             // By scalars: with a combining mark behind it a comma is another character.
             if key.isEmpty || key.unicodeScalars.first == "#" { continue }
             guard key.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7F }) else {
-                throw SmallFile.Fault("line \(number) has a control character, which no header can carry")
+                throw SmallFile.Fault("line \(number) has a control character, which an HTTP header cannot carry")
             }
             guard !key.unicodeScalars.contains(",") else {
-                throw SmallFile.Fault("line \(number) has a comma: put one key a line")
+                throw SmallFile.Fault("line \(number) has a comma: write one key per line")
             }
             keys.append(key)
         }
-        guard !keys.isEmpty else { throw SmallFile.Fault("there is no key in it: put one key a line") }
+        guard !keys.isEmpty else { throw SmallFile.Fault("contains no key: write one key per line") }
         return keys
     }
 }

@@ -72,7 +72,7 @@ extension ReadAccess.Obstacle {
     /// For the log.
     var reason: String {
         switch self {
-        case .keyMissingOrWrong: "read key missing or wrong"
+        case .keyMissingOrWrong: "the read key is missing or wrong"
         case .notOnLoopback: "no READ_API_KEY is configured, and the connection is not on loopback"
         case .forwarded: "no READ_API_KEY is configured, and the request came through a proxy or in HTTP/1.0"
         case .foreignHost: "no READ_API_KEY is configured, and the request's Host is not localhost"

@@ -26,7 +26,7 @@ struct Secrets: Sendable {
             tellCount(of: ingestKeys, .ingest)
         }
         if readKeys.isEmpty {
-            logger.info("no READ_API_KEY: what tells of devices or of the operation is served on loopback alone")
+            logger.info("no READ_API_KEY is configured: device data and metrics are served only on loopback")
         } else {
             tellCount(of: readKeys, .read)
         }
@@ -45,7 +45,7 @@ struct Secrets: Sendable {
             warnOfSharedKeys()
             reloadCertificate(settings)
         } catch {
-            logger.error("SIGHUP: keys and certificate stay as they were: \(error)")
+            logger.error("SIGHUP: keys and certificate are unchanged: \(error)")
         }
     }
 
@@ -53,12 +53,12 @@ struct Secrets: Sendable {
         do throws(SettingsError) {
             let configured = try source.keys(settings)
             guard !configured.isEmpty || keys.isEmpty else {
-                throw SettingsError("none is configured any more; to run without one, restart")
+                throw SettingsError("no key is configured any more; to run without one, restart")
             }
             keys.replace(with: configured)
             tellCount(of: keys, source)
         } catch {
-            logger.error("SIGHUP: the \(source.kind) keys stay as they were, \(keys.count) in number: \(error)")
+            logger.error("SIGHUP: the \(source.kind) keys are unchanged (\(keys.count)): \(error)")
         }
     }
 
@@ -66,18 +66,18 @@ struct Secrets: Sendable {
         guard let certificate else { return }
         do throws(SettingsError) {
             guard let files = try TLSFiles(settings) else {
-                throw SettingsError("none is configured any more; to serve plain HTTP, restart")
+                throw SettingsError("no certificate is configured any more; to serve plain HTTP, restart")
             }
             certificate.replace(with: try Self.certificate(files, logger))
         } catch {
-            logger.error("SIGHUP: the TLS certificate stays as it was: \(error)")
+            logger.error("SIGHUP: the TLS certificate is unchanged: \(error)")
         }
     }
 
     private static func certificate(_ files: TLSFiles, _ logger: Logger) throws(SettingsError) -> LiveCertificate.Pair {
         let pair = try files.load()
         logger.info(
-            "TLS certificate is live",
+            "TLS certificate is active",
             metadata: ["file": "\(files.certificate)", "expires": "\(pair.validity.end.ISO8601Format())"])
         if let fault = pair.validity.fault(now: .now) {
             logger.warning("TLS certificate \(files.certificate) \(fault)")
@@ -87,19 +87,19 @@ struct Secrets: Sendable {
 
     /// Logs the number of keys, never the keys themselves.
     private func tellCount(of keys: LiveKeys, _ source: KeySource) {
-        logger.info("\(source.kind) keys that are valid: \(keys.count)")
+        logger.info("\(keys.count) \(source.kind) \(keys.count == 1 ? "key" : "keys") active")
     }
 
     /// Warns of key files that every user can read; only at start, since that is when files are put in place.
     private func warnOfOpenFiles(_ settings: Settings) {
         for setting in [Setting.ingestAPIKeyFile, .readAPIKeyFile, .tlsKeyFile] {
             guard let path = settings.text(setting), SmallFile.isReadableForEverybody(path) else { continue }
-            logger.warning("\(setting.name) \(path) is readable for everybody on this machine: chmod o-r")
+            logger.warning("\(setting.name) \(path) can be read by every user of this machine: chmod o-r it")
         }
     }
 
     private func warnOfSharedKeys() {
         guard ingestKeys.overlap(readKeys) else { return }
-        logger.warning("an ingest key is a read key as well: every device's gateway may read the data of all")
+        logger.warning("an ingest key is a read key as well: clients that send batches may read all device data")
     }
 }

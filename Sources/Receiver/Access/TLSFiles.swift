@@ -15,7 +15,7 @@ struct TLSFiles {
         case (let certificate?, let key?):
             self.certificate = certificate
             self.key = key
-        default: throw SettingsError("TLS_CERTIFICATE_FILE and TLS_KEY_FILE must be set both, or neither")
+        default: throw SettingsError("TLS_CERTIFICATE_FILE and TLS_KEY_FILE must both be set, or neither")
         }
     }
 
@@ -23,7 +23,7 @@ struct TLSFiles {
     func load() throws(SettingsError) -> LiveCertificate.Pair {
         let chain = try read(certificate, .tlsCertificateFile) { try NIOSSLCertificate.fromPEMBytes($0) }
         guard let leaf = chain.first else {
-            throw SettingsError("TLS_CERTIFICATE_FILE \(certificate): there is no certificate in it")
+            throw SettingsError("TLS_CERTIFICATE_FILE \(certificate): contains no certificate")
         }
         let key = try read(key, .tlsKeyFile) { try NIOSSLPrivateKey(bytes: $0, format: .pem) }
         var configuration = TLSConfiguration.makeServerConfiguration(
@@ -54,7 +54,7 @@ struct TLSFiles {
             return try parse(bytes)
         } catch {
             throw SettingsError(
-                "\(setting.name) \(path): not PEM, or of a kind that is not supported, or behind a passphrase")
+                "\(setting.name) \(path): not PEM, or of an unsupported kind, or protected by a passphrase")
         }
     }
 }

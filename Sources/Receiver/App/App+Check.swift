@@ -6,9 +6,9 @@ import Settings
 extension App {
     /// Options of `--check` and `--ready`.
     struct CheckOptions: ParsableArguments {
-        @Flag(help: "Look whether all that is needed is there and as it should be, say what to do where not, and end.")
+        @Flag(help: "Check the installation, print how to fix each problem, and exit.")
         var check = false
-        @Flag(help: "With --check: try the running receiver as well, by an empty batch, which leaves nothing behind.")
+        @Flag(help: "With --check: also send an empty batch to the running receiver; it stores nothing.")
         var probe = false
         @Flag(
             help: """
@@ -17,14 +17,14 @@ extension App {
                 """)
         var probeRow = false
         @Option(
-            help:
-                "With --probe or --ready: where the receiver is reached, such as https://collector.example; HOST and PORT else."
-        )
+            help: """
+                With --probe or --ready: the receiver's URL, such as https://collector.example; default: HOST and PORT.
+                """)
         var url: String?
         @Flag(
             help: """
-                Ask the running receiver whether it takes batches (GET /readyz), print its answer, and end with 0 or 1: \
-                the health check of a container.
+                Request /readyz of the running receiver, print the answer, and exit with 0 if it takes batches, else 1: a \
+                container's health check.
                 """)
         var ready = false
         @Flag(help: "With --check: print JSON.")
@@ -32,9 +32,9 @@ extension App {
 
         func validate() throws {
             guard check || !(probe || probeRow || json || (url != nil && !ready)) else {
-                throw ValidationError("--probe, --probe-row, --url and --json go with --check")
+                throw ValidationError("--probe, --probe-row, --url and --json require --check")
             }
-            guard !(check && ready) else { throw ValidationError("--ready goes without --check") }
+            guard !(check && ready) else { throw ValidationError("--ready and --check exclude each other") }
         }
     }
 

@@ -25,7 +25,7 @@ enum Program {
 struct App: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "shelly-receiver",
-        abstract: "Takes batches of Shelly readings and spools them durably.",
+        abstract: "Takes batches of Shelly readings and stores them durably in a spool.",
         discussion:
             "Settings come from flags, the environment and --env-file, in this order; see docs/CONFIGURATION.md.",
         version: Version.line

@@ -37,7 +37,7 @@ actor PowerSource {
             answers.append((keys, .now, powers))
             return powers
         } catch {
-            logger.notice("powers of devices are not to be had: \(error)")
+            logger.notice("device power query failed: \(error)")
             failed = .now
             return nil
         }

@@ -26,7 +26,7 @@ struct Page: Sendable {
         <style>\(Self.style)</style>
         </head>
         <body>
-        <p id="stale" role="status" hidden>This page could not be refreshed. It shows what was so at the time above.</p>
+        <p id="stale" role="status" hidden>This page could not be refreshed. It shows the state at the time above.</p>
         \(content)
         <script>\(Self.script)</script>
         </body>

@@ -40,13 +40,13 @@ struct Rejection: Error {
         .internalServerError, "Server configuration error", for: .misconfigured)
     static let tooLarge = Rejection(
         .contentTooLarge, "Body too large (max 16 MiB); send fewer messages in a batch", for: .tooLarge)
-    static let stalled = Rejection(.requestTimeout, "The request stalled; send it again", for: .timeout)
+    static let stalled = Rejection(.requestTimeout, "The request did not arrive in time; send it again", for: .timeout)
     static let encoding = Rejection(
         .unsupportedMediaType, "Content-Encoding is not supported; send plain JSON", for: .encoding)
     static let malformed = Rejection(
         .badRequest, "Not a valid HTTP request, or it ended early", for: .malformed)
     static let busy = Rejection(
-        .serviceUnavailable, "Too much in flight; try again", retryAfterSeconds: 1, for: .busy)
+        .serviceUnavailable, "Too many batches in flight; try again", retryAfterSeconds: 1, for: .busy)
     static let tooManyConnections = Rejection(
         .serviceUnavailable, "Too many connections; try again", retryAfterSeconds: 1, for: .connections)
     static let notFound = Rejection(.notFound, "Not Found")

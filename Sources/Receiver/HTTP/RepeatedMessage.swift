@@ -28,6 +28,6 @@ final class RepeatedMessage: Sendable {
             return state.untold
         }
         guard let untold else { return }
-        logger.warning("\(message())\(untold > 0 ? "; \(untold) more like it since the last such line" : "")")
+        logger.warning("\(message())\(untold > 0 ? "; \(untold) more since the last such line" : "")")
     }
 }

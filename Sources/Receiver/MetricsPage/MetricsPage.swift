@@ -39,16 +39,16 @@ struct MetricsPage: Sendable {
         let isReady = await ready ?? false
         var page = PrometheusText()
         page.gauge(
-            "shelly_build_info", "Always 1; the receiver's version, and the commit that it is built from.", 1,
+            "shelly_build_info", "Always 1; the receiver's version and commit.", 1,
             [("version", Version.text), ("commit", Version.commit)])
-        page.gauge("shelly_ready", "Whether a batch would be taken now and for a while, as /readyz says.", isReady)
+        page.gauge("shelly_ready", "Whether the receiver takes batches and has room for more, as /readyz.", isReady)
         page.append(metrics.snapshot())
         append(holdings.current, to: &page)
-        page.gauge("shelly_spool_readable", "Whether the spool's directory could be looked through.", statistics != nil)
+        page.gauge("shelly_spool_readable", "Whether the receiver could read the spool's directory.", statistics != nil)
         if let statistics { append(statistics, to: &page) }
         page.gauge(
             "shelly_tls_certificate_expiry_timestamp_seconds",
-            "When the certificate that is served ends, +Inf where there is none.",
+            "When the served certificate expires, +Inf if there is none.",
             certificate?.current.validity.end.timeIntervalSince1970 ?? .infinity)
         if let process = ProcessFigures.read() { page.append(process) }
         return page.text
@@ -65,7 +65,7 @@ struct MetricsPage: Sendable {
 
     private func append(_ spool: SpoolStatistics, to page: inout PrometheusText) {
         page.gauge(
-            "shelly_spool_segments", "Segments by the folder that they lie in.", by: "folder",
+            "shelly_spool_segments", "Segments by folder.", by: "folder",
             [("pending", spool.pendingSegments), ("loaded", spool.loadedSegments)])
         page.gauge("shelly_spool_bytes", "Bytes of all segments.", spool.bytes)
         page.gauge(
@@ -87,7 +87,7 @@ struct MetricsPage: Sendable {
             "shelly_spool_oldest_unloaded_seconds", "Age of the oldest record that is not loaded, 0 when all are.",
             spool.backlog.oldestAgeSeconds ?? 0)
         page.gauge(
-            "shelly_dead_letter_bytes", "Bytes of what could not be loaded, in rejected/.", spool.deadLetterBytes)
+            "shelly_dead_letter_bytes", "Bytes of dead letters, in rejected/.", spool.deadLetterBytes)
         page.timestamp(
             "shelly_loader_last_load_timestamp_seconds", "When the loader last made progress, 0 for never.",
             spool.lastLoadAt)
@@ -102,10 +102,10 @@ extension PrometheusText {
         counter("shelly_batches_total", "Batches that were acknowledged.", counted.batches)
         counter("shelly_messages_total", "Messages of these batches.", counted.messages)
         counter(
-            "shelly_invalid_messages_total", "Messages among these that a lenient batch had set aside.",
+            "shelly_invalid_messages_total", "Messages of lenient batches that were set aside.",
             counted.invalidMessages)
         counter(
-            "shelly_readings_total", "Readings of these batches by what became of them.", by: "outcome",
+            "shelly_readings_total", "Readings of these batches by outcome.", by: "outcome",
             [("inserted", counted.inserted), ("duplicate", counted.duplicates), ("error", counted.errors)])
         counter(
             "shelly_untaken_total",
@@ -120,7 +120,7 @@ extension PrometheusText {
             Rejection.Reason.allCases.map { ($0.rawValue, counted.refusals[$0, default: 0]) })
         timestamp(
             "shelly_last_batch_timestamp_seconds",
-            "When the last acknowledged batch came, 0 for none since the start.", counted.lastBatchAt)
+            "When the last acknowledged batch arrived, 0 for none since the start.", counted.lastBatchAt)
         histogram("shelly_ack_seconds", "Time from a batch's header to its acknowledgement.", counted.ack)
         histogram("shelly_group_batches", "Batches that became durable together.", counted.group)
         histogram("shelly_fdatasync_seconds", "Time of the fdatasync that made them durable.", counted.fdatasync)

@@ -48,7 +48,7 @@ final class ServiceManager: Sendable {
 
     func stop() async {
         isReady.store(false, ordering: .relaxed)
-        await tell("STOPPING=1\nSTATUS=Answering what is in flight")
+        await tell("STOPPING=1\nSTATUS=Stopping: answering requests in flight")
     }
 
     /// Runs a reload and notifies the manager of its start and its end. Call it where it may block.

@@ -26,7 +26,7 @@ struct Probe {
             let ready = try await client.get("/readyz")
             guard ready.status == 200 else {
                 checkup.add(
-                    .fail("probe", "\(client.url)/readyz answers \(Self.text(ready))", do: "look at the receiver's log")
+                    .fail("probe", "\(client.url)/readyz answers \(Self.text(ready))", do: "check the receiver's log")
                 )
                 return false
             }
@@ -36,13 +36,13 @@ struct Probe {
                 checkup.add(
                     .fail(
                         "probe", "a batch without a key is answered with \(Self.text(stranger)), not 401",
-                        do: "look at what is between here and the receiver, and at INGEST_API_KEY there"))
+                        do: "check the proxies between here and the receiver, and the receiver's INGEST_API_KEY"))
                 return false
             }
             guard let key else {
                 checkup.add(
                     .fail(
-                        "probe key", "INGEST_API_KEY is not set here, so no batch can be tried",
+                        "probe key", "INGEST_API_KEY is not set here, so no batch can be sent",
                         do: "set it for this check"))
                 return false
             }
@@ -51,7 +51,7 @@ struct Probe {
             return answer.status == 422
         } catch {
             checkup.add(
-                .fail("probe", "\(error)", do: "start the receiver, or name its address with --url; look at its log"))
+                .fail("probe", "\(error)", do: "start the receiver, or give its address with --url; check its log"))
             return false
         }
     }
@@ -59,15 +59,15 @@ struct Probe {
     private static func judge(_ answer: ProbeClient.Answer) -> Finding {
         switch answer.status {
         case 422 where answer.body.contains("Batch cannot be empty"):
-            return .ok("probe key", "the key is accepted, an empty batch refused as it should be")
+            return .ok("probe key", "the key is accepted, and the empty batch is refused as expected")
         case 401:
             return .fail(
                 "probe key", "the running receiver refuses the key that is configured here",
-                do: "restart it or have it read its keys again; see that both have the same settings")
+                do: "restart it or reload its keys; make sure that both have the same settings")
         default:
             return .fail(
                 "probe key", "an empty batch is answered with \(text(answer)), not 422",
-                do: "look at what is between here and the receiver")
+                do: "check the proxies between here and the receiver")
         }
     }
 
@@ -84,7 +84,7 @@ struct Probe {
             let answer = try await client.post(Self.batchPath, headers: ["X-API-Key": key ?? ""], body)
             guard answer.status == 200 else {
                 return checkup.add(
-                    .fail(subject, "a reading is answered with \(Self.text(answer))", do: "look at the receiver's log"))
+                    .fail(subject, "a reading is answered with \(Self.text(answer))", do: "check the receiver's log"))
             }
             let connection = try Connection(
                 databaseURL, applicationName: "shelly-receiver --check", timeout: .seconds(5))
@@ -98,7 +98,7 @@ struct Probe {
                     return checkup.add(
                         .ok(
                             subject,
-                            "it was in \(table.quoted) after \(waited) s, and stays there as device \(Self.device), 0 W"
+                            "the row was in \(table.quoted) after \(waited) s, and stays there as device \(Self.device), 0 W"
                         ))
                 }
                 try await Task.sleep(for: .milliseconds(200))
@@ -106,11 +106,11 @@ struct Probe {
             checkup.add(
                 .fail(
                     subject,
-                    "it is spooled, but after \(Self.patience.components.seconds) s it is not in \(table.quoted)",
-                    do: "start the loader (drain --follow, or wait for its timer); 'shelly-loader doctor' looks closer")
+                    "it is spooled, but not in \(table.quoted) after \(Self.patience.components.seconds) s",
+                    do: "start the loader, or wait for its timer; run 'shelly-loader doctor' for details")
             )
         } catch {
-            checkup.add(.fail(subject, "\(error)", do: "'shelly-loader doctor' looks closer"))
+            checkup.add(.fail(subject, "\(error)", do: "run 'shelly-loader doctor' for details"))
         }
     }
 

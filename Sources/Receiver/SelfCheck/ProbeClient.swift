@@ -98,7 +98,7 @@ struct ProbeClient {
         do {
             return try await promise.futureResult.get()
         } catch {
-            throw Failure(description: "\(url)\(path) did not answer as HTTP does: \(error)")
+            throw Failure(description: "\(url)\(path) did not answer in HTTP: \(error)")
         }
     }
 
@@ -132,7 +132,7 @@ struct ProbeClient {
 
         func channelInactive(context: ChannelHandlerContext) {
             // Has no effect when the answer is complete.
-            promise.fail(Failure(description: "it closed the connection, or took too long"))
+            promise.fail(Failure(description: "the server closed the connection, or the timeout passed"))
         }
     }
 }

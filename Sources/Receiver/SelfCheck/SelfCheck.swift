@@ -34,7 +34,7 @@ struct SelfCheck {
             let check = KeyCheck(ingest: try KeySource.ingest.keys(settings), read: try KeySource.read.keys(settings))
             checkup.add(check.findings(isReceiver: true))
         } catch {
-            checkup.add(.fail("key", "\(error)", do: "correct it: a start fails like this"))
+            checkup.add(.fail("key", "\(error)", do: "correct it: the receiver cannot start with this error"))
         }
         for file in [Setting.ingestAPIKeyFile, .readAPIKeyFile].compactMap(settings.text) {
             checkup.add(KeyCheck.finding(ofFile: file, as: "key file"))
@@ -58,7 +58,7 @@ struct SelfCheck {
                 checkup.add(.ok(subject, "\(files.certificate), valid until \(validity.end.ISO8601Format())"))
             }
         } catch {
-            checkup.add(.fail(subject, "\(error)", do: "correct it: a start fails like this"))
+            checkup.add(.fail(subject, "\(error)", do: "correct it: the receiver cannot start with this error"))
         }
     }
 
@@ -76,7 +76,7 @@ struct SelfCheck {
         return .ok("open files", text)
     }
 
-    /// Whether the address can be listened on; checked only while no receiver listens on it.
+    /// Whether the address is free to listen on; checked only while no receiver listens on it.
     private func address() async -> Finding {
         let host = settings.required(.host)
         let port = settings.integer(.port)
@@ -85,11 +85,11 @@ struct SelfCheck {
                 .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
                 .bind(host: host, port: port).get()
             try await channel.close()
-            return .ok("address", "HOST \(host) PORT \(port) can be listened on")
+            return .ok("address", "HOST \(host) PORT \(port) is free to listen on")
         } catch {
             return .fail(
                 "address", "HOST \(host) PORT \(port) cannot be listened on: \(error)",
-                do: "end what listens there (ss -ltnp), or set another HOST or PORT")
+                do: "stop the process that listens there (ss -ltnp), or set another HOST or PORT")
         }
     }
 
@@ -102,7 +102,7 @@ struct SelfCheck {
             _ = try QueueStatistics.read(from: connection, table: table, timeout: .seconds(5))
             return .ok("database", "statistics of \(table.quoted) can be read")
         } catch {
-            let remedy = "'shelly-loader doctor' looks closer; batches are taken all the same, without statistics"
+            let remedy = "run 'shelly-loader doctor' for details; batches are taken meanwhile, without statistics"
             return error.isOurs
                 ? .fail("database", "\(error)", do: "correct it") : .warn("database", "\(error)", do: remedy)
         }

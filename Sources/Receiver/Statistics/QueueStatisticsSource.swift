@@ -41,7 +41,7 @@ actor QueueStatisticsSource {
             }
         }
         if case .failure(let error) = result {
-            logger.notice("statistics of the database are not to be had: \(error)")
+            logger.notice("statistics query failed: \(error)")
         }
         answered = (.now, result)
         return result

@@ -41,7 +41,7 @@ struct Readiness: Sendable {
             throw Rejection(.serviceUnavailable, "INGEST_API_KEY is not configured")
         }
         guard await room.isLeft() else {
-            throw Rejection(.serviceUnavailable, "Spool full, nearly so, or gone", retryAfterSeconds: 30)
+            throw Rejection(.serviceUnavailable, "Spool full or unavailable", retryAfterSeconds: 30)
         }
         guard !groupCommit.isStalled else { throw Rejection(.stalled) }
         // After a failure a probe has to retry the spool, because without traffic nothing else does.

@@ -37,8 +37,8 @@ struct DeviceDayPage: Sendable {
     private var verdict: Verdict {
         guard let last = day.lastMinute else {
             return Verdict(
-                level: .idle, sentence: "The spool remembers no reading of this device.",
-                remark: "What is below is in the database.")
+                level: .idle, sentence: "The spool has no reading of this device.",
+                remark: "The readings below are from the database.")
         }
         let age = Figures.span(seconds: now / 1000 - last * 60)
         let moment = "\(Figures.moment(minute: last)) UTC"
@@ -51,8 +51,8 @@ struct DeviceDayPage: Sendable {
         day.database == .ok
             ? nil
             : Verdict(
-                level: .failing, sentence: "Database away: the powers are not to be had now.",
-                remark: "The marks are readings that the spool knows.")
+                level: .failing, sentence: "Database unavailable: power values cannot be shown.",
+                remark: "The marks are readings in the spool.")
     }
 
     private var dayLinks: HTML {
@@ -71,7 +71,7 @@ struct DeviceDayPage: Sendable {
     }
 
     private var plots: HTML {
-        guard !day.channels.isEmpty else { return "<p class=\"empty\">No readings in this time.</p>" }
+        guard !day.channels.isEmpty else { return "<p class=\"empty\">No readings in this period.</p>" }
         return "\(day.channels.map { channel in plot(channel) })"
     }
 
@@ -85,7 +85,7 @@ struct DeviceDayPage: Sendable {
                 title: "Channel \(channel.number)", unit: "readings, UTC",
                 summary: readings
                     + (day.database == .ok
-                        ? ", which the database has not been given yet." : "; their powers are not known."),
+                        ? ", which are not in the database yet." : "; their power values are unknown."),
                 minutes: day.minutes, curve: .marks(channel.points.map(\.minute))
             ).html
         }

@@ -5,13 +5,13 @@ extension StatusPage {
     var deviceSection: HTML {
         guard let devices else {
             return
-                "<h2 id=\"devices-title\">Devices</h2><p class=\"empty\">The devices are not known: the spool does not answer.</p>"
+                "<h2 id=\"devices-title\">Devices</h2><p class=\"empty\">The devices are unknown: the spool does not answer.</p>"
         }
         return """
             <div class="head"><h2 id="devices-title">Devices</h2>
             <form method="get" action="/#devices" role="search"><input type="search" name="search" \
-            value="\(devices.query.search)" maxlength="128" aria-label="A part of a device's name" \
-            placeholder="a part of a name"><button>Search</button></form></div>
+            value="\(devices.query.search)" maxlength="128" aria-label="Part of a device's name" \
+            placeholder="part of a name"><button>Search</button></form></div>
             <div id="device-list" data-live>\(found(devices))</div>
             """
     }
@@ -26,8 +26,8 @@ extension StatusPage {
         if list.devices.isEmpty {
             html +=
                 list.total == 0
-                ? "<p class=\"empty\">None yet. A device is here with its first reading.</p>"
-                : "<p class=\"empty\">None here.</p>"
+                ? "<p class=\"empty\">None yet. A device appears with its first reading.</p>"
+                : "<p class=\"empty\">No devices match.</p>"
         } else {
             html += """
                 <table class="list"><thead><tr><th scope="col">Device</th><th scope="col">Last reading</th>\
@@ -37,7 +37,7 @@ extension StatusPage {
         }
         if list.database == .away, !list.devices.isEmpty {
             html +=
-                "<p class=\"remark\">Powers are in the database, which does not answer; the curves are readings an hour instead.</p>"
+                "<p class=\"remark\">Power values are in the database, which does not answer; the curves show readings per hour instead.</p>"
         }
         let first: HTML? = isNarrowed ? "<a href=\"/#devices\">From the beginning</a>" : nil
         let next: HTML? = list.next.map { place in

@@ -6,14 +6,14 @@ extension StatusPage {
             facts.append(
                 "<div><dt>\(name)</dt><dd>\(value)\(remark.map { "<span class=\"remark\">\($0)</span>" })</dd></div>")
         }
-        if let recentRate { add("Readings a minute", recentRate, "mean of 15 minutes") }
+        if let recentRate { add("Readings a minute", recentRate, "mean over 15 minutes") }
         if let spool {
             let backlog = spool.backlog
             add(
                 "Backlog", Figures.count(backlog.records, "record"),
-                backlog.records == 0 ? "nothing waits" : "\(Figures.bytes(backlog.bytes)) in the spool")
-            add("Oldest waits", oldestSeconds.map { Figures.span(seconds: $0) } ?? "–")
-            add("Loader", spool.lastLoadAt.map(ago) ?? "never", "last loaded something")
+                backlog.records == 0 ? "none pending" : "\(Figures.bytes(backlog.bytes)) in the spool")
+            add("Oldest pending", oldestSeconds.map { Figures.span(seconds: $0) } ?? "–")
+            add("Loader", spool.lastLoadAt.map(ago) ?? "never", "last load")
         }
         if case .answers(let rows) = database {
             add("Database", Figures.count(rows, "row"), "of the last 24 h")
@@ -35,7 +35,7 @@ extension StatusPage {
     }
 
     var plot: HTML {
-        guard let history else { return "<p>The readings are not known: the spool does not answer.</p>" }
+        guard let history else { return "<p>The readings are unknown: the spool does not answer.</p>" }
         let total = history.counts.reduce(0, +)
         let without = history.counts.reduce(0) { $0 + ($1 == 0 ? 1 : 0) }
         let highest = history.counts.max() ?? 0
@@ -56,8 +56,8 @@ extension StatusPage {
     var backlogPlot: HTML {
         let most = backlog.samples.map(\.records).max() ?? 0
         return plotOfBacklog(
-            "Records that wait", unit: "UTC",
-            most == 0 ? "Nothing waited" : "At most \(Figures.count(most, "record")) waited"
+            "Pending records", unit: "UTC",
+            most == 0 ? "None pending" : "At most \(Figures.count(most, "record")) pending"
         ) { Double($0.records) }
     }
 
@@ -65,7 +65,7 @@ extension StatusPage {
         let oldest = backlog.samples.map(\.oldestSeconds).max() ?? 0
         return plotOfBacklog(
             "Age of the oldest", unit: "minutes, UTC",
-            oldest == 0 ? "Nothing waited" : "At most \(Figures.span(seconds: Int64(min(oldest, 1e12))))"
+            oldest == 0 ? "None pending" : "At most \(Figures.span(seconds: Int64(min(oldest, 1e12))))"
         ) { $0.oldestSeconds / 60 }
     }
 
@@ -126,7 +126,7 @@ extension Rejection.Reason {
         case .encoding: "Content encoding not supported"
         case .malformed: "Not a valid HTTP request"
         case .invalid: "Not a valid batch"
-        case .timeout: "Arrived too slowly"
+        case .timeout: "Too slow to arrive"
         case .busy: "Too much in flight"
         case .connections: "Too many connections"
         case .tooLarge: "Body too large"

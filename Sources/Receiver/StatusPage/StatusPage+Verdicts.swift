@@ -43,39 +43,39 @@ extension StatusPage {
         switch database {
         case .away(let reason):
             return Verdict(
-                level: .failing, sentence: "Database away: " + whatWaits,
+                level: .failing, sentence: "Database unavailable: " + pending,
                 remark: "\(reason)")
         case .refuses(let reason):
             return Verdict(
                 level: .failing,
-                sentence: "Database answers, but its table cannot be read: " + whatWaits,
+                sentence: "Database answers, but its table cannot be read: " + pending,
                 remark: "\(reason)")
         case .answers:
             guard let spool else {
                 return Verdict(level: .failing, sentence: "Database answers, but the spool cannot be read.")
             }
             guard let age = oldestSeconds, spool.backlog.records > 0 else {
-                return Verdict(level: .good, sentence: "Database is loaded up to now: nothing waits in the spool.")
+                return Verdict(level: .good, sentence: "Database is up to date: no record is pending.")
             }
             guard age >= Self.behindSeconds else {
-                return Verdict(level: .good, sentence: "Database is loaded up to \(Figures.span(seconds: age)) ago.")
+                return Verdict(level: .good, sentence: "Database is \(Figures.span(seconds: age)) behind.")
             }
             return Verdict(
                 level: .attention, sentence: "Database answers, but the loader is behind: " + waiting(spool),
-                remark: spool.lastDrainAt.map { "The loader was last done \(ago($0))." } ?? "Is the loader running?")
+                remark: spool.lastDrainAt.map { "The loader last finished \(ago($0))." } ?? "Is the loader running?")
         }
     }
 
     private var deviceVerdict: Verdict? {
         guard let devices else {
-            return Verdict(level: .attention, sentence: "What the devices do is not known: the spool does not answer.")
+            return Verdict(level: .attention, sentence: "Device states are unknown: the spool does not answer.")
         }
         if devices.total == 0 { return Verdict(level: .idle, sentence: "No device has reported yet.") }
         if devices.silent == 0 {
             return Verdict(
                 level: .good,
                 sentence: devices.total == 1
-                    ? "The one device reports." : "All \(Figures.grouped(devices.total)) devices report.")
+                    ? "The only device reports." : "All \(Figures.grouped(devices.total)) devices report.")
         }
         let verb = devices.silent == 1 ? "is" : "are"
         return Verdict(
@@ -122,18 +122,18 @@ extension StatusPage {
     }
 
     /// The records that the spool keeps for the database, if the spool can be read.
-    private var whatWaits: String {
-        spool.map { waiting($0) + " Nothing is lost." } ?? "what waits in the spool cannot be read."
+    private var pending: String {
+        spool.map { waiting($0) + " Nothing is lost." } ?? "the spool cannot be read."
     }
 
-    /// `1,234 records wait in the spool, the oldest for 4 min.`
+    /// `1,234 records are pending in the spool, the oldest for 4 min.`
     private func waiting(_ spool: SpoolStatistics) -> String {
         let records = spool.backlog.records
-        guard let age = oldestSeconds, records > 0 else { return "nothing waits in the spool." }
+        guard let age = oldestSeconds, records > 0 else { return "no record is pending." }
         let oldest = Figures.span(seconds: age)
         return records == 1
-            ? "1 record waits in the spool, for \(oldest)."
-            : "\(Figures.grouped(records)) records wait in the spool, the oldest for \(oldest)."
+            ? "1 record is pending in the spool, for \(oldest)."
+            : "\(Figures.grouped(records)) records are pending in the spool, the oldest for \(oldest)."
     }
 
     var oldestSeconds: Int64? { spool?.backlog.oldestAgeSeconds.map { Int64(min($0, 1e12)) } }

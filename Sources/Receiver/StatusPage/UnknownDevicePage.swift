@@ -5,8 +5,8 @@ struct UnknownDevicePage: Sendable {
 
     var html: HTML {
         let verdict = Verdict(
-            level: .attention, sentence: "This device is not known.",
-            remark: "Neither the spool nor, if it answers, the database has a reading of it in this time.")
+            level: .attention, sentence: "Unknown device.",
+            remark: "Neither the spool nor the database, if it answers, has a reading of it in this period.")
         return Page(
             title: "Unknown device · Shelly Collector", level: verdict.level, now: now,
             content: """

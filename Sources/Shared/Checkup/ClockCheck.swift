@@ -14,19 +14,19 @@ public struct ClockCheck {
         if let newest = newestWrite(), newest > now + 60 {
             return .fail(
                 "clock",
-                "the spool was last written \(newest - now) s in the future: this clock goes wrong, or went wrong",
-                do: "set the clock, and keep it with systemd-timesyncd or chrony")
+                "the spool was last written \(newest - now) s in the future: this clock is or was wrong",
+                do: "set the clock, and synchronize it with systemd-timesyncd or chrony")
         }
         var state = timex()
-        guard adjtimex(&state) >= 0 else { return .ok("clock", "whether it is kept by NTP cannot be seen here") }
+        guard adjtimex(&state) >= 0 else { return .ok("clock", "cannot see here whether NTP synchronizes it") }
         // The criterion of timedatectl(1): the kernel's error estimate is below 16 s. It grows unless NTP synchronizes
         // the clock.
         guard state.maxerror < 16_000_000 else {
             return .warn(
-                "clock", "it is not kept by NTP, as far as the kernel knows",
+                "clock", "according to the kernel, NTP does not synchronize it",
                 do: "enable systemd-timesyncd or chrony; messages from more than a day in the future are refused")
         }
-        return .ok("clock", "kept by NTP, within \(state.maxerror / 1000) ms")
+        return .ok("clock", "synchronized by NTP, within \(state.maxerror / 1000) ms")
     }
 
     private func newestWrite() -> Int? {

@@ -27,7 +27,7 @@ public struct DiskCheck {
         do {
             kind = try SpoolFileSystem(at: path)
         } catch {
-            return .fail(subject, "\(path) cannot be examined: \(error)", do: "look at the disk (dmesg)")
+            return .fail(subject, "\(path) cannot be examined: \(error)", do: "check the disk (dmesg)")
         }
         guard let risk = kind.risk else { return .ok(subject, kind.name) }
         // The receiver does not start there.
@@ -49,7 +49,7 @@ public struct DiskCheck {
             let remedy =
                 error == .noSpace
                 ? "make room on the disk"
-                : "look at the disk (dmesg); no batch can be taken like this"
+                : "check the disk (dmesg); the receiver can take no batch meanwhile"
             return .fail(subject, "a file in \(path) cannot be written and synchronized: \(error)", do: remedy)
         }
         let median = durations.sorted()[durations.count / 2]
@@ -57,12 +57,12 @@ public struct DiskCheck {
         if median > Self.slow {
             return .warn(
                 subject, text,
-                do: "batches are answered no faster than that; many at once share a wait, a faster disk "
+                do: "no batch is answered faster than that; concurrent batches share one wait, and a faster disk "
                     + "shortens it")
         }
         if median < Self.tooFast, kind?.nature != .memory {
             return .warn(
-                subject, "\(text), faster than disks are: something on the way may not wait for its write cache",
+                subject, "\(text), faster than a disk can be: a layer below may not wait for its write cache",
                 do: "make sure that the disk, its controller or the hypervisor survives a power cut")
         }
         return .ok(subject, text)

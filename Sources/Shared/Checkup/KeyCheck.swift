@@ -22,14 +22,14 @@ public struct KeyCheck {
             findings.append(
                 .fail(
                     "key", "INGEST_API_KEY is not configured: every batch is refused with 500",
-                    do: "set it to what `openssl rand -hex 32` prints, and give the Worker the same"))
+                    do: "set it to the output of `openssl rand -hex 32`, and give the Worker the same key"))
         }
         if !read.isEmpty { findings.append(finding("read key", "READ_API_KEY", read)) }
         if !Set(ingest).isDisjoint(with: read) {
             findings.append(
                 .warn(
-                    "key", "READ_API_KEY is a key that may send batches too",
-                    do: "give those who only read a key of their own"))
+                    "key", "a key in READ_API_KEY is an ingest key as well",
+                    do: "give readers a separate key"))
         }
         return findings
     }
@@ -40,17 +40,17 @@ public struct KeyCheck {
         guard stat(path, &status) == 0 else {
             return .fail(
                 subject, "\(path) cannot be examined: \(String(cString: strerror(errno)))",
-                do: "look at its name and at who runs this")
+                do: "check the path, and the user that runs this")
         }
         let mode = String(status.st_mode & 0o777, radix: 8)
         if status.st_mode & 0o022 != 0 {
             return .fail(
-                subject, "others may write \(path) (mode \(mode))", do: "chmod 640 it, and renew the keys")
+                subject, "other users may write \(path) (mode \(mode))", do: "chmod 640 the file, and renew the keys")
         }
         if status.st_mode & 0o004 != 0 {
             return .fail(
                 subject, "every user of this machine may read the secrets in \(path) (mode \(mode))",
-                do: "chmod 640 it, and renew the keys")
+                do: "chmod 640 the file, and renew the keys")
         }
         return .ok(subject, "\(path) has mode \(mode)")
     }
@@ -81,14 +81,14 @@ public struct KeyCheck {
     private static func weaknesses(of key: String) -> [String] {
         var weaknesses: [String] = []
         if !key.utf8.allSatisfy({ 0x21..<0x7F ~= $0 }) {
-            weaknesses.append("has a character that no header carries, such as a space or a letter beyond ASCII")
+            weaknesses.append("has a character that no HTTP header can carry, such as a space or a letter beyond ASCII")
         }
         if key.utf8.count < shortest {
             weaknesses.append("has \(key.utf8.count) characters, fewer than \(shortest)")
         } else if Set(key.utf8).count < leastVariety {
             weaknesses.append("has fewer than \(leastVariety) different characters")
         }
-        if examples.contains(where: key.lowercased().contains) { weaknesses.append("looks like an example's") }
+        if examples.contains(where: key.lowercased().contains) { weaknesses.append("looks like a key from an example") }
         return weaknesses
     }
 }

@@ -17,7 +17,7 @@ public struct RoomCheck {
         do {
             return [try room()] + inodes()
         } catch {
-            return [.fail("room", "\(error)", do: "look at the disk (dmesg, df)")]
+            return [.fail("room", "\(error)", do: "check the disk (dmesg, df)")]
         }
     }
 
@@ -28,12 +28,12 @@ public struct RoomCheck {
         var limit = "the reserve of \(limits.reserveBytes.inBytes)"
         if let spoolBytes = limits.spoolBytes, max(0, spoolBytes - held) < above {
             above = max(0, spoolBytes - held)
-            limit = "what is left of SPOOL_BYTES"
+            limit = "the rest of SPOOL_BYTES"
         }
         let free = limits.spoolBytes == nil ? "\(above.inBytes) free above \(limit)" : "\(above.inBytes) free, \(limit)"
         guard limits.leaveMargin(availableBytes: available, heldBytes: held) else {
             return .fail(
-                "room", "\(free): batches are refused with 503, or will be soon",
+                "room", "\(free): batches are refused with 503, or soon will be",
                 do: "let the loader catch up, shorten LOADER_RETENTION_SECONDS, or enlarge the disk")
         }
         guard let rate = try bytesPerSecond(), rate > 0 else { return .ok("room", free) }
@@ -42,7 +42,7 @@ public struct RoomCheck {
         guard hours < 24 else { return .ok("room", outlook) }
         return .warn(
             "room", outlook,
-            do: "shorten LOADER_RETENTION_SECONDS or enlarge the disk; a day without the loader fills it")
+            do: "shorten LOADER_RETENTION_SECONDS or enlarge the disk; if the loader stops for a day, the disk is full")
     }
 
     /// Received bytes per second during the last day, or nil if there is too little data for an estimate.

@@ -6,11 +6,11 @@ public enum SettingsCheck {
     public static func findings(_ settings: Settings, problems: [String]) -> [Finding] {
         guard problems.isEmpty else {
             return problems.map {
-                .fail("settings", $0, do: "correct it, see docs/CONFIGURATION.md; the checks below go on without it")
+                .fail("settings", $0, do: "correct it, see docs/CONFIGURATION.md; the checks below run without it")
             }
         }
         let names = settings.given
-        let list = names.isEmpty ? "all are the defaults" : "given: \(names.joined(separator: ", "))"
+        let list = names.isEmpty ? "all have their defaults" : "given: \(names.joined(separator: ", "))"
         return [.ok("settings", list)]
     }
 }

@@ -26,7 +26,7 @@ public struct SpoolCheck {
             return nil
         }
         guard status.st_mode & S_IFMT == S_IFDIR else {
-            checkup.add(.fail(Self.subject, "\(path) is no directory", do: "name the spool's directory with SPOOL_DIR"))
+            checkup.add(.fail(Self.subject, "\(path) is not a directory", do: "set SPOOL_DIR to the spool's directory"))
             return nil
         }
         let directory: SpoolDirectory
@@ -47,7 +47,7 @@ public struct SpoolCheck {
     private func absent() -> Finding {
         guard role == .receiver else {
             return .warn(
-                Self.subject, "there is none at \(path)", do: "start the receiver, which makes it, or set SPOOL_DIR")
+                Self.subject, "there is none at \(path)", do: "start the receiver, which creates it, or set SPOOL_DIR")
         }
         var parent = path
         while Self.status(of: parent) == nil, parent.lastComponent != nil {
@@ -57,10 +57,10 @@ public struct SpoolCheck {
         guard Self.may(W_OK | X_OK, parent) else {
             return .fail(
                 Self.subject,
-                "there is none at \(path), and user \(Self.userName(geteuid())) may not make one in \(parent)",
-                do: "make the directory and give it to that user (chown)")
+                "there is none at \(path), and user \(Self.userName(geteuid())) may not create one in \(parent)",
+                do: "create the directory and give it to that user (chown)")
         }
-        return .ok(Self.subject, "there is none at \(path) yet; the receiver makes it when it starts")
+        return .ok(Self.subject, "there is none at \(path) yet; the receiver creates it at its start")
     }
 
     private func unusable(_ error: SpoolError) -> Finding {
@@ -69,7 +69,7 @@ public struct SpoolCheck {
                 Self.subject, error.description,
                 do: cause == .permissionDenied
                     ? "run this as the spool's owner, or give the directory to \(Self.userName(geteuid())) (chown -R)"
-                    : "look at the disk (dmesg)")
+                    : "check the disk (dmesg)")
         }
         let pending = (try? SystemDisk().names(in: path.appending("pending"))) ?? []
         if case .unfit(let place, _) = error, place == path, pending.isEmpty {
@@ -87,7 +87,7 @@ public struct SpoolCheck {
             guard Self.status(of: folder) != nil else {
                 return .fail(
                     Self.rights, "\(folder) is missing",
-                    do: "start the receiver, which makes what is missing of a spool")
+                    do: "start the receiver, which creates missing folders")
             }
             guard Self.may(R_OK | W_OK | X_OK, folder) else {
                 return .fail(
@@ -99,7 +99,7 @@ public struct SpoolCheck {
             return .fail(
                 Self.rights, "user \(user) may not \(mode == R_OK ? "read" : "write") \(file)",
                 do: "give the spool to the user that both programs run as (chown -R USER \(path)); "
-                    + "a command that ran as root may have left it")
+                    + "a command that ran as root may have created it")
         }
         let modes = folders.compactMap { folder in Self.status(of: folder).map { ($0.st_mode & 0o777, folder) } }
         if let open = modes.first(where: { $0.0 & 0o002 != 0 }) {
@@ -109,15 +109,15 @@ public struct SpoolCheck {
         }
         if geteuid() == 0, status.st_uid != 0 {
             return .warn(
-                Self.rights, "this ran as root, who may do all; the spool belongs to \(Self.userName(status.st_uid))",
-                do: "run it as that user to see what that one may: runuser -u \(Self.userName(status.st_uid)) -- …")
+                Self.rights, "this ran as root; the spool belongs to \(Self.userName(status.st_uid))",
+                do: "run it as that user to check that user's rights: runuser -u \(Self.userName(status.st_uid)) -- …")
         }
         if modes[0].0 & 0o005 != 0 {
             return .warn(
                 Self.rights, "every user of this machine may read \(path) (mode \(String(modes[0].0, radix: 8)))",
-                do: "chmod o-rwx \(path), unless that is meant")
+                do: "chmod o-rwx \(path), unless that is intended")
         }
-        return .ok(Self.rights, "user \(user) may read and write all of it")
+        return .ok(Self.rights, "user \(user) may read and write all of the spool")
     }
 
     /// Files that must be readable or writable, in addition to the folders.
@@ -129,9 +129,9 @@ public struct SpoolCheck {
 
     private func holder(_ role: SpoolLock.Role) -> Finding {
         guard let holder = SpoolLock.holder(of: role, in: path) else {
-            return .ok("\(role)", "none is at work on this spool now")
+            return .ok("\(role)", "none uses this spool now")
         }
-        return .ok("\(role)", "process \(holder) is at work on this spool")
+        return .ok("\(role)", "process \(holder) uses this spool")
     }
 
     private static func status(of path: FilePath) -> stat? {

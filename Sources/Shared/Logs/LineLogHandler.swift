@@ -22,7 +22,7 @@ public struct LineLogHandler: LogHandler {
         guard output.write(line(event)) else { return }
         let lost = output.takeLost()
         guard lost > 0 else { return }
-        let message = "standard error took nothing for a while: log lines are missing"
+        let message = "standard error accepted no data for a time: log lines are missing"
         var notice = begin(.warning, message)
         notice.add("lines", lost)
         // If this line is dropped too, the lines before it still count as missing.

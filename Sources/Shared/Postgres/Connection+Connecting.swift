@@ -52,6 +52,6 @@ extension Connection {
         if message.hasPrefix("definition of service") { return .invalid(message) }
         // These messages repeat the value.
         guard message.hasPrefix("invalid ") else { return .unavailable(message) }
-        return .invalid("the database's address has a setting that cannot be used; look at port, sslmode and the like")
+        return .invalid("the database's address has an unusable setting; check port, sslmode and the like")
     }
 }

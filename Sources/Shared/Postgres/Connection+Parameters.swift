@@ -6,7 +6,7 @@ extension Connection {
     static func check(_ parameters: [Parameter]) throws(PostgresError) {
         guard parameters.count <= Int(UInt16.max) else { throw .invalid("a statement takes at most 65535 parameters") }
         for case .text(let text?) in parameters where text.utf8.contains(0) {
-            throw .invalid("a text for the database cannot hold a NUL")
+            throw .invalid("text for the database cannot contain NUL")
         }
     }
 

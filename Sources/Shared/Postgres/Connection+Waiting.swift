@@ -55,7 +55,7 @@ extension Connection {
         guard descriptor.fd >= 0 else { throw .unavailable(lastMessage) }
         while true {
             let left = ContinuousClock.now.duration(to: deadline)
-            guard left > .zero else { throw .unavailable("\(address): time ran out while \(what)") }
+            guard left > .zero else { throw .unavailable("\(address): timeout while \(what)") }
             let pause = min(left, atMost ?? left).components
             let milliseconds = pause.seconds * 1000 + pause.attoseconds / 1_000_000_000_000_000
             // Add one, because waiting for 0 ms at the end would spin.

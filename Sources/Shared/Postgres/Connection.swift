@@ -100,7 +100,7 @@ public final class Connection {
     /// Quotes an identifier for SQL, in double quotes. Follows `PQescapeIdentifier`.
     public func quoteIdentifier(_ identifier: String) throws(PostgresError) -> String {
         guard handle != nil else { throw .unavailable("the connection is closed") }
-        guard !identifier.utf8.contains(0) else { throw .invalid("an identifier cannot hold a NUL") }
+        guard !identifier.utf8.contains(0) else { throw .invalid("an identifier cannot contain NUL") }
         guard let quoted = PQescapeIdentifier(handle, identifier, identifier.utf8.count) else {
             throw .invalid("an identifier cannot be quoted: \(lastMessage)")
         }
@@ -113,7 +113,7 @@ public final class Connection {
         meanwhile: (() -> Void)? = nil
     ) throws(PostgresError) -> Rows {
         guard isUsable else { throw .unavailable("the connection is closed") }
-        guard !sql.utf8.contains(0) else { throw .invalid("a statement cannot hold a NUL") }
+        guard !sql.utf8.contains(0) else { throw .invalid("a statement cannot contain NUL") }
         try Self.check(parameters)
         do throws(PostgresError) {
             let sent = parameters.isEmpty ? PQsendQuery(handle, sql) : send(sql, parameters)

@@ -38,8 +38,8 @@ public enum PostgresError: Error, CustomStringConvertible, Sendable {
 
     public var description: String {
         switch self {
-        case .unavailable(let reason): "database away: \(reason)"
-        case .outcomeUnknown(let reason): "database away during COMMIT, whose outcome is unknown: \(reason)"
+        case .unavailable(let reason): "database unavailable: \(reason)"
+        case .outcomeUnknown(let reason): "database unavailable during COMMIT, whose outcome is unknown: \(reason)"
         case .refused(let state, let message, let detail):
             "database error \(state): \(message)" + (detail.map { " (\($0))" } ?? "")
         case .invalid(let reason): reason

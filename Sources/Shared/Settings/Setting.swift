@@ -33,20 +33,20 @@ public struct Setting: Sendable {
 extension Setting {
     public static let ingestAPIKey = Setting(
         "INGEST_API_KEY", .secret,
-        "Key that a batch must carry in X-API-Key; several, separated by commas, are all valid")
+        "Key that a batch must carry in X-API-Key; several keys, separated by commas, are all valid")
     public static let ingestAPIKeyFile = Setting(
-        "INGEST_API_KEY_FILE", .text, "File with such keys, one a line; read again on SIGHUP")
+        "INGEST_API_KEY_FILE", .text, "File with ingest keys, one per line; read again on SIGHUP")
     public static let readAPIKey = Setting(
         "READ_API_KEY", .secret,
-        "Key to read what tells of devices or of the operation; without one that is served on loopback alone")
+        "Key to read device data and operational endpoints; without one, they are served only on loopback")
     public static let readAPIKeyFile = Setting(
-        "READ_API_KEY_FILE", .text, "File with such keys, one a line; read again on SIGHUP")
+        "READ_API_KEY_FILE", .text, "File with read keys, one per line; read again on SIGHUP")
     public static let statsAccess = Setting(
         "STATS_ACCESS", .choice(["open", "key"]), standard: "open",
-        "Who may read /api/stats/queue and /api/stats/spool: everybody, or those who may read devices")
+        "Who may read /api/stats/queue and /api/stats/spool: every client, or clients with read access")
     public static let tlsCertificateFile = Setting(
         "TLS_CERTIFICATE_FILE", .text,
-        "Certificate and intermediate ones in PEM, to serve HTTPS in place of HTTP; read again on SIGHUP")
+        "Certificate and intermediate certificates in PEM, to serve HTTPS in place of HTTP; read again on SIGHUP")
     public static let tlsKeyFile = Setting(
         "TLS_KEY_FILE", .text, "Private key of the certificate, in PEM; read again on SIGHUP")
     public static let spoolDirectory = Setting(
@@ -58,17 +58,17 @@ extension Setting {
     public static let host = Setting(
         "HOST", .text, standard: "127.0.0.1", "Address that the receiver listens on")
     public static let port = Setting(
-        "PORT", .integer(0...65535), standard: "8080", "TCP port that the receiver listens on; 0 takes a free one")
+        "PORT", .integer(0...65535), standard: "8080", "TCP port that the receiver listens on; 0 chooses a free one")
     public static let databaseURL = Setting(
-        "DATABASE_URL", .secret, "PostgreSQL, as URL or key/value list; without it libpq's own PG… variables count")
+        "DATABASE_URL", .secret, "PostgreSQL, as URL or key/value list; without it, libpq's own PG… variables apply")
     public static let table = Setting(
-        "DATABASE_TABLE", .text, standard: "power_logs", "Table of the readings, if need be with its schema")
+        "DATABASE_TABLE", .text, standard: "power_logs", "Table of the readings, with its schema if needed")
     public static let logLevel = Setting(
         "LOG_LEVEL", .choice(["trace", "debug", "info", "notice", "warning", "error", "critical"]), standard: "info",
-        "Least level that is logged")
+        "Lowest level that is logged")
     public static let logFormat = Setting(
         "LOG_FORMAT", .choice(LogFormat.allCases.map(\.rawValue)), standard: "text",
-        "Log lines for people, or one JSON object a line")
+        "Log lines as text, or one JSON object per line")
 
     public static let segmentBytes = Setting(
         "SPOOL_SEGMENT_BYTES", .integer(4096...(1 << 40)), standard: "67108864",
@@ -80,16 +80,16 @@ extension Setting {
         "Free bytes of the disk below which batches are refused with 503")
     public static let spoolBytes = Setting(
         "SPOOL_BYTES", .integer(0...(1 << 50)), standard: "0",
-        "Bytes of all segments together above which batches are refused with 503; 0 for no limit but the disk's")
+        "Bytes of all segments together above which batches are refused with 503; 0 for no limit except the disk's")
     public static let inFlightBytes = Setting(
         "INGEST_IN_FLIGHT_BYTES", .integer((1 << 24)...(1 << 40)), standard: "134217728",
-        "Bytes of bodies held at the same time, above which batches are refused with 503")
+        "Bytes of bodies in flight, above which batches are refused with 503")
     public static let inFlightRequests = Setting(
         "INGEST_IN_FLIGHT_REQUESTS", .integer(1...1_000_000), standard: "4096",
-        "Batches taken at the same time, above which others are refused with 503")
+        "Batches in flight, above which further batches are refused with 503")
     public static let connections = Setting(
         "INGEST_CONNECTIONS", .integer(1...1_000_000), standard: "10000",
-        "Connections at the same time; one more takes the place of the longest idle one, or is refused with 503")
+        "Concurrent connections; one more takes the place of the longest idle one, or is refused with 503")
     public static let headSeconds = Setting(
         "INGEST_HEAD_SECONDS", .integer(1...3600), standard: "10",
         "Time for a request's header to arrive, after which it is answered with 408")
@@ -98,7 +98,7 @@ extension Setting {
         "Time for a request's body to arrive, after which it is answered with 408")
     public static let commitSeconds = Setting(
         "INGEST_COMMIT_SECONDS", .integer(1...3600), standard: "20",
-        "Time for a batch to become durable, after which it is answered with 503 though it may yet")
+        "Time for a batch to become durable; after it the answer is 503, though the batch may still become durable")
     public static let idleSeconds = Setting(
         "INGEST_IDLE_SECONDS", .integer(1...86_400), standard: "120", "Time after which an idle connection is closed")
     public static let ledgerBytes = Setting(
@@ -118,13 +118,13 @@ extension Setting {
         "Time without a reading after which a device counts as silent")
 
     public static let statementRows = Setting(
-        "LOADER_STATEMENT_ROWS", .integer(1...1_000_000), standard: "50000", "Readings that go in with one statement")
+        "LOADER_STATEMENT_ROWS", .integer(1...1_000_000), standard: "50000", "Readings inserted with one statement")
     public static let statementSeconds = Setting(
         "LOADER_STATEMENT_SECONDS", .integer(1...3600), standard: "120",
-        "Time for one statement, after which the database counts as away, and for a pause in a transaction")
+        "Timeout of a statement, after which the database counts as unavailable, and of a pause in a transaction")
     public static let followSeconds = Setting(
         "LOADER_FOLLOW_SECONDS", .integer(1...3600), standard: "1",
-        "Pause of drain --follow when there is nothing to load; doubled up to 30 while the database is away")
+        "Pause of drain --follow when there is nothing to load; doubled up to 30 while the database is unavailable")
 
     public static let retentionSeconds = Setting(
         "LOADER_RETENTION_SECONDS", .integer(0...(1 << 32)), standard: "1209600",

@@ -23,7 +23,7 @@ extension SegmentHeader {
         var objections: [String] = []
         if format != Self.formatName || version != Self.knownVersion {
             objections.append(
-                "has format \(format) version \(version), this program knows \(Self.formatName) version "
+                "has format \(format) version \(version), this program supports \(Self.formatName) version "
                     + "\(Self.knownVersion)")
         }
         if spool != directory.identity {
@@ -32,7 +32,7 @@ extension SegmentHeader {
             )
         }
         if segment != number {
-            objections.append("its header says segment \(SpoolPosition.digits(segment)); was the file renamed?")
+            objections.append("its header names segment \(SpoolPosition.digits(segment)); was the file renamed?")
         }
         return objections
     }

@@ -132,7 +132,7 @@ public final class SegmentReader {
         }
         let length = prefix.byteCount + prefix.bodyBytes + 1
         guard length <= end - offset else {
-            fail("the record's length reaches beyond the segment's end")
+            fail("the record's length exceeds the segment")
             return nil
         }
         let line = UnsafeRawBufferPointer(rebasing: try bytes(atLeast: length)[..<length])

@@ -48,7 +48,7 @@ public struct SpoolDirectory: Sendable {
         else { throw .unfit(file, "is not a spool's identity; restore it from a segment's header line") }
         guard identity.version == SegmentHeader.knownVersion else {
             throw .unfit(
-                file, "has format version \(identity.version), this program knows \(SegmentHeader.knownVersion)")
+                file, "has format version \(identity.version), this program supports \(SegmentHeader.knownVersion)")
         }
         self.path = path
         pending = path.appending("pending")
@@ -162,7 +162,7 @@ public struct SpoolDirectory: Sendable {
         // rename(2) would replace a file of the same name, for example a segment that was copied back by hand.
         let present = try Spool.disk("list", loaded) { () throws(Errno) in try disk.names(in: loaded) }
         guard !present.contains(name) else {
-            throw .unfit(source, "cannot be moved, \(target) is there already; compare the two and remove one")
+            throw .unfit(source, "cannot be moved, \(target) already exists; compare the two and remove one")
         }
         try Spool.disk("move", source) { () throws(Errno) in try disk.rename(source, to: target) }
         try synchronize()

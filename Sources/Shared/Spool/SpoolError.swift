@@ -19,9 +19,9 @@ public enum SpoolError: Error, CustomStringConvertible, Sendable {
         case .full(let path, let available, let reserve):
             "spool \(path) is full: \(available) bytes free, \(reserve) kept in reserve; free or enlarge the disk"
         case .overLimit(let path, let bytes, let limit):
-            "spool \(path) is full: its segments have \(bytes) bytes, \(limit) are allowed; let the loader catch up, "
+            "spool \(path) is full: its segments have \(bytes) bytes, and SPOOL_BYTES allows \(limit); let the loader catch up, "
                 + "shorten the retention or raise SPOOL_BYTES"
-        case .inUse(let path, let holder): "spool \(path) is in use by \(holder); one at a time may work on a spool"
+        case .inUse(let path, let holder): "spool \(path) is in use by \(holder); a spool takes one at a time"
         case .unfit(let path, let reason): "\(path): \(reason)"
         }
     }

@@ -119,7 +119,7 @@ public final class SpoolWriter {
     /// Marks the records of a completed synchronization of the open segment as durable. `took` is its duration.
     public func confirm(_ synchronization: SegmentSynchronization, took: Duration) {
         guard let segment, segment.number == synchronization.segment else {
-            preconditionFailure("what was written to a segment that was left does not count")
+            preconditionFailure("a record of a closed segment cannot be confirmed")
         }
         observer(synchronization.records - segment.records, took)
         segment.confirm(synchronization)
