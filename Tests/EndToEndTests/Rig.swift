@@ -88,7 +88,7 @@ final class Rig: @unchecked Sendable {
         process.standardInput = FileHandle.nullDevice
         let ended = DispatchSemaphore(value: 0)
         process.terminationHandler = { _ in ended.signal() }
-        try process.run(writingErrorsTo: file, andOutput: true)
+        try process.run(writing: .both, to: file)
         guard ended.wait(timeout: .now() + .seconds(Self.hangSeconds)) == .success else {
             kill(process.processIdentifier, SIGKILL)
             let text = try String(contentsOfFile: file, encoding: .utf8)
@@ -171,7 +171,7 @@ final class Rig: @unchecked Sendable {
         process.environment = ProcessInfo.processInfo.environment.merging(Self.longTimeouts) { $1 }.merging(
             ["INGEST_API_KEY": Self.key, "SPOOL_DIR": spool, "PORT": "0", "DATABASE_URL": databaseURL]
         ) { $1 }.merging(environment) { $1 }
-        try process.run(writingErrorsTo: log)
+        try process.run(writing: .errors, to: log)
         return process
     }
 

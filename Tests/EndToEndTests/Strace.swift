@@ -44,7 +44,7 @@ enum Strace {
             process.arguments =
                 ["-f", "-o", "/dev/null", "-p", "\(rig.receiverProcess)"] + Strace.options(injection, [])
             process.standardInput = FileHandle.nullDevice
-            try process.run(writingErrorsTo: log)
+            try process.run(writing: .errors, to: log)
             try rig.wait("strace does not attach") { [process] in
                 let text = try String(contentsOfFile: log, encoding: .utf8)
                 guard process.isRunning else { throw Rig.Failure(description: "strace ended: \(text)") }

@@ -250,7 +250,7 @@ private final class TLSClient {
         process.executableURL = URL(fileURLWithPath: "/usr/bin/openssl")
         process.arguments = ["s_client", "-quiet", "-connect", "127.0.0.1:\(port)"]
         process.standardInput = input
-        try process.run(writingErrorsTo: output, andOutput: true)
+        try process.run(writing: .output, to: output)
     }
 
     deinit {
