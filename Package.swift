@@ -35,8 +35,7 @@ let package = Package(
             name: "Receiver",
             dependencies: [
                 "CLibcrypto", "CLinux", "CResources", "Commit", "Ledger", "Readings", "Spool", "Postgres", "Settings",
-                "Logs",
-                "Checkup", "Time",
+                "Logs", "Checkup", "Text", "Time",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
@@ -76,7 +75,7 @@ let package = Package(
         .executableTarget(
             name: "Loader",
             dependencies: [
-                "Readings", "Spool", "Postgres", "Settings", "Logs", "Checkup", "Time",
+                "Readings", "Spool", "Postgres", "Settings", "Logs", "Checkup", "Text", "Time",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
@@ -91,7 +90,9 @@ let package = Package(
         ),
         .target(
             name: "Spool",
-            dependencies: ["CCrc32c", "CLinux", .product(name: "SystemPackage", package: "swift-system")],
+            dependencies: [
+                "CCrc32c", "CLinux", "Text", "Time", .product(name: "SystemPackage", package: "swift-system"),
+            ],
             path: "Sources/Shared/Spool",
             swiftSettings: swiftSettings
         ),
@@ -109,15 +110,17 @@ let package = Package(
         ),
         .target(
             name: "Logs",
-            dependencies: [.product(name: "Logging", package: "swift-log")],
+            dependencies: ["Text", "Time", .product(name: "Logging", package: "swift-log")],
             path: "Sources/Shared/Logs",
             swiftSettings: swiftSettings
         ),
+        .target(name: "Text", path: "Sources/Shared/Text", swiftSettings: swiftSettings),
         .target(name: "Time", path: "Sources/Shared/Time", swiftSettings: swiftSettings),
         .target(
             name: "Checkup",
             dependencies: [
-                "CLinux", "Logs", "Settings", "Spool", .product(name: "SystemPackage", package: "swift-system"),
+                "CLinux", "Logs", "Settings", "Spool", "Text", "Time",
+                .product(name: "SystemPackage", package: "swift-system"),
             ],
             path: "Sources/Shared/Checkup",
             swiftSettings: swiftSettings
@@ -161,7 +164,7 @@ let package = Package(
         ),
         .testTarget(
             name: "LogsTests",
-            dependencies: ["Logs", .product(name: "Logging", package: "swift-log")],
+            dependencies: ["Logs", "Time", .product(name: "Logging", package: "swift-log")],
             swiftSettings: swiftSettings
         ),
         .testTarget(
@@ -171,12 +174,14 @@ let package = Package(
             ],
             swiftSettings: swiftSettings
         ),
+        .testTarget(name: "TextTests", dependencies: ["Text"], swiftSettings: swiftSettings),
+        .testTarget(name: "TimeTests", dependencies: ["Time"], swiftSettings: swiftSettings),
         .testTarget(name: "SettingsTests", dependencies: ["Settings"], swiftSettings: swiftSettings),
         .testTarget(name: "PostgresTests", dependencies: ["Postgres"], swiftSettings: swiftSettings),
         .testTarget(
             name: "ReceiverTests",
             dependencies: [
-                "Receiver", "Commit", "Ledger", "Readings", "Settings", "Spool",
+                "Receiver", "Commit", "Ledger", "Readings", "Settings", "Spool", "Time",
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Logging", package: "swift-log"),

@@ -70,19 +70,6 @@ struct ReplayTests {
         #expect(try replay(fixture, ["--from", "2025-11-24"])[0].readings == 0)
     }
 
-    @Test(arguments: [
-        ("2025-11-23T12:13:00Z", Fixture.start), ("2025-11-23T13:13:00+01:00", Fixture.start),
-        ("2025-11-23T12:13:00.999Z", Fixture.start), ("2025-11-23", 1_763_856_000), ("1763899980", Fixture.start),
-    ])
-    func pointsInTimeAreUnderstood(text: String, seconds: Int64) {
-        #expect(Moment.unixSeconds(text) == seconds)
-    }
-
-    @Test(arguments: ["", "yesterday", "2025-13-01", "2025-11-23T12:13", "12:13"])
-    func otherTextIsNoPointInTime(text: String) {
-        #expect(Moment.unixSeconds(text) == nil)
-    }
-
     @Test func refusedRowsAreCountedAndNotSetAsideAgain() throws {
         let fixture = try Fixture()
         try fixture.sql("ALTER TABLE power_logs ADD CHECK (power < 1000)")

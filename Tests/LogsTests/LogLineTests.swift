@@ -1,11 +1,12 @@
 import Foundation
 import Logging
 import Testing
+import Time
 
 @testable import Logs
 
 struct LogLineTests {
-    private static let time = LogTime(seconds: 1_795_565_523, nanoseconds: 7_999_999)
+    private static let time = Timestamp(unixMilliseconds: 1_795_565_523_007)
 
     private func line(
         _ format: LogFormat, _ message: String, level: Logger.Level = .info, isForJournal: Bool = false,

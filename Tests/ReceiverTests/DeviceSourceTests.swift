@@ -6,6 +6,7 @@ import Readings
 import Spool
 import SystemPackage
 import Testing
+import Time
 
 @testable import Commit
 @testable import Ledger
@@ -113,7 +114,9 @@ struct DeviceSourceTests {
             #expect(day.channels.map(\.number) == [0, 3])
             #expect(day.channels.last?.points == [.init(minute: Self.minute - 5, power: nil)])
             // The day before has the one minute that is not in the last 24 hours.
-            let yesterday = try await untilAnswered { try await source.day(of: plug, Self.minute / 1440 - 1) }
+            let yesterday = try await untilAnswered {
+                try await source.day(of: plug, CalendarDay(number: Self.minute / 1440 - 1))
+            }
             #expect(yesterday?.channels.flatMap { $0.points.map(\.minute) }.contains(Self.minute - 1440) == true)
             let other = try Readings.DeviceID("other")
             let nothing = try await untilAnswered { try await source.day(of: other) }

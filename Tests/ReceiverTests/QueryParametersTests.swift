@@ -37,15 +37,6 @@ struct QueryParametersTests {
         #expect(try DeviceQuery(QueryParameters("unknown=1")) == DeviceQuery())
     }
 
-    @Test(arguments: [
-        ("1970-01-01", 0), ("2026-11-24", 20_781), ("2024-02-29", 19_782), ("9999-12-31", 2_932_896),
-        ("2026-02-29", nil), ("2026-13-01", nil), ("1969-12-31", nil), ("2026-1-1", nil), ("20261124", nil),
-        ("2026-11-24T", nil), ("yesterday!", nil), ("2026-11-2４", nil), ("-026-11-24", nil),
-    ])
-    func daysAreThoseOfTheCalendar(text: String, number: Int64?) throws {
-        #expect(CalendarDay(text)?.number == number)
-    }
-
     @Test(arguments: ["plain", "a/b", "100%", "a+b c", "é😀", "\"><img src=x>", "..", "\u{202E}x", "?&#="])
     func namesSurviveAPath(name: String) {
         let encoded = name.percentEncoded

@@ -1,6 +1,7 @@
 import Foundation
 import Readings
 import Testing
+import Time
 
 @testable import Receiver
 
@@ -196,11 +197,11 @@ struct StatusPageTests {
         #expect(path.hasPrefix("/devices/"))
         let found = path == "/devices/" ? query["id"] : String(percentEncoded: path.dropFirst("/devices/".count))
         #expect(found == name)
-        #expect(DeviceDayPage.link(name, 20_781).hasSuffix("day=2026-11-24"))
+        #expect(DeviceDayPage.link(name, CalendarDay(number: 20_781)).hasSuffix("day=2026-11-24"))
     }
 
     @Test func aDaysPageShowsPowersGapsAndWhatIsMissing() throws {
-        func html(_ powers: [Double?], _ database: DatabaseState, date: Int64? = nil) throws -> String {
+        func html(_ powers: [Double?], _ database: DatabaseState, date: CalendarDay? = nil) throws -> String {
             let points = powers.enumerated().map {
                 DeviceDay.Point(minute: Self.day.lowerBound + Int64($0.offset), power: $0.element)
             }
@@ -209,7 +210,7 @@ struct StatusPageTests {
                 channels: [.init(number: 2, points: points)], database: database)
             return DeviceDayPage(now: Self.now, day: day, date: date).html.markup
         }
-        let known = try html([1, 3, nil], .ok, date: 20_781)
+        let known = try html([1, 3, nil], .ok, date: CalendarDay(number: 20_781))
         #expect(known.contains("Channel 2") && known.contains("Silent: last reading 30 min ago."))
         #expect(known.contains("3 minutes with a reading. 1.0 W to 3.0 W, mean 2.0 W"))
         #expect(known.contains("1 reading not in the database yet."))

@@ -32,7 +32,7 @@ struct PointInTime: ExpressibleByArgument {
     let unixSeconds: Int64
 
     init?(argument: String) {
-        guard let unixSeconds = Moment.unixSeconds(argument) else { return nil }
-        self.unixSeconds = unixSeconds
+        guard let time = Timestamp(argument) else { return nil }
+        unixSeconds = time.unixSeconds
     }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
-import Checkup
 import Spool
+import Text
+import Time
 
 struct StatusCommand: LoaderCommand {
     static let configuration = CommandConfiguration(
@@ -19,7 +20,7 @@ struct StatusCommand: LoaderCommand {
     }
 
     private func show(_ status: SpoolStatus) {
-        let oldest = status.oldestUnloadedSeconds.map { Self.age($0) } ?? "none"
+        let oldest = status.oldestUnloadedSeconds.map { "\(Age(seconds: Int64($0))) old" } ?? "none"
         print(
             """
             spool         \(status.path) (\(status.spool))
@@ -40,14 +41,5 @@ struct StatusCommand: LoaderCommand {
         }
         let rest = status.pending.segments - Self.listed
         if rest > 0 { print("  and \(rest) more") }
-    }
-
-    private static func age(_ seconds: Double) -> String {
-        switch seconds {
-        case ..<120: "\(Int(seconds)) s old"
-        case ..<7200: "\(Int(seconds) / 60) min old"
-        case ..<172_800: "\(Int(seconds) / 3600) h old"
-        default: "\(Int(seconds) / 86_400) days old"
-        }
     }
 }

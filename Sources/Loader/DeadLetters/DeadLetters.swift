@@ -1,6 +1,7 @@
 import Readings
 import Spool
 import SystemPackage
+import Text
 import Time
 
 /// A record, message or reading that could not be loaded, with the reason: one line in `rejected/2026-11-23.ndjson`.
@@ -29,24 +30,25 @@ struct DeadLetter {
         let current: Double?
     }
 
-    func appendLine(to lines: inout [UInt8], now: Int64 = Moment.now) {
-        var line = JSONLine()
-        line.add("rejected_at", text: Moment.text(unixMilliseconds: now))
-        line.add("reason", text: reason)
-        if let sqlState { line.add("sqlstate", text: sqlState) }
-        line.add("record", text: record.description)
-        if let message { line.add("message_index", number: message) }
-        if let device { line.add("device_id", text: device) }
-        if let channel { line.add("channel", number: channel) }
-        if let timestamp { line.add("timestamp", number: timestamp) }
-        if let values {
-            line.add("power", number: values.power)
-            line.add("voltage", number: values.voltage)
-            line.add("current", number: values.current)
-        }
-        if let content { line.add("message", json: content.utf8) }
-        if let body { line.add("body", text: String(decoding: body, as: UTF8.self)) }
-        lines.append(contentsOf: line.finished())
+    func appendLine(to lines: inout [UInt8], now: Timestamp = .now) {
+        let line = JSONText { line in
+            line.add("rejected_at", now.iso8601)
+            line.add("reason", reason)
+            if let sqlState { line.add("sqlstate", sqlState) }
+            line.add("record", record.description)
+            if let message { line.add("message_index", message) }
+            if let device { line.add("device_id", utf8: device) }
+            if let channel { line.add("channel", channel) }
+            if let timestamp { line.add("timestamp", timestamp) }
+            if let values {
+                line.add("power", values.power)
+                line.add("voltage", values.voltage)
+                line.add("current", values.current)
+            }
+            if let content { line.add("message", json: content.utf8) }
+            if let body { line.add("body", String(decoding: body, as: UTF8.self)) }
+        }.line
+        lines.append(contentsOf: line)
     }
 }
 
@@ -68,9 +70,9 @@ struct DeadLetters {
     let directory: SpoolDirectory
 
     /// Appends lines to today's file and returns when they are durable.
-    func append(_ lines: [UInt8], now: Int64 = Moment.now) throws(SpoolError) {
+    func append(_ lines: [UInt8], now: Timestamp = .now) throws(SpoolError) {
         guard !lines.isEmpty else { return }
-        let path = directory.rejected.appending(Moment.text(unixMilliseconds: now).prefix(10) + ".ndjson")
+        let path = directory.rejected.appending("\(now.day).ndjson")
         do throws(Errno) {
             try append(lines, to: path)
             try directory.disk.synchronizeDirectory(directory.rejected)
@@ -103,10 +105,9 @@ struct DeadLetters {
         var line: [UInt8] = []
         var offset = 0
         while true {
-            let read = piece.withUnsafeMutableBytes { bytes in
-                Result { () throws(Errno) in try file.read(into: bytes, at: offset) }
+            let count = try piece.withUnsafeMutableBufferPointer { (bytes) throws(Errno) in
+                try file.read(into: UnsafeMutableRawBufferPointer(bytes), at: offset)
             }
-            let count = try read.get()
             guard count > 0 else {
                 // An unfinished line at the end is not a valid dead letter. It is passed on, so that the caller can
                 // report it.
@@ -131,15 +132,12 @@ struct DeadLetters {
         // A crash may have left the last line incomplete.
         if end > 0 {
             var last: UInt8 = 0
-            let read = withUnsafeMutableBytes(of: &last) { byte in
-                Result { () throws(Errno) in try file.read(into: byte, at: end - 1) }
+            let count = try withUnsafeMutableBytes(of: &last) { (byte) throws(Errno) in
+                try file.read(into: byte, at: end - 1)
             }
-            if try read.get() == 1, last != UInt8(ascii: "\n") { lines.insert(UInt8(ascii: "\n"), at: 0) }
+            if count == 1, last != UInt8(ascii: "\n") { lines.insert(UInt8(ascii: "\n"), at: 0) }
         }
-        let written = lines.withUnsafeBytes { bytes in
-            Result { () throws(Errno) in try file.writeAll(bytes, at: end) }
-        }
-        try written.get()
+        try file.writeAll(lines[...], at: end)
         try file.synchronize()
     }
 }

@@ -1,6 +1,6 @@
 import Checkup
-import Glibc
 import Postgres
+import Time
 
 /// Checks that the server is suitable: its version, whether it accepts and keeps writes, its clock, and a pooler in
 /// between.
@@ -86,9 +86,9 @@ struct DatabaseCheck {
     }
 
     private func clock() throws(PostgresError) -> Finding? {
-        let before = Self.now()
+        let before = Double(Timestamp.now.unixMilliseconds) / 1000
         let rows = try connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
-        let after = Self.now()
+        let after = Double(Timestamp.now.unixMilliseconds) / 1000
         guard let server = rows[0, 0].flatMap(Double.init) else { return nil }
         let difference = server < before ? server - before : server > after ? server - after : 0
         let text =
@@ -121,11 +121,5 @@ struct DatabaseCheck {
 
     private func backend(of connection: Connection) throws(PostgresError) -> Int? {
         try connection.execute("SELECT pg_backend_pid()").integer(0, 0)
-    }
-
-    private static func now() -> Double {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 }

@@ -1,6 +1,8 @@
 import Checkup
 import Postgres
 import Spool
+import Text
+import Time
 
 /// Checks the load: the backlog, dead letters, damage, and whether another loader drains the same spool.
 struct LoadCheck {
@@ -27,7 +29,7 @@ struct LoadCheck {
     private func backlog(_ status: SpoolStatus) -> Finding {
         let last = status.lastLoad.map { "last load \($0)" } ?? "nothing loaded yet"
         guard let age = status.oldestUnloadedSeconds else { return .ok("load", "no record is pending; \(last)") }
-        let text = "\(status.backlogBytes.inBytes) pending, the oldest for \(Int(age)) s; \(last)"
+        let text = "\(status.backlogBytes.inBytes) pending, the oldest for \(Age(seconds: Int64(age))); \(last)"
         guard age > Self.late else { return .ok("load", text) }
         return .warn(
             "load", text,

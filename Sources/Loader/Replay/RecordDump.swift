@@ -1,5 +1,6 @@
 import Readings
 import Spool
+import Text
 import Time
 
 /// Prints the records or readings of segments as lines of JSON, for `jq` and for people.
@@ -28,25 +29,25 @@ struct RecordDump {
     }
 
     private func line(_ record: SegmentReader.Record, _ position: SpoolPosition) -> [UInt8] {
-        var line = JSONLine()
-        line.add("record", text: position.description)
-        line.add("received_at", text: Moment.text(unixMilliseconds: record.receivedAt))
-        line.add("body", json: record.body)
-        return line.finished()
+        JSONText { line in
+            line.add("record", position.description)
+            line.add("received_at", Timestamp(unixMilliseconds: record.receivedAt).iso8601)
+            line.add("body", json: record.body)
+        }.line
     }
 
     private func line(_ reading: Reading, _ device: DeviceID, _ position: SpoolPosition) -> [UInt8] {
-        var line = JSONLine()
-        line.add("record", text: position.description)
-        line.add("device_id", text: device.utf8)
-        line.add("channel", number: reading.channel)
-        line.add("power", number: reading.power)
-        line.add("voltage", number: reading.voltage)
-        line.add("current", number: reading.current)
-        line.add("timestamp", number: reading.timestamp)
-        line.add(
-            "idempotency_key",
-            text: IdempotencyKey.text(device: device, channel: reading.channel, minute: reading.minute))
-        return line.finished()
+        JSONText { line in
+            line.add("record", position.description)
+            line.add("device_id", utf8: device.utf8)
+            line.add("channel", Int(reading.channel))
+            line.add("power", reading.power)
+            line.add("voltage", reading.voltage)
+            line.add("current", reading.current)
+            line.add("timestamp", reading.timestamp)
+            line.add(
+                "idempotency_key",
+                IdempotencyKey.text(device: device, channel: reading.channel, minute: reading.minute))
+        }.line
     }
 }

@@ -64,7 +64,7 @@ struct Replay {
         let rows = RowBuffer()
         let decoder = BatchDecoder(rules: rules.applied(to: .standard))
         let members = JSONMembers()
-        let now = Moment.now
+        let now = Timestamp.now.unixMilliseconds
         var number = 0
         var failure: (any Error)?
         try DeadLetters.forEachLine(of: path) { line in

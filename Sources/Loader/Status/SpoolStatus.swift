@@ -75,7 +75,7 @@ struct SpoolStatus: Encodable {
         lastLoad = mark?.loadedAt
         lastDrain = directory.drainMark()?.drainedAt
         self.databaseProblem = databaseProblem
-        let contents = try SpoolContents(of: directory, now: Moment.now) { segment, file in
+        let contents = try SpoolContents(of: directory, now: Timestamp.now.unixMilliseconds) { segment, file in
             progress.map { Self.loadedPart(of: segment, file, $0) } ?? mark?.part(ofSegment: segment.number) ?? .none
         }
         pending = contents.pending

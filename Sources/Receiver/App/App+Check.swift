@@ -2,6 +2,7 @@ import ArgumentParser
 import Checkup
 import Postgres
 import Settings
+import Time
 
 extension App {
     /// Options of `--check` and `--ready`.
@@ -51,7 +52,7 @@ extension App {
                 if await probe.run(&checkup), checking.probeRow {
                     await probe.sendRow(
                         &checkup, databaseURL: settings.text(.databaseURL) ?? "",
-                        table: try TableName(settings.required(.table)), now: Receiver.unixMilliseconds())
+                        table: try TableName(settings.required(.table)), now: Timestamp.now.unixMilliseconds)
                 }
             } catch {
                 checkup.add(.fail("probe", "\(error)", do: "correct it"))

@@ -1,6 +1,5 @@
 import Checkup
 import Commit
-import Glibc
 import Hummingbird
 import HummingbirdCore
 import Ledger
@@ -10,6 +9,7 @@ import Postgres
 import Readings
 import Settings
 import Spool
+import Time
 
 /// The receiver's parts, wired together.
 struct Receiver {
@@ -28,6 +28,7 @@ struct Receiver {
         logger: Logger
     ) throws {
         try Connection.check(settings.text(.databaseURL) ?? "")
+        let now: @Sendable () -> Int64 = { Timestamp.now.unixMilliseconds }
         let limits = SpoolWriter.Limits(settings)
         let holdings = SpoolHoldings(
             records: recovery.records, ledgerBytes: recovery.ledger.approximateBytes,
@@ -49,7 +50,7 @@ struct Receiver {
         certificate = secrets.certificate
         let table = try TableName(settings.required(.table))
         let spoolStatistics = SpoolStatisticsSource(
-            directory: directory, holdings: holdings, now: Self.unixMilliseconds)
+            directory: directory, holdings: holdings, now: now)
         let readiness = Readiness(
             authentication: authentication, room: SpoolRoom(directory: directory, limits: limits),
             holdings: holdings, groupCommit: groupCommit, ledgerLimitBytes: settings.integer(.ledgerBytes), risk: risk)
@@ -58,8 +59,8 @@ struct Receiver {
         let devices = DeviceSource(
             groupCommit: groupCommit,
             powers: PowerSource(url: settings.text(.databaseURL) ?? "", table: table, logger: logger),
-            silentAfterSeconds: settings.integer(.silentSeconds), now: Self.unixMilliseconds)
-        backlog = BacklogWatch(spoolStatistics, now: Self.unixMilliseconds)
+            silentAfterSeconds: settings.integer(.silentSeconds), now: now)
+        backlog = BacklogWatch(spoolStatistics, now: now)
         ingest = IngestHandler(
             authentication: authentication,
             inFlight: InFlight(
@@ -67,7 +68,7 @@ struct Receiver {
             decoders: DecoderPool(rules: rules), groupCommit: groupCommit, logger: logger,
             refusals: RepeatedMessage(logger), strangers: RepeatedMessage(logger), untaken: RepeatedMessage(logger),
             rules: rules, metrics: metrics,
-            now: Self.unixMilliseconds)
+            now: now)
         routes = Routes(
             queueStatistics: queueStatistics,
             spoolStatistics: spoolStatistics,
@@ -83,7 +84,7 @@ struct Receiver {
             pages: PageHandler(
                 devices: devices, metrics: metrics, readiness: readiness, queueStatistics: queueStatistics,
                 spoolStatistics: spoolStatistics, backlog: backlog, holdings: holdings,
-                now: Self.unixMilliseconds))
+                now: now))
     }
 
     /// The HTTP server around the routes.
@@ -131,11 +132,5 @@ struct Receiver {
             \(possible) connections are served
             """)
         return possible
-    }
-
-    @Sendable static func unixMilliseconds() -> Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
     }
 }

@@ -1,75 +1,59 @@
+import Text
+import Time
+
 extension DevicePage {
     /// The body of `GET /api/devices`.
     var json: String {
-        var json = "{\"devices\":"
-        json.appendArray(devices) { $0.append($1) }
-        json += ",\"next\":"
-        if let next { json.appendQuoted(next.description) } else { json += "null" }
-        return json + """
-            ,"total":\(total),"silent":\(silent),"matching":\(matching),"silent_after_seconds":\(silentAfterSeconds),\
-            "database":"\(database.rawValue)"}
-            """
+        JSONText { json in
+            json.add("devices", devices) { $0.add($1) }
+            json.add("next", next?.description)
+            json.add("total", total)
+            json.add("silent", silent)
+            json.add("matching", matching)
+            json.add("silent_after_seconds", silentAfterSeconds)
+            json.add("database", database.rawValue)
+        }.text
     }
 }
 
 extension DeviceDay {
     /// The body of `GET /api/devices/{id}`.
     var json: String {
-        var json = "{\"id\":"
-        json.appendQuoted(device.description)
-        json += ",\"last_seen\":"
-        json.append(minute: lastMinute)
-        json += ",\"silent\":\(isSilent),\"from\":"
-        json.append(minute: minutes.lowerBound)
-        json += ",\"to\":"
-        json.append(minute: minutes.upperBound)
-        json += ",\"channels\":"
-        json.appendArray(channels) { json, channel in
-            json += "{\"channel\":\(channel.number),\"points\":"
-            json.appendArray(channel.points) { json, point in
-                json += "{\"timestamp\":\(point.minute * 60),\"power\":"
-                json.append(watts: point.power)
-                json += "}"
+        JSONText { json in
+            json.add("id", device.description)
+            json.add("last_seen", minute: lastMinute)
+            json.add("silent", isSilent)
+            json.add("from", minute: minutes.lowerBound)
+            json.add("to", minute: minutes.upperBound)
+            json.add("channels", channels) { json, channel in
+                json.add("channel", channel.number)
+                json.add("points", channel.points) { json, point in
+                    json.add("timestamp", point.minute * 60)
+                    json.add("power", point.power)
+                }
             }
-            json += "}"
-        }
-        return json + ",\"database\":\"\(database.rawValue)\"}"
+            json.add("database", database.rawValue)
+        }.text
     }
 }
 
-extension String {
-    fileprivate mutating func append(_ device: DeviceSummary) {
-        self += "{\"id\":"
-        appendQuoted(device.device.description)
-        self += ",\"last_seen\":"
-        append(minute: device.lastMinute)
-        self += ",\"silent\":\(device.isSilent),\"channels\":"
-        appendArray(device.channels) { json, channel in
-            json += "{\"channel\":\(channel.number),\"last_seen\":"
-            json.append(minute: channel.lastMinute)
-            json += ",\"power\":"
-            json.append(watts: channel.power?.watts)
-            json += ",\"power_at\":"
-            json.append(minute: channel.power?.minute)
-            json += ",\"hourly_power\":"
-            json.appendArray(channel.hourlyPower) { $0.append(watts: $1) }
-            json += "}"
+extension JSONText {
+    fileprivate mutating func add(_ device: DeviceSummary) {
+        add("id", device.device.description)
+        add("last_seen", minute: device.lastMinute)
+        add("silent", device.isSilent)
+        add("channels", device.channels) { json, channel in
+            json.add("channel", channel.number)
+            json.add("last_seen", minute: channel.lastMinute)
+            json.add("power", channel.power?.watts)
+            json.add("power_at", minute: channel.power?.minute)
+            json.add("hourly_power", channel.hourlyPower)
         }
-        self += ",\"activity\":"
-        appendArray(device.activity) { $0 += String($1) }
-        self += "}"
+        add("activity", device.activity)
     }
 
-    fileprivate mutating func append(minute: Int64?) {
-        guard let minute else {
-            self += "null"
-            return
-        }
-        appendQuoted(CalendarDay.text(minute: minute))
-    }
-
-    /// Appends a power, which is finite like all powers from the database.
-    fileprivate mutating func append(watts: Double?) {
-        self += watts.map { "\($0)" } ?? "null"
+    /// Adds a minute since 1970 as `2026-11-24T00:33:00+00:00`.
+    fileprivate mutating func add(_ name: StaticString, minute: Int64?) {
+        add(name, minute.map { Timestamp(minute: $0).text(.seconds) + "+00:00" })
     }
 }

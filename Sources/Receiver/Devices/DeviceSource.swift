@@ -1,6 +1,7 @@
 import Commit
 import Ledger
 import Readings
+import Time
 
 /// Device data: from the ledger, exact while the database is down, and powers from the database.
 ///
@@ -44,8 +45,7 @@ actor DeviceSource {
 
     /// A device's day, or its last 24 hours; nil when neither the spool nor the database has the device in that time.
     ///
-    /// - Parameter day: days since 1970, UTC.
-    nonisolated func day(of device: DeviceID, _ day: Int64? = nil) async throws(Rejection) -> DeviceDay? {
+    nonisolated func day(of device: DeviceID, _ day: CalendarDay? = nil) async throws(Rejection) -> DeviceDay? {
         guard lookers.enter() else { throw Rejection.busy }
         defer { lookers.leave(0) }
         return try await look(at: device, day)
@@ -71,8 +71,8 @@ actor DeviceSource {
             database: found == nil ? .away : .ok)
     }
 
-    private func look(at device: DeviceID, _ day: Int64?) async throws(Rejection) -> DeviceDay? {
-        let minutes = day.map { $0 * .minutesPerDay..<($0 + 1) * .minutesPerDay } ?? lastDay
+    private func look(at device: DeviceID, _ day: CalendarDay?) async throws(Rejection) -> DeviceDay? {
+        let minutes = day.map { $0.number * .minutesPerDay..<($0.number + 1) * .minutesPerDay } ?? lastDay
         let known = try await copy(of: [device], minutes).first
         // The database may have readings that the spool has evicted, or that another receiver accepted.
         let found = await powers.powers(

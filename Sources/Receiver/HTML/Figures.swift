@@ -1,6 +1,4 @@
-import FoundationEssentials
-
-/// Formats figures for people. Times are UTC.
+/// Formats figures for people.
 enum Figures {
     /// `1,234`.
     static func grouped(_ number: Int) -> String {
@@ -17,29 +15,6 @@ enum Figures {
     /// `1 record`, `1,234 records`.
     static func count(_ number: Int, _ noun: String) -> String {
         "\(grouped(number)) \(noun)\(number == 1 ? "" : "s")"
-    }
-
-    /// `12 s`, `4 min`, `3 h 5 min`, `2 d 3 h`; a time in the future is `0 s`.
-    static func span(seconds: Int64) -> String {
-        let seconds = max(0, seconds)
-        let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400)
-        return switch seconds {
-        case ..<60: "\(seconds) s"
-        case ..<3600: "\(minutes) min"
-        case ..<172_800: "\(hours) h" + (minutes % 60 == 0 ? "" : " \(minutes % 60) min")
-        default: "\(days) d" + (hours % 24 == 0 ? "" : " \(hours % 24) h")
-        }
-    }
-
-    /// `512 B`, `1.5 MiB`.
-    static func bytes(_ bytes: Int) -> String {
-        var value = Double(bytes)
-        var units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"][...]
-        while value >= 1024, units.count > 1 {
-            value /= 1024
-            units.removeFirst()
-        }
-        return fixed(value, units.first == "B" || value >= 100 ? 0 : 1) + " " + (units.first ?? "")
     }
 
     /// `8.9 W`, `1.23 kW`.
@@ -68,31 +43,4 @@ enum Figures {
         return (whole < 0 ? "-" : "") + padded.dropLast(decimals)
             + (decimals == 0 ? "" : "." + padded.suffix(decimals))
     }
-
-    /// `09:05`.
-    static func clock(minute: Int64) -> String { "\(two(minute / 60 % 24)):\(two(minute % 60))" }
-
-    /// `2026-11-25 09:05:12`.
-    static func moment(milliseconds: Int64) -> String {
-        let seconds = milliseconds / 1000
-        return "\(day(seconds / 86400)) \(clock(minute: seconds / 60)):\(two(seconds % 60))"
-    }
-
-    /// `2026-11-25 09:05`.
-    static func moment(minute: Int64) -> String { "\(day(minute / 1440)) \(clock(minute: minute))" }
-
-    /// `2026-11-25`, from days since 1970.
-    static func day(_ day: Int64) -> String {
-        Date(timeIntervalSince1970: Double(day) * 86400).formatted(Date.ISO8601FormatStyle().year().month().day())
-    }
-
-    /// `25 Nov`, from days since 1970.
-    static func shortDay(_ day: Int64) -> String {
-        let parts = Self.day(day).split(separator: "-").compactMap { Int($0) }
-        return parts.count == 3 ? "\(parts[2]) \(months[parts[1] - 1])" : Self.day(day)
-    }
-
-    private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-
-    private static func two(_ number: Int64) -> String { number < 10 ? "0\(number)" : "\(number)" }
 }

@@ -1,5 +1,6 @@
 import CResources
 import FoundationEssentials
+import Time
 
 /// A whole page: its head, its content, and the one style and script that the browser may accept.
 struct Page: Sendable {
@@ -37,10 +38,8 @@ struct Page: Sendable {
 
     /// When the page was made; the browser's script updates it.
     static func made(at now: Int64) -> HTML {
-        """
-        <p id="made" data-live class="made">As of <time datetime="\(Figures.moment(milliseconds: now))Z">\
-        \(Figures.moment(milliseconds: now))</time> UTC</p>
-        """
+        let time = Timestamp(unixMilliseconds: now).readable(.seconds)
+        return "<p id=\"made\" data-live class=\"made\">As of <time datetime=\"\(time)Z\">\(time)</time> UTC</p>"
     }
 
     /// Allows only this style, this script, the icon, and the page itself again.

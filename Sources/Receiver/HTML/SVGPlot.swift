@@ -1,3 +1,5 @@
+import Time
+
 /// A plot over minutes as inline SVG: axes in UTC, a title, and a summary in a sentence.
 ///
 /// The curve stretches with the page while its texts keep their size, so the plot is three pictures: the value axis,
@@ -122,7 +124,7 @@ struct SVGPlot: Sendable {
             let minute = tick * 180
             let isMidnight = minute % 1440 == 0
             return (
-                minute, isMidnight ? Figures.shortDay(minute / 1440) : Figures.clock(minute: minute),
+                minute, isMidnight ? Timestamp(minute: minute).day.short : Timestamp(minute: minute).clock,
                 tick.isMultiple(of: 2)
             )
         }

@@ -1,6 +1,7 @@
 import HTTPTypes
 import Hummingbird
 import Readings
+import Time
 
 /// A request's query, decoded like a form: `+` is a space, and the last of several values counts.
 struct QueryParameters {
@@ -53,14 +54,14 @@ struct QueryParameters {
         return text
     }
 
-    /// A date in days since 1970; throws 422.
-    func day(_ name: String) throws(Rejection) -> Int64? {
+    /// A date from 1970 on; throws 422.
+    func day(_ name: String) throws(Rejection) -> CalendarDay? {
         guard let text = self[name] else { return nil }
         guard let day = CalendarDay(text) else {
             throw Self.refusal(
                 "date_from_datetime_parsing", name, "Input should be a date as 2026-11-24, from 1970-01-01 on")
         }
-        return day.number
+        return day
     }
 
     private static func refusal(_ type: String, _ name: String, _ message: String) -> Rejection {

@@ -1,6 +1,7 @@
 import HTTPTypes
 import Hummingbird
 import Readings
+import Text
 
 /// An answer that accepts nothing: the status, the reason and advice for the client.
 ///
@@ -91,29 +92,25 @@ struct Rejection: Error {
 
     /// The answer's body.
     var json: String {
-        var json = "{\"detail\":"
-        switch detail {
-        case .sentence(let sentence): json.appendQuoted(sentence)
-        case .problems(let problems): json.appendArray(problems.prefix(Self.maximumProblems)) { $0.append($1) }
-        }
-        return json + "}"
+        JSONText { json in
+            switch detail {
+            case .sentence(let sentence): json.add("detail", sentence)
+            case .problems(let problems): json.add("detail", problems.prefix(Self.maximumProblems)) { $0.add($1) }
+            }
+        }.text
     }
 }
 
-extension String {
-    /// Appends FastAPI's shape: `{"type","loc":["body","messages",3,"timestamp"],"msg"}`.
-    fileprivate mutating func append(_ problem: Problem) {
-        self += "{\"type\":"
-        appendQuoted(problem.type)
-        self += ",\"loc\":"
-        appendArray(problem.location) { text, step in
+extension JSONText {
+    /// Adds the members of FastAPI's shape: `{"type","loc":["body","messages",3,"timestamp"],"msg"}`.
+    fileprivate mutating func add(_ problem: Problem) {
+        add("type", problem.type)
+        add("loc", array: problem.location) { json, step in
             switch step {
-            case .member(let name): text.appendQuoted(name)
-            case .index(let index): text += String(index)
+            case .member(let name): name.append(to: &json)
+            case .index(let index): index.append(to: &json)
             }
         }
-        self += ",\"msg\":"
-        appendQuoted(problem.message)
-        self += "}"
+        add("msg", problem.message)
     }
 }

@@ -15,33 +15,3 @@ extension Response {
         Response(status: .ok, headers: [.contentType: type], body: .init(byteBuffer: ByteBuffer(string: text)))
     }
 }
-
-extension String {
-    /// Appends a JSON string.
-    mutating func appendQuoted(_ text: some StringProtocol) {
-        self += "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": self += "\\\""
-            case "\\": self += "\\\\"
-            case _ where scalar.value < 0x20 || scalar.value == 0x7F:
-                let hex = String(scalar.value, radix: 16)
-                self += "\\u" + String(repeating: "0", count: 4 - hex.count) + hex
-            default: unicodeScalars.append(scalar)
-            }
-        }
-        self += "\""
-    }
-
-    /// Appends a JSON array.
-    mutating func appendArray<S: Sequence>(_ elements: S, _ append: (inout String, S.Element) -> Void) {
-        self += "["
-        var isFirst = true
-        for element in elements {
-            if !isFirst { self += "," }
-            isFirst = false
-            append(&self, element)
-        }
-        self += "]"
-    }
-}

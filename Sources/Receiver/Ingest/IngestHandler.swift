@@ -5,6 +5,7 @@ import NIOCore
 import NIOHTTP1
 import Readings
 import Spool
+import Text
 import Time
 
 /// The steps of `POST /api/ingest/batch`, in order, from the header to the answer.
@@ -137,23 +138,23 @@ struct IngestHandler: Sendable {
     private func answer(
         _ batch: Batch, _ acknowledgement: Acknowledgement, _ seconds: Double, isLenient: Bool
     ) -> Answer {
-        var json = """
-            {"inserted":\(acknowledgement.inserted),"duplicates":\(acknowledgement.duplicates),\
-            "errors":\(batch.faults.count),"total_messages":\(batch.messageCount),"devices":\(batch.devices.count),\
-            "processing_time":\(seconds),"record":"\(acknowledgement.position)"
-            """
-        var fields: HTTPFields = [:]
-        if !batch.untaken.isEmpty { json += ",\"untaken\":\(batch.untaken.count)" }
-        if isLenient {
-            json += ",\"rejected\":"
-            json.appendArray(batch.invalid) { text, message in
-                text += "{\"index\":\(message.index),\"msg\":"
-                text.appendQuoted(message.reason)
-                text += "}"
+        let json = JSONText { json in
+            json.add("inserted", acknowledgement.inserted)
+            json.add("duplicates", acknowledgement.duplicates)
+            json.add("errors", batch.faults.count)
+            json.add("total_messages", batch.messageCount)
+            json.add("devices", batch.devices.count)
+            json.add("processing_time", seconds)
+            json.add("record", acknowledgement.position.description)
+            if !batch.untaken.isEmpty { json.add("untaken", batch.untaken.count) }
+            guard isLenient else { return }
+            json.add("rejected", batch.invalid) { json, message in
+                json.add("index", message.index)
+                json.add("msg", message.reason)
             }
-            if let name = HTTPField.Name("Preference-Applied") { fields[name] = "handling=lenient" }
         }
-        json += "}"
-        return Answer(json: json, fields: fields)
+        var fields: HTTPFields = [:]
+        if isLenient, let name = HTTPField.Name("Preference-Applied") { fields[name] = "handling=lenient" }
+        return Answer(json: json.text, fields: fields)
     }
 }

@@ -1,6 +1,6 @@
-import FoundationEssentials
 import Logging
 import Postgres
+import Text
 
 /// `GET /api/stats/queue`: the last 24 hours, live from the database.
 ///
@@ -27,9 +27,7 @@ actor QueueStatisticsSource {
     /// The statistics as JSON; throws `Rejection.databaseUnavailable` when the database does not return them.
     func json() throws -> String {
         guard case .success(let statistics) = statistics() else { throw Rejection.databaseUnavailable }
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(statistics), as: UTF8.self)
+        return JSONText(encoding: statistics).text
     }
 
     /// The statistics, or why the database does not return them.

@@ -1,6 +1,6 @@
 import Commit
-import FoundationEssentials
 import Spool
+import Text
 
 /// The backlog, from the spool alone, so that it is available while the database is down.
 ///
@@ -20,11 +20,7 @@ actor SpoolStatisticsSource {
     }
 
     /// `GET /api/stats/spool`.
-    func json() throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(statistics()), as: UTF8.self)
-    }
+    func json() throws(SpoolError) -> String { JSONText(encoding: try statistics()).text }
 
     func statistics() throws(SpoolError) -> SpoolStatistics {
         let held = holdings.current

@@ -1,21 +1,22 @@
 import Readings
+import Time
 
 /// The page at `/devices/{id}`, with a plot for each channel of a device's day or last 24 hours. A value.
 struct DeviceDayPage: Sendable {
     /// Unix milliseconds.
     let now: Int64
     let day: DeviceDay
-    /// The requested day, since 1970; nil for the last 24 hours.
-    let date: Int64?
+    /// The requested day; nil for the last 24 hours.
+    let date: CalendarDay?
 
     private var name: String { "\(day.device)" }
 
     /// The page's address.
     ///
     /// A browser treats `.` and `..` as path steps, in any encoding, so these two names are in the query.
-    static func link(_ name: String, _ date: Int64? = nil) -> String {
+    static func link(_ name: String, _ date: CalendarDay? = nil) -> String {
         let path = "/devices/" + (isStep(name) ? "?id=" : "") + name.percentEncoded
-        return path + (date.map { (isStep(name) ? "&" : "?") + "day=" + Figures.day($0) } ?? "")
+        return path + (date.map { (isStep(name) ? "&" : "?") + "day=\($0)" } ?? "")
     }
 
     private static func isStep(_ name: String) -> Bool { name == "." || name == ".." }
@@ -40,8 +41,8 @@ struct DeviceDayPage: Sendable {
                 level: .idle, sentence: "The spool has no reading of this device.",
                 remark: "The readings below are from the database.")
         }
-        let age = Figures.span(seconds: now / 1000 - last * 60)
-        let moment = "\(Figures.moment(minute: last)) UTC"
+        let age = Age(seconds: now / 1000 - last * 60)
+        let moment = "\(Timestamp(minute: last).readable(.minutes)) UTC"
         return day.isSilent
             ? Verdict(level: .attention, sentence: "Silent: last reading \(age) ago.", remark: "\(moment)")
             : Verdict(level: .good, sentence: "Reports: last reading \(age) ago.", remark: "\(moment)")
@@ -56,17 +57,18 @@ struct DeviceDayPage: Sendable {
     }
 
     private var dayLinks: HTML {
-        let today = now / 86_400_000
+        let today = Timestamp(unixMilliseconds: now).day
         let shown = date ?? today
-        let title = date.map(Figures.day) ?? "Last 24 hours"
+        let title = date?.description ?? "Last 24 hours"
+        let (before, after) = (CalendarDay(number: shown.number - 1), CalendarDay(number: shown.number + 1))
         let later: HTML? =
-            shown < today ? "<a href=\"\(Self.link(name, shown + 1))\">\(Figures.day(shown + 1))</a>" : nil
+            shown.number < today.number ? "<a href=\"\(Self.link(name, after))\">\(after.description)</a>" : nil
         let present: HTML? = date == nil ? nil : "<a href=\"\(Self.link(name))\">Last 24 hours</a>"
         let id: HTML? = Self.isStep(name) ? "<input type=\"hidden\" name=\"id\" value=\"\(name)\">" : nil
         return """
-            <a href="\(Self.link(name, shown - 1))">\(Figures.day(shown - 1))</a> <b>\(title)</b> \(later) \(present)
-            <form method="get">\(id)<input type="date" name="day" value="\(Figures.day(shown))" \
-            max="\(Figures.day(today))" aria-label="Another day"><button>Show</button></form>
+            <a href="\(Self.link(name, before))">\(before.description)</a> <b>\(title)</b> \(later) \(present)
+            <form method="get">\(id)<input type="date" name="day" value="\(shown.description)" \
+            max="\(today.description)" aria-label="Another day"><button>Show</button></form>
             """
     }
 
@@ -96,7 +98,7 @@ struct DeviceDayPage: Sendable {
             title: "Channel \(channel.number)", unit: "power in W, UTC",
             summary: """
                 \(readings). \(Figures.watts(low)) to \(Figures.watts(high)), mean \(Figures.watts(mean)), last \
-                \(Figures.watts(last.value)) at \(Figures.moment(minute: last.minute)) UTC.\
+                \(Figures.watts(last.value)) at \(Timestamp(minute: last.minute).readable(.minutes)) UTC.\
                 \(missing > 0 ? " \(Figures.count(missing, "reading")) not in the database yet." : "")
                 """,
             minutes: day.minutes, curve: .line(known)

@@ -1,4 +1,5 @@
 import Readings
+import Time
 
 /// The devices section of the status page.
 extension StatusPage {
@@ -49,12 +50,12 @@ extension StatusPage {
 
     private func row(_ device: DeviceSummary, _ list: DeviceList) -> HTML {
         let name = "\(device.device)"
-        // A device's clock may be ahead.
-        let age = Figures.span(seconds: max(0, now / 1000 - device.lastMinute * 60))
+        let age = Age(seconds: now / 1000 - device.lastMinute * 60).description
+        let lastMinute = Timestamp(minute: device.lastMinute).readable(.minutes)
         return """
             <tr\(device.isSilent ? " class=\"silent\"" as HTML : "")><th scope="row"><a href="\(DeviceDayPage.link(name))"><bdi>\(name)</bdi></a></th>\
             <td>\(device.isSilent ? "<span class=\"badge\">silent</span> " as HTML : "")\
-            <time datetime="\(Figures.moment(minute: device.lastMinute))Z" title="\(Figures.moment(minute: device.lastMinute)) UTC">\(age) ago</time></td>\
+            <time datetime="\(lastMinute)Z" title="\(lastMinute) UTC">\(age) ago</time></td>\
             <td><ul class="channels">\(channels(of: device, list))</ul></td></tr>
             """
     }

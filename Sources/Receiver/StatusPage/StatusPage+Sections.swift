@@ -1,3 +1,6 @@
+import Text
+import Time
+
 /// The sections below the verdicts.
 extension StatusPage {
     var facts: [HTML] {
@@ -11,17 +14,17 @@ extension StatusPage {
             let backlog = spool.backlog
             add(
                 "Backlog", Figures.count(backlog.records, "record"),
-                backlog.records == 0 ? "none pending" : "\(Figures.bytes(backlog.bytes)) in the spool")
-            add("Oldest pending", oldestSeconds.map { Figures.span(seconds: $0) } ?? "–")
+                backlog.records == 0 ? "none pending" : "\(backlog.bytes.inBytes) in the spool")
+            add("Oldest pending", oldestSeconds.map { Age(seconds: $0).description } ?? "–")
             add("Loader", spool.lastLoadAt.map(ago) ?? "never", "last load")
         }
         if case .answers(let rows) = database {
             add("Database", Figures.count(rows, "row"), "of the last 24 h")
         }
         if let spool {
-            add("Disk", Figures.bytes(spool.diskAvailableBytes), "free for the spool")
+            add("Disk", spool.diskAvailableBytes.inBytes, "free for the spool")
             if spool.deadLetterBytes > 0 {
-                add("Dead letters", Figures.bytes(spool.deadLetterBytes), "in rejected/")
+                add("Dead letters", spool.deadLetterBytes.inBytes, "in rejected/")
             }
         }
         return facts
@@ -45,7 +48,7 @@ extension StatusPage {
             ? "No readings in the last 24 hours."
             : """
             \(Figures.count(total, "reading")) in the last 24 hours, at most \(Figures.grouped(highest)) in a minute \
-            (\(peak.map { Figures.moment(minute: $0) } ?? "") UTC), \(Figures.count(without, "minute")) without any.
+            (\(peak.map { Timestamp(minute: $0).readable(.minutes) } ?? "") UTC), \(Figures.count(without, "minute")) without any.
             """
         return SVGPlot(
             title: "Readings per minute", unit: "UTC", summary: summary, minutes: history.minutes,
@@ -65,7 +68,7 @@ extension StatusPage {
         let oldest = backlog.samples.map(\.oldestSeconds).max() ?? 0
         return plotOfBacklog(
             "Age of the oldest", unit: "minutes, UTC",
-            oldest == 0 ? "None pending" : "At most \(Figures.span(seconds: Int64(min(oldest, 1e12))))"
+            oldest == 0 ? "None pending" : "At most \(Age(seconds: Int64(min(oldest, 1e12))))"
         ) { $0.oldestSeconds / 60 }
     }
 
@@ -92,7 +95,7 @@ extension StatusPage {
     }
 
     private func row(_ batch: RecentBatches.Entry) -> HTML {
-        let moment = Figures.moment(milliseconds: batch.receivedAt)
+        let moment = Timestamp(unixMilliseconds: batch.receivedAt).readable(.seconds)
         let isToday = batch.receivedAt / 86_400_000 == now / 86_400_000
         return """
             <tr><td><time datetime="\(moment)Z">\(isToday ? moment.suffix(8) : moment[...])</time></td><td>\(Figures.grouped(batch.messages))</td>\

@@ -1,4 +1,5 @@
 import Readings
+import Time
 
 /// The sentences at the top of the page, decided only here.
 extension StatusPage {
@@ -58,7 +59,7 @@ extension StatusPage {
                 return Verdict(level: .good, sentence: "Database is up to date: no record is pending.")
             }
             guard age >= Self.behindSeconds else {
-                return Verdict(level: .good, sentence: "Database is \(Figures.span(seconds: age)) behind.")
+                return Verdict(level: .good, sentence: "Database is \(Age(seconds: age)) behind.")
             }
             return Verdict(
                 level: .attention, sentence: "Database answers, but the loader is behind: " + waiting(spool),
@@ -111,7 +112,7 @@ extension StatusPage {
     /// Some of the silent devices' names, so that a reader need not search when there are few.
     private func namesOfSilent(_ list: DeviceList) -> HTML {
         let named = list.query == DeviceList.Query() ? list.devices.filter(\.isSilent).prefix(3) : []
-        var remark: HTML = "No reading for \(Figures.span(seconds: Int64(list.silentAfterSeconds))) or longer"
+        var remark: HTML = "No reading for \(Age(seconds: Int64(list.silentAfterSeconds)).description) or longer"
         for (index, device) in named.enumerated() {
             let name = "\(device.device)"
             remark += "\(index == 0 ? ": " : ", ")<a href=\"\(DeviceDayPage.link(name))\"><bdi>\(name)</bdi></a>"
@@ -130,7 +131,7 @@ extension StatusPage {
     private func waiting(_ spool: SpoolStatistics) -> String {
         let records = spool.backlog.records
         guard let age = oldestSeconds, records > 0 else { return "no record is pending." }
-        let oldest = Figures.span(seconds: age)
+        let oldest = Age(seconds: age)
         return records == 1
             ? "1 record is pending in the spool, for \(oldest)."
             : "\(Figures.grouped(records)) records are pending in the spool, the oldest for \(oldest)."
@@ -140,5 +141,5 @@ extension StatusPage {
 
     func ago(_ moment: Int64) -> String { span(since: moment) + " ago" }
 
-    private func span(since moment: Int64) -> String { Figures.span(seconds: (now - moment) / 1000) }
+    private func span(since moment: Int64) -> String { Age(seconds: (now - moment) / 1000).description }
 }

@@ -1,6 +1,6 @@
-internal import FoundationEssentials
 internal import Glibc
 internal import Logs
+internal import Text
 
 /// The findings of a program's check of its environment, one line each.
 ///
@@ -40,12 +40,7 @@ public struct Checkup {
             let verdict: Finding.Verdict
             let checks: [Finding]
         }
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        guard let data = try? encoder.encode(Report(verdict: verdict, checks: findings)) else {
-            preconditionFailure("findings are text")
-        }
-        return String(decoding: data, as: UTF8.self)
+        return JSONText(encoding: Report(verdict: verdict, checks: findings)).text
     }
 
     private static let words: [Finding.Verdict: String] = [.ok: "ok  ", .warn: "warn", .fail: "FAIL"]

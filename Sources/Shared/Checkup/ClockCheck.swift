@@ -1,6 +1,7 @@
 internal import CLinux
 internal import Glibc
 public import Spool
+internal import Time
 
 /// Checks this machine's clock, which sets times of receipt and the bounds of valid timestamps.
 public struct ClockCheck {
@@ -10,7 +11,7 @@ public struct ClockCheck {
     public init(_ directory: SpoolDirectory?) { self.directory = directory }
 
     public func finding() -> Finding {
-        let now = time(nil)
+        let now = Int(Timestamp.now.unixSeconds)
         if let newest = newestWrite(), newest > now + 60 {
             return .fail(
                 "clock",

@@ -78,10 +78,7 @@ public struct DiskCheck {
         while durations.count < Self.rounds, durations.isEmpty || begin.duration(to: .now) < Self.patience {
             let start = ContinuousClock.now
             let offset = durations.count * block.count
-            let result = block.withUnsafeBytes { bytes in
-                Result { () throws(Errno) in try file.writeAll(bytes, at: offset) }
-            }
-            try result.get()
+            try file.writeAll(block[...], at: offset)
             try file.synchronize()
             durations.append(start.duration(to: .now))
         }

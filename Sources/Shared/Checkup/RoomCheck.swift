@@ -1,5 +1,7 @@
 internal import Glibc
 public import Spool
+internal import Text
+internal import Time
 
 /// Checks whether the spool has free space, and how long it will last.
 public struct RoomCheck {
@@ -47,7 +49,7 @@ public struct RoomCheck {
 
     /// Received bytes per second during the last day, or nil if there is too little data for an estimate.
     private func bytesPerSecond() throws(SpoolError) -> Double? {
-        let now = time(nil)
+        let now = Int(Timestamp.now.unixSeconds)
         var bytes = 0
         var first: SpoolDirectory.Segment?
         for segment in try directory.segments() {

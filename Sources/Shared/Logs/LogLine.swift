@@ -1,4 +1,6 @@
 internal import Logging
+internal import Text
+internal import Time
 
 /// A log line under construction. It is escaped, so that input cannot forge another line, and never longer than
 /// `maximumBytes`.
@@ -28,7 +30,7 @@ public struct LogLine {
     ///   - label: the program, in JSON only, as a reader of the text format knows whose log it is.
     ///   - isForJournal: whether journald reads it. journald adds its own time and expects the level as `<6>`.
     init(
-        _ format: LogFormat, _ level: Logger.Level, _ message: String, label: String, at time: LogTime,
+        _ format: LogFormat, _ level: Logger.Level, _ message: String, label: String, at time: Timestamp,
         isForJournal: Bool
     ) {
         self.init(format)
@@ -36,15 +38,15 @@ public struct LogLine {
         switch format {
         case .text:
             if !isForJournal {
-                time.append(to: &bytes, separator: UInt8(ascii: " "), milliseconds: false)
-                put(" ")
+                time.append(.seconds, separator: " ", to: &bytes)
+                put("Z ")
                 put(level.padded)
             }
             if !append(message, Self.maximumMessageBytes, .plain) { put("…") }
         case .json:
             put("{\"time\":\"")
-            time.append(to: &bytes, separator: UInt8(ascii: "T"), milliseconds: true)
-            put("\",\"level\":\"")
+            time.append(.milliseconds, to: &bytes)
+            put("Z\",\"level\":\"")
             put(level.rawValue)
             put("\",\"label\":")
             appendQuoted(label)
@@ -198,10 +200,7 @@ public struct LogLine {
 
     /// Appends a JSON escape: UTF-16 in hexadecimal.
     private mutating func appendEscape(_ scalar: Unicode.Scalar) {
-        for unit in UTF16.encode(scalar)! {
-            let digits = String(unit, radix: 16)
-            put("\\u" + String(repeating: "0", count: 4 - digits.utf8.count) + digits)
-        }
+        for unit in UTF16.encode(scalar)! { bytes.append(jsonEscape: unit) }
     }
 
     /// Whether a scalar controls a terminal, breaks a line, reverses the direction of text, or is invisible.

@@ -72,4 +72,11 @@ extension DiskFile {
             written += count
         }
     }
+
+    /// Writes all of `bytes` at `offset`.
+    public func writeAll(_ bytes: ArraySlice<UInt8>, at offset: Int) throws(Errno) {
+        try bytes.withUnsafeBufferPointer { (bytes) throws(Errno) in
+            try writeAll(UnsafeRawBufferPointer(bytes), at: offset)
+        }
+    }
 }

@@ -31,14 +31,30 @@ extension DiskFile {
         var count = 0
         while count < range.count {
             let position = count
-            let read = bytes.withUnsafeMutableBytes { buffer in
-                let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[position...])
-                return Result { () throws(Errno) in try self.read(into: rest, at: range.lowerBound + position) }
+            let more = try bytes.withUnsafeMutableBufferPointer { (buffer) throws(Errno) in
+                let rest = UnsafeMutableBufferPointer(rebasing: buffer[position...])
+                return try read(into: UnsafeMutableRawBufferPointer(rest), at: range.lowerBound + position)
             }
-            let more = try read.get()
             if more == 0 { break }
             count += more
         }
         return Array(bytes.prefix(count))
+    }
+}
+
+/// A segment's first line, read without the rest of the file.
+public struct SegmentFirstLine: Sendable {
+    /// Nil if the first line is not a header.
+    public let header: SegmentHeader?
+    /// Whether the line is complete or longer than any header. A live segment's first line may not be written yet.
+    public let isWhole: Bool
+
+    init(header: SegmentHeader?, isWhole: Bool) {
+        self.header = header
+        self.isWhole = isWhole
+    }
+
+    public init(of file: any DiskFile, at path: FilePath) throws(SpoolError) {
+        self = try Spool.disk("read", path) { () throws(Errno) in try file.segmentFirstLine() }
     }
 }

@@ -1,4 +1,5 @@
 internal import SystemPackage
+internal import Time
 
 /// When the loader last drained the whole spool without a problem, stored in the spool as `drained.json`.
 ///
@@ -9,14 +10,14 @@ public struct DrainMark: Codable, Sendable, Equatable {
     public let drainedAt: String
 
     /// `drainedAt` in Unix milliseconds.
-    public var drainedAtMilliseconds: Int64? { SegmentFormat.unixMilliseconds(drainedAt) }
+    public var drainedAtMilliseconds: Int64? { Timestamp(iso8601: drainedAt)?.unixMilliseconds }
 
     private enum CodingKeys: String, CodingKey {
         case drainedAt = "drained_at"
     }
 
     /// Creates a mark of the present moment.
-    public init() { drainedAt = SegmentFormat.timestamp() }
+    public init() { drainedAt = Timestamp.now.iso8601 }
 }
 
 extension SpoolDirectory {

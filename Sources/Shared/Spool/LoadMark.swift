@@ -1,5 +1,5 @@
-internal import FoundationEssentials
 internal import SystemPackage
+internal import Time
 
 /// The loader's progress, stored in the spool as `loaded.json` for readers without access to the database.
 ///
@@ -15,7 +15,7 @@ public struct LoadMark: Codable, Sendable, Equatable {
     public let loadedAt: String
 
     /// `loadedAt` in Unix milliseconds.
-    public var loadedAtMilliseconds: Int64? { SegmentFormat.unixMilliseconds(loadedAt) }
+    public var loadedAtMilliseconds: Int64? { Timestamp(iso8601: loadedAt)?.unixMilliseconds }
 
     private enum CodingKeys: String, CodingKey {
         case segment, bytes, records
@@ -27,7 +27,7 @@ public struct LoadMark: Codable, Sendable, Equatable {
         self.segment = segment
         self.bytes = bytes
         self.records = records
-        loadedAt = SegmentFormat.timestamp()
+        loadedAt = Timestamp.now.iso8601
     }
 }
 
@@ -54,10 +54,7 @@ extension SpoolDirectory {
         try Spool.disk("write", target) { () throws(Errno) in
             do throws(Errno) { try disk.remove(draft) } catch .noSuchFileOrDirectory {}
             let file = try disk.create(draft)
-            let result = content.withUnsafeBytes { bytes in
-                Result { () throws(Errno) in try file.writeAll(bytes, at: 0) }
-            }
-            try result.get()
+            try file.writeAll(content[...], at: 0)
             if durably { try file.synchronize() }
             try disk.rename(draft, to: target)
             if durably { try disk.synchronizeDirectory(path) }

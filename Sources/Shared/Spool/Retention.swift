@@ -1,5 +1,5 @@
-internal import FoundationEssentials
 public import SystemPackage
+internal import Time
 
 /// How long a spool keeps fully loaded segments.
 ///
@@ -125,5 +125,5 @@ extension SegmentReader {
 
 extension SegmentHeader {
     /// `created` in Unix milliseconds, or nil if it is not a valid time.
-    var createdAt: Int64? { SegmentFormat.unixMilliseconds(created) }
+    var createdAt: Int64? { Timestamp(iso8601: created)?.unixMilliseconds }
 }

@@ -1,4 +1,5 @@
 internal import FoundationEssentials
+internal import Text
 
 // The segment's format, in one place; docs/SPOOL_FORMAT.md has a diagram. A segment consists of lines:
 //
@@ -125,11 +126,7 @@ enum SegmentFormat {
 
     /// A header or footer encoded as one line.
     static func line<T: Encodable>(_ value: T) -> [UInt8] {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        // Encoding integers and ASCII text cannot fail.
-        guard let data = try? encoder.encode(value) else { preconditionFailure("unencodable segment line") }
-        return [UInt8](data) + [UInt8(ascii: "\n")]
+        JSONText(encoding: value).line
     }
 
     /// Upper bound for the length of a header or footer.
@@ -137,18 +134,6 @@ enum SegmentFormat {
 
     static func parse<T: Decodable>(_ type: T.Type, _ line: UnsafeRawBufferPointer) -> T? {
         try? JSONDecoder().decode(type, from: Data(line))
-    }
-
-    /// The present time as ISO 8601 in UTC with milliseconds.
-    static func timestamp() -> String {
-        Date.now.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
-    }
-
-    /// A timestamp in Unix milliseconds, or nil if the text is not a timestamp.
-    static func unixMilliseconds(_ timestamp: String) -> Int64? {
-        let style = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
-        guard let date = try? Date(timestamp, strategy: style) else { return nil }
-        return Int64((date.timeIntervalSince1970 * 1000).rounded())
     }
 
     private static func hexDigit(_ value: UInt32) -> UInt8 {

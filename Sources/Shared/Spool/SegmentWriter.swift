@@ -1,5 +1,6 @@
 internal import Glibc
 public import SystemPackage
+internal import Time
 
 /// A record to append to the spool.
 public struct NewRecord: Sendable {
@@ -33,7 +34,7 @@ public final class SegmentWriter {
     private(set) var writtenRecords = 0
 
     /// When the segment was created, as in its header.
-    let created = SegmentFormat.timestamp()
+    let created = Timestamp.now.iso8601
 
     private let file: any DiskFile
     private let directory: SpoolDirectory
@@ -120,10 +121,7 @@ public final class SegmentWriter {
     }
 
     private func write(_ bytes: ArraySlice<UInt8>) throws(SpoolError) {
-        let result = bytes.withUnsafeBytes { bytes in
-            Result { () throws(Errno) in try file.writeAll(bytes, at: writtenBytes) }
-        }
-        try Spool.disk("write", path) { () throws(Errno) in try result.get() }
+        try Spool.disk("write", path) { () throws(Errno) in try file.writeAll(bytes, at: writtenBytes) }
         writtenBytes += bytes.count
     }
 

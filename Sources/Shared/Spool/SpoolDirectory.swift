@@ -201,10 +201,7 @@ extension SpoolDirectory {
         do throws(Errno) {
             if (try? disk.open(target)) != nil { return }
             let file = try disk.create(draft)
-            let result = content.withUnsafeBytes { bytes in
-                Result { () throws(Errno) in try file.writeAll(bytes, at: 0) }
-            }
-            try result.get()
+            try file.writeAll(content[...], at: 0)
             try file.synchronize()
             do throws(Errno) { try disk.link(draft, to: target) } catch .fileExists {}
             try disk.remove(draft)
@@ -238,11 +235,6 @@ extension SpoolDirectory {
     }
 
     static func contents(of path: FilePath, _ disk: any Disk) throws(Errno) -> [UInt8] {
-        let file = try disk.open(path)
-        var content = [UInt8](repeating: 0, count: 64 << 10)
-        let result = content.withUnsafeMutableBytes { bytes in
-            Result { () throws(Errno) in try file.read(into: bytes, at: 0) }
-        }
-        return Array(content.prefix(try result.get()))
+        try disk.open(path).bytes(0..<(64 << 10))
     }
 }
