@@ -13,10 +13,10 @@ struct SpoolCheckTests {
 
         deinit { try? FileManager.default.removeItem(atPath: path.string) }
 
-        func check(_ role: SpoolCheck.Role = .loader) -> [Finding] {
+        func check(_ role: SpoolCheck.Role = .loader) -> [CheckResult] {
             var checkup = Checkup()
             _ = SpoolCheck(path, for: role).run(&checkup)
-            return checkup.findings
+            return checkup.results
         }
 
         func files() throws -> [String] { try FileManager.default.subpathsOfDirectory(atPath: path.string).sorted() }
@@ -29,12 +29,12 @@ struct SpoolCheckTests {
         _ = try writer.append([NewRecord(receivedAt: 1_700_000_000_000, body: Array("{}".utf8)[...])])
         let lock = try SpoolLock(.receiver, of: place.path)
         let before = try place.files()
-        var findings = place.check()
-        findings += RoomCheck(directory, limits: SpoolWriter.Limits()).findings()
-        findings += DiskCheck(place.path, acceptsLosses: true).findings()
-        #expect(findings.allSatisfy { $0.verdict != .fail }, "\(findings)")
-        #expect(findings.contains { $0.subject == "receiver" && $0.finding.contains("process \(getpid())") })
-        #expect(findings.contains { $0.subject == "loader" && $0.finding.contains("none") })
+        var results = place.check()
+        results += RoomCheck(directory, limits: SpoolWriter.Limits()).results()
+        results += DiskCheck(place.path, acceptsLosses: true).results()
+        #expect(results.allSatisfy { $0.status != .fail }, "\(results)")
+        #expect(results.contains { $0.subject == "receiver" && $0.detail.contains("process \(getpid())") })
+        #expect(results.contains { $0.subject == "loader" && $0.detail.contains("none") })
         #expect(try place.files() == before)
         // The lock is still ours.
         #expect(throws: SpoolError.self) { try SpoolLock(.receiver, of: place.path) }
@@ -43,38 +43,38 @@ struct SpoolCheckTests {
 
     @Test func aMissingSpoolIsTheReceiversToMake() throws {
         let place = Place()
-        #expect(place.check(.loader).map(\.verdict) == [.warn])
-        #expect(place.check(.receiver).map(\.verdict) == [.ok])
+        #expect(place.check(.loader).map(\.status) == [.warn])
+        #expect(place.check(.receiver).map(\.status) == [.ok])
         try FileManager.default.createDirectory(atPath: place.path.string, withIntermediateDirectories: true)
-        #expect(place.check(.receiver).map(\.verdict) == [.ok])
+        #expect(place.check(.receiver).map(\.status) == [.ok])
     }
 
     @Test func whatIsNoSpoolIsSaidToBeNone() throws {
         let place = Place()
         try "x".write(toFile: place.path.string, atomically: false, encoding: .utf8)
-        #expect(place.check().first?.finding.contains("is not a directory") == true)
+        #expect(place.check().first?.detail.contains("is not a directory") == true)
         unlink(place.path.string)
         let directory = try SpoolDirectory(creating: place.path)
         try "{}".write(toFile: place.path.appending("spool.json").string, atomically: false, encoding: .utf8)
-        #expect(place.check(.receiver).map(\.verdict) == [.fail])
+        #expect(place.check(.receiver).map(\.status) == [.fail])
         // Segments without their identity must not get a new one.
         unlink(place.path.appending("spool.json").string)
         try "x".write(toFile: directory.pending.appending("00000001.spool").string, atomically: false, encoding: .utf8)
-        let finding = try #require(place.check(.receiver).first)
-        #expect(finding.verdict == .fail && finding.remedy?.contains("restore spool.json") == true)
+        let result = try #require(place.check(.receiver).first)
+        #expect(result.status == .fail && result.fix?.contains("restore spool.json") == true)
     }
 
     @Test func foldersOpenToAllAreNamed() throws {
         let place = Place()
         let directory = try SpoolDirectory(creating: place.path)
-        func rights() -> Finding? { place.check().first { $0.subject == "spool rights" } }
-        #expect(rights()?.verdict == .ok)
+        func rights() -> CheckResult? { place.check().first { $0.subject == "spool rights" } }
+        #expect(rights()?.status == .ok)
         chmod(place.path.string, 0o755)
-        #expect(rights()?.verdict == .warn)
+        #expect(rights()?.status == .warn)
         chmod(directory.pending.string, 0o777)
-        #expect(rights()?.verdict == .fail && rights()?.finding.contains("pending") == true)
+        #expect(rights()?.status == .fail && rights()?.detail.contains("pending") == true)
         rmdir(directory.rejected.string)
-        #expect(rights()?.finding.hasSuffix("rejected is missing") == true)
+        #expect(rights()?.detail.hasSuffix("rejected is missing") == true)
     }
 
     @Test func roomIsToldBeforeItIsGone() throws {
@@ -86,16 +86,16 @@ struct SpoolCheckTests {
         let anHourAgo = Int64(Date().timeIntervalSince1970 - 3510) * 1000
         _ = try writer.append([NewRecord(receivedAt: anHourAgo, body: body[...])])
         var limits = SpoolWriter.Limits()
-        func room() -> Finding? { RoomCheck(directory, limits: limits).findings().first }
-        #expect(room()?.finding.contains("at the last day's 29") == true, "\(String(describing: room()))")
+        func room() -> CheckResult? { RoomCheck(directory, limits: limits).results().first }
+        #expect(room()?.detail.contains("at the last day's 29") == true, "\(String(describing: room()))")
         limits.spoolBytes = (20 << 20) + 700_000
         limits.segmentBytes = 1 << 20
-        #expect(room()?.verdict == .warn && room()?.finding.contains("enough for 19 h") == true)
+        #expect(room()?.status == .warn && room()?.detail.contains("enough for 19 h") == true)
         limits.spoolBytes = 1 << 20
-        #expect(room()?.verdict == .fail)
+        #expect(room()?.status == .fail)
         limits.spoolBytes = nil
         limits.reserveBytes = 1 << 50
-        #expect(room()?.verdict == .fail)
+        #expect(room()?.status == .fail)
     }
 
     @Test func aClockThatIsBehindTheSpoolIsWrong() throws {
@@ -103,9 +103,9 @@ struct SpoolCheckTests {
         let directory = try SpoolDirectory(creating: place.path)
         let segment = directory.pending.appending("00000001.spool").string
         try "x".write(toFile: segment, atomically: false, encoding: .utf8)
-        #expect(ClockCheck(directory).finding().verdict != .fail)
+        #expect(ClockCheck(directory).result().status != .fail)
         try FileManager.default.setAttributes([.modificationDate: Date() + 600], ofItemAtPath: segment)
-        #expect(ClockCheck(directory).finding().verdict == .fail)
+        #expect(ClockCheck(directory).result().status == .fail)
     }
 
     /// A disk whose every synchronization takes a while, or fails.
@@ -149,16 +149,16 @@ struct SpoolCheckTests {
     @Test func aSlowDiskIsToldAndAFailingOneFails() throws {
         let place = Place()
         _ = try SpoolDirectory(creating: place.path)
-        func speed(_ delay: Duration, _ failure: Errno? = nil) -> Finding? {
-            DiskCheck(place.path, acceptsLosses: true, disk: SlowDisk(delay: delay, failure: failure)).findings().last
+        func speed(_ delay: Duration, _ failure: Errno? = nil) -> CheckResult? {
+            DiskCheck(place.path, acceptsLosses: true, disk: SlowDisk(delay: delay, failure: failure)).results().last
         }
-        #expect(speed(.milliseconds(30))?.verdict == .warn)
+        #expect(speed(.milliseconds(30))?.status == .warn)
         // A busy machine makes some measurements slow, and not every one.
-        #expect((0..<100).contains { _ in speed(.milliseconds(1))?.verdict == .ok })
-        #expect(speed(.zero, .ioError)?.verdict == .fail)
-        #expect(speed(.zero, .noSpace)?.remedy == "make room on the disk")
+        #expect((0..<100).contains { _ in speed(.milliseconds(1))?.status == .ok })
+        #expect(speed(.zero, .ioError)?.status == .fail)
+        #expect(speed(.zero, .noSpace)?.fix == "make room on the disk")
         // One synchronization is measured however long it takes, and no second one.
-        #expect(speed(.seconds(4))?.finding.contains("median of 1)") == true)
+        #expect(speed(.seconds(4))?.detail.contains("median of 1)") == true)
         #expect(try !place.files().contains { $0.hasSuffix(".tmp") })
     }
 }

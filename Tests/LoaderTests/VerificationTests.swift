@@ -27,7 +27,7 @@ struct VerificationTests {
         try fixture.append(Fixture.batch(minutes: 5..<7))
         #expect(
             try verify(fixture).database
-                == VerificationReport.Database(readings: 6, rejected: 1, missing: 0, notLoadedYet: 2))
+                == VerificationReport.DatabaseCounts(readings: 6, rejected: 1, missing: 0, notLoadedYet: 2))
         #expect(try verify(fixture).problems == 0)
     }
 
@@ -133,7 +133,7 @@ struct VerificationTests {
         _ = try fixture.drain()
         #expect(
             try verify(fixture).database
-                == VerificationReport.Database(readings: 2, rejected: 1, missing: 0, notLoadedYet: 0))
+                == VerificationReport.DatabaseCounts(readings: 2, rejected: 1, missing: 0, notLoadedYet: 0))
         for file in try DeadLetters(directory: fixture.directory).files() { try SystemDisk().remove(file) }
         let summary = try verify(fixture)
         #expect((summary.problems, summary.database?.missing) == (3, 3))

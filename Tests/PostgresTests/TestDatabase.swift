@@ -18,7 +18,7 @@ enum TestDatabase {
     /// Runs `body` with a connection whose search path is a fresh schema, dropped afterwards.
     static func withSchema(_ body: (Connection) throws -> Void) throws {
         let connection = try connect()
-        let schema = try connection.quoteIdentifier("test_\(UInt64.random(in: 0 ... .max))")
+        let schema = TableName.quote("test_\(UInt64.random(in: 0 ... .max))")
         _ = try connection.execute("CREATE SCHEMA \(schema); SET search_path TO \(schema)")
         defer { _ = try? connect().execute("DROP SCHEMA \(schema) CASCADE") }
         try body(connection)

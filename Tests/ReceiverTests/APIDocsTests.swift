@@ -26,7 +26,7 @@ struct APIDocsTests {
         let markup = APIDocs.page.markup
         let styles = markup.matches(of: /<style>([^<]*)<\/style>/).map { HTML(markup: String($0.1)) }
         #expect(styles.count == 1 && !markup.contains("<link") && !markup.contains("<script"))
-        #expect(APIDocs.contentSecurityPolicy.contains("style-src '\(Page.hash(try #require(styles.first)))';"))
+        #expect(APIDocs.contentSecurityPolicy.contains("style-src '\(HTMLPage.hash(try #require(styles.first)))';"))
     }
 
     @Test func everyOperationIsOnThePageWithAnExample() throws {

@@ -28,7 +28,7 @@ struct DeviceListTests {
     }
 
     @Test func aLinkLeadsToItsPlaceInTheList() throws {
-        for place in [DeviceList.Place(isSilent: true, after: "a&b=c#\"><"), .init(isSilent: false, after: "")] {
+        for place in [DeviceList.Cursor(isSilent: true, after: "a&b=c#\"><"), .init(isSilent: false, after: "")] {
             let query = DeviceList.Query(search: "é +%", place: place)
             let text = try #require(query.link.split(separator: "#").first?.split(separator: "?").last)
             #expect(try DeviceList.Query(QueryParameters(String(text))) == query)

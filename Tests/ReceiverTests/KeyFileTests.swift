@@ -21,7 +21,7 @@ struct KeyFileTests {
         ("one\n\u{0}\n", "line 2 has a control character"), ("a\tb", "line 1 has a control character"),
     ])
     func whatIsNoKeyIsNamedByItsLine(text: String, reason: String) throws {
-        let fault = #expect(throws: SmallFile.Fault.self) { try KeyFile.keys(in: text) }
+        let fault = #expect(throws: SmallFile.ReadError.self) { try KeyFile.keys(in: text) }
         #expect(fault?.description.hasPrefix(reason) == true)
     }
 

@@ -94,11 +94,11 @@ struct PrometheusTextTests {
     }
 }
 
-struct PatientLookTests {
+struct SingleFlightTests {
     @Test func nobodyWaitsLongerThanItsPatienceAndOneLookGoesOn() async {
         let looks = Mutex(0)
         let (gate, open) = AsyncStream.makeStream(of: Void.self)
-        let look = PatientLook(patience: .milliseconds(20)) { () -> Int? in
+        let look = SingleFlight(timeout: .milliseconds(20)) { () -> Int? in
             looks.withLock { $0 += 1 }
             for await _ in gate { break }
             return 7
@@ -111,7 +111,7 @@ struct PatientLookTests {
 
     @Test func whoAsksMeanwhileSharesTheLook() async {
         let looks = Mutex(0)
-        let look = PatientLook(patience: .seconds(600)) { () -> Int? in
+        let look = SingleFlight(timeout: .seconds(600)) { () -> Int? in
             await Task.yield()
             return looks.withLock { looks in
                 looks += 1

@@ -24,7 +24,7 @@ struct StatusPageTests {
 
     static func list(
         _ devices: [DeviceSummary], total: Int? = nil, database: DatabaseState = .ok, search: String = "",
-        next: DeviceList.Place? = nil
+        next: DeviceList.Cursor? = nil
     ) -> DeviceList {
         DeviceList(
             devices: devices, total: total ?? devices.count, silent: devices.count(where: \.isSilent),
@@ -46,7 +46,7 @@ struct StatusPageTests {
     }
 
     static func page(
-        intake: StatusPage.Intake = .ready, database: StatusPage.Database = .answers(rows: 0),
+        intake: StatusPage.ReadinessState = .ready, database: StatusPage.DatabaseStatus = .answers(rows: 0),
         spool: SpoolStatistics? = spool(), history: ReadingHistory? = nil, devices: DeviceList? = list([]),
         backlog: BacklogHistory = BacklogHistory(), batches: [RecentBatches.Entry] = [batch(ago: 3)],
         refusals: [Rejection.Reason: Int] = [:], risk: String? = nil
@@ -58,7 +58,7 @@ struct StatusPageTests {
             devices: devices, batches: batches, refusals: refusals, risk: risk)
     }
 
-    private static let away = StatusPage.Database.away("database unavailable: <refused>")
+    private static let away = StatusPage.DatabaseStatus.away("database unavailable: <refused>")
 
     @Test(
         arguments: [
@@ -106,7 +106,7 @@ struct StatusPageTests {
         let minute = Self.now / 60_000
         var backlog = BacklogHistory()
         for (ago, records) in [(2000, 9000), (1439, 7), (10, 1234), (9, 1300), (0, 0)] as [(Int64, Int)] {
-            backlog.note(.init(minute: minute - ago, records: records, oldestSeconds: Double(records)))
+            backlog.append(.init(minute: minute - ago, records: records, oldestSeconds: Double(records)))
         }
         #expect(backlog.samples.map(\.records) == [7, 1234, 1300, 0])
         let html = Self.page(backlog: backlog).html.markup
@@ -114,7 +114,7 @@ struct StatusPageTests {
         #expect(html.contains("At most 21 min since the start 3 min ago."))
         #expect(Self.page().html.markup.contains("None pending since the start 3 min ago."))
         // The clock was put back.
-        backlog.note(.init(minute: minute - 10, records: 1, oldestSeconds: 1))
+        backlog.append(.init(minute: minute - 10, records: 1, oldestSeconds: 1))
         #expect(backlog.samples.map(\.records) == [7, 1])
     }
 
@@ -203,7 +203,7 @@ struct StatusPageTests {
     @Test func aDaysPageShowsPowersGapsAndWhatIsMissing() throws {
         func html(_ powers: [Double?], _ database: DatabaseState, date: CalendarDay? = nil) throws -> String {
             let points = powers.enumerated().map {
-                DeviceDay.Point(minute: Self.day.lowerBound + Int64($0.offset), power: $0.element)
+                DeviceDay.MinuteReading(minute: Self.day.lowerBound + Int64($0.offset), power: $0.element)
             }
             let day = DeviceDay(
                 device: try DeviceID("plug"), lastMinute: Self.minute - 30, isSilent: true, minutes: Self.day,
@@ -223,7 +223,7 @@ struct StatusPageTests {
     }
 
     @Test func everyPageAllowsOnlyItsOwnStyleAndScript() throws {
-        let policy = Page.contentSecurityPolicy
+        let policy = HTMLPage.contentSecurityPolicy
         #expect(policy.hasPrefix("default-src 'none'; style-src 'sha256-") && !policy.contains("unsafe"))
         let html = Self.page(devices: Self.list([try Self.device("plug")])).html.markup
         #expect(

@@ -20,9 +20,9 @@ struct DoctorCommand: LoaderCommand {
     func execute() throws {
         var problems: [String] = []
         let settings = options.settings(&problems)
-        var checkup = Checkup(say: json ? { _ in } : { print($0) })
-        checkup.add(SettingsCheck.findings(settings, problems: problems))
-        if let file = options.envFile { checkup.add(KeyCheck.finding(ofFile: file, as: "settings file")) }
+        var checkup = Checkup(printLine: json ? { _ in } : { print($0) })
+        checkup.add(SettingsCheck.results(settings, problems: problems))
+        if let file = options.envFile { checkup.add(KeyCheck.result(ofFile: file, as: "settings file")) }
         Doctor(settings: settings).run(&checkup)
         if json { print(checkup.json) }
         if checkup.exitCode != 0 { throw ExitCode(checkup.exitCode) }

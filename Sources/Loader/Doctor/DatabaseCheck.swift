@@ -18,7 +18,7 @@ struct DatabaseCheck {
         self.conninfo = conninfo
     }
 
-    func findings() -> [Finding] {
+    func results() -> [CheckResult] {
         [version, writes, durability, encryption, clock, pooling].compactMap { check in
             do throws(PostgresError) {
                 return try check()
@@ -29,7 +29,7 @@ struct DatabaseCheck {
         }
     }
 
-    private func version() throws(PostgresError) -> Finding? {
+    private func version() throws(PostgresError) -> CheckResult? {
         let place = try connection.execute(
             "SELECT current_user, current_database(), current_setting('server_version')")
         let number = connection.serverVersion
@@ -43,7 +43,7 @@ struct DatabaseCheck {
         return .ok("database", text)
     }
 
-    private func writes() throws(PostgresError) -> Finding? {
+    private func writes() throws(PostgresError) -> CheckResult? {
         let state = try connection.execute("SELECT pg_is_in_recovery(), current_setting('transaction_read_only')")
         if state[0, 0] == "t" {
             return .fail(
@@ -58,7 +58,7 @@ struct DatabaseCheck {
         return nil
     }
 
-    private func durability() throws(PostgresError) -> Finding? {
+    private func durability() throws(PostgresError) -> CheckResult? {
         let rows = try connection.execute(
             """
             SELECT name FROM pg_settings
@@ -72,7 +72,7 @@ struct DatabaseCheck {
                 + "inserts them")
     }
 
-    private func encryption() throws(PostgresError) -> Finding? {
+    private func encryption() throws(PostgresError) -> CheckResult? {
         let rows = try connection.execute(
             """
             SELECT inet_client_addr() IS NULL OR inet_client_addr() <<= '127.0.0.0/8' OR inet_client_addr() = '::1'
@@ -85,7 +85,7 @@ struct DatabaseCheck {
             do: "add sslmode=verify-full to DATABASE_URL, and sslrootcert if needed")
     }
 
-    private func clock() throws(PostgresError) -> Finding? {
+    private func clock() throws(PostgresError) -> CheckResult? {
         let before = Double(Timestamp.now.unixMilliseconds) / 1000
         let rows = try connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
         let after = Double(Timestamp.now.unixMilliseconds) / 1000
@@ -101,11 +101,11 @@ struct DatabaseCheck {
 
     /// Detects a pooler that assigns a session another server process for each transaction. It would lose the loader's
     /// lock, which belongs to a server session.
-    private func pooling() throws(PostgresError) -> Finding? {
+    private func pooling() throws(PostgresError) -> CheckResult? {
         guard let server = try backend(of: connection) else { return nil }
         // Behind a pooler, libpq has another process ID than that of the server process that runs its statements.
         guard server != Int(connection.processID) else { return nil }
-        let remedy = "connect directly to PostgreSQL, or to a pool with pool_mode=session"
+        let fix = "connect directly to PostgreSQL, or to a pool with pool_mode=session"
         // While our session has its own server process, no other session can get the same one.
         if let other = try? Connection(conninfo, applicationName: "shelly-loader doctor", timeout: .seconds(5)),
             let shared = try? backend(of: other), shared == server
@@ -113,10 +113,10 @@ struct DatabaseCheck {
             return .fail(
                 "pooling",
                 "a pooler is in between and pools transactions: the lock that keeps a second loader out "
-                    + "does not hold, and session settings are lost", do: remedy)
+                    + "does not hold, and session settings are lost", do: fix)
         }
         return .warn(
-            "pooling", "a pooler is in between; it cannot be determined whether it pools sessions", do: remedy)
+            "pooling", "a pooler is in between; it cannot be determined whether it pools sessions", do: fix)
     }
 
     private func backend(of connection: Connection) throws(PostgresError) -> Int? {

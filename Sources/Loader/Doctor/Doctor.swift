@@ -12,14 +12,14 @@ struct Doctor {
 
     func run(_ checkup: inout Checkup) {
         checkup.add(
-            KeyCheck(ingest: settings.keys(.ingestAPIKey), read: settings.keys(.readAPIKey)).findings(isReceiver: false)
+            KeyCheck(ingest: settings.keys(.ingestAPIKey), read: settings.keys(.readAPIKey)).results(isReceiver: false)
         )
         let spool = SpoolCheck(settings.spoolPath, for: .loader).run(&checkup)
         if let spool {
-            checkup.add(RoomCheck(spool, limits: SpoolWriter.Limits(settings)).findings())
-            checkup.add(DiskCheck(spool.path, acceptsLosses: settings.acceptsLosses).findings())
+            checkup.add(RoomCheck(spool, limits: SpoolWriter.Limits(settings)).results())
+            checkup.add(DiskCheck(spool.path, acceptsLosses: settings.acceptsLosses).results())
         }
-        checkup.add(ClockCheck(spool).finding())
+        checkup.add(ClockCheck(spool).result())
         let database: Database
         do {
             database = try settings.database()
@@ -27,22 +27,22 @@ struct Doctor {
             return checkup.add(.fail("database", "\(error)", do: "correct DATABASE_TABLE"))
         }
         if let connection = connect(database, &checkup) {
-            checkup.add(DatabaseCheck(connection, conninfo: database.conninfo).findings())
-            checkup.add(TableCheck(connection, database.table).findings())
+            checkup.add(DatabaseCheck(connection, conninfo: database.conninfo).results())
+            checkup.add(TableCheck(connection, database.table).results())
         }
-        if let spool { checkup.add(LoadCheck(spool, database).findings() + UntakenCheck(spool).findings()) }
+        if let spool { checkup.add(LoadCheck(spool, database).results() + UntakenCheck(spool).results()) }
     }
 
     private func connect(_ database: Database, _ checkup: inout Checkup) -> Connection? {
         do {
             return try Connection(database.conninfo, applicationName: "shelly-loader doctor", timeout: Self.patience)
         } catch {
-            let remedy =
+            let fix =
                 error.isOurs
                 ? "correct DATABASE_URL"
                 : "start the server, or check DATABASE_URL, its password (PGPASSFILE) and pg_hba.conf; batches are "
                     + "spooled meanwhile"
-            checkup.add(.fail("database", "\(error)", do: remedy, isTemporary: error.isTemporary))
+            checkup.add(.fail("database", "\(error)", do: fix, isTemporary: error.isTemporary))
             return nil
         }
     }

@@ -17,7 +17,7 @@ struct LoadCheck {
         self.database = database
     }
 
-    func findings() -> [Finding] {
+    func results() -> [CheckResult] {
         do {
             let status = try SpoolStatus.read(directory, database)
             return [backlog(status), damage(), deadLetters(status), rival(status)].compactMap(\.self)
@@ -26,7 +26,7 @@ struct LoadCheck {
         }
     }
 
-    private func backlog(_ status: SpoolStatus) -> Finding {
+    private func backlog(_ status: SpoolStatus) -> CheckResult {
         let last = status.lastLoad.map { "last load \($0)" } ?? "nothing loaded yet"
         guard let age = status.oldestUnloadedSeconds else { return .ok("load", "no record is pending; \(last)") }
         let text = "\(status.backlogBytes.inBytes) pending, the oldest for \(Age(seconds: Int64(age))); \(last)"
@@ -38,7 +38,7 @@ struct LoadCheck {
                 : "check the loader's log, and the database's load")
     }
 
-    private func damage() -> Finding? {
+    private func damage() -> CheckResult? {
         var ranges = 0
         var bytes = 0
         for segment in (try? directory.segments()) ?? [] where !segment.isLoaded && bytes < Self.readBytes {
@@ -58,7 +58,7 @@ struct LoadCheck {
                 + "(dmesg, smartctl)")
     }
 
-    private func deadLetters(_ status: SpoolStatus) -> Finding? {
+    private func deadLetters(_ status: SpoolStatus) -> CheckResult? {
         guard status.deadLetters.lines > 0 else { return nil }
         return .warn(
             "dead letters", "\(status.deadLetters.lines.counted("dead letter")): data that could not be loaded",
@@ -67,7 +67,7 @@ struct LoadCheck {
 
     /// Detects that the database lock is held but not the spool's lock: by a loader of a copy of the spool, or on
     /// another machine.
-    private func rival(_ status: SpoolStatus) -> Finding? {
+    private func rival(_ status: SpoolStatus) -> CheckResult? {
         guard status.loader == nil, let connection = try? database.connect() else { return nil }
         let holders = try? connection.execute(
             """

@@ -16,7 +16,7 @@ struct TableCheck {
         inspection = TableInspection(connection: connection, table: table)
     }
 
-    func findings() -> [Finding] {
+    func results() -> [CheckResult] {
         do throws(PostgresError) {
             guard try inspection.exists(table.quoted) else {
                 return [.fail("table", "\(table.quoted) is missing, or not in the search path", do: Self.migrate)]
@@ -24,31 +24,31 @@ struct TableCheck {
             if let objection = try inspection.objection() {
                 return [.fail("table", objection, do: "then run 'shelly-loader migrate'")]
             }
-            var findings = try columns()
+            var results = try columns()
             // Without these, the following checks would only report the same problem again.
-            guard !findings.contains(where: { $0.verdict == .fail }) else { return findings }
+            guard !results.contains(where: { $0.status == .fail }) else { return results }
             let rights = try rights()
-            findings += rights
-            if !rights.contains(where: { $0.verdict == .fail }) { findings += try index() }
-            return findings + (try timestampIndex()) + (try progress())
+            results += rights
+            if !rights.contains(where: { $0.status == .fail }) { results += try index() }
+            return results + (try timestampIndex()) + (try progress())
         } catch {
             return [failure("table", error)]
         }
     }
 
-    private func failure(_ subject: String, _ error: PostgresError) -> Finding {
-        let remedy =
+    private func failure(_ subject: String, _ error: PostgresError) -> CheckResult {
+        let fix =
             error.needsMigration
             ? Self.migrate
             : error.sqlState == "42501"
                 ? "as the table's owner, GRANT \(role) the missing right"
                 : error.isTemporary ? "try again later" : "check the table (\\d in psql)"
-        return .fail(subject, "\(error)", do: remedy, isTemporary: error.isTemporary)
+        return .fail(subject, "\(error)", do: fix, isTemporary: error.isTemporary)
     }
 
     private var role: String { (try? connection.execute("SELECT quote_ident(current_user)")[0, 0]) ?? "the role" }
 
-    private func columns() throws(PostgresError) -> [Finding] {
+    private func columns() throws(PostgresError) -> [CheckResult] {
         let types = try inspection.columns()
         let missing = Self.columns.filter { types[$0] == nil }
         guard missing.isEmpty else {
@@ -68,7 +68,7 @@ struct TableCheck {
 
     /// Checks the privileges. A zero-row insert does not check all of them, for example not those on the sequence that
     /// numbers rows.
-    private func rights() throws(PostgresError) -> [Finding] {
+    private func rights() throws(PostgresError) -> [CheckResult] {
         let names = Self.columns.map { "'\($0)'" }.joined(separator: ", ")
         let rows = try connection.execute(
             """
@@ -103,7 +103,7 @@ struct TableCheck {
     }
 
     /// Runs the statement that `drain` uses. It decides; the list of indexes only explains a failure.
-    private func index() throws(PostgresError) -> [Finding] {
+    private func index() throws(PostgresError) -> [CheckResult] {
         let found = try inspection.indexes().filter { $0.column == "idempotency_key" }
         do {
             try connection.transactionThatChangesNothing { try ReadingTable(name: table).check(on: connection) }
@@ -118,7 +118,7 @@ struct TableCheck {
         return [.ok("unique index", "\(names.joined(separator: ", ")) on idempotency_key")]
     }
 
-    private func explain(_ found: [TableInspection.Index]) -> Finding {
+    private func explain(_ found: [TableInspection.Index]) -> CheckResult {
         let subject = "unique index"
         guard !found.isEmpty else { return .fail(subject, "there is none on idempotency_key", do: Self.migrate) }
         let faults = found.map { index in
@@ -140,7 +140,7 @@ struct TableCheck {
             do: wrong.isEmpty ? Self.migrate : "\(wrong.joined(separator: "; ")), and \(Self.migrate)")
     }
 
-    private func timestampIndex() throws(PostgresError) -> [Finding] {
+    private func timestampIndex() throws(PostgresError) -> [CheckResult] {
         let found = try inspection.indexes().contains { $0.column == "timestamp" && $0.isValid && $0.predicate == nil }
         if found { return [] }
         return [
@@ -148,7 +148,7 @@ struct TableCheck {
         ]
     }
 
-    private func progress() throws(PostgresError) -> [Finding] {
+    private func progress() throws(PostgresError) -> [CheckResult] {
         let name = table.quoted(ProgressTable.name)
         do throws(PostgresError) {
             _ = try ProgressTable(spool: SpoolDirectory.noIdentity, beside: table).read(on: connection)

@@ -10,7 +10,7 @@ struct UntakenCheck {
 
     init(_ directory: SpoolDirectory) { self.directory = directory }
 
-    func findings() -> [Finding] {
+    func results() -> [CheckResult] {
         var devices: [UntakenComponent.ComponentType: Set<DeviceID>] = [:]
         let decoder = BatchDecoder()
         for segment in ((try? directory.segments()) ?? []).suffix(Self.segments) {

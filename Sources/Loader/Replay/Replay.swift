@@ -51,7 +51,7 @@ struct Replay {
             counts.damagedRanges += 1
             damaged(damage)
         } _: { record, position in
-            try take(try? decoder.decode(record.body, receivedAt: record.receivedAt), position.sequence, rows, &counts)
+            try add(try? decoder.decode(record.body, receivedAt: record.receivedAt), position.sequence, rows, &counts)
         }
         try finish(rows, &counts)
         return counts
@@ -76,7 +76,7 @@ struct Replay {
             }
             let channel = members.integer(of: "channel").map { Int($0) }
             do {
-                try take(try? decoder.decode(body, receivedAt: now), number, channel: channel, rows, &counts)
+                try add(try? decoder.decode(body, receivedAt: now), number, channel: channel, rows, &counts)
             } catch {
                 failure = error
             }
@@ -93,7 +93,7 @@ struct Replay {
     }
 
     /// Adds a record's readings. If a dead letter is about one channel, only that channel's reading is added.
-    private func take(
+    private func add(
         _ batch: Batch?, _ record: Int, channel: Int? = nil, _ rows: RowBuffer, _ counts: inout Counts
     ) throws {
         counts.records += 1

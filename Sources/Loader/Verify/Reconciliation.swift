@@ -50,13 +50,13 @@ final class Reconciliation {
     /// Whether the present segment has fewer bytes than were loaded from it.
     func isShorterThanLoaded(_ bytes: Int) -> Bool { loadedBytes != .max && loadedBytes > bytes }
 
-    func take(_ record: SegmentReader.Record, _ report: VerificationReport) throws {
+    func add(_ record: SegmentReader.Record, _ report: VerificationReport) throws {
         let position = SpoolPosition(segment: segments.last?.number ?? 0, sequence: record.sequence).description
         guard let batch = try? decoder.decode(record.body, receivedAt: record.receivedAt) else {
             if record.range.upperBound <= loadedBytes { expectedLetters.insert(DeadLetter.Subject(record: position)) }
             return
         }
-        var counts = report.summary.database ?? VerificationReport.Database()
+        var counts = report.summary.database ?? VerificationReport.DatabaseCounts()
         defer { report.summary.database = counts }
         guard record.range.upperBound <= loadedBytes else {
             counts.notLoadedYet += batch.readings.count + batch.faults.count
@@ -80,7 +80,7 @@ final class Reconciliation {
     }
 
     func finish(_ report: VerificationReport) throws {
-        if report.summary.database == nil { report.summary.database = VerificationReport.Database() }
+        if report.summary.database == nil { report.summary.database = VerificationReport.DatabaseCounts() }
         if !rows.isEmpty || !expectedLetters.isEmpty { try compare(report) }
     }
 
@@ -94,14 +94,14 @@ final class Reconciliation {
             ORDER BY k.number
             """, [.array(keys)])
         let absent = (0..<answer.count).compactMap { answer.integer($0, 0).map { $0 - 1 } }
-        if !absent.isEmpty || !expectedLetters.isEmpty { try judge(absent, report) }
+        if !absent.isEmpty || !expectedLetters.isEmpty { try classify(absent, report) }
         rows.removeAll()
         expectedLetters = []
         segments = segments.suffix(1).map { SegmentStart(row: 0, number: $0.number) }
     }
 
     /// Distinguishes rejected rows from missing rows, and checks that the expected dead letters exist.
-    private func judge(_ absent: [Int], _ report: VerificationReport) throws {
+    private func classify(_ absent: [Int], _ report: VerificationReport) throws {
         func key(_ index: Int) -> String { rows.withKey(of: rows.rows[index]) { String(decoding: $0, as: UTF8.self) } }
         let keys = Set(absent.map(key))
         var rejected: Set<String> = []

@@ -14,7 +14,7 @@ struct Verification {
         let mark = directory.loadMark()
         let segments = try directory.segments()
         var chain = SegmentChain(pruned: directory.pruneMark()?.through ?? 0)
-        try lookAround(segments, mark, report)
+        try checkFolders(segments, mark, report)
         for segment in segments {
             do {
                 chain.add(try verify(segment, report), report)
@@ -30,7 +30,7 @@ struct Verification {
     }
 
     /// Checks the folders and the loader's marks.
-    private func lookAround(
+    private func checkFolders(
         _ segments: [SpoolDirectory.Segment], _ mark: LoadMark?, _ report: VerificationReport
     ) throws {
         let (pending, loaded) = (try names(in: directory.pending), try names(in: directory.loaded))
@@ -74,7 +74,7 @@ struct Verification {
 
     private func verify(
         _ segment: SpoolDirectory.Segment, _ report: VerificationReport
-    ) throws -> SegmentChain.Link {
+    ) throws -> SegmentChain.CheckedSegment {
         let reader = try SegmentFile(segment).open()
         var header: SegmentHeader?
         var sequence = 0
@@ -104,7 +104,7 @@ struct Verification {
                 sequence = record.sequence
                 isDamaged = false
                 report.summary.records += 1
-                try reconciliation?.take(record, report)
+                try reconciliation?.add(record, report)
             case .damage(let damage):
                 // The records in the damaged range are missing. The damage report covers them.
                 isDamaged = true
@@ -130,7 +130,7 @@ struct Verification {
             report.problem(
                 ofFile: segment.path, "has \(reader.end) bytes, but more were loaded from it; is it an older copy?")
         }
-        return SegmentChain.Link(
+        return SegmentChain.CheckedSegment(
             number: segment.number, path: segment.path, header: header, records: records, hasDamage: hasDamage)
     }
 

@@ -9,7 +9,7 @@ final class VerificationReport {
         var problems = 0
         var damagedBytes = 0
         /// Only with `--database`.
-        var database: Database?
+        var database: DatabaseCounts?
         /// The first thousand.
         var findings: [Finding] = []
         var notes: [String] = []
@@ -20,7 +20,7 @@ final class VerificationReport {
         }
     }
 
-    struct Database: Encodable, Equatable {
+    struct DatabaseCounts: Encodable, Equatable {
         /// Readings that should be loaded.
         var readings = 0
         /// Readings that are not in the table but in `rejected/`.
@@ -57,9 +57,9 @@ final class VerificationReport {
 
     var summary = Summary()
     /// Called with each finding and note as a line.
-    private let say: (String) -> Void
+    private let printLine: (String) -> Void
 
-    init(say: @escaping (String) -> Void) { self.say = say }
+    init(printLine: @escaping (String) -> Void) { self.printLine = printLine }
 
     func damage(_ file: FilePath, _ damage: SegmentReader.Damage) {
         summary.damagedBytes += damage.range.count
@@ -87,12 +87,12 @@ final class VerificationReport {
     /// Reports useful information that is not a fault.
     func note(_ text: String) {
         if summary.notes.count < Self.kept { summary.notes.append(text) }
-        say("note: \(text)")
+        printLine("note: \(text)")
     }
 
     private func add(_ finding: Finding) {
         summary.problems += 1
         if summary.findings.count < Self.kept { summary.findings.append(finding) }
-        say(finding.text)
+        printLine(finding.text)
     }
 }

@@ -14,7 +14,7 @@ enum APIDocs {
 
     /// Allows only the page's style.
     static let contentSecurityPolicy = """
-        default-src 'none'; style-src '\(Page.hash(style))'; base-uri 'none'; form-action 'none'; \
+        default-src 'none'; style-src '\(HTMLPage.hash(style))'; base-uri 'none'; form-action 'none'; \
         frame-ancestors 'none'
         """
 

@@ -40,7 +40,7 @@ struct ReadAccess: Sendable {
     func obstacle(to request: HTTPRequest, on addresses: Addresses) -> Obstacle? {
         guard keys.isEmpty else { return carriesKey(request) ? nil : .keyMissingOrWrong }
         guard addresses.areLoopback else { return .notOnLoopback }
-        guard !request.headerFields.contains(where: { Forwarding.isSign($0.name) }) else { return .forwarded }
+        guard !request.headerFields.contains(where: { ProxyHeaders.isSign($0.name) }) else { return .forwarded }
         return LoopbackName.matches(request.authority) ? nil : .foreignHost
     }
 

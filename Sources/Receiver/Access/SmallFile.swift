@@ -8,7 +8,7 @@ enum SmallFile {
     /// The file's bytes.
     ///
     /// - Throws: a sentence without the path, such as `Permission denied`.
-    static func read(_ path: String) throws(Fault) -> [UInt8] {
+    static func read(_ path: String) throws(ReadError) -> [UInt8] {
         do {
             // Without `nonBlocking`, opening a pipe that has no writer would block. With it, such a pipe is empty.
             let file = try FileDescriptor.open(FilePath(path), .readOnly, options: [.nonBlocking, .closeOnExec])
@@ -22,15 +22,15 @@ enum SmallFile {
                     if read == 0 { break }
                     count += read
                 }
-                guard count <= maximumBytes else { throw Fault("longer than \(maximumBytes) bytes") }
+                guard count <= maximumBytes else { throw ReadError("longer than \(maximumBytes) bytes") }
                 return Array(bytes[..<count])
             }
-        } catch let fault as Fault {
-            throw fault
+        } catch let error as ReadError {
+            throw error
         } catch let error as Errno {
-            throw Fault("\(error)")
+            throw ReadError("\(error)")
         } catch {
-            throw Fault("cannot be read: \(error)")
+            throw ReadError("cannot be read: \(error)")
         }
     }
 
@@ -41,7 +41,7 @@ enum SmallFile {
     }
 
     /// Why the file cannot be used.
-    struct Fault: Error, CustomStringConvertible {
+    struct ReadError: Error, CustomStringConvertible {
         let description: String
         init(_ description: String) { self.description = description }
     }

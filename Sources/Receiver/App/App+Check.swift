@@ -39,11 +39,11 @@ extension App {
         }
     }
 
-    /// Runs the checks and prints one line per finding, or JSON. The exit code is 1 when a check failed.
+    /// Runs the checks and prints one line per result, or JSON. The exit code is 1 when a check failed.
     func runCheck(_ settings: Settings, problems: [String]) async throws {
-        var checkup = Checkup(say: checking.json ? { _ in } : { print($0) })
-        checkup.add(SettingsCheck.findings(settings, problems: problems))
-        if let envFile { checkup.add(KeyCheck.finding(ofFile: envFile, as: "settings file")) }
+        var checkup = Checkup(printLine: checking.json ? { _ in } : { print($0) })
+        checkup.add(SettingsCheck.results(settings, problems: problems))
+        if let envFile { checkup.add(KeyCheck.result(ofFile: envFile, as: "settings file")) }
         await SelfCheck(settings: settings).run(&checkup)
         if checking.probe || checking.probeRow {
             do {
@@ -64,13 +64,13 @@ extension App {
 
     /// Asks a running receiver whether it is ready. The exit code is 1 unless it is.
     func askWhetherReady(_ settings: Settings) async throws {
-        let answer: ProbeClient.Answer
+        let answer: ProbeClient.Reply
         do {
             // The certificate of a receiver on this machine has its public name.
             let client = try ProbeClient(
                 checking.url ?? Self.url(settings), verifiesCertificate: checking.url != nil)
             answer = try await client.get("/readyz")
-        } catch let failure as ProbeClient.Failure {
+        } catch let failure as ProbeClient.ProbeError {
             try fail(failure.description)
         }
         print(answer.body)

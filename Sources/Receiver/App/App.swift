@@ -77,7 +77,7 @@ struct App: AsyncParsableCommand {
 
         let secrets = try Secrets(settings, logger: logger)
         let manager = ServiceManager(environment: Settings.processEnvironment, logger: logger)
-        let hangUp = HangUp { manager.reload { secrets.reload(self.settings) } }
+        let reloading = SIGHUPHandler { manager.reload { secrets.reload(self.settings) } }
         let path = FilePath(settings.required(.spoolDirectory))
         let risk = try SpoolFileSystem.admit(path, settings)
         if let risk { logger.warning("spool \(path): \(risk)") }
@@ -109,7 +109,7 @@ struct App: AsyncParsableCommand {
         }
         await receiver.groupCommit.stop()
         logger.info("stopped; the segment is sealed")
-        withExtendedLifetime((lock, hangUp)) {}
+        withExtendedLifetime((lock, reloading)) {}
     }
 
     private func settings() throws -> Settings {

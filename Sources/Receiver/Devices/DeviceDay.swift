@@ -6,10 +6,10 @@ struct DeviceDay: Sendable, Equatable {
         /// 0 to 3.
         let number: Int
         /// The minutes with a reading, sorted; all other minutes are gaps.
-        let points: [Point]
+        let points: [MinuteReading]
     }
 
-    struct Point: Sendable, Equatable {
+    struct MinuteReading: Sendable, Equatable {
         /// Minutes since 1970.
         let minute: Int64
         /// Watts; nil when the database is down or does not have the reading yet.

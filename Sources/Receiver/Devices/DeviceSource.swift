@@ -11,7 +11,7 @@ actor DeviceSource {
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
     /// Limit of concurrent device queries, because they wait for each other.
-    private let lookers = InFlight(limitRequests: 16, limitBytes: .max)
+    private let queryLimit = InFlight(limitRequests: 16, limitBytes: .max)
     private let groupCommit: GroupCommit
     private let powers: PowerSource
     private let silentAfterSeconds: Int
@@ -38,17 +38,17 @@ actor DeviceSource {
     /// A page of the list of devices. Devices, their last minutes and silence are those of one moment, at most a few
     /// seconds ago; channels are as they are now.
     nonisolated func page(_ query: DeviceQuery) async throws(Rejection) -> DevicePage {
-        guard lookers.enter() else { throw Rejection.busy }
-        defer { lookers.leave(0) }
+        guard queryLimit.enter() else { throw Rejection.busy }
+        defer { queryLimit.leave(0) }
         return try await list(query)
     }
 
     /// A device's day, or its last 24 hours; nil when neither the spool nor the database has the device in that time.
     ///
     nonisolated func day(of device: DeviceID, _ day: CalendarDay? = nil) async throws(Rejection) -> DeviceDay? {
-        guard lookers.enter() else { throw Rejection.busy }
-        defer { lookers.leave(0) }
-        return try await look(at: device, day)
+        guard queryLimit.enter() else { throw Rejection.busy }
+        defer { queryLimit.leave(0) }
+        return try await readDay(of: device, day)
     }
 
     private func list(_ query: DeviceQuery) async throws(Rejection) -> DevicePage {
@@ -71,7 +71,7 @@ actor DeviceSource {
             database: found == nil ? .away : .ok)
     }
 
-    private func look(at device: DeviceID, _ day: CalendarDay?) async throws(Rejection) -> DeviceDay? {
+    private func readDay(of device: DeviceID, _ day: CalendarDay?) async throws(Rejection) -> DeviceDay? {
         let minutes = day.map { $0.number * .minutesPerDay..<($0.number + 1) * .minutesPerDay } ?? lastDay
         let known = try await copy(of: [device], minutes).first
         // The database may have readings that the spool has evicted, or that another receiver accepted.
@@ -81,9 +81,10 @@ actor DeviceSource {
             })
         let channels = (0..<4).compactMap { channel -> DeviceDay.Channel? in
             let spooled = Set(known?.minutes(of: channel, in: minutes) ?? [])
-            let points = minutes.compactMap { minute -> DeviceDay.Point? in
+            let points = minutes.compactMap { minute -> DeviceDay.MinuteReading? in
                 let power = found?[ReadingKey(device: device, channel: channel, minute: minute)]
-                return power != nil || spooled.contains(minute) ? DeviceDay.Point(minute: minute, power: power) : nil
+                return power != nil || spooled.contains(minute)
+                    ? DeviceDay.MinuteReading(minute: minute, power: power) : nil
             }
             return points.isEmpty ? nil : DeviceDay.Channel(number: channel, points: points)
         }
@@ -131,9 +132,9 @@ actor DeviceSource {
         return try await ask { $0.minutes(of: devices, on: days) }
     }
 
-    private nonisolated func ask<Answer: Sendable>(
-        _ question: @escaping @Sendable (MinuteLedger) -> Answer
-    ) async throws(Rejection) -> Answer {
+    private nonisolated func ask<Value: Sendable>(
+        _ question: @escaping @Sendable (MinuteLedger) -> Value
+    ) async throws(Rejection) -> Value {
         guard let answer = await groupCommit.query(question) else { throw Rejection.spoolSilent }
         return answer
     }

@@ -60,7 +60,7 @@ actor PowerSource {
                 WHERE idempotency_key = wanted.key AND idempotency_key IS NOT NULL LIMIT 1
             ) AS found
             """
-        let rows = try database.ask { (connection) throws(PostgresError) in
+        let rows = try database.query { (connection) throws(PostgresError) in
             try connection.execute(sql, [.array(texts)], timeout: ReadConnection.queryTimeout)
         }
         var powers: [ReadingKey: Double] = [:]

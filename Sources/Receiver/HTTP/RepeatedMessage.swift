@@ -4,8 +4,8 @@ import Synchronization
 /// A log message that clients can cause any number of times: logged once per interval, with the number of repetitions.
 final class RepeatedMessage: Sendable {
     private struct State {
-        var told: ContinuousClock.Instant?
-        var untold = 0
+        var loggedAt: ContinuousClock.Instant?
+        var suppressed = 0
     }
 
     private let logger: Logger
@@ -19,15 +19,15 @@ final class RepeatedMessage: Sendable {
 
     /// Logs the message as a warning, or counts it for the next one.
     func warn(_ message: @autoclosure () -> String, now: ContinuousClock.Instant = .now) {
-        let untold = state.withLock { state -> Int? in
-            if let told = state.told, told.duration(to: now) < interval {
-                state.untold += 1
+        let suppressed = state.withLock { state -> Int? in
+            if let loggedAt = state.loggedAt, loggedAt.duration(to: now) < interval {
+                state.suppressed += 1
                 return nil
             }
-            defer { state = State(told: now) }
-            return state.untold
+            defer { state = State(loggedAt: now) }
+            return state.suppressed
         }
-        guard let untold else { return }
-        logger.warning("\(message())\(untold > 0 ? "; \(untold) more since the last such line" : "")")
+        guard let suppressed else { return }
+        logger.warning("\(message())\(suppressed > 0 ? "; \(suppressed) more since the last such line" : "")")
     }
 }

@@ -8,7 +8,7 @@ import Spool
 /// A scrape never queries the database and waits for the disk only for a moment. Unavailable metrics are omitted, and
 /// `shelly_spool_readable` reports it.
 struct MetricsPage: Sendable {
-    private static let patience = Duration.seconds(3)
+    private static let timeout = Duration.seconds(3)
 
     private let metrics: Metrics
     private let holdings: SpoolHoldings
@@ -16,8 +16,8 @@ struct MetricsPage: Sendable {
     private let limits: SpoolWriter.Limits
     private let ledgerLimitBytes: Int
     private let certificate: LiveCertificate?
-    private let spool: PatientLook<SpoolStatistics>
-    private let readiness: PatientLook<Bool>
+    private let spool: SingleFlight<SpoolStatistics>
+    private let readiness: SingleFlight<Bool>
 
     init(
         metrics: Metrics, holdings: SpoolHoldings, groupCommit: GroupCommit, limits: SpoolWriter.Limits,
@@ -29,8 +29,8 @@ struct MetricsPage: Sendable {
         self.limits = limits
         self.ledgerLimitBytes = ledgerLimitBytes
         self.certificate = certificate
-        self.spool = PatientLook(patience: Self.patience) { try? await spool.statistics() }
-        self.readiness = PatientLook(patience: Self.patience) { (try? await readiness.check()) != nil }
+        self.spool = SingleFlight(timeout: Self.timeout) { try? await spool.statistics() }
+        self.readiness = SingleFlight(timeout: Self.timeout) { (try? await readiness.check()) != nil }
     }
 
     func text() async -> String {

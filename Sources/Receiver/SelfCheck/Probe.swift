@@ -47,7 +47,7 @@ struct Probe {
                 return false
             }
             let answer = try await client.post(Self.batchPath, headers: ["X-API-Key": key], Self.empty)
-            checkup.add(Self.judge(answer))
+            checkup.add(Self.check(answer))
             return answer.status == 422
         } catch {
             checkup.add(
@@ -56,7 +56,7 @@ struct Probe {
         }
     }
 
-    private static func judge(_ answer: ProbeClient.Answer) -> Finding {
+    private static func check(_ answer: ProbeClient.Reply) -> CheckResult {
         switch answer.status {
         case 422 where answer.body.contains("Batch cannot be empty"):
             return .ok("probe key", "the key is accepted, and the empty batch is refused as expected")
@@ -116,5 +116,5 @@ struct Probe {
 
     private static let patience = Duration.seconds(90)
 
-    private static func text(_ answer: ProbeClient.Answer) -> String { "\(answer.status) \(answer.body.prefix(200))" }
+    private static func text(_ answer: ProbeClient.Reply) -> String { "\(answer.status) \(answer.body.prefix(200))" }
 }

@@ -15,21 +15,21 @@ struct ProbeClient {
     private static let patience = TimeAmount.seconds(15)
     private static let longestAnswer = 1 << 20
 
-    struct Answer {
+    struct Reply {
         let status: Int
         let body: String
     }
 
     /// Why there is no answer.
-    struct Failure: Error, CustomStringConvertible { let description: String }
+    struct ProbeError: Error, CustomStringConvertible { let description: String }
 
     /// - Parameters:
     ///   - url: `http://127.0.0.1:8080`, or with https. Its path is put in front of the requests' paths.
     ///   - verifiesCertificate: whether an HTTPS server's certificate must be valid for the host.
-    init(_ url: String, verifiesCertificate: Bool = true) throws(Failure) {
+    init(_ url: String, verifiesCertificate: Bool = true) throws(ProbeError) {
         let uri = URI(url)
         guard let scheme = uri.scheme?.rawValue, ["http", "https"].contains(scheme), let host = uri.host, !host.isEmpty
-        else { throw Failure(description: "--url must be http://HOST:PORT or https://HOST:PORT") }
+        else { throw ProbeError(description: "--url must be http://HOST:PORT or https://HOST:PORT") }
         self.scheme = scheme
         // In a URL an IPv6 address has brackets.
         self.host = host.hasPrefix("[") && host.hasSuffix("]") ? String(host.dropFirst().dropLast()) : host
@@ -40,17 +40,17 @@ struct ProbeClient {
 
     var url: String { "\(scheme)://\(host.contains(":") ? "[\(host)]" : host):\(port)\(path)" }
 
-    func get(_ path: String) async throws -> Answer { try await send(.GET, path, [:], "") }
+    func get(_ path: String) async throws -> Reply { try await send(.GET, path, [:], "") }
 
-    func post(_ path: String, headers: HTTPHeaders, _ body: String) async throws -> Answer {
+    func post(_ path: String, headers: HTTPHeaders, _ body: String) async throws -> Reply {
         try await send(.POST, path, headers, body)
     }
 
     private func send(_ method: HTTPMethod, _ path: String, _ headers: HTTPHeaders, _ body: String) async throws
-        -> Answer
+        -> Reply
     {
         let loop = MultiThreadedEventLoopGroup.singleton.next()
-        let promise = loop.makePromise(of: Answer.self)
+        let promise = loop.makePromise(of: Reply.self)
         let (scheme, host, verifiesCertificate) = (scheme, host, verifiesCertificate)
         var head = HTTPRequestHead(version: .http1_1, method: method, uri: self.path + path, headers: headers)
         head.headers.add(name: "Host", value: "\(host.contains(":") ? "[\(host)]" : host):\(port)")
@@ -83,7 +83,7 @@ struct ProbeClient {
             // The plain cause, in case each of the name's addresses has failed.
             let connecting = error as? NIOConnectionError
             let cause = connecting?.connectionErrors.first?.error ?? connecting?.dnsAError ?? error
-            throw Failure(description: "\(url) cannot be reached: \(cause)")
+            throw ProbeError(description: "\(url) cannot be reached: \(cause)")
         }
         let timeout = loop.scheduleTask(in: Self.patience) { channel.close(promise: nil) }
         channel.write(HTTPClientRequestPart.head(request), promise: nil)
@@ -98,7 +98,7 @@ struct ProbeClient {
         do {
             return try await promise.futureResult.get()
         } catch {
-            throw Failure(description: "\(url)\(path) did not answer in HTTP: \(error)")
+            throw ProbeError(description: "\(url)\(path) did not answer in HTTP: \(error)")
         }
     }
 
@@ -106,12 +106,12 @@ struct ProbeClient {
     private final class Collector: ChannelInboundHandler {
         typealias InboundIn = HTTPClientResponsePart
 
-        private let promise: EventLoopPromise<Answer>
+        private let promise: EventLoopPromise<Reply>
         private let limit: Int
         private var status = 0
         private var body = ByteBuffer()
 
-        init(_ promise: EventLoopPromise<Answer>, limit: Int) {
+        init(_ promise: EventLoopPromise<Reply>, limit: Int) {
             self.promise = promise
             self.limit = limit
         }
@@ -121,7 +121,7 @@ struct ProbeClient {
             case .head(let head): status = Int(head.status.code)
             case .body(var part):
                 if body.readableBytes < limit { body.writeBuffer(&part) }
-            case .end: promise.succeed(Answer(status: status, body: String(buffer: body)))
+            case .end: promise.succeed(Reply(status: status, body: String(buffer: body)))
             }
         }
 
@@ -132,7 +132,7 @@ struct ProbeClient {
 
         func channelInactive(context: ChannelHandlerContext) {
             // Has no effect when the answer is complete.
-            promise.fail(Failure(description: "the server closed the connection, or the timeout passed"))
+            promise.fail(ProbeError(description: "the server closed the connection, or the timeout passed"))
         }
     }
 }

@@ -20,10 +20,10 @@ struct SelfCheck {
         let path = FilePath(settings.required(.spoolDirectory))
         let spool = SpoolCheck(path, for: .receiver).run(&checkup)
         if let spool {
-            checkup.add(RoomCheck(spool, limits: SpoolWriter.Limits(settings)).findings())
-            checkup.add(DiskCheck(path, acceptsLosses: settings.acceptsLosses).findings())
+            checkup.add(RoomCheck(spool, limits: SpoolWriter.Limits(settings)).results())
+            checkup.add(DiskCheck(path, acceptsLosses: settings.acceptsLosses).results())
         }
-        checkup.add(ClockCheck(spool).finding())
+        checkup.add(ClockCheck(spool).result())
         checkup.add(openFiles())
         if SpoolLock.holder(of: .receiver, in: path) == nil { checkup.add(await address()) }
         checkup.add(database())
@@ -32,12 +32,12 @@ struct SelfCheck {
     private func addKeys(_ checkup: inout Checkup) {
         do throws(SettingsError) {
             let check = KeyCheck(ingest: try KeySource.ingest.keys(settings), read: try KeySource.read.keys(settings))
-            checkup.add(check.findings(isReceiver: true))
+            checkup.add(check.results(isReceiver: true))
         } catch {
             checkup.add(.fail("key", "\(error)", do: "correct it: the receiver cannot start with this error"))
         }
         for file in [Setting.ingestAPIKeyFile, .readAPIKeyFile].compactMap(settings.text) {
-            checkup.add(KeyCheck.finding(ofFile: file, as: "key file"))
+            checkup.add(KeyCheck.result(ofFile: file, as: "key file"))
         }
     }
 
@@ -45,15 +45,15 @@ struct SelfCheck {
         let subject = "certificate"
         do throws(SettingsError) {
             guard let files = try TLSFiles(settings) else { return }
-            checkup.add(KeyCheck.finding(ofFile: files.key, as: "key file"))
+            checkup.add(KeyCheck.result(ofFile: files.key, as: "key file"))
             let validity = try files.load().validity
             if let fault = validity.fault(now: .now) {
                 let isValid = validity.begin <= .now && .now <= validity.end
-                let remedy = "renew it, and send the receiver a SIGHUP"
+                let fix = "renew it, and send the receiver a SIGHUP"
                 checkup.add(
                     isValid
-                        ? .warn(subject, "\(files.certificate) \(fault)", do: remedy)
-                        : .fail(subject, "\(files.certificate) \(fault)", do: remedy))
+                        ? .warn(subject, "\(files.certificate) \(fault)", do: fix)
+                        : .fail(subject, "\(files.certificate) \(fault)", do: fix))
             } else {
                 checkup.add(.ok(subject, "\(files.certificate), valid until \(validity.end.ISO8601Format())"))
             }
@@ -62,22 +62,22 @@ struct SelfCheck {
         }
     }
 
-    private func openFiles() -> Finding {
+    private func openFiles() -> CheckResult {
         let limit = OpenFiles.raiseLimit()
         let wanted = settings.integer(.connections)
         let text = "the process may open \(limit) files"
-        let remedy = "raise ulimit -n (LimitNOFILE= in the unit) to \(wanted + OpenFiles.reserved)"
+        let fix = "raise ulimit -n (LimitNOFILE= in the unit) to \(wanted + OpenFiles.reserved)"
         if limit < 2 * OpenFiles.reserved {
-            return .fail("open files", "\(text), too few to start", do: remedy)
+            return .fail("open files", "\(text), too few to start", do: fix)
         }
         if limit < wanted + OpenFiles.reserved {
-            return .warn("open files", "\(text), so \(limit - OpenFiles.reserved) of \(wanted) connections", do: remedy)
+            return .warn("open files", "\(text), so \(limit - OpenFiles.reserved) of \(wanted) connections", do: fix)
         }
         return .ok("open files", text)
     }
 
     /// Whether the address is free to listen on; checked only while no receiver listens on it.
-    private func address() async -> Finding {
+    private func address() async -> CheckResult {
         let host = settings.required(.host)
         let port = settings.integer(.port)
         do {
@@ -94,7 +94,7 @@ struct SelfCheck {
     }
 
     /// Checks the database, which is only a source of statistics for the receiver.
-    private func database() -> Finding {
+    private func database() -> CheckResult {
         do throws(PostgresError) {
             let table = try TableName(settings.required(.table))
             let connection = try Connection(
@@ -102,9 +102,9 @@ struct SelfCheck {
             _ = try QueueStatistics.read(from: connection, table: table, timeout: .seconds(5))
             return .ok("database", "statistics of \(table.quoted) can be read")
         } catch {
-            let remedy = "run 'shelly-loader doctor' for details; batches are taken meanwhile, without statistics"
+            let fix = "run 'shelly-loader doctor' for details; batches are taken meanwhile, without statistics"
             return error.isOurs
-                ? .fail("database", "\(error)", do: "correct it") : .warn("database", "\(error)", do: remedy)
+                ? .fail("database", "\(error)", do: "correct it") : .warn("database", "\(error)", do: fix)
         }
     }
 }

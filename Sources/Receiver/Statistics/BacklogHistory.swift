@@ -15,15 +15,15 @@ struct BacklogHistory: Sendable {
     private(set) var samples: [Sample] = []
 
     /// Adds the latest sample. If the clock was set back, this sample is still the newest.
-    mutating func note(_ sample: Sample) {
+    mutating func append(_ sample: Sample) {
         samples.removeAll { $0.minute >= sample.minute || $0.minute <= sample.minute - Self.minutes }
         samples.append(sample)
     }
 
     /// The history with a sample added.
-    func noting(_ sample: Sample) -> BacklogHistory {
+    func appending(_ sample: Sample) -> BacklogHistory {
         var history = self
-        history.note(sample)
+        history.append(sample)
         return history
     }
 }

@@ -22,7 +22,7 @@ final class BacklogWatch: Service {
         await cancelWhenGracefulShutdown { [self] in
             while !Task.isCancelled {
                 if let statistics = try? await spool.statistics() {
-                    seen.withLock { $0.note(.init(statistics, now: now())) }
+                    seen.withLock { $0.append(.init(statistics, now: now())) }
                 }
                 try? await Task.sleep(for: Self.pause)
             }

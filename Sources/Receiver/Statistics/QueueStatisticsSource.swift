@@ -34,7 +34,7 @@ actor QueueStatisticsSource {
     func statistics() -> Result<QueueStatistics, PostgresError> {
         if let answered, answered.at.duration(to: .now) < Self.freshFor { return answered.result }
         let result = Result { () throws(PostgresError) in
-            try database.ask { [table] (connection) throws(PostgresError) in
+            try database.query { [table] (connection) throws(PostgresError) in
                 try QueueStatistics.read(from: connection, table: table, timeout: ReadConnection.queryTimeout)
             }
         }

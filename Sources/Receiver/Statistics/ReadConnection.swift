@@ -13,9 +13,9 @@ struct ReadConnection {
     init(url: String) { self.url = url }
 
     /// Runs `body`, at most twice. A query in `body` must not have a longer timeout than `queryTimeout`.
-    mutating func ask<Answer>(
-        _ body: (Connection) throws(PostgresError) -> Answer
-    ) throws(PostgresError) -> Answer {
+    mutating func query<Value>(
+        _ body: (Connection) throws(PostgresError) -> Value
+    ) throws(PostgresError) -> Value {
         let started = ContinuousClock.now
         do throws(PostgresError) {
             return try body(open())

@@ -40,7 +40,7 @@ struct Readiness: Sendable {
         guard authentication.isConfigured else {
             throw Rejection(.serviceUnavailable, "INGEST_API_KEY is not configured")
         }
-        guard await room.isLeft() else {
+        guard await room.hasRoom() else {
             throw Rejection(.serviceUnavailable, "Spool full or unavailable", retryAfterSeconds: 30)
         }
         guard !groupCommit.isStalled else { throw Rejection(.stalled) }

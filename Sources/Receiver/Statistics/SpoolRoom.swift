@@ -11,22 +11,22 @@ actor SpoolRoom {
 
     private let directory: SpoolDirectory
     private let limits: SpoolWriter.Limits
-    private var answered: (at: ContinuousClock.Instant, isLeft: Bool)?
+    private var measured: (at: ContinuousClock.Instant, hasRoom: Bool)?
 
     init(directory: SpoolDirectory, limits: SpoolWriter.Limits) {
         self.directory = directory
         self.limits = limits
     }
 
-    func isLeft() -> Bool {
-        if let answered, answered.at.duration(to: .now) < Self.freshFor { return answered.isLeft }
+    func hasRoom() -> Bool {
+        if let measured, measured.at.duration(to: .now) < Self.freshFor { return measured.hasRoom }
         // A spool that cannot be inspected cannot be written either.
-        let isLeft = (try? look()) ?? false
-        answered = (.now, isLeft)
-        return isLeft
+        let hasRoom = (try? measure()) ?? false
+        measured = (.now, hasRoom)
+        return hasRoom
     }
 
-    private func look() throws(SpoolError) -> Bool {
+    private func measure() throws(SpoolError) -> Bool {
         // The spool's bytes only matter when there is a limit on them.
         let held = limits.spoolBytes == nil ? 0 : try directory.inventory().bytes
         return limits.leaveMargin(availableBytes: try directory.availableBytes(), heldBytes: held)

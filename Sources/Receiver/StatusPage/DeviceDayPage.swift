@@ -22,10 +22,10 @@ struct DeviceDayPage: Sendable {
     private static func isStep(_ name: String) -> Bool { name == "." || name == ".." }
 
     var html: HTML {
-        Page(
+        HTMLPage(
             title: "\(name) · Shelly Collector", level: verdict.level, now: now,
             content: """
-                <header><p class="up"><a href="/">Shelly Collector</a></p><h1><bdi>\(name)</bdi></h1>\(Page.made(at: now))</header>
+                <header><p class="up"><a href="/">Shelly Collector</a></p><h1><bdi>\(name)</bdi></h1>\(HTMLPage.made(at: now))</header>
                 <main>
                 <ul id="verdicts" data-live class="verdicts" aria-label="State">\(verdict.html)\(databaseVerdict?.html)</ul>
                 <nav class="days" aria-label="Days">\(dayLinks)</nav>

@@ -11,10 +11,10 @@ struct DeviceList: Sendable {
     let database: DatabaseState
     let query: Query
     /// Where the next page begins; nil when this is the last one.
-    let next: Place?
+    let next: Cursor?
 
     /// A position in the list: behind a device or at the beginning, among the silent or the reporting devices.
-    struct Place: Sendable, Equatable {
+    struct Cursor: Sendable, Equatable {
         let isSilent: Bool
         let after: String
     }
@@ -22,7 +22,7 @@ struct DeviceList: Sendable {
     /// The requested part of the list: `?search=…&silent=true&after=…`.
     struct Query: Sendable, Equatable {
         var search = ""
-        var place = Place(isSilent: true, after: "")
+        var place = Cursor(isSilent: true, after: "")
     }
 }
 
@@ -31,7 +31,7 @@ extension DeviceList.Query {
     init(_ parameters: QueryParameters) throws(Rejection) {
         let query = try DeviceQuery(parameters)
         search = query.search
-        place = DeviceList.Place(isSilent: query.isSilent ?? true, after: query.after)
+        place = DeviceList.Cursor(isSilent: query.isSilent ?? true, after: query.after)
     }
 
     /// The address of this part of the list.
@@ -50,7 +50,7 @@ extension DeviceList {
         var page = try await ask(wanted)
         var devices = page.devices
         var isAway = page.database == .away
-        var next = page.next.map { Place(isSilent: query.place.isSilent, after: "\($0)") }
+        var next = page.next.map { Cursor(isSilent: query.place.isSilent, after: "\($0)") }
         if query.place.isSilent, next == nil {
             let room = Self.limit - devices.count
             // At least one, to find out whether there are any.
@@ -58,9 +58,9 @@ extension DeviceList {
             isAway = isAway || page.database == .away
             if room > 0 {
                 devices += page.devices
-                next = page.next.map { Place(isSilent: false, after: "\($0)") }
+                next = page.next.map { Cursor(isSilent: false, after: "\($0)") }
             } else if !page.devices.isEmpty {
-                next = Place(isSilent: false, after: "")
+                next = Cursor(isSilent: false, after: "")
             }
         }
         self.init(

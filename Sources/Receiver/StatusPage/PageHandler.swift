@@ -8,14 +8,14 @@ import Readings
 ///
 /// Each part has a timeout that suits a person at a browser. The page is served even if some parts do not answer.
 struct PageHandler: Sendable {
-    private static let patience = Duration.milliseconds(1900)
+    private static let timeout = Duration.milliseconds(1900)
     private static let devicePath = "/devices/"
 
     private let devices: DeviceSource
     private let metrics: Metrics
-    private let intake: PatientLook<StatusPage.Intake>
-    private let database: PatientLook<StatusPage.Database>
-    private let spool: PatientLook<SpoolStatistics>
+    private let intake: SingleFlight<StatusPage.ReadinessState>
+    private let database: SingleFlight<StatusPage.DatabaseStatus>
+    private let spool: SingleFlight<SpoolStatistics>
     private let backlog: BacklogWatch
     private let risk: String?
     /// The wall clock, Unix milliseconds.
@@ -31,16 +31,16 @@ struct PageHandler: Sendable {
         self.metrics = metrics
         self.backlog = backlog
         risk = readiness.risk
-        intake = PatientLook(patience: Self.patience) {
+        intake = SingleFlight(timeout: Self.timeout) {
             do throws(Rejection) {
                 try await readiness.check()
                 return .ready
             } catch {
-                return StatusPage.Intake(error, failure: holdings.failure)
+                return StatusPage.ReadinessState(error, failure: holdings.failure)
             }
         }
-        database = PatientLook(patience: Self.patience) { StatusPage.Database(await queueStatistics.statistics()) }
-        spool = PatientLook(patience: Self.patience) { try? await spoolStatistics.statistics() }
+        database = SingleFlight(timeout: Self.timeout) { StatusPage.DatabaseStatus(await queueStatistics.statistics()) }
+        spool = SingleFlight(timeout: Self.timeout) { try? await spoolStatistics.statistics() }
         self.now = now
         startedAt = now()
     }
@@ -74,13 +74,14 @@ struct PageHandler: Sendable {
         return StatusPage(
             now: now, startedAt: startedAt, intake: await intake ?? .silent,
             database: await database ?? .away("it did not answer in time"), spool: held,
-            backlog: held.map { seen.noting(.init($0, now: now)) } ?? seen, history: await history, devices: await list,
+            backlog: held.map { seen.appending(.init($0, now: now)) } ?? seen, history: await history,
+            devices: await list,
             batches: counted.recent.newestFirst,
             refusals: counted.refusals, untaken: counted.untakenDevices.entries, risk: risk)
     }
 }
 
-extension StatusPage.Intake {
+extension StatusPage.ReadinessState {
     fileprivate init(_ rejection: Rejection, failure: String?) {
         switch rejection.detail {
         // The text after a semicolon is for clients that send batches.
@@ -93,7 +94,7 @@ extension StatusPage.Intake {
 extension Response {
     /// A page that must not be cached, framed or extended with other content.
     static func page(
-        _ html: HTML, status: HTTPResponse.Status = .ok, policy: String = Page.contentSecurityPolicy
+        _ html: HTML, status: HTTPResponse.Status = .ok, policy: String = HTMLPage.contentSecurityPolicy
     ) -> Response {
         var headers: HTTPFields = [
             .contentType: "text/html; charset=utf-8", .contentSecurityPolicy: policy,

@@ -8,8 +8,8 @@ struct StatusPage: Sendable {
     /// Unix milliseconds, like `startedAt`.
     let now: Int64
     let startedAt: Int64
-    let intake: Intake
-    let database: Database
+    let intake: ReadinessState
+    let database: DatabaseStatus
     /// nil when the spool cannot be read, or its disk does not respond.
     let spool: SpoolStatistics?
     let backlog: BacklogHistory
@@ -25,7 +25,7 @@ struct StatusPage: Sendable {
     let risk: String?
 
     /// Whether batches would be accepted now and in the near future, as in `/readyz`.
-    enum Intake: Sendable {
+    enum ReadinessState: Sendable {
         case ready
         /// The reason, and why the last attempt to write to the spool failed, if it did.
         case refuses(String, failure: String?)
@@ -34,7 +34,7 @@ struct StatusPage: Sendable {
     }
 
     /// The database's answer to the receiver; the loader has its own connection.
-    enum Database: Sendable {
+    enum DatabaseStatus: Sendable {
         /// Rows of the last 24 hours.
         case answers(rows: Int)
         /// The database answers, but the table cannot be read.
@@ -56,10 +56,10 @@ struct StatusPage: Sendable {
         let verdicts = verdicts
         let worst = verdicts.map(\.level).max() ?? .idle
         let headline = verdicts.first { $0.level == worst }?.sentence ?? ""
-        return Page(
+        return HTMLPage(
             title: (worst <= .idle ? "OK" : headline) + " · Shelly Collector", level: worst, now: now,
             content: """
-                <header><h1>Shelly Collector</h1>\(Page.made(at: now))</header>
+                <header><h1>Shelly Collector</h1>\(HTMLPage.made(at: now))</header>
                 <main>
                 <ul id="verdicts" data-live class="verdicts" aria-label="State">\(verdicts.map(\.html))</ul>
                 <dl id="facts" data-live class="facts">\(facts)</dl>

@@ -7,10 +7,10 @@ struct UnknownDevicePage: Sendable {
         let verdict = Verdict(
             level: .attention, sentence: "Unknown device.",
             remark: "Neither the spool nor the database, if it answers, has a reading of it in this period.")
-        return Page(
+        return HTMLPage(
             title: "Unknown device · Shelly Collector", level: verdict.level, now: now,
             content: """
-                <header><p class="up"><a href="/">Shelly Collector</a></p><h1>Unknown device</h1>\(Page.made(at: now))</header>
+                <header><p class="up"><a href="/">Shelly Collector</a></p><h1>Unknown device</h1>\(HTMLPage.made(at: now))</header>
                 <main><ul class="verdicts">\(verdict.html)</ul></main>
                 """
         ).html

@@ -10,7 +10,7 @@ public struct ClockCheck {
     /// - Parameter directory: the spool. Its newest segment cannot be from the future.
     public init(_ directory: SpoolDirectory?) { self.directory = directory }
 
-    public func finding() -> Finding {
+    public func result() -> CheckResult {
         let now = Int(Timestamp.now.unixSeconds)
         if let newest = newestWrite(), newest > now + 60 {
             return .fail(

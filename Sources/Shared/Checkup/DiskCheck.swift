@@ -17,11 +17,11 @@ public struct DiskCheck {
         self.disk = disk
     }
 
-    public func findings() -> [Finding] { [fileSystem(), speed()] }
+    public func results() -> [CheckResult] { [fileSystem(), speed()] }
 
     private var kind: SpoolFileSystem? { try? SpoolFileSystem(at: path) }
 
-    private func fileSystem() -> Finding {
+    private func fileSystem() -> CheckResult {
         let subject = "file system"
         let kind: SpoolFileSystem
         do {
@@ -31,8 +31,8 @@ public struct DiskCheck {
         }
         guard let risk = kind.risk else { return .ok(subject, kind.name) }
         // The receiver does not start there.
-        if kind.nature == .memory, !acceptsLosses { return .fail(subject, risk, do: kind.remedy) }
-        return .warn(subject, risk, do: kind.remedy)
+        if kind.nature == .memory, !acceptsLosses { return .fail(subject, risk, do: kind.fix) }
+        return .warn(subject, risk, do: kind.fix)
     }
 
     private static let rounds = 20
@@ -40,17 +40,17 @@ public struct DiskCheck {
     private static let slow = Duration.milliseconds(20)
     private static let tooFast = Duration.microseconds(20)
 
-    private func speed() -> Finding {
+    private func speed() -> CheckResult {
         let subject = "sync speed"
         let durations: [Duration]
         do {
             durations = try measure()
         } catch {
-            let remedy =
+            let fix =
                 error == .noSpace
                 ? "make room on the disk"
                 : "check the disk (dmesg); the receiver can take no batch meanwhile"
-            return .fail(subject, "a file in \(path) cannot be written and synchronized: \(error)", do: remedy)
+            return .fail(subject, "a file in \(path) cannot be written and synchronized: \(error)", do: fix)
         }
         let median = durations.sorted()[durations.count / 2]
         let text = "4 KiB are durable in \(Self.text(median)) (median of \(durations.count))"

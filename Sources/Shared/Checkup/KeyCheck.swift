@@ -14,28 +14,28 @@ public struct KeyCheck {
     }
 
     /// - Parameter isReceiver: whether this is the receiver, the only program that requires a key.
-    public func findings(isReceiver: Bool) -> [Finding] {
-        var findings: [Finding] = []
+    public func results(isReceiver: Bool) -> [CheckResult] {
+        var results: [CheckResult] = []
         if !ingest.isEmpty {
-            findings.append(finding("key", "INGEST_API_KEY", ingest))
+            results.append(result("key", "INGEST_API_KEY", ingest))
         } else if isReceiver {
-            findings.append(
+            results.append(
                 .fail(
                     "key", "INGEST_API_KEY is not configured: every batch is refused with 500",
                     do: "set it to the output of `openssl rand -hex 32`, and give the Worker the same key"))
         }
-        if !read.isEmpty { findings.append(finding("read key", "READ_API_KEY", read)) }
+        if !read.isEmpty { results.append(result("read key", "READ_API_KEY", read)) }
         if !Set(ingest).isDisjoint(with: read) {
-            findings.append(
+            results.append(
                 .warn(
                     "key", "a key in READ_API_KEY is an ingest key as well",
                     do: "give readers a separate key"))
         }
-        return findings
+        return results
     }
 
     /// Checks the mode of a file with secrets: not every user may read it, and only the owner may write it.
-    public static func finding(ofFile path: String, as subject: String) -> Finding {
+    public static func result(ofFile path: String, as subject: String) -> CheckResult {
         var status = stat()
         guard stat(path, &status) == 0 else {
             return .fail(
@@ -63,17 +63,17 @@ public struct KeyCheck {
         "api_key", "apikey", "test",
     ]
 
-    private func finding(_ subject: String, _ name: String, _ keys: [String]) -> Finding {
+    private func result(_ subject: String, _ name: String, _ keys: [String]) -> CheckResult {
         let weaknesses = keys.enumerated().flatMap { index, key in
             Self.weaknesses(of: key).map { keys.count == 1 ? $0 : "key \(index + 1) \($0)" }
         }
         let unusable = keys.contains { !$0.utf8.allSatisfy { 0x21..<0x7F ~= $0 } }
-        let remedy = "make one with `openssl rand -hex 32`; while both are listed, separated by a comma, both are valid"
+        let fix = "make one with `openssl rand -hex 32`; while both are listed, separated by a comma, both are valid"
         if unusable {
-            return .fail(subject, "\(name): \(weaknesses.joined(separator: ", "))", do: remedy)
+            return .fail(subject, "\(name): \(weaknesses.joined(separator: ", "))", do: fix)
         }
         if !weaknesses.isEmpty {
-            return .warn(subject, "\(name): \(weaknesses.joined(separator: ", "))", do: remedy)
+            return .warn(subject, "\(name): \(weaknesses.joined(separator: ", "))", do: fix)
         }
         return .ok(subject, "\(name): \(keys.count == 1 ? "one key" : "\(keys.count) keys")")
     }

@@ -15,7 +15,7 @@ public struct RoomCheck {
         self.limits = limits
     }
 
-    public func findings() -> [Finding] {
+    public func results() -> [CheckResult] {
         do {
             return [try room()] + inodes()
         } catch {
@@ -23,7 +23,7 @@ public struct RoomCheck {
         }
     }
 
-    private func room() throws(SpoolError) -> Finding {
+    private func room() throws(SpoolError) -> CheckResult {
         let available = try directory.availableBytes()
         let held = try directory.inventory().bytes
         var above = max(0, available - limits.reserveBytes)
@@ -65,7 +65,7 @@ public struct RoomCheck {
         return seconds < 60 ? nil : Double(bytes) / Double(seconds)
     }
 
-    private func inodes() -> [Finding] {
+    private func inodes() -> [CheckResult] {
         var status = statvfs()
         // Some file systems have no such limit and report 0 of 0.
         guard statvfs(directory.path.string, &status) == 0, status.f_files > 0, status.f_favail < Self.fewestInodes

@@ -19,7 +19,7 @@ public struct SpoolCheck {
         self.role = role
     }
 
-    /// Adds the findings, and returns the spool if it is usable.
+    /// Adds the results, and returns the spool if it is usable.
     public func run(_ checkup: inout Checkup) -> SpoolDirectory? {
         guard let status = Self.status(of: path) else {
             checkup.add(absent())
@@ -37,14 +37,14 @@ public struct SpoolCheck {
             return nil
         }
         checkup.add(.ok(Self.subject, "\(path), identity \(directory.identity)"))
-        checkup.add(rightsFinding(directory, status))
+        checkup.add(rightsResult(directory, status))
         checkup.add(holder(.receiver))
         checkup.add(holder(.loader))
         return directory
     }
 
     /// Reports that there is no spool at the path. The receiver creates it if it has the permissions.
-    private func absent() -> Finding {
+    private func absent() -> CheckResult {
         guard role == .receiver else {
             return .warn(
                 Self.subject, "there is none at \(path)", do: "start the receiver, which creates it, or set SPOOL_DIR")
@@ -63,7 +63,7 @@ public struct SpoolCheck {
         return .ok(Self.subject, "there is none at \(path) yet; the receiver creates it at its start")
     }
 
-    private func unusable(_ error: SpoolError) -> Finding {
+    private func unusable(_ error: SpoolError) -> CheckResult {
         if case .disk(_, _, let cause) = error {
             return .fail(
                 Self.subject, error.description,
@@ -80,7 +80,7 @@ public struct SpoolCheck {
             do: "restore spool.json: {\"format\",\"version\",\"spool\"} as in the first line of a segment")
     }
 
-    private func rightsFinding(_ directory: SpoolDirectory, _ status: stat) -> Finding {
+    private func rightsResult(_ directory: SpoolDirectory, _ status: stat) -> CheckResult {
         let user = Self.userName(geteuid())
         let folders = [path, directory.pending, directory.loaded, directory.rejected, directory.ledger]
         for folder in folders {
@@ -127,7 +127,7 @@ public struct SpoolCheck {
         return locks + segments
     }
 
-    private func holder(_ role: SpoolLock.Role) -> Finding {
+    private func holder(_ role: SpoolLock.Role) -> CheckResult {
         guard let holder = SpoolLock.holder(of: role, in: path) else {
             return .ok("\(role)", "none uses this spool now")
         }

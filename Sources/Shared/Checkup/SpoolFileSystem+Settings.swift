@@ -10,8 +10,8 @@ extension SpoolFileSystem {
         guard !settings.acceptsLosses, let kind = try? SpoolFileSystem(at: path), let risk = kind.risk else {
             return nil
         }
-        if kind.nature == .memory { throw SettingsError("spool \(path): \(risk); \(kind.remedy)") }
-        return "\(risk); \(kind.remedy)"
+        if kind.nature == .memory { throw SettingsError("spool \(path): \(risk); \(kind.fix)") }
+        return "\(risk); \(kind.fix)"
     }
 }
 

@@ -57,7 +57,7 @@ public struct SpoolFileSystem: Sendable, Equatable {
     }
 
     /// How to avoid the risk.
-    public var remedy: String {
+    public var fix: String {
         switch nature {
         case .local, .unknown: "nothing has to be done"
         case .memory: "put the spool on a disk (SPOOL_DIR), or set SPOOL_FILE_SYSTEM=any if losses are acceptable"

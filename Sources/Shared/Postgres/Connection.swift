@@ -97,17 +97,6 @@ public final class Connection {
     /// The server's version, 150018 for 15.18, or 0 when closed. Follows `PQserverVersion`.
     public var serverVersion: Int { Int(PQserverVersion(handle)) }
 
-    /// Quotes an identifier for SQL, in double quotes. Follows `PQescapeIdentifier`.
-    public func quoteIdentifier(_ identifier: String) throws(PostgresError) -> String {
-        guard handle != nil else { throw .unavailable("the connection is closed") }
-        guard !identifier.utf8.contains(0) else { throw .invalid("an identifier cannot contain NUL") }
-        guard let quoted = PQescapeIdentifier(handle, identifier, identifier.utf8.count) else {
-            throw .invalid("an identifier cannot be quoted: \(lastMessage)")
-        }
-        defer { PQfreemem(quoted) }
-        return String(cString: quoted)
-    }
-
     private func run(
         _ sql: String, _ parameters: [Parameter], _ deadline: ContinuousClock.Instant,
         meanwhile: (() -> Void)? = nil

@@ -40,7 +40,7 @@ public final class SegmentReader {
     /// Readable bytes after a record's body, for parsers that read ahead.
     public static let padding = 64
     /// The longest body that a record can have. A record that claims a longer one is damage.
-    public static let maximumBodyBytes = 17 << 20
+    static let maximumBodyBytes = 17 << 20
 
     private let file: any DiskFile
     private let path: FilePath

@@ -3,7 +3,7 @@ import FoundationEssentials
 import Time
 
 /// A whole page: its head, its content, and the one style and script that the browser may accept.
-struct Page: Sendable {
+struct HTMLPage: Sendable {
     private static let style = HTML(markup: String(cString: shelly_page_css()))
     private static let script = HTML(markup: String(cString: shelly_page_js()))
 

@@ -2,22 +2,22 @@ import Synchronization
 
 /// Runs a call that may block, such as one to a failing disk, with a timeout.
 ///
-/// Only one call runs at a time. Callers that arrive meanwhile share it, and each waits at most for `patience`
+/// Only one call runs at a time. Callers that arrive meanwhile share it, and each waits at most for `timeout`
 /// (invariant 11).
-final class PatientLook<Value: Sendable>: Sendable {
+final class SingleFlight<Value: Sendable>: Sendable {
     private struct State {
-        var isLooking = false
+        var isRunning = false
         var waiting: [Int: CheckedContinuation<Value?, Never>] = [:]
         var next = 0
     }
 
-    private let patience: Duration
-    private let look: @Sendable () async -> Value?
+    private let timeout: Duration
+    private let call: @Sendable () async -> Value?
     private let state = Mutex(State())
 
-    init(patience: Duration, _ look: @escaping @Sendable () async -> Value?) {
-        self.patience = patience
-        self.look = look
+    init(timeout: Duration, _ call: @escaping @Sendable () async -> Value?) {
+        self.timeout = timeout
+        self.call = call
     }
 
     /// The result of the call; nil when it has none, or on a timeout.
@@ -25,23 +25,23 @@ final class PatientLook<Value: Sendable>: Sendable {
         await withCheckedContinuation { continuation in
             let (number, isFirst) = state.withLock { state in
                 state.waiting[state.next] = continuation
-                defer { (state.next, state.isLooking) = (state.next + 1, true) }
-                return (state.next, !state.isLooking)
+                defer { (state.next, state.isRunning) = (state.next + 1, true) }
+                return (state.next, !state.isRunning)
             }
             if isFirst {
                 Task {
-                    let value = await look()
-                    answerAll(value)
+                    let value = await call()
+                    resumeAll(value)
                 }
             }
             Task {
-                try? await Task.sleep(for: patience)
+                try? await Task.sleep(for: timeout)
                 state.withLock { $0.waiting.removeValue(forKey: number) }?.resume(returning: nil)
             }
         }
     }
 
-    private func answerAll(_ value: Value?) {
+    private func resumeAll(_ value: Value?) {
         let waiting = state.withLock { state in
             defer { state = State(next: state.next) }
             return state.waiting.values

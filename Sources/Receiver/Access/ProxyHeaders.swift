@@ -1,7 +1,7 @@
 import HTTPTypes
 
 /// The header fields by which proxies, tunnels and content delivery networks mark a forwarded request.
-enum Forwarding {
+enum ProxyHeaders {
     private static let names: Set<String> = [
         "forwarded", "via", "cdn-loop", "client-ip", "true-client-ip", "x-real-ip", "x-client-ip",
         "x-cluster-client-ip", "x-originating-ip", "x-remote-ip", "x-remote-addr", "x-proxyuser-ip", "x-host",

@@ -2,7 +2,7 @@ import Dispatch
 import Glibc
 
 /// Runs an action at each SIGHUP, one after another, on a thread that may block, as long as this object lives.
-final class HangUp {
+final class SIGHUPHandler {
     private let source: any DispatchSourceSignal
 
     init(_ action: @escaping @Sendable () -> Void) {
