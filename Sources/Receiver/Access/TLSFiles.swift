@@ -8,6 +8,14 @@ struct TLSFiles {
     let certificate: String
     let key: String
 
+    /// Mozilla's intermediate list for TLS 1.2, without DHE, which BoringSSL does not have: forward secrecy and
+    /// authenticated encryption only. Those of TLS 1.3 cannot be chosen, and all are such.
+    private static let ciphers: [NIOTLSCipher] = [
+        .TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, .TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+        .TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, .TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+        .TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, .TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+    ]
+
     /// nil when the settings name no files.
     init?(_ settings: Settings) throws(SettingsError) {
         switch (settings.text(.tlsCertificateFile), settings.text(.tlsKeyFile)) {
@@ -29,6 +37,7 @@ struct TLSFiles {
         var configuration = TLSConfiguration.makeServerConfiguration(
             certificateChain: chain.map { .certificate($0) }, privateKey: .privateKey(key))
         configuration.minimumTLSVersion = .tlsv12
+        configuration.cipherSuiteValues = Self.ciphers
         configuration.applicationProtocols = ["http/1.1"]
         configuration.shutdownTimeout = .seconds(2)
         do {
