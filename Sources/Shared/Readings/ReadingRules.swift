@@ -7,8 +7,6 @@ public struct ReadingRules: Equatable, Sendable {
     public enum Component: String, CaseIterable, Sendable {
         case `switch`, pm1, em1, em, cover, light, rgb, rgbw, cct
 
-        var type: UntakenComponent.ComponentType { UntakenComponent.ComponentType.allCases[index] }
-
         /// Its place among all components.
         var index: Int {
             switch self {
