@@ -270,7 +270,7 @@ extension BatchDecoder {
                 guard let value = slots[rank, channel: component == .em ? 0 : channel], value.isObject,
                     component != .em || channel < 3
                 else { continue }
-                let measurement = Measurement(of: value, names: .of(component, channel: channel))
+                let measurement = Measurement(of: value, as: component, channel: channel)
                 let source = Source(component: component, channel: channel, device: device, timestamp: timestamp)
                 if isTaken {
                     guard measurement.power != nil else { continue }

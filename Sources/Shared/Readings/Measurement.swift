@@ -31,20 +31,39 @@ struct Measurement {
     private(set) var energy: JSONValue?
     private(set) var returnedEnergy: JSONValue?
 
-    init(of component: JSONValue, names: Names) {
-        component.forEachMember { name, value in
-            if name.equals(names.power) {
-                power = value.isNull ? nil : value
-            } else if name.equals(names.voltage) {
-                voltage = value.isNull ? nil : value
-            } else if name.equals(names.current) {
-                current = value.isNull ? nil : value
-            } else if name.equals("aenergy") {
-                energy = value.isObject ? value : nil
-            } else if name.equals("ret_aenergy") {
-                returnedEnergy = value.isObject ? value : nil
+    /// - Parameter channel: the phase, if the component is `em`.
+    init(of value: JSONValue, as component: ReadingRules.Component, channel: Int) {
+        // By length first: a component has a dozen members, and most of them are none of these.
+        switch component {
+        case .em:
+            let phase = UInt8(ascii: "a") + UInt8(channel)
+            value.forEachMember { name, value in
+                switch name.count {
+                case 11 where name.equals("act_power", ofPhase: phase): power = value
+                case 9 where name.equals("voltage", ofPhase: phase): voltage = value
+                case 9 where name.equals("current", ofPhase: phase): current = value
+                default: break
+                }
+            }
+        default:
+            let isEM1 = component == .em1
+            value.forEachMember { name, value in
+                switch name.count {
+                case 6 where !isEM1 && name.equals("apower"): power = value
+                case 9 where isEM1 && name.equals("act_power"): power = value
+                case 7 where name.equals("voltage"): voltage = value
+                case 7 where name.equals("current"): current = value
+                case 7 where name.equals("aenergy"): energy = value
+                case 11 where name.equals("ret_aenergy"): returnedEnergy = value
+                default: break
+                }
             }
         }
+        if power?.isNull == true { power = nil }
+        if voltage?.isNull == true { voltage = nil }
+        if current?.isNull == true { current = nil }
+        if energy?.isObject == false { energy = nil }
+        if returnedEnergy?.isObject == false { returnedEnergy = nil }
     }
 
     /// Whether a component that the rules do not know, or do not take, tells a power.
@@ -61,5 +80,12 @@ struct Measurement {
             if isPower, !value.isNull { isFound = true }
         }
         return isFound
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    /// Whether it is `a_` and the name, for the phase `a`.
+    fileprivate func equals(_ name: StaticString, ofPhase phase: UInt8) -> Bool {
+        self[0] == phase && self[1] == UInt8(ascii: "_") && UnsafeRawBufferPointer(rebasing: self[2...]).equals(name)
     }
 }
