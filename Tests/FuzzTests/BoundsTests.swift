@@ -52,6 +52,10 @@ struct BoundsTests {
         Shape("numbers", message + "{\"a\":[", "1.5,", "1]}}]}"),
         Shape("white space in a name", "{\"messages\":[{\"src\":\"", "\u{3000}", "\"}]}"),
         Shape("white space at its end", "{\"messages\":[{\"src\":\"x", "\u{3000}", "\"}]}"),
+        Shape("NaN", message + "{\"a\":[", "NaN,", "NaN]}}]}"),
+        Shape("messages of NaN", "{\"messages\":[", "NaN,", "1]}"),
+        Shape("NaN outside", "{\"a\":[", "NaN,", "NaN],\"messages\":[{}]}"),
+        Shape("untaken", message + "{", "\"pm1:0\":{\"apower\":1},", "\"a\":1}}]}"),
         Shape("flat lists", message + "{\"a\":[", "[],", "[]]}}]}"),
     ]
 

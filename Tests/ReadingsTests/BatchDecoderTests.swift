@@ -227,6 +227,9 @@ struct BatchDecoderTests {
             }
         }
         // It alone is a message, and not a valid one.
-        #expect(try BatchDecoder().decode(Array("{\"messages\":[NaN]}".utf8), receivedAt: 0).invalid.count == 1)
+        let alone = Array("{\"messages\":[NaN,-Infinity]}".utf8)
+        let decoder = BatchDecoder()
+        #expect(try decoder.decode(alone, receivedAt: 0).invalid.count == 2)
+        #expect((0..<2).map { decoder.text(ofMessage: $0, in: alone) } == ["\"NaN\"", "\"-Infinity\""])
     }
 }

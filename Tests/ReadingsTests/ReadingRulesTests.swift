@@ -129,6 +129,9 @@ struct ReadingRulesTests {
         #expect(try minutes(energy("[1000,500,0]", now - 3660)) == ["0: 0 5.0"])
         #expect(try minutes(energy("[1000,500,0]", now - 3600)).count == 3)
         #expect(try minutes(energy("[1000,\"5\",0]", now)) == ["switch:0.aenergy.by_minute is not a number"])
+        // Never infinity in the database.
+        #expect(try minutes(energy("[1e308]", now)) == ["switch:0.aenergy.by_minute is not a number"])
+        #expect(try minutes(energy("[1.7e308]", now, returned: "[1.7e308]")).count == 1)
         #expect(try minutes(energy("[]", now)) == [])
         #expect(try minutes(energy("[1,2,3,4,5,6,7,8,9]", now)).count == 3)
     }

@@ -1,10 +1,10 @@
 /// The decisions of group commit: which batches are written and synchronized together, which thread does it, and who has
-/// waited too long. It is a value without threads, clock and disk: events come in as calls, and their results say what
-/// to do (`GroupCommit` does it).
+/// waited too long. It is a value without threads, clock and disk: its functions take events, and their results are
+/// the steps that `GroupCommit` takes.
 ///
 /// Two threads work for it. The commit thread asks for its `next` step again and again. Between two groups it answers a
 /// query and writes all waiting batches, then it synchronizes them. While it waits for the disk, the ahead thread takes
-/// pieces of what has arrived meanwhile, if that is enough, and writes them behind the group.
+/// pieces of the batches that have arrived meanwhile, if there are enough bytes, and writes them behind the group.
 ///
 /// At most one group is taken and not yet written, so batches complete in the order in which they were taken.
 struct CommitQueue<Batch, Query> {
@@ -27,11 +27,11 @@ struct CommitQueue<Batch, Query> {
         var timer: Instant?
     }
 
-    /// What the commit thread does next.
+    /// The next step of the commit thread.
     enum Step {
         /// Every key in the ledger is durable now: answer the query, then write the batches.
         case work(Query?, [Batch])
-        /// Synchronize what is written, then report `completed`.
+        /// Synchronize the written batches, then report `completed`.
         case synchronize(Wake)
         /// Report `rested`, then wait to be woken.
         case rest
@@ -85,7 +85,7 @@ struct CommitQueue<Batch, Query> {
         return Wake(commit: wakesCommit(), timer: timer(at: deadline))
     }
 
-    /// Nothing more is accepted; what waits is still completed.
+    /// No further batch is accepted; waiting ones are still completed.
     mutating func stop() -> Wake {
         isStopping = true
         return Wake(commit: wakesCommit())

@@ -19,8 +19,12 @@ public final class BatchDecoder {
     private let parser = JSONParser(maximumDepth: maximumDepth)
     /// Byte ranges of the last batch's messages in its body.
     private var ranges: [Range<Int>] = []
-    /// Byte ranges of numbers in its body that JSON does not have, such as NaN.
+    /// Byte ranges of numbers in its body that JSON does not have, such as NaN; in order.
     private var foreignNumbers: [Range<Int>] = []
+    /// For each message the index of its first foreign number, if it has one.
+    private var firstForeignNumbers: [Int] = []
+    /// Whether a foreign number is in no message.
+    private var hasForeignNumberOutside = false
 
     /// The rules for the bodies that follow.
     public var rules: ReadingRules {
@@ -71,15 +75,14 @@ public final class BatchDecoder {
             }
         }
         let batch = try result.get()
-        // One that is in no message is in none that could be set aside.
-        guard foreignNumbers.allSatisfy({ number in ranges.contains { $0.contains(number.lowerBound) } }) else {
-            throw Self.problem(of: .invalid, in: body)
-        }
+        // It belongs to no message that could be set aside.
+        guard !hasForeignNumberOutside else { throw Self.problem(of: .invalid, in: body) }
         return batch
     }
 
     private func assemble(_ root: JSONValue, receivedAt: Int64) throws(Problem) -> Batch {
         ranges.removeAll(keepingCapacity: true)
+        firstForeignNumbers.removeAll(keepingCapacity: true)
         guard root.isObject else { throw Problem("dict_type", at: [.member("body")], "Input should be a valid object") }
         var found: JSONValue?
         root.forEachMember { name, value in if name.equals("messages") { found = value } }
@@ -94,11 +97,22 @@ public final class BatchDecoder {
 
         var assembly = Assembly(
             rules: rules, slots: slots, latest: receivedAt / 1000 + Self.secondsAhead, messageCount: count)
+        // Messages and foreign numbers are in the order of the body.
+        var number = 0
+        hasForeignNumberOutside = false
         found.forEachElement { message in
             let range = message.range
             ranges.append(range)
-            assembly.add(message, foreignNumberAt: foreignNumbers.first { range.contains($0.lowerBound) }?.lowerBound)
+            while number < foreignNumbers.count, foreignNumbers[number].lowerBound < range.lowerBound {
+                hasForeignNumberOutside = true
+                number += 1
+            }
+            let first = number
+            firstForeignNumbers.append(first)
+            while number < foreignNumbers.count, foreignNumbers[number].lowerBound < range.upperBound { number += 1 }
+            assembly.add(message, foreignNumberAt: first < number ? foreignNumbers[first].lowerBound : nil)
         }
+        if number < foreignNumbers.count { hasForeignNumberOutside = true }
         return assembly.finished()
     }
 
@@ -121,14 +135,19 @@ public final class BatchDecoder {
         guard ranges.indices.contains(index) else { return nil }
         let range = ranges[index]
         var line: [UInt8] = []
+        line.reserveCapacity(range.count)
+        var number = firstForeignNumbers[index]
         for offset in range {
+            let isForeign = number < foreignNumbers.count
             // Numbers that JSON does not have become strings.
-            if foreignNumbers.contains(where: { $0.lowerBound == offset || $0.upperBound == offset }) {
-                line.append(UInt8(ascii: "\""))
-            }
+            if isForeign, offset == foreignNumbers[number].lowerBound { line.append(UInt8(ascii: "\"")) }
             // In JSON, line breaks occur only between tokens, where a space has the same meaning.
-            let byte = body[body.startIndex + offset]
+            let byte = body[offset]
             line.append(byte == UInt8(ascii: "\n") || byte == UInt8(ascii: "\r") ? 0x20 : byte)
+            if isForeign, offset == foreignNumbers[number].upperBound - 1 {
+                line.append(UInt8(ascii: "\""))
+                number += 1
+            }
         }
         return String(decoding: line, as: UTF8.self)
     }

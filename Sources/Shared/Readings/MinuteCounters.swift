@@ -14,7 +14,7 @@ struct MinuteCounters {
     enum Failure: Error, Equatable {
         /// There is no array, or the device's clock is not set or disagrees with the message.
         case absent
-        /// An element is not a number.
+        /// An element is not a number, or gives no finite power.
         case invalid
     }
 
@@ -38,6 +38,7 @@ struct MinuteCounters {
             returnedEnergy = try Self.numbers(in: array)
         }
         self.init(consumed: consumedEnergy, returned: returnedEnergy, minuteTimestamp: seconds)
+        guard values.allSatisfy(\.watts.isFinite) else { throw .invalid }
     }
 
     init(consumed: [Double], returned: [Double], minuteTimestamp seconds: Int64) {

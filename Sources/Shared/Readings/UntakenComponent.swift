@@ -17,5 +17,5 @@ public struct UntakenComponent: Sendable, Equatable {
 }
 
 extension ReadingRules.Component {
-    var type: UntakenComponent.ComponentType { UntakenComponent.ComponentType.allCases[index] }
+    var type: UntakenComponent.ComponentType { UntakenComponent.ComponentType(rawValue: rawValue) ?? .other }
 }
