@@ -117,6 +117,73 @@ struct ConnectionTests {
         #expect(answers(in: try client.receive(until: "Not Found\"}")) == ["404"])
     }
 
+    /// A client may send all its requests before it reads the first answer: the receiver takes one after the other.
+    @Test func answersWaitForTheClientInTheirOrder() throws {
+        let client = try RawClient(port: rig.port)
+        // Some 4 MB of answers, more than the sockets hold.
+        let requests = 200
+        for number in 0..<requests {
+            let path = number.isMultiple(of: 2) ? "/openapi.json" : "/healthz"
+            try client.send("GET \(path) HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        }
+        client.finish()
+        let answers = try client.receive().components(separatedBy: "HTTP/1.1 200 OK\r\n").dropFirst()
+        #expect(answers.count == requests)
+        for (number, answer) in answers.enumerated() {
+            #expect(answer.contains("\"openapi\"") == number.isMultiple(of: 2))
+        }
+    }
+
+    /// The receiver speaks no other protocol, and takes no request behind one that asks for it (RFC 9110, 7.8).
+    @Test func aRequestForAnotherProtocolIsTheLast() throws {
+        for request in [
+            "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+            "CONNECT localhost:80 HTTP/1.1\r\nHost: localhost:80\r\n\r\n",
+        ] {
+            let client = try RawClient(port: rig.port)
+            try client.send(request + page)
+            let answer = try client.receive()
+            #expect(answers(in: answer) == [request.hasPrefix("GET") ? "200" : "404"])
+            #expect(answer.lowercased().contains("connection: close"))
+        }
+        let body = Rig.batch("upgrading", minutes: 0..<1)
+        let head = RawClient.head(contentLength: body.utf8.count)
+        let client = try RawClient(port: rig.port)
+        try client.send(head.dropLast() + "Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n" + body)
+        #expect(answers(in: try client.receive()) == ["200 new 1"])
+    }
+
+    /// RFC 9112, 3.2.
+    @Test func aRequestHasOneHost() throws {
+        for hosts in [[], ["localhost", "localhost"], ["local host"], ["localhost:port"]] {
+            let fields = hosts.map { "Host: \($0)\r\n" }.joined()
+            for request in [
+                "GET /healthz HTTP/1.1\r\n\(fields)\r\n",
+                batch("hosts").replacingOccurrences(
+                    of: "Host: localhost\r\n", with: fields),
+            ] {
+                let client = try RawClient(port: rig.port)
+                try client.send(request)
+                let answer = try client.receive()
+                #expect(answers(in: answer) == ["400"] && answer.contains("one Host field"), "\(answer)")
+            }
+        }
+        let old = try RawClient(port: rig.port)
+        try old.send("GET /healthz HTTP/1.0\r\n\r\n")
+        #expect(answers(in: try old.receive()) == ["200"])
+    }
+
+    @Test func aHeaderIsBounded() throws {
+        for field in ["Long: " + String(repeating: "x", count: 17 << 10), "Path: x"] {
+            let count = field.utf8.count > 100 ? 1 : 101
+            let client = try RawClient(port: rig.port)
+            try client.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n")
+            for _ in 0..<count { try? client.send(field + "\r\n") }
+            try? client.send("\r\n")
+            #expect(answers(in: try client.receive()) == ["400"])
+        }
+    }
+
     @Test func aConnectionThatIsIdleForTooLongIsClosed() throws {
         rig.stopReceiver()
         try rig.startReceiver(["INGEST_IDLE_SECONDS": "2"])

@@ -99,6 +99,135 @@ struct RefusalTests {
         withExtendedLifetime(busy) {}
     }
 
+    /// Half headers at the limit, and ever new ones: a stranger makes room before a client does (invariant 12).
+    @Test func connectionsWithoutAKeyKeepNobodyOut() throws {
+        try rig.startReceiver(["INGEST_CONNECTIONS": "50"])
+        let atWork = try (0..<5).map { _ in try RawClient(port: rig.port) }
+        let body = Rig.batch("at-work", minutes: 0..<1)
+        for client in atWork { try client.beginBatch(contentLength: body.utf8.count) }
+        let idle = try RawClient(port: rig.port)
+        #expect(try idle.post(Rig.batch("idle", minutes: 0..<1)).status == 200)
+        for round in 0..<3 {
+            let strangers = try Crowd(port: rig.port, connections: 200, sending: "GET /healthz HTTP/1.1\r\nX: ")
+            for number in 0..<10 { try expectABatchIsTaken("new-\(round)-\(number)") }
+            #expect(try idle.post(Rig.batch("idle-\(round)", minutes: 0..<1)).status == 200)
+            withExtendedLifetime(strangers) {}
+        }
+        for client in atWork {
+            try client.send(body)
+            #expect(try client.answer().status == 200)
+        }
+    }
+
+    @Test func anAddressHasAShareOfTheConnections() throws {
+        // Loopback is a proxy's unless told.
+        try rig.startReceiver(["INGEST_CONNECTIONS_PER_ADDRESS": "5", "INGEST_PROXIES": "192.0.2.1, 2001:db8::/32"])
+        let busy = try (0..<5).map { _ in try RawClient(port: rig.port) }
+        for client in busy { try client.beginBatch(contentLength: 1000) }
+        let answer = try rig.get("/healthz")
+        #expect(answer.status == 503 && answer.headers.contains("retry-after: 1"))
+        #expect(try rig.get("/healthz", "--interface", "127.0.0.2").status == 200)
+        rig.stopReceiver(SIGKILL)
+
+        try rig.startReceiver(["INGEST_CONNECTIONS_PER_ADDRESS": "5"])
+        let behindAProxy = try (0..<10).map { _ in try RawClient(port: rig.port) }
+        for client in behindAProxy { try client.beginBatch(contentLength: 1000) }
+        try expectABatchIsTaken("behind a proxy")
+        rig.stopReceiver(SIGKILL)
+
+        let output = try rig.run(
+            Rig.binaries! + "/shelly-receiver", ["--port", "0", "--spool", rig.spool],
+            environment: ["INGEST_PROXIES": "localhost"])
+        #expect(output.status == 1 && output.text.contains("INGEST_PROXIES must list IP addresses and networks"))
+        withExtendedLifetime((busy, behindAProxy)) {}
+    }
+
+    /// Some 8 MB of answers for each of them.
+    private let manyPages = ("GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n", 200)
+
+    @Test func clientsThatReadNoAnswersAreCut() throws {
+        try rig.startReceiver(["INGEST_ANSWER_SECONDS": "1", "INGEST_CONNECTIONS": "100"])
+        let before = try openFilesAfterABatch()
+        let clients = try Crowd(port: rig.port, connections: 50, sending: manyPages.0, times: manyPages.1)
+        var batches = 0
+        try rig.wait("clients that read nothing are not cut") {
+            batches += 1
+            try expectABatchIsTaken("beside-\(batches)")
+            return try rig.openFilesOfReceiver() <= before + 2
+        }
+        withExtendedLifetime(clients) {}
+    }
+
+    /// A request that waits in the client's socket takes no memory of the receiver's (invariant 11).
+    @Test(arguments: [
+        "POST /api/ingest/batch HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n",
+        "GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "POST /healthz HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n\n\r\n0\r\n\r\n",
+    ]) func unreadAnswersTakeLittleMemory(request: String) throws {
+        try rig.startReceiver(["INGEST_ANSWER_SECONDS": "3"])
+        let before = try openFilesAfterABatch()
+        let memory = try rig.memoryPeakOfReceiver()
+        let clients = try Crowd(port: rig.port, connections: 20, sending: request, times: 1_000_000)
+        try rig.wait("clients that read nothing are not cut") { try rig.openFilesOfReceiver() <= before + 2 }
+        let taken = try rig.memoryPeakOfReceiver() - memory
+        #expect(taken < 32 << 20, "\(taken >> 20) MiB")
+        try expectABatchIsTaken("afterwards")
+        withExtendedLifetime(clients) {}
+    }
+
+    /// A connection takes no more than docs/CONFIGURATION.md says: with the longest header, and with an answer that waits.
+    @Test(
+        .enabled(if: Rig.canOpen(5000), "the test may not open 5,000 files"),
+        arguments: [
+            "GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n"
+                + (0..<98).map { "Field-\($0): \(String(repeating: "x", count: 145))\r\n" }.joined(),
+            "GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        ]) func manyStrangersTakeTheirShareOfMemory(request: String) throws
+    {
+        try rig.startReceiver(["INGEST_ANSWER_SECONDS": "5", "INGEST_HEAD_SECONDS": "5"])
+        let before = try openFilesAfterABatch()
+        let memory = try rig.memoryPeakOfReceiver()
+        let connections = 2000
+        let isWhole = request.hasSuffix("\r\n\r\n")
+        let clients = try Crowd(
+            port: rig.port, connections: connections, sending: request, times: isWhole ? 100 : 1)
+        try rig.wait("connections are not closed") { try rig.openFilesOfReceiver() <= before + 2 }
+        let taken = try rig.memoryPeakOfReceiver() - memory
+        #expect(taken < connections * 64 << 10, "\(taken / connections) bytes for each")
+        withExtendedLifetime(clients) {}
+    }
+
+    /// Nothing that a client does or leaves undone makes a stop wait, and a batch in progress is answered.
+    @Test func aStopEndsWhateverClientsDo() throws {
+        try rig.startReceiver()
+        let body = Rig.batch("at-the-stop", minutes: 0..<1)
+        let client = try RawClient(port: rig.port)
+        try client.beginBatch(contentLength: body.utf8.count)
+        let crowds = [
+            try Crowd(port: rig.port, connections: 50, sending: manyPages.0, times: manyPages.1),
+            try Crowd(port: rig.port, connections: 10),
+            try Crowd(port: rig.port, connections: 10, sending: "GET /healthz HTTP/1.1\r\nHost: "),
+            try Crowd(port: rig.port, connections: 10, sending: RawClient.head(contentLength: 10, key: "wrong")),
+        ]
+        try rig.wait("the first crowd's answers do not wait") { try rig.unreadConnectionsOfReceiver() == 50 }
+        rig.signalReceiver(SIGTERM)
+        try rig.wait("others are not cut") { try rig.openConnectionsOfReceiver() <= 1 }
+        try client.send(body)
+        #expect(try client.answer().status == 200)
+        #expect(rig.stopReceiver() == 0)
+        let log = try rig.receiverLog()
+        #expect(log.contains("the stop cut connections") && log.contains("the segment is sealed"))
+        withExtendedLifetime(crowds) {}
+
+        // One that never sends the rest of its batch.
+        try rig.startReceiver(["INGEST_STOP_SECONDS": "1"])
+        let slow = try RawClient(port: rig.port)
+        try slow.beginBatch(contentLength: 1000)
+        #expect(rig.stopReceiver() == 0)
+        #expect(try rig.receiverLog().contains("connections=1"))
+        withExtendedLifetime(slow) {}
+    }
+
     @Test func tooMuchInFlightIsA503ThatPasses() throws {
         try rig.startReceiver(["INGEST_IN_FLIGHT_REQUESTS": "2", "INGEST_IN_FLIGHT_BYTES": "\(16 << 20)"])
         do {

@@ -7,6 +7,8 @@ extension Rig {
         let isListening: Bool
         /// Bytes that nobody has read; of a listening socket the connections that nobody has accepted.
         let unread: Int
+        /// Bytes that were sent and that the other side has no room for.
+        let unsent: Int
         let inode: String
     }
 
@@ -15,14 +17,27 @@ extension Rig {
         let lines = try String(contentsOfFile: "/proc/net/tcp", encoding: .utf8).split(separator: "\n")
         return lines.dropFirst().compactMap { line in
             let fields = line.split(separator: " ")
-            guard fields.count > 9, let port = number(fields[1]), let unread = number(fields[4]) else { return nil }
-            return Socket(port: port, isListening: fields[3] == "0A", unread: unread, inode: String(fields[9]))
+            guard fields.count > 9, let port = number(fields[1]), let unread = number(fields[4]),
+                let unsent = fields[4].split(separator: ":").first.flatMap({ Int($0, radix: 16) })
+            else { return nil }
+            return Socket(
+                port: port, isListening: fields[3] == "0A", unread: unread, unsent: unsent, inode: String(fields[9]))
         }
     }
 
     /// Whether the receiver has accepted every connection and read all that clients have sent.
     func hasReceiverReadAll() throws -> Bool {
         try Self.sockets().allSatisfy { $0.port != port || $0.unread == 0 }
+    }
+
+    /// How many of the receiver's connections have answers of some length that their clients do not read.
+    func unreadConnectionsOfReceiver() throws -> Int {
+        try Self.sockets().count { $0.port == port && !$0.isListening && $0.unsent > 32 << 10 }
+    }
+
+    /// How many connections the receiver has open.
+    func openConnectionsOfReceiver() throws -> Int {
+        try Self.sockets().count { $0.port == port && !$0.isListening && $0.inode != "0" }
     }
 
     /// The IPv4 port on which a process listens; nil when it does not.

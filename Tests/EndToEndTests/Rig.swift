@@ -14,7 +14,8 @@ final class Rig: @unchecked Sendable {
     /// Timeouts of the programs that no test may meet by being slow; a test that is about one of them sets it.
     private static let longTimeouts = [
         "INGEST_HEAD_SECONDS": "3600", "INGEST_BODY_SECONDS": "3600", "INGEST_COMMIT_SECONDS": "3600",
-        "INGEST_IDLE_SECONDS": "3600", "LOADER_STATEMENT_SECONDS": "3600",
+        "INGEST_IDLE_SECONDS": "3600", "INGEST_ANSWER_SECONDS": "3600", "INGEST_STOP_SECONDS": "3600",
+        "LOADER_STATEMENT_SECONDS": "3600",
     ]
 
     let directory: String
@@ -216,6 +217,15 @@ final class Rig: @unchecked Sendable {
     /// How many files and sockets the receiver has open.
     func openFilesOfReceiver() throws -> Int {
         try FileManager.default.contentsOfDirectory(atPath: "/proc/\(receiver?.processIdentifier ?? 0)/fd").count
+    }
+
+    /// The most memory that the receiver has had in use at once, in bytes (proc_pid_status(5), VmHWM).
+    func memoryPeakOfReceiver() throws -> Int {
+        let status = try String(contentsOfFile: "/proc/\(receiver?.processIdentifier ?? 0)/status", encoding: .utf8)
+        guard let line = status.range(of: "VmHWM:"),
+            let kibibytes = Int(status[line.upperBound...].drop { $0.isWhitespace }.prefix { $0.isNumber })
+        else { throw Failure(description: "the kernel does not say how much memory the receiver has: \(status)") }
+        return kibibytes << 10
     }
 
     /// What the receiver has logged since its start.

@@ -86,6 +86,40 @@ struct TLSTests {
         }
     }
 
+    /// Mozilla's intermediate list, as far as BoringSSL has it.
+    @Test(arguments: [("ec", "ECDSA"), ("rsa", "RSA")])
+    func onlyAuthenticatedEncryptionWithForwardSecrecyIsSpoken(algorithm: String, name: String) throws {
+        try makeCertificate("one", algorithm: algorithm)
+        try startReceiver()
+        func isTaken(_ cipher: String) throws -> Bool {
+            let output = try subject("-tls1_2", "-cipher", cipher + ":@SECLEVEL=0")
+            #expect(output.contains("CN = one") || output.contains("handshake failure"), "\(output)")
+            return output.contains("CN = one")
+        }
+        for cipher in ["AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305"] {
+            #expect(try isTaken("ECDHE-\(name)-\(cipher)"))
+        }
+        for cipher in ["AES128-SHA", "AES256-SHA", "AES128-GCM-SHA256", "AES256-GCM-SHA384"] {
+            #expect(try !isTaken(cipher), "\(cipher)")
+        }
+        for cipher in ["AES128-SHA", "AES256-SHA", "AES128-SHA256"] {
+            #expect(try !isTaken("ECDHE-\(name)-\(cipher)"), "\(cipher)")
+        }
+    }
+
+    @Test func clientsThatReadNoAnswersWithinTLSAreCut() throws {
+        try makeCertificate("one")
+        try startReceiver(["INGEST_ANSWER_SECONDS": "1"])
+        let files = try rig.openFilesOfReceiver()
+        let clients = try (0..<5).map { _ in try TLSClient(port: rig.port, rig.directory, reads: false) }
+        for client in clients {
+            for _ in 0..<200 { try? client.send("GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n") }
+        }
+        try rig.wait("clients that read nothing are not cut") { try rig.openFilesOfReceiver() <= files + 2 }
+        #expect(try rig.post(Rig.batch("plug", minutes: 0..<1)).status == 200)
+        withExtendedLifetime(clients) {}
+    }
+
     @Test func newConnectionsGetTheNewestPairAndOldOnesGoOn() throws {
         try makeCertificate("one")
         try startReceiver()
@@ -243,14 +277,21 @@ private final class TLSClient {
     private let readingEnd: Int32
     private let output: String
     private var received = ""
+    private let unread = Pipe()
 
-    init(port: Int, _ directory: String) throws {
+    /// - Parameter reads: false for one that stops to read when its pipe is full.
+    init(port: Int, _ directory: String, reads: Bool = true) throws {
         readingEnd = fcntl(input.fileHandleForReading.fileDescriptor, F_DUPFD_CLOEXEC, 0)
         output = directory + "/tls-" + UUID().uuidString
         process.executableURL = URL(fileURLWithPath: "/usr/bin/openssl")
         process.arguments = ["s_client", "-quiet", "-connect", "127.0.0.1:\(port)"]
         process.standardInput = input
-        try process.run(writing: .output, to: output)
+        _ = FileManager.default.createFile(atPath: output, contents: nil)
+        let file = try FileHandle(forWritingTo: URL(fileURLWithPath: output))
+        process.standardOutput = reads ? file : unread
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        try file.close()
     }
 
     deinit {

@@ -6,31 +6,6 @@ import Testing
 
 /// Every queue, buffer and wait is bounded (invariant 11).
 struct BoundsTests {
-    @Test func aNewcomerTakesThePlaceOfTheLongestIdle() {
-        let connections = Connections(limit: 3)
-        let evicted = Mutex<[Int]>([])
-        func enter(_ name: Int) -> Connections.Place? {
-            connections.enter { evicted.withLock { $0.append(name) } }
-        }
-        let places = (1...3).compactMap(enter)
-        #expect(places.count == 3)
-        places[0].becomeBusy()
-        places[1].becomeIdle()
-        // The third has been idle since it came, which is longer than the second.
-        #expect(enter(4) != nil)
-        #expect(evicted.withLock { $0 } == [3])
-        #expect(connections.count == 3)
-    }
-
-    @Test func whereAllAreBusyANewcomerIsTurnedAway() {
-        let connections = Connections(limit: 2)
-        let places = (1...2).compactMap { _ in connections.enter {} }
-        for place in places { place.becomeBusy() }
-        #expect(connections.enter {} == nil)
-        connections.leave(places[0])
-        #expect(connections.enter {} != nil)
-    }
-
     @Test func requestsAndBytesInFlightAreBounded() {
         let inFlight = InFlight(limitRequests: 2, limitBytes: 100)
         #expect(inFlight.enter() && inFlight.enter() && !inFlight.enter())

@@ -98,7 +98,7 @@ struct App: AsyncParsableCommand {
         do {
             let heartbeat = Heartbeat(
                 for: manager, readiness: receiver.routes.readiness, eventLoops: NIOSingletons.posixEventLoopGroup)
-            let application = try receiver.application(settings, onListening: heartbeat.serverListens)
+            let application = receiver.application(settings, onListening: heartbeat.serverListens)
             // Services stop in reverse order, so the heartbeat notifies the service manager first.
             try await ServiceGroup(
                 services: [application, receiver.backlog, heartbeat], gracefulShutdownSignals: [.sigterm, .sigint],
@@ -108,6 +108,10 @@ struct App: AsyncParsableCommand {
             throw ListeningError(settings: settings, cause: error)
         }
         await receiver.groupCommit.stop()
+        let cut = receiver.connections.cutCount
+        if cut > 0 {
+            logger.notice("the stop cut connections that did not end in time", metadata: ["connections": "\(cut)"])
+        }
         logger.info("stopped; the segment is sealed")
         withExtendedLifetime((lock, reloading)) {}
     }

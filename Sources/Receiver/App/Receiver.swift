@@ -19,6 +19,7 @@ struct Receiver {
     private let ingest: IngestHandler
     /// Runs beside the HTTP server.
     let backlog: BacklogWatch
+    let connections: Connections
     private let certificate: LiveCertificate?
     private let logger: Logger
 
@@ -44,6 +45,9 @@ struct Receiver {
             timeout: settings.duration(.commitSeconds), logger: logger)
         let authentication = Authentication(keys: secrets.ingestKeys)
 
+        connections = Connections(
+            limit: try Self.connectionLimit(settings, logger),
+            addressLimit: settings.integer(.connectionsPerAddress), proxies: try ProxyAddresses(settings))
         self.authentication = authentication
         self.groupCommit = groupCommit
         self.logger = logger
@@ -92,25 +96,30 @@ struct Receiver {
     /// - Parameter onListening: called once the server listens.
     func application(
         _ settings: Settings, onListening: @escaping @Sendable () -> Void
-    ) throws -> some ApplicationProtocol {
+    ) -> some ApplicationProtocol {
         let limits = ConnectionGuard.Limits(
             head: .seconds(Int64(settings.integer(.headSeconds))),
             body: .seconds(Int64(settings.integer(.bodySeconds))),
-            idle: .seconds(Int64(settings.integer(.idleSeconds))))
-        let connections = Connections(limit: try connectionLimit(settings))
+            answer: .seconds(Int64(settings.integer(.answerSeconds))),
+            idle: .seconds(Int64(settings.integer(.idleSeconds))),
+            stop: .seconds(Int64(settings.integer(.stopSeconds))))
         return Application(
             responder: routes,
-            server: server(limits, connections),
+            server: server(limits),
             configuration: ApplicationConfiguration(
                 address: .hostname(settings.required(.host), port: settings.integer(.port)),
                 backlog: 1024),
-            onServerRunning: { _ in onListening() },
+            onServerRunning: { listener in
+                // Else four connections are accepted in a turn of the event loop, and a client waits behind a crowd.
+                try? await listener.setOption(.maxMessagesPerRead, value: Self.acceptedAtOnce).get()
+                onListening()
+            },
             logger: logger)
     }
 
     /// Plain HTTP, or HTTP over TLS when there is a certificate.
-    private func server(_ limits: ConnectionGuard.Limits, _ connections: Connections) -> HTTPServerBuilder {
-        HTTPServerBuilder { [certificate, logger, ingest] responder in
+    private func server(_ limits: ConnectionGuard.Limits) -> HTTPServerBuilder {
+        HTTPServerBuilder { [certificate, connections, logger, ingest] responder in
             let http = ReceiverChannel(
                 responder: responder, limits: limits, connections: connections, ingest: ingest)
             guard let certificate else { return http }
@@ -119,8 +128,10 @@ struct Receiver {
         }
     }
 
+    private static let acceptedAtOnce: UInt = 256
+
     /// The configured number of connections, or fewer when the process may not open that many files.
-    private func connectionLimit(_ settings: Settings) throws -> Int {
+    private static func connectionLimit(_ settings: Settings, _ logger: Logger) throws -> Int {
         let wanted = settings.integer(.connections)
         let openFiles = OpenFiles.raiseLimit()
         guard wanted > openFiles - OpenFiles.reserved else { return wanted }

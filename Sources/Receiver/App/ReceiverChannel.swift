@@ -18,13 +18,22 @@ struct ReceiverChannel: HTTPChannelHandler {
     let connections: Connections
     let ingest: IngestHandler
 
+    private static let headerLimits: NIOHTTPDecoderLimitConfiguration = {
+        var limits = NIOHTTPDecoderLimitConfiguration()
+        limits.maxHeaderFieldSize = 16 << 10
+        limits.maxHeaderListSize = 16 << 10
+        limits.maxHeaderFieldCount = 100
+        return limits
+    }()
+
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
         channel.eventLoop.makeCompletedFuture {
             let pipeline = channel.pipeline.syncOperations
             let connectionGuard = ConnectionGuard(limits: limits, connections: connections, metrics: ingest.metrics)
-            try pipeline.addHandler(connectionGuard.byteWatch)
+            try pipeline.addHandler(connectionGuard.gate)
             try pipeline.configureHTTPServerPipeline(
-                withPipeliningAssistance: false, withErrorHandling: false, withOutboundHeaderValidation: false)
+                withPipeliningAssistance: false, withErrorHandling: false, withOutboundHeaderValidation: false,
+                withEncoderConfiguration: .init(), withDecoderLimitConfiguration: Self.headerLimits)
             try pipeline.addHandler(connectionGuard)
             try pipeline.addHandler(HTTPServerPipelineHandler())
             try pipeline.addHandler(IngestConnection(ingest))

@@ -30,6 +30,10 @@ struct Routes: HTTPResponder {
     let metricsPage: MetricsPage
     let pages: PageHandler
 
+    /// Answers that never change, so that all requests for them share the same bytes.
+    private static let document = Response.json(APIDocs.document)
+    private static let documentation = Response.page(APIDocs.page, policy: APIDocs.contentSecurityPolicy)
+
     /// Answers a HEAD as it answers the GET, without the body (RFC 9110, 9.3.2).
     func respond(to request: Request, context: ConnectionContext) async throws -> Response {
         let response = try await answer(to: request, context)
@@ -40,7 +44,7 @@ struct Routes: HTTPResponder {
         do {
             switch (request.uri.path, request.method) {
             case (let path, .get), (let path, .head):
-                if isGuarded(path) { try readAccess.admit(request.head, from: context.channel) }
+                if isGuarded(path) { try admit(request, context) }
                 return try await page(path, request)
             case ("/api/stats/queue", _), ("/api/stats/spool", _), ("/healthz", _), ("/readyz", _),
                 ("/metrics", _), ("/openapi.json", _), ("/docs", _):
@@ -56,6 +60,13 @@ struct Routes: HTTPResponder {
             return Rejection(.serviceUnavailable, "Spool cannot be read", retryAfterSeconds: 5).response
         } catch is CancellationError {
             return Rejection.busy.response
+        }
+    }
+
+    private func admit(_ request: Request, _ context: ConnectionContext) throws {
+        try readAccess.admit(request.head, from: context.channel)
+        if !readAccess.keys.isEmpty {
+            context.channel.triggerUserOutboundEvent(ConnectionEvent.keyShown, promise: nil)
         }
     }
 
@@ -75,8 +86,8 @@ struct Routes: HTTPResponder {
         case "/healthz": .json("{\"status\":\"ok\"}")
         case "/readyz": try await readiness.respond()
         case "/metrics": .text(await metricsPage.text(), type: PrometheusText.contentType)
-        case "/openapi.json": .json(APIDocs.document)
-        case "/docs": .page(APIDocs.page, policy: APIDocs.contentSecurityPolicy)
+        case "/openapi.json": Self.document
+        case "/docs": Self.documentation
         case _ where DeviceHandler.isPath(path): try await DeviceHandler(source: devices).respond(to: request)
         case _ where PageHandler.isPath(path): try await pages.respond(to: request)
         default: throw Rejection.notFound

@@ -21,10 +21,10 @@ struct Answer {
     /// Writes the answer; its end is written last, and flushed.
     ///
     /// - Parameter hasBody: false in the answer to a HEAD request.
-    func write(to context: ChannelHandlerContext, hasBody: Bool = true, promise: EventLoopPromise<Void>? = nil) {
+    func write(to context: ChannelHandlerContext, hasBody: Bool = true) {
         let head = HTTPResponseHead(version: .http1_1, status: status, headers: headers)
         context.write(NIOAny(HTTPServerResponsePart.head(head)), promise: nil)
         if hasBody { context.write(NIOAny(HTTPServerResponsePart.body(.byteBuffer(body))), promise: nil) }
-        context.writeAndFlush(NIOAny(HTTPServerResponsePart.end(nil)), promise: promise)
+        context.writeAndFlush(NIOAny(HTTPServerResponsePart.end(nil)), promise: nil)
     }
 }

@@ -46,6 +46,8 @@ struct Rejection: Error {
         .unsupportedMediaType, "Content-Encoding is not supported; send plain JSON", for: .encoding)
     static let malformed = Rejection(
         .badRequest, "Not a valid HTTP request, or it ended early", for: .malformed)
+    static let malformedHost = Rejection(
+        .badRequest, "The request must have one Host field with a valid value", for: .malformed)
     static let busy = Rejection(
         .serviceUnavailable, "Too many batches in flight; try again", retryAfterSeconds: 1, for: .busy)
     static let tooManyConnections = Rejection(

@@ -35,6 +35,7 @@ final class IngestConnection: ChannelInboundHandler, RemovableChannelHandler {
     /// Whether the client has closed its sending side. The handlers behind this one would close the connection on that
     /// event, so it is held back until the batch is answered.
     private var isInputClosed = false
+    private var hasShownKey = false
 
     init(_ handler: IngestHandler) { self.handler = handler }
 
@@ -76,7 +77,12 @@ final class IngestConnection: ChannelInboundHandler, RemovableChannelHandler {
 
     private func begin(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
         do throws(Rejection) {
-            let arriving = Arriving(head: head, intake: try handler.admit(head, from: context.channel))
+            try handler.authenticate(head, from: context.channel)
+            if !hasShownKey {
+                hasShownKey = true
+                context.triggerUserOutboundEvent(ConnectionEvent.keyShown, promise: nil)
+            }
+            let arriving = Arriving(head: head, intake: try handler.admit(head))
             state = .arriving(arriving)
             // A client that sent `Expect` waits for this before it sends the body.
             if head.headers.contains(name: "Expect"), head.version != .http1_0 {
@@ -140,16 +146,10 @@ final class IngestConnection: ChannelInboundHandler, RemovableChannelHandler {
     private func answer(_ answer: Answer, to head: HTTPRequestHead, _ context: ChannelHandlerContext) {
         state = .open
         var answer = answer
-        var written: EventLoopPromise<Void>?
-        if !head.isKeepAlive {
-            answer.headers.add(name: "Connection", value: "close")
-            let context = context.loopBound
-            written = context.eventLoop.makePromise()
-            written?.futureResult.whenComplete { _ in context.value.close(promise: nil) }
-        } else if head.version == .http1_0 {
+        if head.version == .http1_0, head.isKeepAlive {
             answer.headers.add(name: "Connection", value: "keep-alive")
         }
-        answer.write(to: context, hasBody: head.method != .HEAD, promise: written)
+        answer.write(to: context, hasBody: head.method != .HEAD)
         if isInputClosed {
             isInputClosed = false
             context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)

@@ -35,8 +35,8 @@ struct IngestHandler: Sendable {
         let isLenient: Bool
     }
 
-    /// Checks the header; returns the intake for the body.
-    func admit(_ head: HTTPRequestHead, from channel: any Channel) throws(Rejection) -> Intake {
+    /// Checks the method and the key.
+    func authenticate(_ head: HTTPRequestHead, from channel: any Channel) throws(Rejection) {
         guard head.method == .POST else { throw Rejection(allowing: [.post], for: .method) }
         guard authentication.isConfigured else {
             refusals.warn("a batch was refused: INGEST_API_KEY is not configured")
@@ -47,6 +47,10 @@ struct IngestHandler: Sendable {
                 "a batch from \(channel.remoteAddress?.ipAddress ?? "?") was refused: X-API-Key missing or wrong")
             throw .unauthorized
         }
+    }
+
+    /// Checks the rest of the header; returns the intake for the body.
+    func admit(_ head: HTTPRequestHead) throws(Rejection) -> Intake {
         // Each field must be absent or have the value that changes nothing.
         for (name, plain) in [("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked")] {
             guard head.headers.text(name).map({ $0.lowercased() == plain }) ?? true else { throw .encoding }

@@ -17,6 +17,7 @@ struct SelfCheck {
     func run(_ checkup: inout Checkup) async {
         addKeys(&checkup)
         addCertificate(&checkup)
+        addProxies(&checkup)
         let path = FilePath(settings.required(.spoolDirectory))
         let spool = SpoolCheck(path, for: .receiver).run(&checkup)
         if let spool {
@@ -59,6 +60,14 @@ struct SelfCheck {
             }
         } catch {
             checkup.add(.fail(subject, "\(error)", do: "correct it: the receiver cannot start with this error"))
+        }
+    }
+
+    private func addProxies(_ checkup: inout Checkup) {
+        do throws(SettingsError) {
+            _ = try ProxyAddresses(settings)
+        } catch {
+            checkup.add(.fail("proxies", "\(error)", do: "correct it: a start fails like this"))
         }
     }
 

@@ -1,11 +1,11 @@
 import NIOCore
 import NIOHTTP1
 
-/// Enforces the limits of one connection.
+/// Enforces the limits of one connection, from its beginning to its end.
 ///
-/// It turns the connection away when there is no room for it, and closes it when a request does not arrive in time or
-/// the connection is idle for too long. After an answer that did not wait for the whole body, it closes the connection
-/// in an orderly way.
+/// It turns the connection away when there is no room for it, and closes it when a request does not arrive in time, when
+/// the client does not read an answer in time, when the connection is idle for too long, or when a stop cannot wait longer.
+/// After an answer that did not wait for the whole body, it closes the connection in an orderly way.
 ///
 /// Such an answer contains `Connection: close`. The guard then reads and drops the client's bytes for a moment: closing
 /// at once would reset the connection, and the client could lose the answer before reading it.
@@ -21,8 +21,12 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         let head: TimeAmount
         /// From the end of the header to the end of the body.
         let body: TimeAmount
+        /// For the client to read `answerBytes` of an answer, or its rest.
+        let answer: TimeAmount
         /// Between two requests.
         let idle: TimeAmount
+        /// From the beginning of a stop to the answer to a batch.
+        let stop: TimeAmount
     }
 
     private enum State {
@@ -32,13 +36,17 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         case head
         /// A request's end has not been read yet.
         case body
-        /// As `body`, and the answer has begun.
+        /// The answer has begun before the request's end, or is the connection's last one.
         case refusing
         /// The answer is written; arriving bytes are dropped.
         case lingering
     }
 
     private static let linger = TimeAmount.seconds(2)
+    /// A client that reads less of an answer within `Limits.answer` is not served further.
+    private static let answerBytes = 64 << 10
+    /// From the beginning of a stop to the end of a connection that has no batch.
+    private static let stopWithoutBatch = TimeAmount.seconds(5)
 
     private let limits: Limits
     private let connections: Connections
@@ -47,10 +55,20 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private var state = State.open
     /// Requests that were read and are not answered yet.
     private var unanswered = 0
+    /// Answers whose bytes have not all left for the client.
+    private var unwritten = 0
+    /// The bytes of answers that waited for the client when the deadline was set.
+    private var unreadBytes = 0
+    private var hasShownKey = false
+    /// Whether the connection ends with the answer to the request that was read.
+    private var isLast = false
+    /// Whether a stop has begun; the handlers behind, which close the connection, get the event when the answer is read.
+    private var isStopping = false
     private var deadline = NIODeadline.distantFuture
     private var timer: Scheduled<Void>?
-    /// Belongs in front of the HTTP decoder, which reports nothing until a header is complete.
-    let byteWatch = ByteWatch()
+    private var stopTimer: Scheduled<Void>?
+    /// Belongs in front of the HTTP decoder.
+    let gate = RequestGate()
 
     init(limits: Limits, connections: Connections, metrics: Metrics) {
         self.limits = limits
@@ -59,13 +77,14 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
-        byteWatch.watch = { [weak self] in self?.bytesCame(context) }
+        gate.onBytes = { [weak self] in self?.bytesCame(context) }
+        ConnectionBuffers.ofStrangers.apply(to: context.channel, gate)
         let guarded = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         let eventLoop = context.eventLoop
-        place = connections.enter {
+        place = connections.enter(from: ClientAddress(context.remoteAddress)) {
             eventLoop.execute {
                 let (connection, context) = guarded.value
-                if connection.isIdle { context.closeAtOnce() }
+                if !connection.hasShownKey || connection.isIdle { context.closeAtOnce() }
             }
         }
         if context.channel.isActive { begin(context) }
@@ -83,11 +102,16 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         if state == .lingering { return }
         switch unwrapInboundIn(data) {
-        case .head:
+        case .head(let head):
             state = .body
+            gate.framing.beginBody(head)
+            guard HostField.isValid(in: head) else { return answer(.malformedHost, context) }
+            // The decoder takes no request behind one that asks for another protocol (RFC 9110, 7.8).
+            isLast = !head.isKeepAlive || head.method == .CONNECT || head.headers.contains(name: "Upgrade")
             expectEnd(within: limits.body, context)
         case .body: break
         case .end:
+            gate.hold()
             unanswered += 1
             if state == .body { state = .open }
             deadline = .distantFuture
@@ -99,7 +123,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         switch (unwrapOutboundIn(data), state) {
         case (_, .lingering):
             promise?.succeed()
-        case (.head(var head), .body) where head.status != .continue && unanswered == 0:
+        case (.head(var head), .body) where head.status != .continue && unanswered == 0,
+            (.head(var head), .open) where isLast:
             state = .refusing
             head.headers.replaceOrAdd(name: "Connection", value: "close")
             context.write(wrapOutboundOut(.head(head)), promise: promise)
@@ -108,14 +133,37 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
             beginLingering(context)
         case (.end, _):
             unanswered -= 1
-            if isIdle {
-                place?.becomeIdle()
-                expectEnd(within: limits.idle, context)
-            }
-            context.write(data, promise: promise)
+            unwritten += 1
+            let written = promise ?? context.eventLoop.makePromise()
+            written.futureResult.assumeIsolated().whenSuccess { self.answerIsWritten(context) }
+            context.write(data, promise: written)
         default:
             context.write(data, promise: promise)
         }
+    }
+
+    func flush(context: ChannelHandlerContext) {
+        context.flush()
+        guard unwritten > 0, state != .lingering else { return }
+        unreadBytes = unreadBytes(context)
+        expectEnd(within: limits.answer, context)
+    }
+
+    func triggerUserOutboundEvent(context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?) {
+        guard case ConnectionEvent.keyShown? = event as? ConnectionEvent else {
+            return context.triggerUserOutboundEvent(event, promise: promise)
+        }
+        promise?.succeed()
+        guard !hasShownKey else { return }
+        hasShownKey = true
+        place?.becomeKnown()
+        ConnectionBuffers.ofClients.apply(to: context.channel, gate)
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        guard event is ChannelShouldQuiesceEvent else { return context.fireUserInboundEventTriggered(event) }
+        if unwritten > 0 { isStopping = true } else { context.fireUserInboundEventTriggered(event) }
+        if context.channel.isActive { beginStop(context) }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -132,11 +180,16 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     func handlerRemoved(context: ChannelHandlerContext) { leave() }
 
-    private var isIdle: Bool { state == .open && unanswered <= 0 }
+    private var isIdle: Bool { state == .open && unanswered <= 0 && unwritten == 0 }
+
+    /// Whether a batch is in progress, as far as the connection can tell: a request of a client that has shown a key.
+    private var hasBatch: Bool { hasShownKey && (state == .body || unanswered > 0) }
 
     private func leave() {
         timer?.cancel()
         timer = nil
+        stopTimer?.cancel()
+        stopTimer = nil
         if let place { connections.leave(place) }
         place = nil
     }
@@ -149,6 +202,20 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         expectEnd(within: limits.head, context)
     }
 
+    /// The bytes of an answer, and of all before it, have left for the client.
+    private func answerIsWritten(_ context: ChannelHandlerContext) {
+        unwritten -= 1
+        guard isIdle else { return }
+        guard !isStopping else { return context.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent()) }
+        place?.becomeIdle()
+        expectEnd(within: limits.idle, context)
+        gate.open()
+    }
+
+    private func unreadBytes(_ context: ChannelHandlerContext) -> Int {
+        (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+    }
+
     private func expectEnd(within limit: TimeAmount, _ context: ChannelHandlerContext) {
         deadline = .now() + limit
         if timer == nil { watch(context) }
@@ -156,7 +223,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// Schedules the next check of the deadline. One timer serves many requests, since nearly all of them are in time.
     private func watch(_ context: ChannelHandlerContext) {
-        let next = min(deadline, .now() + min(limits.head, limits.body, limits.idle))
+        let next = min(deadline, .now() + min(limits.head, limits.body, limits.answer, limits.idle))
         timer = context.eventLoop.assumeIsolated().scheduleTask(deadline: next) {
             self.timer = nil
             self.look(context)
@@ -168,9 +235,35 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         guard deadline <= .now() else { return watch(context) }
         switch state {
         case .head, .body: answer(.stalled, context)
+        case .open where unwritten > 0: expectProgress(context)
         case .open: context.close(promise: nil)
-        case .refusing, .lingering: break
+        case .refusing: context.cut()
+        case .lingering: break
         }
+    }
+
+    /// Gives the client more time if it has read enough of its answer.
+    private func expectProgress(_ context: ChannelHandlerContext) {
+        let rest = unreadBytes(context)
+        guard unreadBytes - rest >= Self.answerBytes else { return context.cut() }
+        unreadBytes = rest
+        expectEnd(within: limits.answer, context)
+    }
+
+    /// Cuts the connection if it does not end by itself: soon, or when the stop waits for batches no longer.
+    private func beginStop(_ context: ChannelHandlerContext) {
+        let soon = min(Self.stopWithoutBatch, limits.stop)
+        stopTimer = context.eventLoop.assumeIsolated().scheduleTask(in: soon) {
+            guard self.hasBatch, soon < self.limits.stop else { return self.cutForStop(context) }
+            self.stopTimer = context.eventLoop.assumeIsolated().scheduleTask(in: self.limits.stop - soon) {
+                self.cutForStop(context)
+            }
+        }
+    }
+
+    private func cutForStop(_ context: ChannelHandlerContext) {
+        connections.countCut()
+        context.cut()
     }
 
     /// Answers in place of the routes and closes the connection.
@@ -184,25 +277,12 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func beginLingering(_ context: ChannelHandlerContext) {
         state = .lingering
+        gate.drop()
         timer?.cancel()
         context.close(mode: .output, promise: nil)
         timer = context.eventLoop.assumeIsolated().scheduleTask(in: Self.linger) {
             self.timer = nil
             context.closeAtOnce()
         }
-    }
-
-    /// Reports arriving bytes to the guard, in front of the codec.
-    final class ByteWatch: ChannelInboundHandler, RemovableChannelHandler {
-        typealias InboundIn = ByteBuffer
-
-        fileprivate var watch: (() -> Void)?
-
-        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-            watch?()
-            context.fireChannelRead(data)
-        }
-
-        func handlerRemoved(context: ChannelHandlerContext) { watch = nil }
     }
 }

@@ -89,7 +89,14 @@ extension Setting {
         "Batches in flight, above which further batches are refused with 503")
     public static let connections = Setting(
         "INGEST_CONNECTIONS", .integer(1...1_000_000), standard: "10000",
-        "Concurrent connections; one more takes the place of the longest idle one, or is refused with 503")
+        "Connections at the same time; one more takes the place of one without a key or of an idle one, or is refused with 503"
+    )
+    public static let connectionsPerAddress = Setting(
+        "INGEST_CONNECTIONS_PER_ADDRESS", .integer(1...1_000_000), standard: "1000",
+        "Connections from the same IPv4 address or IPv6 network of 64 bits, with the same consequence")
+    public static let proxies = Setting(
+        "INGEST_PROXIES", .text, standard: "127.0.0.0/8, ::1",
+        "Addresses and networks of proxies, separated by commas, which INGEST_CONNECTIONS_PER_ADDRESS does not limit")
     public static let headSeconds = Setting(
         "INGEST_HEAD_SECONDS", .integer(1...3600), standard: "10",
         "Time for a request's header to arrive, after which it is answered with 408")
@@ -99,6 +106,12 @@ extension Setting {
     public static let commitSeconds = Setting(
         "INGEST_COMMIT_SECONDS", .integer(1...3600), standard: "20",
         "Time for a batch to become durable; after it the answer is 503, though the batch may still become durable")
+    public static let answerSeconds = Setting(
+        "INGEST_ANSWER_SECONDS", .integer(1...3600), standard: "30",
+        "Time for a client to read 64 KiB of an answer or its rest, after which the connection is cut")
+    public static let stopSeconds = Setting(
+        "INGEST_STOP_SECONDS", .integer(1...3600), standard: "30",
+        "Time for a stop to answer the batches in progress, after which their connections are cut")
     public static let idleSeconds = Setting(
         "INGEST_IDLE_SECONDS", .integer(1...86_400), standard: "120", "Time after which an idle connection is closed")
     public static let ledgerBytes = Setting(
@@ -138,7 +151,8 @@ extension Setting {
         ingestAPIKey, ingestAPIKeyFile, readAPIKey, readAPIKeyFile, statsAccess, tlsCertificateFile, tlsKeyFile,
         spoolDirectory, spoolFileSystem, host, port, databaseURL, table, logLevel, logFormat,
         segmentBytes, segmentSeconds, reserveBytes, spoolBytes, inFlightBytes, inFlightRequests, connections,
-        headSeconds, bodySeconds, commitSeconds, idleSeconds, ledgerBytes, components, power, silentSeconds,
+        connectionsPerAddress, proxies, headSeconds, bodySeconds, commitSeconds, answerSeconds, idleSeconds,
+        stopSeconds, ledgerBytes, components, power, silentSeconds,
         statementRows, statementSeconds, followSeconds, retentionSeconds, retentionBytes,
     ]
 }

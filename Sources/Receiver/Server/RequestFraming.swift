@@ -1,0 +1,92 @@
+import Glibc
+import NIOCore
+import NIOHTTP1
+
+/// Finds where a request ends among a connection's bytes, so that the decoder gets the bytes of one request at a time.
+///
+/// The decoder alone decides what the bytes mean. If it finds another end than the framing does, more than one request
+/// may be decoded at once, or a request in more than one piece; nothing else depends on the framing.
+struct RequestFraming {
+    private enum Position {
+        /// In a header, or in the trailer of a chunked body; it ends with an empty line behind a line that is not empty.
+        case lines(isLineEmpty: Bool, hasLine: Bool)
+        /// Before so many bytes of a body.
+        case body(Int)
+        /// In the line with a chunk's size.
+        case chunkSize(Int, isKnown: Bool)
+        /// Before so many bytes of a chunk and the line break behind it.
+        case chunk(Int)
+
+        static let header = Position.lines(isLineEmpty: true, hasLine: false)
+    }
+
+    private var position = Position.header
+
+    /// The request's header was decoded, and its end was not: a body follows.
+    mutating func beginBody(_ head: HTTPRequestHead) {
+        if head.headers.contains(name: "Transfer-Encoding") {
+            position = .chunkSize(0, isKnown: false)
+        } else if let length = head.headers.first(name: "Content-Length").flatMap({ Int($0) }), length > 0 {
+            position = .body(length)
+        }
+    }
+
+    /// The request's end was decoded.
+    mutating func end() { position = .header }
+
+    /// Returns how many of the bytes, which follow those of the calls before, belong to the same header or body.
+    mutating func length(in bytes: UnsafeRawBufferPointer) -> Int {
+        var index = 0
+        while index < bytes.count {
+            switch position {
+            case .lines:
+                if skipLines(bytes, &index) { return index }
+            case .body(let rest):
+                let count = min(rest, bytes.count - index)
+                position = count == rest ? .header : .body(rest - count)
+                return index + count
+            case .chunk(let rest):
+                let count = min(rest, bytes.count - index)
+                index += count
+                position = count == rest ? .chunkSize(0, isKnown: false) : .chunk(rest - count)
+            case .chunkSize(let size, let isKnown):
+                readSize(bytes[index], size, isKnown)
+                index += 1
+            }
+        }
+        return index
+    }
+
+    /// Moves behind the empty line that ends a header, or to the end; returns whether there is such a line.
+    private mutating func skipLines(_ bytes: UnsafeRawBufferPointer, _ index: inout Int) -> Bool {
+        guard case .lines(var isLineEmpty, var hasLine) = position, let start = bytes.baseAddress else { return false }
+        while index < bytes.count {
+            let rest = bytes.count - index
+            let lineFeed = memchr(start + index, 0x0A, rest)
+            let end = lineFeed.map { UnsafeRawPointer($0) - start } ?? bytes.count
+            isLineEmpty = isLineEmpty && bytes[index..<end].allSatisfy { $0 == 0x0D }
+            index = end
+            guard lineFeed != nil else { break }
+            index += 1
+            if isLineEmpty && hasLine {
+                position = .header
+                return true
+            }
+            hasLine = hasLine || !isLineEmpty
+            isLineEmpty = true
+        }
+        position = .lines(isLineEmpty: isLineEmpty, hasLine: hasLine)
+        return false
+    }
+
+    private mutating func readSize(_ byte: UInt8, _ size: Int, _ isKnown: Bool) {
+        switch byte {
+        case 0x0A:
+            position = size == 0 ? .lines(isLineEmpty: true, hasLine: true) : .chunk(size + 2)
+        case _ where !isKnown && size < 1 << 48:
+            let digit = Character(UnicodeScalar(byte)).hexDigitValue
+            position = .chunkSize(digit.map { size << 4 | $0 } ?? size, isKnown: digit == nil)
+        default: position = .chunkSize(size, isKnown: true)
+        }
+    }
+}

@@ -1,0 +1,127 @@
+import NIOCore
+
+/// Passes a connection's bytes on to the HTTP decoder one request at a time, and reads on only while answers drain.
+///
+/// While a request is not answered, or its answer waits for the client to read it, the gate holds back the bytes behind
+/// it and the connection reads no more. So a client that sends requests and reads no answers fills its own side.
+final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
+    typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private enum State {
+        case passing
+        /// A request is being answered.
+        case holding
+        /// The connection is about to close.
+        case dropping
+    }
+
+    var framing = RequestFraming()
+    /// Called before bytes are passed on.
+    var onBytes: (() -> Void)?
+    /// Bytes that may be held back before the connection is closed. Only a client that closes its sending side can make
+    /// the connection read more than a few buffers ahead.
+    var maximumHeldBytes = 0
+
+    private var state = State.passing
+    private var held = ByteBuffer()
+    private var isPassing = false
+    private var isReadWanted = false
+    private var isInputClosed = false
+    private var context: ChannelHandlerContext?
+
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+
+    func handlerRemoved(context: ChannelHandlerContext) { forget() }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        forget()
+        context.fireChannelInactive()
+    }
+
+    private func forget() {
+        onBytes = nil
+        context = nil
+        drop()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard state != .dropping else { return }
+        var bytes = unwrapInboundIn(data)
+        if held.readableBytes == 0 { held = bytes } else { held.writeBuffer(&bytes) }
+        pass(context)
+        if held.readableBytes > maximumHeldBytes { context.closeAtOnce() }
+    }
+
+    func read(context: ChannelHandlerContext) {
+        if state == .holding || held.readableBytes > 0 { isReadWanted = true } else { context.read() }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case ChannelEvent.inputClosed? = event as? ChannelEvent, held.readableBytes > 0 {
+            isInputClosed = true
+        } else {
+            context.fireUserInboundEventTriggered(event)
+        }
+    }
+
+    /// A request was decoded to its end: the next one has to wait.
+    func hold() {
+        framing.end()
+        if state == .passing { state = .holding }
+    }
+
+    /// The request is answered, and the client has room for the answer: the next one may pass.
+    func open() {
+        guard state == .holding else { return }
+        state = .passing
+        guard !isPassing, let context else { return }
+        if held.readableBytes > 0 {
+            pass(context)
+            context.fireChannelReadComplete()
+        } else {
+            readOn(context)
+        }
+    }
+
+    /// The connection is about to close: no byte passes from now on.
+    func drop() {
+        state = .dropping
+        held = ByteBuffer()
+        if let context { readOn(context) }
+    }
+
+    private func pass(_ context: ChannelHandlerContext) {
+        guard !isPassing else { return }
+        isPassing = true
+        while state == .passing, held.readableBytes > 0 {
+            onBytes?()
+            let length = held.withUnsafeReadableBytes { framing.length(in: $0) }
+            // The buffer is not shared beyond its last piece, so that the next read can use it again.
+            var piece = ByteBuffer()
+            if length == held.readableBytes {
+                swap(&piece, &held)
+            } else {
+                piece = held.readSlice(length: length) ?? piece
+            }
+            context.fireChannelRead(wrapInboundOut(piece))
+        }
+        isPassing = false
+        readOn(context)
+    }
+
+    /// Does what was put off until all bytes have passed.
+    private func readOn(_ context: ChannelHandlerContext) {
+        guard state != .holding, held.readableBytes == 0 else { return }
+        if isInputClosed {
+            isInputClosed = false
+            context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+        }
+        if isReadWanted {
+            isReadWanted = false
+            context.read()
+        }
+    }
+}

@@ -1,0 +1,91 @@
+import NIOHTTP1
+import Testing
+
+@testable import Receiver
+
+/// One request at a time goes to the decoder.
+struct RequestFramingTests {
+    /// A header or a body, and what the decoder finds in the header.
+    private struct Part {
+        let text: String
+        var head: HTTPHeaders?
+    }
+
+    /// The pieces of the parts, when they arrive in buffers of so many bytes.
+    private func pieces(_ parts: [Part], buffer: Int = .max) -> [String] {
+        var framing = RequestFraming()
+        var heads: [Int: HTTPHeaders] = [:]
+        var bytes: [UInt8] = []
+        for part in parts {
+            bytes += part.text.utf8
+            if let head = part.head { heads[bytes.count] = head }
+        }
+        var pieces: [String] = []
+        var offset = 0
+        while offset < bytes.count {
+            let rest = Array(bytes[offset...].prefix(buffer))
+            let length = rest.withUnsafeBytes { framing.length(in: $0) }
+            #expect(length > 0)
+            pieces.append(String(decoding: rest.prefix(length), as: UTF8.self))
+            offset += length
+            if let head = heads[offset] {
+                framing.beginBody(HTTPRequestHead(version: .http1_1, method: .POST, uri: "/", headers: head))
+            }
+        }
+        return pieces
+    }
+
+    private let get = Part(text: "GET / HTTP/1.1\r\nHost: a\r\n\r\n", head: [:])
+    private let post = Part(text: "POST / HTTP/1.1\r\nHost: a\r\n\r\n", head: ["Transfer-Encoding": "chunked"])
+    private let chunks = Part(text: "5;a=b\r\n\r\n\r\nx\r\nA\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n")
+
+    @Test func headersAreTakenApart() {
+        #expect(pieces([get, get, get]) == [get.text, get.text, get.text])
+        let odd = Part(text: "GET / HTTP/1.1\nHost: a\n\n", head: [:])
+        #expect(pieces([odd, odd]) == [odd.text, odd.text])
+    }
+
+    /// Empty lines before a request belong to it (RFC 9112, 2.2): else each would be a piece.
+    @Test func emptyLinesAreNoHeaders() {
+        #expect(pieces([Part(text: "\r\n\r\n\r\n"), get, get]) == ["\r\n\r\n\r\n" + get.text, get.text])
+    }
+
+    @Test func aBodyOfKnownLengthIsOnePiece() {
+        let body = Part(text: "{\r\n\r\n\n\n}")
+        let head = Part(text: post.text, head: ["Content-Length": "\(body.text.utf8.count)"])
+        #expect(pieces([head, body, get]) == [head.text, body.text, get.text])
+        let none = Part(text: post.text, head: ["Content-Length": "0"])
+        #expect(pieces([none, get]) == [none.text, get.text])
+    }
+
+    @Test func aBodyInChunksIsOnePiece() {
+        for body in [chunks, Part(text: "5\r\n\r\n\r\nx\r\n000\r\n\r\n")] {
+            #expect(pieces([post, body, get]) == [post.text, body.text, get.text])
+        }
+    }
+
+    /// However the bytes arrive, no piece has bytes of two requests.
+    @Test(arguments: 1...40) func piecesEndWithTheirRequest(buffer: Int) {
+        let head = Part(text: post.text, head: ["Content-Length": "5"])
+        let parts = [post, chunks, head, Part(text: "body!"), get]
+        var ends: Set<Int> = []
+        var end = 0
+        for piece in pieces(parts, buffer: buffer) {
+            end += piece.utf8.count
+            ends.insert(end)
+        }
+        var expected = 0
+        for part in parts {
+            expected += part.text.utf8.count
+            #expect(ends.contains(expected))
+        }
+    }
+
+    /// A size that no body has is left to the decoder, which refuses it.
+    @Test func anAbsurdSizeDoesNoHarm() {
+        let absurd = Part(text: String(repeating: "F", count: 100) + "\r\n")
+        #expect(pieces([post, absurd, get]).joined() == post.text + absurd.text + get.text)
+        let head = Part(text: post.text, head: ["Content-Length": "99999999999999999999"])
+        #expect(pieces([head, get]).joined() == head.text + get.text)
+    }
+}
