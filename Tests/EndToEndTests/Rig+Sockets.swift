@@ -14,7 +14,10 @@ extension Rig {
 
     private static func sockets() throws -> [Socket] {
         func number(_ field: Substring) -> Int? { field.split(separator: ":").last.flatMap { Int($0, radix: 16) } }
-        let lines = try String(contentsOfFile: "/proc/net/tcp", encoding: .utf8).split(separator: "\n")
+        // Not with String(contentsOfFile:), which reads 4 KiB of a file whose size is said to be 0.
+        let table = FileHandle(forReadingAtPath: "/proc/net/tcp")
+        guard let data = try table?.readToEnd() else { throw Failure(description: "/proc/net/tcp cannot be read") }
+        let lines = String(decoding: data, as: UTF8.self).split(separator: "\n")
         return lines.dropFirst().compactMap { line in
             let fields = line.split(separator: " ")
             guard fields.count > 9, let port = number(fields[1]), let unread = number(fields[4]),

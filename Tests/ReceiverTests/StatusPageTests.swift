@@ -5,6 +5,11 @@ import Time
 
 @testable import Receiver
 
+/// Instead of all fields, which would take pages of the tests' log.
+extension StatusPage: CustomTestStringConvertible {
+    public var testDescription: String { "a status page" }
+}
+
 /// What the pages say, for every state that they may find.
 struct StatusPageTests {
     static let now: Int64 = 1_795_567_923_000
