@@ -30,6 +30,7 @@ mapfile -t scripts < <(find ops -name '*.sh' | sort)
 shellcheck "${scripts[@]}" .ci/run
 ops/dev/docs.py --check
 ops/dev/links.py .
+ops/dev/layers.py
 swift format lint --strict --recursive --parallel Package.swift Sources Tests ops/bench/Sources
 
 echo "== Build"

@@ -1,3 +1,7 @@
+// DeadLetters: `rejected/`: readings that the database refused.
+// Begin with DeadLetters.swift.
+// Uses Readings, Spool, Text, Time.
+
 import Readings
 import Spool
 import SystemPackage

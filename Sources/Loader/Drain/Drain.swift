@@ -1,3 +1,7 @@
+// Drain: `drain`: segments to rows, and the retention of loaded segments.
+// Begin with Drain.swift, DrainSession.swift, SegmentDrain.swift, in this order.
+// Uses CommandLine, DeadLetters, Segments, Table, Postgres, Readings, Spool, Time.
+
 import Logging
 import Postgres
 import Spool

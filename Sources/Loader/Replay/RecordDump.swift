@@ -1,3 +1,7 @@
+// Replay: `replay` and `cat`: retained records again, to the database or to the terminal.
+// Begin with Replay.swift.
+// Uses CommandLine, DeadLetters, Segments, Table, Postgres, Readings, Spool, Text, Time.
+
 import Readings
 import Spool
 import Text

@@ -1,3 +1,7 @@
+// Segments: segment files as the commands read them.
+// Begin with SegmentFile.swift.
+// Uses CommandLine, Readings, Spool.
+
 import Glibc
 import SystemPackage
 

@@ -1,3 +1,7 @@
+// Status: `status`: positions in the spool and in the database.
+// Begin with SpoolStatus.swift.
+// Uses DeadLetters, Schema, Table, Postgres, Spool, Time.
+
 import Postgres
 import Spool
 import Time

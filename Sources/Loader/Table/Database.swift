@@ -1,3 +1,7 @@
+// Table: the rows: connection, buffer, insertion, progress.
+// Begin with ReadingTable.swift.
+// Uses Postgres, Readings, Settings, Spool.
+
 import Postgres
 
 /// The destination of the readings: the server's address and the table's name.

@@ -1,3 +1,7 @@
+// APIDocs: `/openapi.json` and `/docs`, from the files in Resources.
+// Begin with APIDocs.swift.
+// Uses HTML, Settings.
+
 import CResources
 import FoundationEssentials
 import Settings

@@ -1,3 +1,7 @@
+// Access: keys and certificates, clients' addresses, and the permission to read.
+// Begin with Authentication.swift.
+// Uses HTTP, Settings.
+
 import HTTPTypes
 import NIOHTTP1
 

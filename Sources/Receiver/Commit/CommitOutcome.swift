@@ -1,3 +1,7 @@
+// Commit: group commit: batches to the disk, their minute keys to the ledger.
+// Begin with CommitQueue.swift, then GroupCommit.swift.
+// Uses Ledger, Readings, Spool, Time.
+
 package import Spool
 
 /// The result of a durable batch.

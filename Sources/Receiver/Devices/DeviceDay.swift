@@ -1,3 +1,7 @@
+// Devices: `/api/devices`: when each device was last seen, and a device's day.
+// Begin with DeviceSource.swift.
+// Uses Commit, HTTP, Ingest, Ledger, Statistics, Postgres, Readings, Text, Time.
+
 import Readings
 
 /// A device's readings of one day, or of the last 24 hours, minute by minute.

@@ -1,3 +1,7 @@
+// HTTP: answers, rejections and query parameters, for all routes alike.
+// Begin with Rejection.swift.
+// Uses Readings, Text, Time.
+
 import HTTPTypes
 import NIOCore
 import NIOHTTP1

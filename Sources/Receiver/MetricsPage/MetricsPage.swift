@@ -1,3 +1,7 @@
+// MetricsPage: `/metrics`, in Prometheus' text format.
+// Begin with MetricsPage.swift.
+// Uses Access, Commit, HTTP, Metrics, Statistics, Readings, Settings, Spool.
+
 import Commit
 import Readings
 import Settings

@@ -1,3 +1,7 @@
+// Process: the process among others: systemd, signals, the limit of open files.
+// Begin with ServiceManager.swift.
+// Uses HTTP, Statistics.
+
 import NIOCore
 import ServiceLifecycle
 

@@ -1,3 +1,7 @@
+// Readings: a body's bytes to validated readings, as a pure function.
+// Begin with BatchDecoder.swift.
+// Uses nothing else.
+
 /// A decoded and validated batch.
 public struct Batch: Sendable {
     /// Number of messages, valid or not.
