@@ -113,7 +113,7 @@ struct BatchDecoderFuzzTests {
     /// The parser, the scanner that names faults and Foundation agree on what is JSON, as far as Foundation keeps to RFC 8259.
     private func checkSyntax(of body: [UInt8], _ verdict: Verdict) throws {
         let fault = body.withUnsafeBytes {
-            JSONSyntax.firstFault(in: $0, maximumDepth: BatchDecoder.maximumDepth)
+            JSONSyntax.firstError(in: $0, maximumDepth: BatchDecoder.maximumDepth)
         }
         let isRefused = verdict.problem?.type == "json_invalid"
         guard isRefused == (fault != nil) else {

@@ -30,7 +30,7 @@ struct JSONDocumentTests {
 
     /// The scanner that finds faults reads byte by byte, and shares nothing with the parser.
     private func expectAgreement(_ text: [UInt8]) {
-        let fault = text.withUnsafeBytes { JSONSyntax.firstFault(in: $0, maximumDepth: 4) }
+        let fault = text.withUnsafeBytes { JSONSyntax.firstError(in: $0, maximumDepth: 4) }
         for rest in ["\0", "1", "]", "}", ",1", ".5", "e", "\"", ":1}", "ll", " ]"]
         where isJSON(text, before: rest) != (fault == nil) {
             Issue.record(

@@ -66,13 +66,6 @@ struct Committer {
         }
     }
 
-    /// Makes all the batches durable together, or returns why not.
-    mutating func commit(_ batches: [(content: Batch, record: NewRecord)?]) -> [CommitOutcome] {
-        write(batches)
-        guard let pendingSync else { return [] }
-        return complete(pendingSync, pendingSync.run())
-    }
-
     /// Writes the batches and counts them against the ledger, behind the groups that are not complete yet.
     mutating func write(_ batches: [(content: Batch, record: NewRecord)?]) {
         if isIdle { rotateIfDue() }

@@ -6,7 +6,8 @@ package import Readings
 
 /// A copy of a device's minutes in the ledger: the requested days, and the newest day of each channel.
 package struct DeviceMinutes: Sendable {
-    package struct Page: Sendable {
+    /// The minutes of a channel on a day.
+    package struct ChannelDay: Sendable {
         /// Days since 1970.
         let day: Int64
         let channel: Int
@@ -16,29 +17,29 @@ package struct DeviceMinutes: Sendable {
 
     package let device: DeviceID
     /// Sorted by day and channel.
-    let pages: [Page]
+    let channelDays: [ChannelDay]
 
     /// The channels that have any minutes, sorted.
     package var channels: [Int] { (0..<4).filter { lastMinute(of: $0) != nil } }
 
     /// The newest minute of all channels.
-    package var lastMinute: Int64? { pages.compactMap(\.lastMinute).max() }
+    package var lastMinute: Int64? { channelDays.compactMap(\.lastMinute).max() }
 
     /// The newest minute of a channel.
     package func lastMinute(of channel: Int) -> Int64? {
-        pages.last { $0.channel == channel && $0.lastMinute != nil }?.lastMinute
+        channelDays.last { $0.channel == channel && $0.lastMinute != nil }?.lastMinute
     }
 
     /// The minutes of a channel within a range, sorted.
     package func minutes(of channel: Int, in wanted: Range<Int64>) -> [Int64] {
-        pages.filter { $0.channel == channel }.flatMap { $0.minutes(in: wanted) }
+        channelDays.filter { $0.channel == channel }.flatMap { $0.minutes(in: wanted) }
     }
 }
 
-extension DeviceMinutes.Page {
+extension DeviceMinutes.ChannelDay {
     private var firstMinute: Int64 { day * .minutesPerDay }
 
-    /// nil when the page is empty.
+    /// nil when there are none.
     var lastMinute: Int64? {
         words.lastIndex { $0 != 0 }.map { firstMinute + Int64($0 * 32 + 31 - words[$0].leadingZeroBitCount) }
     }

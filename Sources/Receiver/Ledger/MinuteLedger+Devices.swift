@@ -31,15 +31,16 @@ extension MinuteLedger {
         devices.compactMap { device in
             guard let number = number(known: device) else { return nil }
             var isNewestFound = [false, false, false, false]
-            var pages: [DeviceMinutes.Page] = []
+            var channelDays: [DeviceMinutes.ChannelDay] = []
             for page in newestPages(of: number) {
                 guard days.contains(page.day) || !isNewestFound[page.channel], lastMinute(of: page) != nil else {
                     continue
                 }
                 isNewestFound[page.channel] = true
-                pages.append(DeviceMinutes.Page(day: page.day, channel: page.channel, words: words(of: page)))
+                channelDays.append(
+                    DeviceMinutes.ChannelDay(day: page.day, channel: page.channel, words: words(of: page)))
             }
-            return pages.isEmpty ? nil : DeviceMinutes(device: device, pages: pages.reversed())
+            return channelDays.isEmpty ? nil : DeviceMinutes(device: device, channelDays: channelDays.reversed())
         }
     }
 

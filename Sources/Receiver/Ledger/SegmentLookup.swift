@@ -7,23 +7,23 @@ import Synchronization
 /// Finds the keys of a retained segment on another thread, from its digest or from the segment itself.
 final class SegmentLookup: Sendable {
     /// The content that could be read, and the error that prevented reading the rest.
-    typealias Finding = (digest: LedgerDigest?, error: SpoolError?)
+    typealias Content = (digest: LedgerDigest?, error: SpoolError?)
 
-    private let found = Mutex<Finding>((nil, nil))
+    private let found = Mutex<Content>((nil, nil))
     private let isOver = DispatchSemaphore(value: 0)
 
     init(
         of segment: SpoolDirectory.Segment, in directory: SpoolDirectory, _ logger: Logger, on queue: DispatchQueue
     ) {
         queue.async { [self] in
-            let finding = Self.look(into: segment, of: directory, logger)
-            found.withLock { $0 = finding }
+            let content = Self.look(into: segment, of: directory, logger)
+            found.withLock { $0 = content }
             isOver.signal()
         }
     }
 
     /// Blocks until the lookup is done. Call it once.
-    func result() -> Finding {
+    func result() -> Content {
         isOver.wait()
         return found.withLock { found in
             defer { found = (nil, nil) }
@@ -33,7 +33,7 @@ final class SegmentLookup: Sendable {
 
     private static func look(
         into segment: SpoolDirectory.Segment, of directory: SpoolDirectory, _ logger: Logger
-    ) -> Finding {
+    ) -> Content {
         do throws(SpoolError) {
             // The segment first: a digest proves nothing about a segment that is not on the disk.
             let file = try directory.openAsOnDisk(segment)
@@ -46,7 +46,7 @@ final class SegmentLookup: Sendable {
 
     private static func read(
         _ segment: SpoolDirectory.Segment, _ reader: SegmentReader, of directory: SpoolDirectory, _ logger: Logger
-    ) -> Finding {
+    ) -> Content {
         precondition(BatchDecoder.padding <= SegmentReader.padding)
         let decoder = BatchDecoder()
         var devices = DeviceNumbers()

@@ -154,9 +154,9 @@ public final class BatchDecoder {
 
     private static func problem(of failure: JSONParser.Failure, in body: UnsafeRawBufferPointer) -> Problem {
         if failure == .memory { return Problem("json_invalid", at: [.member("body")], "Body too large to decode") }
-        if let fault = JSONSyntax.firstFault(in: body, maximumDepth: maximumDepth) {
-            let message = "JSON decode error at byte \(fault.offset): expected \(fault.expected)"
-            return Problem("json_invalid", at: [.member("body"), .index(fault.offset)], message)
+        if let error = JSONSyntax.firstError(in: body, maximumDepth: maximumDepth) {
+            let message = "JSON decode error at byte \(error.offset): expected \(error.expected)"
+            return Problem("json_invalid", at: [.member("body"), .index(error.offset)], message)
         }
         return Problem("json_invalid", at: [.member("body")], "JSON decode error")
     }
@@ -226,7 +226,7 @@ extension BatchDecoder {
             guard let bytes = source.string else {
                 return .failure(problem("string_type", "src", "Input should be a valid string"))
             }
-            do throws(DeviceID.Fault) {
+            do throws(DeviceID.NameError) {
                 return .success(try DeviceID(trimming: bytes))
             } catch {
                 return .failure(problem("value_error", "src", error.description))

@@ -12,7 +12,7 @@ public struct DeviceID: Hashable, Sendable, CustomStringConvertible {
     let digest: UInt64
 
     /// Validates a message's `src` and trims its white space. Throws the message that the sender gets.
-    public init(trimming source: UnsafeRawBufferPointer) throws(Fault) {
+    public init(trimming source: UnsafeRawBufferPointer) throws(NameError) {
         if 1...Self.maximumBytes ~= source.count {
             let (digest, isPrintableASCII) = Self.scan(source)
             if isPrintableASCII {
@@ -37,9 +37,9 @@ public struct DeviceID: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// Validates a name, for instance from a command line, by the same rules.
-    public init(_ name: String) throws(Fault) {
+    public init(_ name: String) throws(NameError) {
         var copy = name
-        let result = copy.withUTF8 { bytes in Result { () throws(Fault) in try DeviceID(trimming: .init(bytes)) } }
+        let result = copy.withUTF8 { bytes in Result { () throws(NameError) in try DeviceID(trimming: .init(bytes)) } }
         self = try result.get()
     }
 
@@ -56,7 +56,7 @@ public struct DeviceID: Hashable, Sendable, CustomStringConvertible {
     public func hash(into hasher: inout Hasher) { hasher.combine(digest) }
 
     /// Why a `src` is not a valid device name.
-    public enum Fault: String, Error, CustomStringConvertible {
+    public enum NameError: String, Error, CustomStringConvertible {
         case empty = "Device ID cannot be empty"
         case tooLong = "Device ID too long (max 128 bytes of UTF-8)"
         case controlCharacter = "Device ID must not contain control characters or line separators"
