@@ -183,6 +183,7 @@ let package = Package(
             dependencies: [
                 "Receiver", "Commit", "Ledger", "Readings", "Settings", "Spool", "Time",
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Logging", package: "swift-log"),
             ],

@@ -108,7 +108,7 @@ struct Receiver {
             server: server(limits),
             configuration: ApplicationConfiguration(
                 address: .hostname(settings.required(.host), port: settings.integer(.port)),
-                backlog: 1024),
+                backlog: Self.backlog),
             onServerRunning: { listener in
                 // Else four connections are accepted in a turn of the event loop, and a client waits behind a crowd.
                 try? await listener.setOption(.maxMessagesPerRead, value: Self.acceptedAtOnce).get()
@@ -129,6 +129,8 @@ struct Receiver {
     }
 
     private static let acceptedAtOnce: UInt = 256
+    /// Connections that wait to be accepted; Linux takes no more unless `net.core.somaxconn` is raised.
+    private static let backlog = 4096
 
     /// The configured number of connections, or fewer when the process may not open that many files.
     private static func connectionLimit(_ settings: Settings, _ logger: Logger) throws -> Int {

@@ -209,7 +209,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         guard !isStopping else { return context.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent()) }
         place?.becomeIdle()
         expectEnd(within: limits.idle, context)
-        gate.open()
+        guard !hasShownKey else { return gate.open() }
+        connections.strangerTurns(of: context.eventLoop).take { [weak gate] in gate?.open() }
     }
 
     private func unreadBytes(_ context: ChannelHandlerContext) -> Int {

@@ -80,6 +80,7 @@ final class Connections: Sendable {
     private let proxies: ProxyAddresses
     private let state = Mutex(State())
     private let cut = Atomic(0)
+    private let strangerTurns = Mutex<[ObjectIdentifier: NIOLoopBound<StrangerTurns>]>([:])
 
     init(limit: Int, addressLimit: Int, proxies: ProxyAddresses) {
         self.limit = limit
@@ -113,6 +114,16 @@ final class Connections: Sendable {
     }
 
     func leave(_ place: Place) { state.withLock { $0.remove(place) } }
+
+    /// The turns of the connections of an event loop, which calls this.
+    func strangerTurns(of eventLoop: any EventLoop) -> StrangerTurns {
+        strangerTurns.withLock { all in
+            let known = all[ObjectIdentifier(eventLoop)]
+            let bound = known ?? NIOLoopBound(StrangerTurns(eventLoop), eventLoop: eventLoop)
+            all[ObjectIdentifier(eventLoop)] = bound
+            return bound.value
+        }
+    }
 
     /// Counts a connection that a stop cuts.
     func countCut() { cut.add(1, ordering: .relaxed) }
