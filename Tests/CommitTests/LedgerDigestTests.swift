@@ -41,6 +41,12 @@ struct LedgerDigestTests {
         return try #require(try outcome.get())
     }
 
+    private func heard(_ ledger: MinuteLedger) -> [String] {
+        ledger.sightings(from: 0, for: .seconds(60)).found.map {
+            "\($0.device) \($0.last) \($0.lastMinute ?? 0)"
+        }
+    }
+
     private func digests(of directory: SpoolDirectory) throws -> [String] {
         try directory.disk.names(in: directory.ledger).sorted()
     }
@@ -50,6 +56,9 @@ struct LedgerDigestTests {
         var committer = try committer(of: directory)
         for round in 0..<40 {
             _ = try commit(body("plug-\(round % 7)", (round * 11)..<(round * 11 + 30)), to: &committer)
+            let meter =
+                #"{"messages":[{"src":"pm-\#(round % 7)","timestamp":\#(60 + round),"params":{"pm1:0":{"apower":1}}}]}"#
+            _ = try commit(Array(meter.utf8), to: &committer)
         }
     }
 
@@ -66,6 +75,7 @@ struct LedgerDigestTests {
         // That has made all of them anew, the killed one's included.
         #expect(try digests(of: directory).count == segments.count)
         let fromDigests = try SpoolRecovery(of: directory, logger: logger)
+        #expect(heard(fromDigests.ledger) == heard(fromSegments.ledger) && heard(fromDigests.ledger).count == 14)
         #expect(fromDigests.records == fromSegments.records && fromDigests.newest == fromSegments.newest)
         #expect(fromDigests.ledger.approximateBytes == fromSegments.ledger.approximateBytes)
         var (a, b) = (fromSegments.ledger, fromDigests.ledger)
@@ -131,10 +141,12 @@ struct LedgerDigestTests {
     @Test func aTornOrFlippedDigestIsMadeAnew() throws {
         let digest = LedgerDigest(
             spool: SpoolDirectory.noIdentity, segment: 7, created: "2026-11-23T00:00:00.000Z", records: 3, bytes: 4711,
-            keys: (
-                [try Readings.DeviceID("a"), try Readings.DeviceID("é")],
-                [.init(device: 1, dayAndChannels: 82_003, word: 44, minutes: 0x8000_0001)]
-            ))
+            keys: .init(
+                devices: try ["a", "é", "other", "none"].map { try Readings.DeviceID($0) },
+                lastMessages: [
+                    .init(time: 1, missing: nil), .init(time: 2, missing: .init(.null, .em, number: 999)),
+                    .init(time: 3, missing: .init(.untaken, .other)), .init(time: 4, missing: .init(.noPower)),
+                ], deltas: [.init(device: 1, dayAndChannels: 82_003, word: 44, minutes: 0x8000_0001)]))
         let bytes = digest.encoded
         #expect(LedgerDigest(decoding: bytes) == digest)
         for count in 0..<bytes.count { #expect(LedgerDigest(decoding: Array(bytes[..<count])) == nil) }
@@ -144,11 +156,6 @@ struct LedgerDigestTests {
             #expect(LedgerDigest(decoding: flipped) == nil, "byte \(place)")
         }
         #expect(LedgerDigest(decoding: bytes + [0]) == nil)
-        // Version 1 has the channel's number and day × 4.
-        var older = bytes
-        older["shelly-ledger ".utf8.count] = UInt8(ascii: "1")
-        let delta = try #require(LedgerDigest(decoding: older)?.deltas.first)
-        #expect(delta.day == 82_003 / 4 && delta.channels == 1 << (82_003 % 4))
     }
 
     @Test func whatAFailedGroupTookBackIsInNoDigest() throws {

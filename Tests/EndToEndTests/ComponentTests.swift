@@ -60,6 +60,56 @@ struct ComponentTests {
         #expect(wrong.status != 0 && wrong.text.contains("expected all, or a list of switch"), "\(wrong.text)")
     }
 
+    /// A device that gives no reading is heard, and the reason is said: on page and interface, in the metrics, before and
+    /// after a kill, with the database away.
+    @Test func devicesAreHeardAndTheirMissingReadingsHaveAReason() throws {
+        let settings = ["DEVICE_SILENT_SECONDS": "18000", "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"]
+        try rig.startReceiver(settings)
+        let messages = [
+            ("meter", 0, "\"switch:0\":{\"apower\":null}"), ("meter", 600, "\"switch:0\":{\"apower\":5}"),
+            ("faulty", 0, "\"switch:2\":{\"errors\":[\"power_meter_failure\"]}"), ("pm", 0, power),
+            ("constant", 1, "\"switch:0\":{\"aenergy\":{\"total\":5}}"), ("constant", 2, "\"sys\":{}"),
+            ("display", 0, "\"switch:0\":{\"output\":true}"), ("fine", 0, "\"switch:0\":{\"apower\":5}"),
+            ("gone", 600, power),
+        ]
+        for (device, minutesAgo, component) in messages {
+            #expect(try rig.post(batch(device, component, minutes: minutesAgo..<minutesAgo + 1)).status == 200)
+        }
+        func facts(_ answer: Rig.Answer) -> [String] {
+            (answer.json["devices"] as? [[String: Any]] ?? []).map { device in
+                func text(_ name: String) -> String { device[name].map { $0 is NSNull ? "-" : "\($0)" } ?? "absent" }
+                let isHeard = text("last_heard").hasSuffix("+00:00")
+                return [text("id"), isHeard ? "heard" : "", text("reason"), text("component")].joined(separator: " ")
+                    + (text("silent") == "1" ? " silent" : "") + (text("last_seen") == "-" ? "" : " seen")
+            }
+        }
+        let expected = [
+            "constant heard energy_alone switch:0", "display heard no_power -", "faulty heard errors switch:2",
+            "fine heard - - seen", "gone heard - - silent", "meter heard null switch:0 seen", "pm heard untaken pm1:0",
+        ]
+        for isAfterKill in [false, true] {
+            let list = try rig.get("/api/devices") { facts($0).count == 7 }
+            #expect(facts(list) == expected, "after a kill: \(isAfterKill)")
+            #expect(list.count("silent") == 1 && list.count("without_readings") == 5)
+            let some = try rig.get("/api/devices?without_readings=true&limit=2") { $0.status != 503 }
+            #expect(facts(some) == Array(expected[..<2]) && some.count("matching") == 5)
+            let metrics = try rig.get("/metrics") { $0.text.contains("shelly_devices_silent 1") }.text
+            #expect(metrics.contains("shelly_devices_without_readings 5") && metrics.contains("shelly_devices 7"))
+            let page = try rig.get("/") { $0.text.contains("5 of 7 devices are heard, but without readings.") }.text
+            #expect(page.contains("the meter of switch:2 is broken") && page.contains("1 of 7 devices is silent."))
+            let day = try rig.get("/api/devices/meter") { $0.status != 503 }
+            #expect(
+                day.text.contains(#""without_readings":true,"reason":"null","component":"switch:0""#), "\(day.text)")
+            let own = try rig.get("/devices/pm") { $0.status != 503 }.text
+            #expect(own.contains("but without readings.") && own.contains("INGEST_COMPONENTS"))
+            rig.stopReceiver(SIGKILL)
+            try rig.startReceiver(settings)
+        }
+        // A reading ends it.
+        #expect(try rig.post(batch("meter", "\"switch:0\":{\"apower\":5}", minutes: 0..<1)).status == 200)
+        _ = try rig.get("/metrics") { $0.text.contains("shelly_devices_without_readings 4") }
+    }
+
     /// The mean power of each whole minute, from the message to the table.
     @Test func energyBecomesRowsOfWholeMinutes() throws {
         try rig.startReceiver(["INGEST_COMPONENTS": "all", "INGEST_POWER": "energy"])

@@ -56,7 +56,8 @@ struct DeviceTests {
         let none = try get("/api/devices") { isDatabase("ok", in: $0) }
         #expect(
             none.text.hasSuffix(
-                #""total":0,"silent":0,"matching":0,"silent_after_seconds":36000,"database":"ok"}"#))
+                #""total":0,"silent":0,"without_readings":0,"matching":0,"silent_after_seconds":36000,"database":"ok"}"#
+            ))
         try post([
             message("plug", minutesAgo: 2, powers: [0: 8.9, 3: -0.25]),
             message("plug", minutesAgo: 1, powers: [0: 9.1]),

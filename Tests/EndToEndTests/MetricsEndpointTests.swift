@@ -58,8 +58,9 @@ struct MetricsEndpointTests {
             #"shelly_readings_total{outcome="inserted"}"#: 3, #"shelly_readings_total{outcome="duplicate"}"#: 3,
             #"shelly_readings_total{outcome="error"}"#: 1, #"shelly_ack_seconds_bucket{le="+Inf"}"#: 3,
             "shelly_ack_seconds_count": 3, "shelly_group_batches_sum": 3, "shelly_fdatasync_seconds_count": 3,
-            "shelly_ready": 1, "shelly_spool_writable": 1, "shelly_spool_readable": 1, "shelly_devices": 1,
-            "shelly_spool_backlog_records": 3, "shelly_spool_backlog_segments": 1,
+            "shelly_ready": 1, "shelly_spool_writable": 1, "shelly_spool_readable": 1, "shelly_devices": 2,
+            "shelly_devices_silent": 1, "shelly_devices_without_readings": 0, "shelly_spool_backlog_records": 3,
+            "shelly_spool_backlog_segments": 1,
             #"shelly_spool_segments{folder="pending"}"#: 1, #"shelly_spool_segments{folder="loaded"}"#: 0,
             "shelly_spool_limit_bytes": .infinity, "shelly_loader_last_success_timestamp_seconds": 0,
         ]

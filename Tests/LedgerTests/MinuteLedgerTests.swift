@@ -170,7 +170,7 @@ struct SharedPageTests {
         #expect(claim(try wholeDay(1, of: [0, 1, 2, 3]), in: &ledger) == 5760)
         #expect(claim(try wholeDay(2, of: [0]) + wholeDay(2, of: [1, 3]), in: &ledger) == 3 * 1440)
         #expect(claim([try batch([("a", 3 * 1440, [0])])], in: &ledger) == 1)
-        #expect(ledger.approximateBytes == 3 * 14 + 176 + PagePool.bytes)
+        #expect(ledger.approximateBytes == 3 * 14 + 208 + PagePool.bytes)
         #expect(claim(try wholeDay(1, of: [0, 1, 2, 3]) + wholeDay(2, of: [0, 1, 3]), in: &ledger) == 0)
         // A channel that the whole day does not have.
         #expect(claim([try batch([("a", 2 * 1440 + 5, [1, 2])])], in: &ledger) == 1)
@@ -240,10 +240,53 @@ struct SharedPageTests {
         }
     }
 
-    @Test func aDeviceWithoutReadingsTakesNoMemory() throws {
+    private func sightings(_ ledger: MinuteLedger) -> [String] {
+        ledger.sightings(from: 0, for: .seconds(60)).found.map {
+            "\($0.device) \($0.last.time) \($0.last.missing?.componentName ?? "-") \($0.lastMinute ?? 0)"
+        }
+    }
+
+    private func message(_ device: String, _ timestamp: Int, _ params: String) throws -> Batch {
+        let body = "{\"messages\":[{\"src\":\"\(device)\",\"timestamp\":\(timestamp),\"params\":{\(params)}}]}"
+        return try decoder.decode(Array(body.utf8), receivedAt: 1_795_392_000_000)
+    }
+
+    @Test func aDeviceIsHeardWithoutReadingsAndForgottenWithItsLastSegment() throws {
         var ledger = MinuteLedger()
-        #expect(claim([try batch([("a", 1441, [])])], in: &ledger) == 0)
-        #expect(ledger.deviceCount == 0 && ledger.approximateBytes == 0)
+        var claims = MinuteLedger.Claims()
+        _ = ledger.claim(try message("a", 90, #""pm1:0":{"apower":1}"#), in: 1, noting: &claims)
+        #expect(sightings(ledger) == ["a 90 pm1:0 0"] && ledger.deviceCount == 1)
+        // A message without power keeps the reason, and a late one the time.
+        _ = ledger.claim(try message("a", 60, #""sys":{}"#), in: 1, noting: &claims)
+        #expect(sightings(ledger) == ["a 90 pm1:0 0"])
+        _ = ledger.claim(try message("a", 150, #""switch:0":{"apower":1}"#), in: 2, noting: &claims)
+        #expect(sightings(ledger) == ["a 150 - 2"])
+        ledger.forget(before: 2)
+        #expect(sightings(ledger) == ["a 150 - 2"])
+        _ = ledger.claim(try message("a", 200, #""switch:0":{"apower":null}"#), in: 3, noting: &claims)
+        ledger.forget(before: 3)
+        #expect(sightings(ledger) == ["a 200 switch:0 0"])
+        #expect(ledger.minutes(of: [try DeviceID("a")], on: 0...0).map(\.last.time) == [200])
+        ledger.forget(before: 4)
+        #expect(sightings(ledger) == [] && ledger.deviceCount == 0 && ledger.approximateBytes == 0)
+        _ = ledger.claim(try message("b", 300, #""sys":{}"#), in: 4, noting: &claims)
+        #expect(sightings(ledger) == ["b 300 - 0"])
+    }
+
+    @Test func aMessageOfAFailedGroupWasNotHeard() throws {
+        var ledger = MinuteLedger()
+        var (kept, first, second) = (MinuteLedger.Claims(), MinuteLedger.Claims(), MinuteLedger.Claims())
+        _ = ledger.claim(try message("a", 60, #""switch:0":{"apower":1}"#), in: 1, noting: &kept)
+        _ = ledger.claim(try message("a", 150, #""pm1:0":{"apower":1}"#), in: 1, noting: &first)
+        _ = ledger.claim(try message("a", 300, #""pm1:1":{"apower":1}"#), in: 1, noting: &first)
+        _ = ledger.claim(try message("b", 300, #""sys":{}"#), in: 1, noting: &second)
+        _ = ledger.claim(try message("a", 400, #""pm1:2":{"apower":1}"#), in: 1, noting: &second)
+        for claims in [second, first] { ledger.forget(claims) }
+        #expect(sightings(ledger) == ["a 60 - 1"])
+        #expect(ledger.minutes(of: [try DeviceID("b")], on: 0...0).isEmpty)
+        // The number that it has is given up with its segment.
+        ledger.forget(before: 2)
+        #expect(ledger.deviceCount == 0)
     }
 
     @Test func aFullLedgerTakesWhatItKnows() throws {

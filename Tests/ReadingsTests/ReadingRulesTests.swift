@@ -75,6 +75,70 @@ struct ReadingRulesTests {
         #expect(try batch(#""switch:0":{"apower":"6"}"#).messagesWithoutReadings == 0)
     }
 
+    /// A feed of changes has many messages with power alone. The device counts their energy, so none of it is missing.
+    @Test func aChangeOfPowerIsNoMessageWithoutReadingsWhereEnergyIsTaken() throws {
+        func count(_ params: String, _ power: ReadingRules.Power = .energy) throws -> Int {
+            try batch(params, "all", power: power).messagesWithoutReadings
+        }
+        #expect(try count(#""switch:0":{"apower":6}"#) == 0)
+        #expect(try count(#""switch:0":{"apower":6},"pm1:0":{"apower":6}"#) == 0)
+        #expect(try count(#""sys":{}"#) == 1)
+        #expect(try count(#""switch:0":{"apower":null}"#) == 1)
+        #expect(try count(#""switch:0":{"aenergy":{"total":5}}"#, .sample) == 1)
+        #expect(try batch(#""switch:4":{"apower":6}"#, power: .energy).messagesWithoutReadings == 1)
+    }
+
+    @Test(
+        arguments: [
+            (#""switch:0":{"apower":5},"pm1:0":{"apower":null}"#, ReadingRules.Power.sample, nil),
+            (#""sys":{"uptime":3},"switch:0":{"output":true},"x":5"#, .sample, .init(.noPower)),
+            (#""switch:1":{"id":1,"apower":null,"aenergy":{}}"#, .sample, .init(.null, .switch, number: 1)),
+            (#""em1:0":{"act_power":null}"#, .sample, .init(.null, .em1, number: 0)),
+            (#""em:0":{"a_act_power":null,"b_act_power":null}"#, .sample, .init(.null, .em, number: 0)),
+            (#""pm1:0":{"apower":null,"errors":["x"]}"#, .sample, .init(.errors, .pm1, number: 0)),
+            (#""pm1:0":{"apower":null,"errors":[]}"#, .sample, .init(.null, .pm1, number: 0)),
+            (#""em:0":{"a_errors":["power_meter_failure"]}"#, .sample, .init(.errors, .em, number: 0)),
+            (#""switch:0":{},"pm1:0":{"apower":5,"errors":["x"]}"#, .sample, .init(.untaken, .pm1, number: 0)),
+            (#""switch:700":{"apower":5}"#, .sample, .init(.untaken, .switch, number: 700)),
+            (#""bm:0":{"apower":5}"#, .sample, .init(.untaken, .other, number: 0)),
+            (#""switch:2":{"apower":"5"}"#, .sample, .init(.invalid, .switch, number: 2)),
+            (
+                #""switch:0":{"aenergy":{"total":5}},"temperature:0":{"errors":["x"]}"#, .sample,
+                .init(.energyAlone, .switch, number: 0)
+            ),
+            (#""switch:0":{"aenergy":{"total":5}}"#, .energy, .init(.noPower)),
+            (#""switch:0":{"apower":5}"#, .energy, .init(.powerAlone, .switch, number: 0)),
+            (#""switch:0":{"apower":5},"switch:1":{"apower":null}"#, .energy, .init(.null, .switch, number: 1)),
+        ] as [(String, ReadingRules.Power, MissingReading?)])
+    func aMessageWithoutReadingHasAReason(params: String, power: ReadingRules.Power, missing: MissingReading?) throws {
+        let batch = try batch(params, power: power)
+        #expect(batch.lastMessages == [LastMessage(time: Self.timestamp, missing: missing)])
+    }
+
+    @Test func theReasonIsThatOfTheNewestMessageWithPower() {
+        let (null, none) = (MissingReading(.null, .switch, number: 0), MissingReading(.noPower))
+        func after(_ messages: (Int64, MissingReading?)...) -> LastMessage {
+            var last = LastMessage(time: messages[0].0, missing: messages[0].1)
+            for message in messages.dropFirst() { last.add(LastMessage(time: message.0, missing: message.1)) }
+            return last
+        }
+        #expect(after((1, nil), (2, null)) == LastMessage(time: 2, missing: null))
+        #expect(after((2, null), (1, nil)) == LastMessage(time: 2, missing: null))
+        #expect(after((1, null), (2, nil)) == LastMessage(time: 2, missing: nil))
+        #expect(after((1, null), (2, none)) == LastMessage(time: 2, missing: null))
+        #expect(after((2, none), (1, null)) == LastMessage(time: 2, missing: null))
+        #expect(after((1, nil), (2, none)) == LastMessage(time: 2, missing: none))
+    }
+
+    @Test func aDeviceIsHeardAtTheTimeOfItsMessageAndNotLaterThanItCame() throws {
+        let body = [("a", 100), ("b", 40), ("a", 60), ("c", Self.receivedAt / 1000 + 3600)].map {
+            "{\"src\":\"\($0.0)\",\"timestamp\":\($0.1),\"params\":{}}"
+        }
+        let batch = try BatchDecoder().decode(
+            Array("{\"messages\":[\(body.joined(separator: ","))]}".utf8), receivedAt: Self.receivedAt)
+        #expect(batch.lastMessages.map(\.time) == [100, 40, Self.receivedAt / 1000])
+    }
+
     @Test func rulesAreReadAsTheyAreWritten() {
         #expect(ReadingRules.standard.text == nil)
         #expect(ReadingRules(header: nil) == .standard)

@@ -28,7 +28,10 @@ struct DeviceListTests {
     }
 
     @Test func aLinkLeadsToItsPlaceInTheList() throws {
-        for place in [DeviceList.Cursor(isSilent: true, after: "a&b=c#\"><"), .init(isSilent: false, after: "")] {
+        for place in [
+            DeviceList.Cursor(state: .silent, after: "a&b=c#\"><"), .init(state: .reporting, after: ""),
+            .init(state: .withoutReadings, after: "x"),
+        ] {
             let query = DeviceList.Query(search: "é +%", place: place)
             let text = try #require(query.link.split(separator: "#").first?.split(separator: "?").last)
             #expect(try DeviceList.Query(QueryParameters(String(text))) == query)
@@ -38,12 +41,13 @@ struct DeviceListTests {
 
     /// As the source of devices answers.
     private static func page(_ query: DeviceQuery, of all: [DeviceSummary]) -> DevicePage {
-        let matching = all.filter { query.isSilent == nil || $0.isSilent == query.isSilent }
+        let matching = all.filter { query.includes($0.state) }
         let behind = matching.filter { query.after.isEmpty || query.after < "\($0.device)" }
         let devices = Array(behind.prefix(query.limit))
         return DevicePage(
             devices: devices, next: behind.count > devices.count ? devices.last?.device : nil, total: all.count,
-            silent: all.count(where: \.isSilent), matching: matching.count, minutes: 0..<1440, silentAfterSeconds: 900,
+            silent: all.count { $0.state == .silent }, withoutReadings: 0, matching: matching.count, minutes: 0..<1440,
+            silentAfterSeconds: 900,
             database: .ok)
     }
 }

@@ -52,7 +52,7 @@ struct DeviceMinutesTests {
             (found, next, pieces) = (found + piece.found, piece.next, pieces + 1)
         }
         #expect(pieces == 8 && found.count == 1000)
-        #expect(found.allSatisfy { $0.device.description == "d\($0.lastMinute - Self.midnight)" })
+        #expect(found.allSatisfy { $0.device.description == "d\(($0.lastMinute ?? 0) - Self.midnight)" })
     }
 
     @Test func theNewestMinuteIsThatOfAllChannels() throws {
@@ -84,8 +84,8 @@ struct DeviceMinutesTests {
         let keys = try #require(ledger.keys(of: 1))
         var restored = MinuteLedger()
         // A second segment with the same keys adds none.
-        restored.restore(keys.deltas, of: keys.devices, in: 1)
-        restored.restore(keys.deltas, of: keys.devices, in: 2)
+        restored.restore(keys, in: 1)
+        restored.restore(keys, in: 2)
         #expect(restored.counts.counts(of: m..<m + 100) == ledger.counts.counts(of: m..<m + 100))
         #expect(ledger.counts.counts(of: m..<m + 100).reduce(0, +) == 100)
     }

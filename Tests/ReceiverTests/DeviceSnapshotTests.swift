@@ -5,20 +5,24 @@ import Testing
 @testable import Receiver
 
 struct DeviceSnapshotTests {
-    /// Devices whose minute is from 3 on report.
+    /// Devices whose minute is from 3 on report. Each of them was heard in the minute of its reading.
     private let silence = Silence(afterSeconds: 0, now: 3 * 60_000)
 
     private func snapshot(_ devices: KeyValuePairs<String, Int64>) throws -> DeviceSnapshot {
         DeviceSnapshot(
             try devices.enumerated().map {
-                MinuteLedger.Sighting(number: $0, device: try Readings.DeviceID($1.key), lastMinute: $1.value)
+                MinuteLedger.Sighting(
+                    number: $0, device: try Readings.DeviceID($1.key),
+                    last: LastMessage(time: $1.value * 60, missing: nil), lastMinute: $1.value)
             }, silence)
     }
 
     private func snapshot(_ names: [String]) throws -> DeviceSnapshot {
         DeviceSnapshot(
             try names.enumerated().map {
-                MinuteLedger.Sighting(number: $0, device: try Readings.DeviceID($1), lastMinute: 0)
+                MinuteLedger.Sighting(
+                    number: $0, device: try Readings.DeviceID($1), last: LastMessage(time: 0, missing: nil),
+                    lastMinute: 0)
             }, silence)
     }
 
@@ -43,7 +47,9 @@ struct DeviceSnapshotTests {
 
     @Test func numbersThatCameWentOrChangedHandsAreInOrder() throws {
         func sighting(_ number: Int, _ name: String) throws -> MinuteLedger.Sighting {
-            MinuteLedger.Sighting(number: number, device: try Readings.DeviceID(name), lastMinute: 0)
+            MinuteLedger.Sighting(
+                number: number, device: try Readings.DeviceID(name), last: LastMessage(time: 0, missing: nil),
+                lastMinute: 0)
         }
         let first = DeviceSnapshot(
             [try sighting(0, "c"), try sighting(1, "a"), try sighting(3, "b"), try sighting(9, "z")], silence)
@@ -68,6 +74,21 @@ struct DeviceSnapshotTests {
         #expect(names(find(DeviceQuery(isSilent: false))) == ["b", "dc"])
         let searched = find(DeviceQuery(search: "C", isSilent: false))
         #expect(names(searched) == ["dc"] && searched.matching == 1 && searched.silent == 2)
+    }
+
+    @Test func devicesThatAreHeardAndGiveNoReadingAreCountedAndFiltered() throws {
+        let sightings = try [("gone", 1, 1), ("late", 9, 2), ("never", 9, nil), ("fine", 9, 9)].enumerated().map {
+            MinuteLedger.Sighting(
+                number: $0, device: try Readings.DeviceID($1.0), last: LastMessage(time: $1.1 * 60, missing: nil),
+                lastMinute: $1.2)
+        }
+        let snapshot = DeviceSnapshot(sightings, silence)
+        func find(_ query: DeviceQuery) -> [String] { names(snapshot.find(query)) }
+        #expect(snapshot.find(DeviceQuery(limit: 0)).withoutReadings == 2)
+        #expect(find(DeviceQuery(isSilent: true)) == ["gone"])
+        #expect(find(DeviceQuery(isWithoutReadings: true)) == ["late", "never"])
+        #expect(find(DeviceQuery(isSilent: false, isWithoutReadings: false)) == ["fine"])
+        #expect(find(DeviceQuery(isSilent: true, isWithoutReadings: true)) == [])
     }
 
     @Test(arguments: [

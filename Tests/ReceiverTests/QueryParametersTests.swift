@@ -32,8 +32,11 @@ struct QueryParametersTests {
     }
 
     @Test func aQueryIsTakenAsItIs() throws {
-        let query = try DeviceQuery(QueryParameters("limit=200&after=a%20b&search=%3Cscript%3E&silent=false"))
-        #expect(query == DeviceQuery(limit: 200, after: "a b", search: "<script>", isSilent: false))
+        let query = try DeviceQuery(
+            QueryParameters("limit=200&after=a%20b&search=%3Cscript%3E&silent=false&without_readings=true"))
+        #expect(
+            query == DeviceQuery(limit: 200, after: "a b", search: "<script>", isSilent: false, isWithoutReadings: true)
+        )
         #expect(try DeviceQuery(QueryParameters("unknown=1")) == DeviceQuery())
     }
 

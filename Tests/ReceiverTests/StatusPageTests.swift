@@ -16,10 +16,13 @@ struct StatusPageTests {
     static let minute = now / 60_000
     static let day = minute - 1439..<minute + 1
 
-    static func device(_ name: String, silent: Bool = false, power: Double? = 8.9) throws -> DeviceSummary {
+    static func device(
+        _ name: String, silent: Bool = false, power: Double? = 8.9
+    ) throws -> DeviceSummary {
         let last = silent ? minute - 437 : minute
         return DeviceSummary(
-            device: try DeviceID(name), lastMinute: last, isSilent: silent,
+            device: try DeviceID(name), last: LastMessage(time: last * 60, missing: nil), lastMinute: last,
+            state: silent ? .silent : .reporting,
             channels: [
                 .init(
                     number: 0, lastMinute: last, power: power.map { MinutePower(minute: last, watts: $0) },
@@ -32,7 +35,8 @@ struct StatusPageTests {
         next: DeviceList.Cursor? = nil
     ) -> DeviceList {
         DeviceList(
-            devices: devices, total: total ?? devices.count, silent: devices.count(where: \.isSilent),
+            devices: devices, total: total ?? devices.count, silent: devices.count { $0.state == .silent },
+            withoutReadings: devices.count { $0.state == .withoutReadings },
             silentAfterSeconds: 900, database: database, query: DeviceList.Query(search: search), next: next)
     }
 
@@ -128,13 +132,36 @@ struct StatusPageTests {
         let reporting = try (0..<2).map { try Self.device("plug-\($0)") }
         let html = Self.page(devices: Self.list(silent + reporting, total: 120)).html.markup
         #expect(html.contains("3 of 120 devices are silent."))
-        #expect(html.contains("No reading for 15 min or longer: <a href=\"/devices/quiet-0\">"))
+        #expect(html.contains("No message for 15 min or longer: <a href=\"/devices/quiet-0\">"))
         #expect(html.components(separatedBy: ">silent</span>").count == 1 + 3)
         #expect(html.contains("7 h 17 min ago"))
         #expect(Self.page(devices: Self.list(reporting)).verdicts[2].sentence == "All 2 devices report.")
         #expect(Self.page(devices: Self.list([reporting[0]])).verdicts[2].sentence == "The only device reports.")
         let one = Self.page(devices: Self.list([silent[0]] + reporting)).verdicts[2]
         #expect(one.sentence == "1 of 3 devices is silent." && one.level == .attention)
+    }
+
+    @Test func devicesWithoutReadingsAreNamedWithTheReason() throws {
+        func device(_ name: String, _ missing: MissingReading?, lastMinute: Int64?) throws -> DeviceSummary {
+            DeviceSummary(
+                device: try DeviceID(name), last: LastMessage(time: Self.now / 1000 - 3, missing: missing),
+                lastMinute: lastMinute, state: .withoutReadings, channels: [], activity: [])
+        }
+        let broken = try device("meter", .init(.null, .switch, number: 0), lastMinute: Self.minute - 437)
+        let untaken = try device("pm", .init(.untaken, .pm1, number: 0), lastMinute: nil)
+        let page = Self.page(devices: Self.list([broken, untaken, try Self.device("plug")]))
+        #expect(page.verdicts[2].sentence == "2 of 3 devices are heard, but without readings.")
+        let html = page.html.markup
+        #expect(html.contains("(since 2026-11-24 17:35 UTC: the meter of switch:0 is broken: its power is null)"))
+        #expect(html.contains("(never one: its power is in pm1:0, which INGEST_COMPONENTS"))
+        #expect(html.components(separatedBy: ">no readings</span>").count == 1 + 2)
+        #expect(html.contains("none yet<span class=\"remark\">heard 3 s ago; its power is in pm1:0"))
+        #expect(!html.contains("devices report."))
+        let day = DeviceDay(
+            device: try DeviceID("pm"), last: untaken.last, lastMinute: nil, state: .withoutReadings,
+            minutes: Self.day, channels: [], database: .ok)
+        let own = DeviceDayPage(now: Self.now, day: day, date: nil).html.markup
+        #expect(own.contains("Heard 3 s ago, but without readings.") && own.contains("Reason: its power is in pm1:0"))
     }
 
     @Test func theTitleSaysTheWorst() {
@@ -179,7 +206,8 @@ struct StatusPageTests {
         }
         func devicePage(_ name: String) throws -> HTML {
             let day = DeviceDay(
-                device: try DeviceID(name), lastMinute: Self.minute, isSilent: false, minutes: Self.day,
+                device: try DeviceID(name), last: LastMessage(time: Self.minute * 60, missing: nil),
+                lastMinute: Self.minute, state: .reporting, minutes: Self.day,
                 channels: [.init(number: 0, points: [.init(minute: Self.minute, power: 1)])], database: .ok)
             return DeviceDayPage(now: Self.now, day: day, date: nil).html
         }
@@ -211,12 +239,13 @@ struct StatusPageTests {
                 DeviceDay.MinuteReading(minute: Self.day.lowerBound + Int64($0.offset), power: $0.element)
             }
             let day = DeviceDay(
-                device: try DeviceID("plug"), lastMinute: Self.minute - 30, isSilent: true, minutes: Self.day,
+                device: try DeviceID("plug"), last: LastMessage(time: Self.now / 1000 - 1800, missing: nil),
+                lastMinute: Self.minute - 30, state: .silent, minutes: Self.day,
                 channels: [.init(number: 2, points: points)], database: database)
             return DeviceDayPage(now: Self.now, day: day, date: date).html.markup
         }
         let known = try html([1, 3, nil], .ok, date: CalendarDay(number: 20_781))
-        #expect(known.contains("Channel 2") && known.contains("Silent: last reading 30 min ago."))
+        #expect(known.contains("Channel 2") && known.contains("Silent: last heard 30 min ago."))
         #expect(known.contains("3 minutes with a reading. 1.0 W to 3.0 W, mean 2.0 W"))
         #expect(known.contains("1 reading not in the database yet."))
         #expect(known.contains("href=\"/devices/plug?day=2026-11-23\"") && known.contains("?day=2026-11-25"))

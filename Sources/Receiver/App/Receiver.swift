@@ -84,7 +84,7 @@ struct Receiver {
             metricsPage: MetricsPage(
                 metrics: metrics, holdings: holdings, groupCommit: groupCommit, limits: limits,
                 ledgerLimitBytes: settings.integer(.ledgerBytes), certificate: secrets.certificate,
-                spool: spoolStatistics, readiness: readiness),
+                devices: devices, spool: spoolStatistics, readiness: readiness),
             pages: PageHandler(
                 devices: devices, metrics: metrics, readiness: readiness, queueStatistics: queueStatistics,
                 spoolStatistics: spoolStatistics, backlog: backlog, holdings: holdings,

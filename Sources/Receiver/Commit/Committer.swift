@@ -139,10 +139,10 @@ struct Committer {
             return outcomes
         } catch {
             writer.abandon()
+            // These keys were never acknowledged, so they may be sent, and counted, again (invariant 5).
+            for group in groups.reversed() { ledger.forget(group.claims) }
             let outcomes = groups.flatMap { group -> [CommitOutcome] in
-                // These keys were never acknowledged, so they may be sent, and counted, again (invariant 5).
-                ledger.forget(group.claims)
-                return group.isWritten ? group.outcomes.map { _ in .failure(.spool(error)) } : group.outcomes
+                group.isWritten ? group.outcomes.map { _ in .failure(.spool(error)) } : group.outcomes
             }
             (groups, failure) = ([], nil)
             report(outcomes)

@@ -1,7 +1,3 @@
-// Devices: `/api/devices`: when each device was last seen, and a device's day.
-// Begin with DeviceSource.swift.
-// Uses Commit, HTTP, Ingest, Ledger, Statistics, Postgres, Readings, Text, Time.
-
 import Readings
 
 /// A device's readings of one day, or of the last 24 hours, minute by minute.
@@ -21,9 +17,11 @@ struct DeviceDay: Sendable, Equatable {
     }
 
     let device: DeviceID
-    /// The newest minute with a reading; nil when only the database knows the device, not the spool.
+    /// The newest message; nil when only the database knows the device, not the spool.
+    let last: LastMessage?
+    /// The newest minute with a reading in the spool.
     let lastMinute: Int64?
-    let isSilent: Bool
+    let state: DeviceState
     /// The requested minutes, since 1970: 1440.
     let minutes: Range<Int64>
     /// The channels with a reading in these minutes, sorted.

@@ -11,6 +11,13 @@ struct DeviceQuery: Sendable, Hashable {
     var after = ""
     /// Only names that contain this text, without regard to the case of ASCII letters; empty for all.
     var search = ""
-    /// Only silent devices if true, only reporting devices if false, all if nil.
+    /// Only silent devices if true, only devices that are heard if false, all if nil.
     var isSilent: Bool?
+    /// Only devices that are heard and give no reading if true, only the others if false, all if nil.
+    var isWithoutReadings: Bool?
+
+    func includes(_ state: DeviceState) -> Bool {
+        (isSilent.map { $0 == (state == .silent) } ?? true)
+            && (isWithoutReadings.map { $0 == (state == .withoutReadings) } ?? true)
+    }
 }

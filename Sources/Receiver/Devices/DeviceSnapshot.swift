@@ -1,7 +1,7 @@
 import Ledger
 import Readings
 
-/// All devices that the spool knew at one moment, sorted by the bytes of their names, and which of them were silent then.
+/// All devices that the spool knew at one moment, sorted by the bytes of their names, and their states then.
 struct DeviceSnapshot: Sendable {
     let sightings: [MinuteLedger.Sighting]
     private let silence: Silence
@@ -28,9 +28,10 @@ struct DeviceSnapshot: Sendable {
 
     struct Device {
         let id: DeviceID
+        let last: LastMessage
         /// The newest minute with a reading, since 1970.
-        let lastMinute: Int64
-        let isSilent: Bool
+        let lastMinute: Int64?
+        let state: DeviceState
     }
 
     /// The result of a query.
@@ -38,8 +39,10 @@ struct DeviceSnapshot: Sendable {
         var devices: [Device] = []
         /// Whether more devices follow.
         var isMore = false
-        /// The number of silent devices of the snapshot, and of the devices that match on all pages.
+        /// The number of silent devices of the snapshot, of those without readings, and of the devices that match on all
+        /// pages.
         var silent = 0
+        var withoutReadings = 0
         var matching = 0
     }
 
@@ -48,15 +51,17 @@ struct DeviceSnapshot: Sendable {
         let search = query.search.utf8.map(\.lowercasedASCII)
         var matches = Matches()
         for sighting in sightings {
-            let isSilent = silence.includes(lastMinute: sighting.lastMinute)
-            if isSilent { matches.silent += 1 }
-            if let wanted = query.isSilent, wanted != isSilent { continue }
+            let state = silence.state(lastHeard: sighting.last.time, lastMinute: sighting.lastMinute)
+            if state == .silent { matches.silent += 1 }
+            if state == .withoutReadings { matches.withoutReadings += 1 }
+            guard query.includes(state) else { continue }
             guard search.isEmpty || sighting.device.utf8.contains(lowercased: search) else { continue }
             matches.matching += 1
             guard after.isEmpty || after.lexicographicallyPrecedes(sighting.device.utf8) else { continue }
             if matches.devices.count < query.limit {
                 matches.devices.append(
-                    Device(id: sighting.device, lastMinute: sighting.lastMinute, isSilent: isSilent))
+                    Device(
+                        id: sighting.device, last: sighting.last, lastMinute: sighting.lastMinute, state: state))
             } else {
                 matches.isMore = true
             }

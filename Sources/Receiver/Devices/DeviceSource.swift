@@ -51,6 +51,18 @@ actor DeviceSource {
         return try await readDay(of: device, day)
     }
 
+    /// How many devices are silent, and how many are heard and give no reading.
+    nonisolated func counts() async throws(Rejection) -> DeviceCounts {
+        guard queryLimit.enter() else { throw Rejection.busy }
+        defer { queryLimit.leave(0) }
+        return try await count()
+    }
+
+    private func count() async throws(Rejection) -> DeviceCounts {
+        let matches = try await currentSnapshot().find(DeviceQuery(limit: 0))
+        return DeviceCounts(silent: matches.silent, withoutReadings: matches.withoutReadings)
+    }
+
     private func list(_ query: DeviceQuery) async throws(Rejection) -> DevicePage {
         let snapshot = try await currentSnapshot()
         let minutes = lastDay
@@ -67,7 +79,8 @@ actor DeviceSource {
                 known[device.id].map { summary(of: device, $0, minutes, found, isWithHours: isWithHours) }
             },
             next: matches.isMore ? matches.devices.last?.id : nil, total: snapshot.count, silent: matches.silent,
-            matching: matches.matching, minutes: minutes, silentAfterSeconds: silentAfterSeconds,
+            withoutReadings: matches.withoutReadings, matching: matches.matching, minutes: minutes,
+            silentAfterSeconds: silentAfterSeconds,
             database: found == nil ? .away : .ok)
     }
 
@@ -90,8 +103,8 @@ actor DeviceSource {
         }
         guard known != nil || !channels.isEmpty else { return nil }
         return DeviceDay(
-            device: device, lastMinute: known?.lastMinute,
-            isSilent: known?.lastMinute.map(silence.includes) ?? true,
+            device: device, last: known?.last, lastMinute: known?.lastMinute,
+            state: known.map { silence.state(lastHeard: $0.last.time, lastMinute: $0.lastMinute) } ?? .silent,
             minutes: minutes, channels: channels, database: found == nil ? .away : .ok)
     }
 
@@ -115,8 +128,8 @@ actor DeviceSource {
                 hourlyPower: isWithHours ? known.hours(of: channel, in: minutes).map { $0.flatMap(power) } : [])
         }
         return DeviceSummary(
-            device: device.id, lastMinute: device.lastMinute, isSilent: device.isSilent, channels: channels,
-            activity: activity)
+            device: device.id, last: device.last, lastMinute: device.lastMinute, state: device.state,
+            channels: channels, activity: activity)
     }
 
     /// The last 1440 minutes, including the present one.

@@ -16,11 +16,12 @@ struct DeviceSummary: Sendable, Equatable {
     }
 
     let device: DeviceID
-    /// The newest minute with a reading, since 1970; by the device's clock, which may be ahead. It is the minute by
-    /// which the device was judged silent or not; a channel may have a newer one since.
-    let lastMinute: Int64
-    /// Whether the device has had no reading for longer than the limit.
-    let isSilent: Bool
+    /// The newest message.
+    let last: LastMessage
+    /// The newest minute with a reading, since 1970; by the device's clock, which may be ahead. nil when the device never
+    /// gave one. The state is as of this minute and the newest message; a channel may have a newer one since.
+    let lastMinute: Int64?
+    let state: DeviceState
     /// All channels with a reading in the spool, sorted.
     let channels: [Channel]
     /// The number of readings of all channels in each of the last 24 hours, the oldest first.

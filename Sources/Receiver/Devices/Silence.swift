@@ -1,11 +1,21 @@
-/// Which devices are silent at one moment: those without a reading for longer than the limit.
+/// Which devices are silent at one moment, and which are heard and give no reading.
 struct Silence: Sendable {
+    /// Unix seconds.
+    private let firstHeard: Int64
     /// A reading may be of the last second of its minute.
-    private let firstReportingMinute: Int64
+    private var firstReportingMinute: Int64 { firstHeard / 60 }
 
     /// - Parameter now: Unix milliseconds.
-    init(afterSeconds: Int, now: Int64) { firstReportingMinute = (now / 1000 - Int64(afterSeconds)) / 60 }
+    init(afterSeconds: Int, now: Int64) { firstHeard = now / 1000 - Int64(afterSeconds) }
 
-    /// Whether a device whose newest reading is of this minute, since 1970, is silent.
-    func includes(lastMinute: Int64) -> Bool { lastMinute < firstReportingMinute }
+    /// The state of a device.
+    ///
+    /// - Parameters:
+    ///   - lastHeard: time of its newest message, Unix seconds.
+    ///   - lastMinute: minute of its newest reading, since 1970; nil when it never gave one.
+    func state(lastHeard: Int64, lastMinute: Int64?) -> DeviceState {
+        guard lastHeard >= firstHeard else { return .silent }
+        guard let lastMinute, lastMinute >= firstReportingMinute else { return .withoutReadings }
+        return .reporting
+    }
 }

@@ -4,7 +4,8 @@
 
 package import Readings
 
-/// A copy of a device's minutes in the ledger: the requested days, and the newest day of each channel.
+/// A copy of a device's minutes in the ledger: the requested days, and the newest day of each channel; and its newest
+/// message.
 package struct DeviceMinutes: Sendable {
     /// The minutes of a channel on a day.
     package struct ChannelDay: Sendable {
@@ -16,6 +17,7 @@ package struct DeviceMinutes: Sendable {
     }
 
     package let device: DeviceID
+    package let last: LastMessage
     /// Sorted by day and channel.
     let channelDays: [ChannelDay]
 

@@ -2,7 +2,7 @@ package import Readings
 package import Spool
 import SystemPackage
 
-/// The minute keys of one closed segment.
+/// The minute keys of one closed segment, and the newest message of each of its devices.
 ///
 /// It is kept in `ledger/00000017.keys`, so that a start need not read the segment again.
 ///
@@ -10,12 +10,13 @@ import SystemPackage
 /// from the segment. It holds nothing that the segment does not hold: it is written from durable records only, and used
 /// only beside a file of the same length and creation time (invariant 3).
 ///
-///     shelly-ledger 2 <crc32c, 8 hex>\n     checksum of all bytes after this line
+///     shelly-ledger 3 <crc32c, 8 hex>\n     checksum of all bytes after this line
 ///     <length> <spool, 36 bytes> <length> <created> segment, records, file's bytes
-///     devices: count, then <length> <name> each
+///     devices: count, then <length> <name>, Unix seconds of the newest message (8), why it gives no reading (4) each
 ///     keys: count, then device (4), day × 16 + bits of channels (4), minute of the day / 32 (2), bits of minutes (4) each
 ///
-/// Version 1 has day × 4 + channel instead. Integers are little-endian, with 8 bytes where no other size is given. Lengths of text have one byte.
+/// Integers are little-endian, with 8 bytes where no other size is given. Lengths of text have one byte. A digest of an
+/// earlier version, which has no newest messages, is made again from its segment.
 package struct LedgerDigest: Equatable, Sendable {
     let spool: String
     let segment: Int
@@ -24,21 +25,21 @@ package struct LedgerDigest: Equatable, Sendable {
     let records: Int
     /// Length of the segment's file.
     let bytes: Int
-    let devices: [Readings.DeviceID]
-    let deltas: [SegmentKeys.Delta]
+    let keys: SegmentKeys.Numbered
 
-    private static let title = "shelly-ledger 2 "
-    private static let olderTitle = "shelly-ledger 1 "
+    private static let title = "shelly-ledger 3 "
     private static let titleBytes = title.utf8.count + 9
+    private static let deviceBytes = 53
     private static let keyBytes = 14
 
-    private static func title(_ title: String, of content: ArraySlice<UInt8>) -> [UInt8] {
+    private static func title(of content: ArraySlice<UInt8>) -> [UInt8] {
         Array((title + Checksum.text(of: content) + "\n").utf8)
     }
 
     var encoded: [UInt8] {
         var out: [UInt8] = []
-        out.reserveCapacity(Self.titleBytes + 256 + devices.count * 40 + deltas.count * Self.keyBytes)
+        out.reserveCapacity(
+            Self.titleBytes + 256 + keys.devices.count * Self.deviceBytes + keys.deltas.count * Self.keyBytes)
         out.append(contentsOf: repeatElement(0, count: Self.titleBytes))
         func put(_ value: some FixedWidthInteger) {
             withUnsafeBytes(of: value.littleEndian) { out.append(contentsOf: $0) }
@@ -50,22 +51,26 @@ package struct LedgerDigest: Equatable, Sendable {
         put(text: spool.utf8)
         put(text: created.utf8)
         for number in [segment, records, bytes] { put(Int64(number)) }
-        put(Int64(devices.count))
-        for device in devices { put(text: device.utf8) }
-        put(Int64(deltas.count))
-        let keys = out.count
-        out.append(contentsOf: repeatElement(0, count: deltas.count * Self.keyBytes))
+        put(Int64(keys.devices.count))
+        for (device, last) in zip(keys.devices, keys.lastMessages) {
+            put(text: device.utf8)
+            put(last.time)
+            put(MissingReading.code(of: last.missing))
+        }
+        put(Int64(keys.deltas.count))
+        let start = out.count
+        out.append(contentsOf: repeatElement(0, count: keys.deltas.count * Self.keyBytes))
         // The keys are by far most of the digest, so they are not appended byte by byte.
         out.withUnsafeMutableBytes { bytes in
-            for (index, delta) in deltas.enumerated() {
-                let key = keys + index * Self.keyBytes
+            for (index, delta) in keys.deltas.enumerated() {
+                let key = start + index * Self.keyBytes
                 bytes.storeBytes(of: delta.device.littleEndian, toByteOffset: key, as: UInt32.self)
                 bytes.storeBytes(of: delta.dayAndChannels.littleEndian, toByteOffset: key + 4, as: UInt32.self)
                 bytes.storeBytes(of: delta.word.littleEndian, toByteOffset: key + 8, as: UInt16.self)
                 bytes.storeBytes(of: delta.minutes.littleEndian, toByteOffset: key + 10, as: UInt32.self)
             }
         }
-        out.replaceSubrange(..<Self.titleBytes, with: Self.title(Self.title, of: out[Self.titleBytes...]))
+        out.replaceSubrange(..<Self.titleBytes, with: Self.title(of: out[Self.titleBytes...]))
         return out
     }
 
@@ -73,9 +78,7 @@ package struct LedgerDigest: Equatable, Sendable {
     init?(decoding bytes: [UInt8]) {
         guard bytes.count > Self.titleBytes else { return nil }
         let content = bytes[Self.titleBytes...]
-        let isOlder = bytes.starts(with: Self.olderTitle.utf8)
-        let title = Self.title(isOlder ? Self.olderTitle : Self.title, of: content)
-        guard bytes[..<Self.titleBytes].elementsEqual(title) else { return nil }
+        guard bytes[..<Self.titleBytes].elementsEqual(Self.title(of: content)) else { return nil }
         var position = 0
         func take<Value: FixedWidthInteger>(_ type: Value.Type) -> Value? {
             let size = MemoryLayout<Value>.size
@@ -98,10 +101,15 @@ package struct LedgerDigest: Equatable, Sendable {
             let records = take(Int64.self), let length = take(Int64.self), let deviceCount = takeCount()
         else { return nil }
         var devices: [Readings.DeviceID] = []
+        var lastMessages: [LastMessage] = []
         devices.reserveCapacity(deviceCount)
+        lastMessages.reserveCapacity(deviceCount)
         for _ in 0..<deviceCount {
-            guard let name = takeText(), let device = Readings.DeviceID(spooled: name) else { return nil }
+            guard let name = takeText(), let device = Readings.DeviceID(spooled: name), let time = take(Int64.self),
+                let code = take(UInt32.self), let missing = MissingReading.missing(of: code)
+            else { return nil }
             devices.append(device)
+            lastMessages.append(LastMessage(time: time, missing: missing))
         }
         guard let deltaCount = takeCount() else { return nil }
         var deltas: [SegmentKeys.Delta] = []
@@ -110,9 +118,7 @@ package struct LedgerDigest: Equatable, Sendable {
             guard let device = take(UInt32.self), device < deviceCount, let day = take(UInt32.self),
                 let word = take(UInt16.self), word < PagePool.words, let minutes = take(UInt32.self)
             else { return nil }
-            let dayAndChannels = isOlder ? (day >> 2) << 4 | 1 << (day & 3) : day
-            deltas.append(
-                SegmentKeys.Delta(device: device, dayAndChannels: dayAndChannels, word: word, minutes: minutes))
+            deltas.append(SegmentKeys.Delta(device: device, dayAndChannels: day, word: word, minutes: minutes))
         }
         guard position == content.count else { return nil }
         self.spool = String(decoding: spool, as: UTF8.self)
@@ -120,21 +126,43 @@ package struct LedgerDigest: Equatable, Sendable {
         self.segment = Int(segment)
         self.records = Int(records)
         self.bytes = Int(length)
-        self.devices = devices
-        self.deltas = deltas
+        keys = SegmentKeys.Numbered(devices: devices, lastMessages: lastMessages, deltas: deltas)
     }
 
     package init(
-        spool: String, segment: Int, created: String, records: Int, bytes: Int,
-        keys: (devices: [Readings.DeviceID], deltas: [SegmentKeys.Delta])
+        spool: String, segment: Int, created: String, records: Int, bytes: Int, keys: SegmentKeys.Numbered
     ) {
         self.spool = spool
         self.segment = segment
         self.created = created
         self.records = records
         self.bytes = bytes
-        devices = keys.devices
-        deltas = keys.deltas
+        self.keys = keys
+    }
+}
+
+extension MissingReading {
+    /// The bytes of no reason at all.
+    private static let given: UInt32 = .max
+    private static let noNumber: UInt32 = 0xFFFF
+    private static let noType: UInt32 = 0xFF
+
+    /// The number of the component (2 bytes), the place of its type among all types (1), and the reason (1).
+    fileprivate static func code(of missing: MissingReading?) -> UInt32 {
+        guard let missing else { return given }
+        let type = missing.component.flatMap { UntakenComponent.ComponentType.allCases.firstIndex(of: $0) }
+        return UInt32(missing.reason.rawValue) << 24 | (type.map { UInt32($0) } ?? noType) << 16
+            | (missing.number.map { UInt32($0) } ?? noNumber)
+    }
+
+    /// nil when the bytes are not such a code; the reason inside may be nil.
+    fileprivate static func missing(of code: UInt32) -> MissingReading?? {
+        if code == given { return .some(nil) }
+        let types = UntakenComponent.ComponentType.allCases
+        let (type, number) = (code >> 16 & 0xFF, code & 0xFFFF)
+        guard let reason = Reason(rawValue: UInt8(code >> 24)), type == noType || type < types.count else { return nil }
+        return MissingReading(
+            reason, type == noType ? nil : types[Int(type)], number: number == noNumber ? nil : UInt16(number))
     }
 }
 

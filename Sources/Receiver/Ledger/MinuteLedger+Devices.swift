@@ -2,12 +2,14 @@ package import Readings
 
 /// Queries for devices. They run between two groups, so each one does a small piece of the work.
 extension MinuteLedger {
-    /// A device and the newest minute of all its channels.
+    /// A device, its newest message, and the newest minute of all its channels.
     package struct Sighting: Sendable {
         /// The device's number in the ledger.
         package let number: Int
         package let device: DeviceID
-        package let lastMinute: Int64
+        package let last: LastMessage
+        /// nil when none of the device's messages gave a reading.
+        package let lastMinute: Int64?
     }
 
     /// Returns devices from a number on, as many as the time allows, and the number to continue from; nil after the
@@ -17,8 +19,9 @@ extension MinuteLedger {
         var found: [Sighting] = []
         var number = number
         while number < deviceNumbers {
-            if let minute = lastMinute(of: number) {
-                found.append(Sighting(number: number, device: name(of: number), lastMinute: minute))
+            if let last = lastMessage(of: number) {
+                found.append(
+                    Sighting(number: number, device: name(of: number), last: last, lastMinute: lastMinute(of: number)))
             }
             number += 1
             if number.isMultiple(of: 128), ContinuousClock.now >= end { break }
@@ -29,7 +32,7 @@ extension MinuteLedger {
     /// Copies the minutes of some devices on these days; an unknown device is left out.
     package func minutes(of devices: some Sequence<DeviceID>, on days: ClosedRange<Int64>) -> [DeviceMinutes] {
         devices.compactMap { device in
-            guard let number = number(known: device) else { return nil }
+            guard let number = number(known: device), let last = lastMessage(of: number) else { return nil }
             var isNewestFound = [false, false, false, false]
             var channelDays: [DeviceMinutes.ChannelDay] = []
             for page in newestPages(of: number) {
@@ -40,7 +43,7 @@ extension MinuteLedger {
                 channelDays.append(
                     DeviceMinutes.ChannelDay(day: page.day, channel: page.channel, words: words(of: page)))
             }
-            return channelDays.isEmpty ? nil : DeviceMinutes(device: device, channelDays: channelDays.reversed())
+            return DeviceMinutes(device: device, last: last, channelDays: channelDays.reversed())
         }
     }
 

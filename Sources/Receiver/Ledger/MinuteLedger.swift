@@ -14,6 +14,8 @@ package struct MinuteLedger: Sendable {
     /// Keys that a group has set, so that they can be removed if the group does not become durable.
     package struct Claims {
         fileprivate var keys: [(device: UInt32, minute: UInt32, channels: UInt32)] = []
+        /// The newest messages before those of the group.
+        fileprivate var lastMessages: [(device: UInt32, last: LastMessage?)] = []
 
         package init() {}
     }
@@ -43,6 +45,14 @@ package struct MinuteLedger: Sendable {
         var first = Link.none
     }
 
+    /// What a device sent last.
+    private struct Contact {
+        /// nil when no message became durable.
+        var last: LastMessage?
+        /// The last segment with a message of it.
+        var segment: UInt32
+    }
+
     /// A page and a bit for each of its channels, or none.
     private struct Link: Equatable {
         static let none = Link(word: 0)
@@ -60,6 +70,8 @@ package struct MinuteLedger: Sendable {
     /// Indexed by device number; sorted by day.
     private var days: [[Day]] = []
     private var dayCount = 0
+    /// Indexed by device number; nil for a number that is not used.
+    private var contacts: [Contact?] = []
     private var pages = PagePool()
     /// Keys that were claimed in the newest segment, duplicates included.
     private var segmentKeys = SegmentKeys()
@@ -76,7 +88,7 @@ package struct MinuteLedger: Sendable {
 
     /// The approximate memory of the ledger's keys, in bytes. Released pages are used again first.
     package var approximateBytes: Int {
-        pages.used * PagePool.bytes + dayCount * 14 + devices.count * 176
+        pages.used * PagePool.bytes + dayCount * 14 + devices.count * 208
     }
 
     /// The number of devices in the ledger.
@@ -94,12 +106,14 @@ package struct MinuteLedger: Sendable {
             segmentKeys.removeAll()
             keysSegment = segment
         }
-        // A device without a key gets no number, as no day would ever evict it.
-        var numbers = [Int?](repeating: nil, count: batch.devices.count)
+        let numbers = batch.devices.map { number(of: $0) }
+        for (device, last) in zip(numbers, batch.lastMessages) {
+            claims.lastMessages.append((UInt32(device), contacts[device]?.last))
+            note(last, of: device, in: segment)
+        }
         var inserted = 0
         for keys in MessageKeys(of: batch) {
-            let device = numbers[keys.device] ?? number(of: batch.devices[keys.device])
-            numbers[keys.device] = device
+            let device = numbers[keys.device]
             let delta = SegmentKeys.Delta(keys, device: device)
             segmentKeys.note(delta)
             let place = place(of: delta.day, device, in: segment)
@@ -128,32 +142,39 @@ package struct MinuteLedger: Sendable {
     /// Whether a ledger of so many bytes refuses devices that it does not know.
     package static func refusesNewDevices(at bytes: Int, of limit: Int) -> Bool { bytes >= limit - limit / 8 }
 
-    /// Whether it has a key of the device.
+    /// Whether it has a message of the device.
     package func knows(_ device: DeviceID) -> Bool { devices.number(of: device) != nil }
 
     /// The memory that the batch would need.
     package func growth(of batch: Batch) -> Growth {
         var growth = Growth.none
+        var numbers: [Int] = []
+        for device in batch.devices {
+            guard let number = devices.number(of: device) else { return .devices }
+            numbers.append(number)
+        }
         for keys in MessageKeys(of: batch) {
-            guard let device = devices.number(of: batch.devices[keys.device]) else { return .devices }
+            let device = numbers[keys.device]
             if growth == .none, needsPage(SegmentKeys.Delta(keys, device: device)) { growth = .pages }
         }
         return growth
     }
 
-    /// The keys that were claimed in `segment`, and the devices to which their numbers refer.
+    /// The keys that were claimed in `segment`, and the devices with a message in it.
     ///
     /// nil when the ledger does not have all of them: keys of another segment were claimed since, or some were removed.
-    package func keys(of segment: Int) -> (devices: [DeviceID], deltas: [SegmentKeys.Delta])? {
+    package func keys(of segment: Int) -> SegmentKeys.Numbered? {
         guard keysSegment == UInt32(clamping: segment), keysSegment != spoiltSegment else { return nil }
-        return segmentKeys.numbered(of: devices.names)
+        return segmentKeys.numbered(
+            of: devices.names, contacts.map { $0?.segment == keysSegment ? $0?.last : nil })
     }
 
-    /// Sets keys that a segment is known to hold.
-    package mutating func restore(_ deltas: [SegmentKeys.Delta], of found: [DeviceID], in segment: Int) {
+    /// Sets keys that a segment is known to hold, and the newest messages of its devices.
+    package mutating func restore(_ keys: SegmentKeys.Numbered, in segment: Int) {
         let segment = UInt32(clamping: segment)
-        let numbers = found.map { number(of: $0) }
-        for delta in deltas {
+        let numbers = keys.devices.map { number(of: $0) }
+        for (device, last) in zip(numbers, keys.lastMessages) { note(last, of: device, in: segment) }
+        for delta in keys.deltas {
             let device = numbers[Int(delta.device)]
             let place = place(of: delta.day, device, in: segment)
             _ = set(delta.minutes, of: Int(delta.word), delta.channels, device, at: place)
@@ -163,6 +184,7 @@ package struct MinuteLedger: Sendable {
     /// Removes the keys that a group has set.
     package mutating func forget(_ claims: Claims) {
         spoiltSegment = keysSegment
+        for (device, last) in claims.lastMessages.reversed() { contacts[Int(device)]?.last = last }
         for (device, minute, channels) in claims.keys {
             let (day, ofDay) = minute.quotientAndRemainder(dividingBy: UInt32(Int64.minutesPerDay))
             guard let place = place(known: day, Int(device)) else { continue }
@@ -171,24 +193,43 @@ package struct MinuteLedger: Sendable {
         }
     }
 
-    /// Evicts the days whose last segment is before `oldest`; the spool no longer holds them.
+    /// Evicts the days and devices whose last segment is before `oldest`; the spool no longer holds them.
     package mutating func forget(before oldest: Int) {
         guard oldest > self.oldest else { return }
         self.oldest = oldest
-        for number in days.indices where days[number].contains(where: { $0.segment < oldest }) {
-            for day in days[number] where day.segment < oldest {
-                for link in links(of: day) { pages.release(link.page) }
-                dayCount -= 1
+        for number in days.indices {
+            if days[number].contains(where: { $0.segment < oldest }) { evictDays(of: number, before: oldest) }
+            if let contact = contacts[number], contact.segment < oldest {
+                contacts[number] = nil
+                devices.remove(number)
             }
-            days[number] = days[number].filter { $0.segment >= oldest }
-            if days[number].isEmpty { devices.remove(number) }
         }
+    }
+
+    private mutating func evictDays(of number: Int, before oldest: Int) {
+        for day in days[number] where day.segment < oldest {
+            for link in links(of: day) { pages.release(link.page) }
+            dayCount -= 1
+        }
+        days[number] = days[number].filter { $0.segment >= oldest }
+    }
+
+    /// Adds the device's newest message in a segment. Whatever the ledger has of a device is from its last segment or an
+    /// earlier one, so the device is evicted with it.
+    private mutating func note(_ last: LastMessage, of device: Int, in segment: UInt32) {
+        contacts[device]?.last?.add(last)
+        if contacts[device]?.last == nil { contacts[device]?.last = last }
+        contacts[device]?.segment = segment
     }
 
     private mutating func number(of device: DeviceID) -> Int {
         if let number = devices.number(of: device) { return number }
         let number = devices.add(device)
-        if number == days.count { days.append([]) }
+        if number == days.count {
+            days.append([])
+            contacts.append(nil)
+        }
+        contacts[number] = Contact(segment: 0)
         return number
     }
 }
@@ -374,6 +415,9 @@ extension MinuteLedger {
     var deviceNumbers: Int { devices.names.count }
 
     func name(of number: Int) -> DeviceID { devices.names[number] }
+
+    /// The newest message of a device; nil for an unused number, and when no message of the device became durable.
+    func lastMessage(of number: Int) -> LastMessage? { contacts[number]?.last }
 
     /// The number of a device; nil when the ledger does not know the device.
     func number(known device: DeviceID) -> Int? { devices.number(of: device) }

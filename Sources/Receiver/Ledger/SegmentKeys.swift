@@ -1,7 +1,16 @@
-import Readings
+package import Readings
 
 /// The minute keys of one segment in order of arrival, up to 32 minutes of a device in one delta.
 package struct SegmentKeys: Sendable {
+    /// The keys of a segment, and every device with a message in it.
+    package struct Numbered: Equatable, Sendable {
+        package let devices: [DeviceID]
+        /// The newest message of each of the devices.
+        package let lastMessages: [LastMessage]
+        /// Their devices are indices.
+        package let deltas: [Delta]
+    }
+
     /// Keys of up to 32 minutes of some channels of a device, which all have these minutes.
     package struct Delta: Equatable, Sendable {
         /// Number of the device.
@@ -42,29 +51,37 @@ package struct SegmentKeys: Sendable {
     }
 
     /// Adds the keys of a batch.
-    mutating func note(_ batch: Batch, numbering devices: inout DeviceNumbers) {
-        let numbers = batch.devices.map { devices.number(of: $0) ?? devices.add($0) }
+    ///
+    /// - Parameter numbers: the numbers of the batch's devices.
+    mutating func note(_ batch: Batch, numbers: [Int]) {
         for keys in MessageKeys(of: batch) { note(Delta(keys, device: numbers[keys.device])) }
     }
 
-    /// The keys and their devices, with the devices numbered in the order of their first key.
+    /// The keys and the segment's devices, which are numbered in the order of their first key, those without a key last.
     ///
-    /// - Parameter names: the devices, indexed by the numbers with which the keys were added.
-    func numbered(of names: [DeviceID]) -> (devices: [DeviceID], deltas: [Delta]) {
+    /// - Parameters:
+    ///   - names: the devices, indexed by the numbers with which the keys were added.
+    ///   - lastMessages: the newest message of each of them; nil for a device without a message in this segment.
+    func numbered(of names: [DeviceID], _ lastMessages: [LastMessage?]) -> Numbered {
         // Indexed by the old number; .max for a device that has no new one yet.
         var numbers = [UInt32](repeating: .max, count: names.count)
         var found: [DeviceID] = []
+        var messages: [LastMessage] = []
+        func renumber(_ device: Int) {
+            guard numbers[device] == .max else { return }
+            guard let last = lastMessages[device] else { preconditionFailure("a key without a message") }
+            numbers[device] = UInt32(found.count)
+            found.append(names[device])
+            messages.append(last)
+        }
         let renumbered = deltas.map { delta in
-            let device = Int(delta.device)
-            if numbers[device] == .max {
-                numbers[device] = UInt32(found.count)
-                found.append(names[device])
-            }
+            renumber(Int(delta.device))
             var delta = delta
-            delta.device = numbers[device]
+            delta.device = numbers[Int(delta.device)]
             return delta
         }
-        return (found, renumbered)
+        for device in names.indices where lastMessages[device] != nil { renumber(device) }
+        return Numbered(devices: found, lastMessages: messages, deltas: renumbered)
     }
 }
 

@@ -50,6 +50,7 @@ final class SegmentLookup: Sendable {
         precondition(BatchDecoder.padding <= SegmentReader.padding)
         let decoder = BatchDecoder()
         var devices = DeviceNumbers()
+        var lastMessages: [LastMessage] = []
         var keys = SegmentKeys()
         var records = 0
         var created = ""
@@ -62,7 +63,15 @@ final class SegmentLookup: Sendable {
                     // A record that the receiver once accepted decodes again. If a record does not decode, the loader
                     // reports it.
                     guard let batch = try? decoder.decode(record.body, receivedAt: record.receivedAt) else { continue }
-                    keys.note(batch, numbering: &devices)
+                    let numbers = batch.devices.map { devices.number(of: $0) ?? devices.add($0) }
+                    for (device, last) in zip(numbers, batch.lastMessages) {
+                        if device == lastMessages.count {
+                            lastMessages.append(last)
+                        } else {
+                            lastMessages[device].add(last)
+                        }
+                    }
+                    keys.note(batch, numbers: numbers)
                 case .damage(let damage):
                     logger.warning(
                         "damage in the spool; good records around it are kept",
@@ -83,10 +92,10 @@ final class SegmentLookup: Sendable {
         }
         let digest = LedgerDigest(
             spool: directory.identity, segment: segment.number, created: created, records: records, bytes: reader.end,
-            keys: keys.numbered(of: devices.names))
+            keys: keys.numbered(of: devices.names, lastMessages))
         // The segment has no writer any more, and its bytes are durable as read: the digest makes the next start
         // faster.
-        if failure == nil, !digest.deltas.isEmpty { directory.write(digest) }
+        if failure == nil, !digest.keys.devices.isEmpty { directory.write(digest) }
         return (digest, failure)
     }
 }

@@ -39,7 +39,7 @@ package struct SpoolRecovery {
             begin(index + readers, on: queue)
             if let digest {
                 if digest.records > 0 { records[segment.number] = digest.records }
-                ledger.restore(digest.deltas, of: digest.devices, in: segment.number)
+                ledger.restore(digest.keys, in: segment.number)
                 queue.async { withExtendedLifetime(digest) {} }
             }
             if let error {

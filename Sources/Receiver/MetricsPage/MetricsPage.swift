@@ -1,6 +1,6 @@
 // MetricsPage: `/metrics`, in Prometheus' text format.
 // Begin with MetricsPage.swift.
-// Uses Access, Commit, HTTP, Metrics, Statistics, Readings, Settings, Spool.
+// Uses Access, Commit, Devices, HTTP, Metrics, Statistics, Readings, Settings, Spool.
 
 import Commit
 import Readings
@@ -20,12 +20,14 @@ struct MetricsPage: Sendable {
     private let limits: SpoolWriter.Limits
     private let ledgerLimitBytes: Int
     private let certificate: LiveCertificate?
+    private let devices: SingleFlight<DeviceCounts>
     private let spool: SingleFlight<SpoolStatistics>
     private let readiness: SingleFlight<Bool>
 
     init(
         metrics: Metrics, holdings: SpoolHoldings, groupCommit: GroupCommit, limits: SpoolWriter.Limits,
-        ledgerLimitBytes: Int, certificate: LiveCertificate?, spool: SpoolStatisticsSource, readiness: Readiness
+        ledgerLimitBytes: Int, certificate: LiveCertificate?, devices: DeviceSource, spool: SpoolStatisticsSource,
+        readiness: Readiness
     ) {
         self.metrics = metrics
         self.holdings = holdings
@@ -33,12 +35,14 @@ struct MetricsPage: Sendable {
         self.limits = limits
         self.ledgerLimitBytes = ledgerLimitBytes
         self.certificate = certificate
+        self.devices = SingleFlight(timeout: Self.timeout) { try? await devices.counts() }
         self.spool = SingleFlight(timeout: Self.timeout) { try? await spool.statistics() }
         self.readiness = SingleFlight(timeout: Self.timeout) { (try? await readiness.check()) != nil }
     }
 
     func text() async -> String {
         async let ready = readiness.value()
+        async let counts = devices.value()
         let statistics = await spool.value()
         let isReady = await ready ?? false
         var page = PrometheusText()
@@ -48,6 +52,7 @@ struct MetricsPage: Sendable {
         page.gauge("shelly_ready", "Whether the receiver takes batches and has room for more, as /readyz.", isReady)
         page.append(metrics.snapshot())
         append(holdings.current, to: &page)
+        if let counts = await counts { append(counts, to: &page) }
         page.gauge("shelly_spool_readable", "Whether the receiver could read the spool's directory.", statistics != nil)
         if let statistics { append(statistics, to: &page) }
         page.gauge(
@@ -58,8 +63,16 @@ struct MetricsPage: Sendable {
         return page.text
     }
 
+    private func append(_ counts: DeviceCounts, to page: inout PrometheusText) {
+        page.gauge(
+            "shelly_devices_silent", "Devices without a message for DEVICE_SILENT_SECONDS.", counts.silent)
+        page.gauge(
+            "shelly_devices_without_readings",
+            "Devices that are heard and have given no reading for DEVICE_SILENT_SECONDS.", counts.withoutReadings)
+    }
+
     private func append(_ held: SpoolHoldings.State, to page: inout PrometheusText) {
-        page.gauge("shelly_devices", "Devices that have a minute in the ledger.", held.devices)
+        page.gauge("shelly_devices", "Devices with a message in the spool.", held.devices)
         page.gauge("shelly_ledger_bytes", "Memory of the ledger of minute keys.", held.ledgerBytes)
         page.gauge("shelly_ledger_limit_bytes", "Memory above which batches are refused.", ledgerLimitBytes)
         page.gauge(

@@ -40,16 +40,27 @@ struct DeviceDayPage: Sendable {
     }
 
     private var verdict: Verdict {
-        guard let last = day.lastMinute else {
+        guard let last = day.last else {
             return Verdict(
-                level: .idle, sentence: "The spool has no reading of this device.",
+                level: .idle, sentence: "The spool has no message of this device.",
                 remark: "The readings below are from the database.")
         }
-        let age = Age(seconds: now / 1000 - last * 60)
-        let moment = "\(Timestamp(minute: last).readable(.minutes)) UTC"
-        return day.isSilent
-            ? Verdict(level: .attention, sentence: "Silent: last reading \(age) ago.", remark: "\(moment)")
-            : Verdict(level: .good, sentence: "Reports: last reading \(age) ago.", remark: "\(moment)")
+        let heard = Age(seconds: now / 1000 - last.time)
+        let moment = day.lastMinute.map { "\(Timestamp(minute: $0).readable(.minutes)) UTC" }
+        switch day.state {
+        case .silent:
+            return Verdict(
+                level: .attention, sentence: "Silent: last heard \(heard) ago.",
+                remark: "\(moment.map { "Last reading \($0)" } ?? "No reading")")
+        case .withoutReadings:
+            return Verdict(
+                level: .attention,
+                sentence: "Heard \(heard) ago, but without readings\(moment.map { " since \($0)" } ?? "").",
+                remark: "\(last.missing.map { "Reason: \($0.sentence)." } ?? "")")
+        case .reporting:
+            let age = Age(seconds: now / 1000 - (day.lastMinute ?? 0) * 60)
+            return Verdict(level: .good, sentence: "Reports: last reading \(age) ago.", remark: "\(moment ?? "")")
+        }
     }
 
     private var databaseVerdict: Verdict? {

@@ -1,28 +1,29 @@
-/// The devices on the status page: the silent ones first, then the reporting ones.
+/// The devices on the status page: the silent ones first, then those without readings, then the reporting ones.
 struct DeviceList: Sendable {
     /// The maximum number of devices on a page.
     static let limit = 50
 
     let devices: [DeviceSummary]
-    /// The number of devices that the spool knows, and of the silent ones among them.
+    /// The number of devices that the spool knows, and among them of the silent ones and of those without readings.
     let total: Int
     let silent: Int
+    let withoutReadings: Int
     let silentAfterSeconds: Int
     let database: DatabaseState
     let query: Query
     /// Where the next page begins; nil when this is the last one.
     let next: Cursor?
 
-    /// A position in the list: behind a device or at the beginning, among the silent or the reporting devices.
+    /// A position in the list: behind a device or at the beginning, among the devices of a state.
     struct Cursor: Sendable, Equatable {
-        let isSilent: Bool
+        let state: DeviceState
         let after: String
     }
 
     /// The requested part of the list: `?search=…&silent=true&after=…`.
     struct Query: Sendable, Equatable {
         var search = ""
-        var place = Cursor(isSilent: true, after: "")
+        var place = Cursor(state: .silent, after: "")
     }
 }
 
@@ -31,40 +32,44 @@ extension DeviceList.Query {
     init(_ parameters: QueryParameters) throws(Rejection) {
         let query = try DeviceQuery(parameters)
         search = query.search
-        place = DeviceList.Cursor(isSilent: query.isSilent ?? true, after: query.after)
+        let state = DeviceState.allCases.first { query.includes($0) } ?? .silent
+        place = DeviceList.Cursor(state: state, after: query.after)
     }
 
     /// The address of this part of the list.
     var link: String {
         """
-        /?search=\(search.percentEncoded)&silent=\(place.isSilent)&after=\(place.after.percentEncoded)#devices
+        /?search=\(search.percentEncoded)&silent=\(place.state == .silent)\
+        &without_readings=\(place.state == .withoutReadings)&after=\(place.after.percentEncoded)#devices
         """
     }
 }
 
 extension DeviceList {
-    /// Queries one page, or the end of the silent devices and the beginning of the reporting ones.
+    /// Queries one page: from the requested place on, and the beginning of the devices of the next states.
     init(_ query: Query, from ask: (DeviceQuery) async throws(Rejection) -> DevicePage) async throws(Rejection) {
-        var wanted = DeviceQuery(limit: Self.limit, after: query.place.after, search: query.search)
-        wanted.isSilent = query.place.isSilent
-        var page = try await ask(wanted)
-        var devices = page.devices
-        var isAway = page.database == .away
-        var next = page.next.map { Cursor(isSilent: query.place.isSilent, after: "\($0)") }
-        if query.place.isSilent, next == nil {
+        var devices: [DeviceSummary] = []
+        var isAway = false
+        var next: Cursor?
+        var counts = (total: 0, silent: 0, withoutReadings: 0, silentAfterSeconds: 0)
+        for state in DeviceState.allCases.drop(while: { $0 != query.place.state }) where next == nil {
             let room = Self.limit - devices.count
             // At least one, to find out whether there are any.
-            page = try await ask(DeviceQuery(limit: max(1, room), search: query.search, isSilent: false))
+            let wanted = DeviceQuery(
+                limit: max(1, room), after: state == query.place.state ? query.place.after : "", search: query.search,
+                isSilent: state == .silent, isWithoutReadings: state == .withoutReadings)
+            let page = try await ask(wanted)
             isAway = isAway || page.database == .away
+            counts = (page.total, page.silent, page.withoutReadings, page.silentAfterSeconds)
             if room > 0 {
                 devices += page.devices
-                next = page.next.map { Cursor(isSilent: false, after: "\($0)") }
+                next = page.next.map { Cursor(state: state, after: "\($0)") }
             } else if !page.devices.isEmpty {
-                next = Cursor(isSilent: false, after: "")
+                next = Cursor(state: state, after: "")
             }
         }
         self.init(
-            devices: devices, total: page.total, silent: page.silent, silentAfterSeconds: page.silentAfterSeconds,
-            database: isAway ? .away : .ok, query: query, next: next)
+            devices: devices, total: counts.total, silent: counts.silent, withoutReadings: counts.withoutReadings,
+            silentAfterSeconds: counts.silentAfterSeconds, database: isAway ? .away : .ok, query: query, next: next)
     }
 }

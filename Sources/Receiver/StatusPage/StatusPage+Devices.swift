@@ -27,7 +27,7 @@ extension StatusPage {
         if list.devices.isEmpty {
             html +=
                 list.total == 0
-                ? "<p class=\"empty\">None yet. A device appears with its first reading.</p>"
+                ? "<p class=\"empty\">None yet. A device appears with its first message.</p>"
                 : "<p class=\"empty\">No devices match.</p>"
         } else {
             html += """
@@ -50,13 +50,33 @@ extension StatusPage {
 
     private func row(_ device: DeviceSummary, _ list: DeviceList) -> HTML {
         let name = "\(device.device)"
-        let age = Age(seconds: now / 1000 - device.lastMinute * 60).description
-        let lastMinute = Timestamp(minute: device.lastMinute).readable(.minutes)
+        let badge: HTML? =
+            switch device.state {
+            case .silent: "<span class=\"badge\">silent</span> "
+            case .withoutReadings: "<span class=\"badge\">no readings</span> "
+            case .reporting: nil
+            }
         return """
-            <tr\(device.isSilent ? " class=\"silent\"" as HTML : "")><th scope="row"><a href="\(DeviceDayPage.link(name))"><bdi>\(name)</bdi></a></th>\
-            <td>\(device.isSilent ? "<span class=\"badge\">silent</span> " as HTML : "")\
-            <time datetime="\(lastMinute)Z" title="\(lastMinute) UTC">\(age) ago</time></td>\
+            <tr\(device.state == .reporting ? nil : " class=\"silent\"" as HTML)><th scope="row"><a href="\(DeviceDayPage.link(name))"><bdi>\(name)</bdi></a></th>\
+            <td>\(badge)\(lastReading(of: device))\(hearing(of: device))</td>\
             <td><ul class="channels">\(channels(of: device, list))</ul></td></tr>
+            """
+    }
+
+    private func lastReading(of device: DeviceSummary) -> HTML {
+        guard let minute = device.lastMinute else { return "none yet" }
+        let moment = Timestamp(minute: minute).readable(.minutes)
+        return """
+            <time datetime="\(moment)Z" title="\(moment) UTC">\(Age(seconds: now / 1000 - minute * 60).description) ago</time>
+            """
+    }
+
+    /// When a device was heard that gives no reading, and why it gives none.
+    private func hearing(of device: DeviceSummary) -> HTML? {
+        guard device.state == .withoutReadings else { return nil }
+        let age = Age(seconds: now / 1000 - device.last.time)
+        return """
+            <span class="remark">heard \(age.description) ago\(device.last.missing.map { "; " + $0.sentence } ?? "")</span>
             """
     }
 

@@ -12,7 +12,7 @@ extension StatusPage {
     private static let untakenSeconds: Int64 = 86_400
 
     var verdicts: [Verdict] {
-        [intakeVerdict, databaseVerdict, deviceVerdict, untakenVerdict, diskVerdict].compactMap { $0 }
+        [intakeVerdict, databaseVerdict, deviceVerdict, missingVerdict, untakenVerdict, diskVerdict].compactMap { $0 }
     }
 
     private var intakeVerdict: Verdict {
@@ -73,6 +73,7 @@ extension StatusPage {
         }
         if devices.total == 0 { return Verdict(level: .idle, sentence: "No device has reported yet.") }
         if devices.silent == 0 {
+            if devices.withoutReadings > 0 { return nil }
             return Verdict(
                 level: .good,
                 sentence: devices.total == 1
@@ -84,6 +85,30 @@ extension StatusPage {
             sentence:
                 "\(Figures.grouped(devices.silent)) of \(Figures.count(devices.total, "device")) \(verb) silent.",
             remark: namesOfSilent(devices))
+    }
+
+    /// The devices that are heard and give no reading, some with the reason.
+    private var missingVerdict: Verdict? {
+        guard let devices, devices.withoutReadings > 0 else { return nil }
+        var remark: HTML = "No reading for \(Age(seconds: Int64(devices.silentAfterSeconds)).description) or longer"
+        for (index, device) in devices.named(.withoutReadings).enumerated() {
+            let since = device.lastMinute.map { "since \(Timestamp(minute: $0).readable(.minutes)) UTC" } ?? "never one"
+            let reason = device.last.missing.map { ": " + $0.sentence } ?? ""
+            remark += "\(index == 0 ? ": " : "; ")\(link(to: device)) (\(since)\(reason))"
+        }
+        let verb = devices.withoutReadings == 1 ? "is" : "are"
+        return Verdict(
+            level: .attention,
+            sentence: """
+                \(Figures.grouped(devices.withoutReadings)) of \(Figures.count(devices.total, "device")) \(verb) heard, \
+                but without readings.
+                """,
+            remark: remark)
+    }
+
+    private func link(to device: DeviceSummary) -> HTML {
+        let name = "\(device.device)"
+        return "<a href=\"\(DeviceDayPage.link(name))\"><bdi>\(name)</bdi></a>"
     }
 
     /// Components that were untaken in the last hours, by type, with some of their devices.
@@ -111,11 +136,10 @@ extension StatusPage {
 
     /// Some of the silent devices' names, so that a reader need not search when there are few.
     private func namesOfSilent(_ list: DeviceList) -> HTML {
-        let named = list.query == DeviceList.Query() ? list.devices.filter(\.isSilent).prefix(3) : []
-        var remark: HTML = "No reading for \(Age(seconds: Int64(list.silentAfterSeconds)).description) or longer"
+        let named = list.named(.silent)
+        var remark: HTML = "No message for \(Age(seconds: Int64(list.silentAfterSeconds)).description) or longer"
         for (index, device) in named.enumerated() {
-            let name = "\(device.device)"
-            remark += "\(index == 0 ? ": " : ", ")<a href=\"\(DeviceDayPage.link(name))\"><bdi>\(name)</bdi></a>"
+            remark += "\(index == 0 ? ": " : ", ")\(link(to: device))"
         }
         let left = list.silent - named.count
         if !named.isEmpty, left > 0 { remark += " and \(Figures.grouped(left)) more" }
@@ -142,4 +166,11 @@ extension StatusPage {
     func ago(_ moment: Int64) -> String { span(since: moment) + " ago" }
 
     private func span(since moment: Int64) -> String { Age(seconds: (now - moment) / 1000).description }
+}
+
+extension DeviceList {
+    /// Some devices of a state, unless only a part of the list was requested.
+    fileprivate func named(_ state: DeviceState) -> some Collection<DeviceSummary> {
+        (query == Query() ? devices : []).filter { $0.state == state }.prefix(3)
+    }
 }

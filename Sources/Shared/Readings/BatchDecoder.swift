@@ -207,7 +207,10 @@ extension BatchDecoder {
             }
             switch (judge(source: source), judge(timestamp: time), judge(params: params)) {
             case (.success(let device), .success(let timestamp), .success(let params)):
-                addReadings(of: params, device: number(of: device), timestamp: timestamp)
+                let device = number(of: device)
+                let missing = addReadings(of: params, device: device, timestamp: timestamp)
+                let receivedAt = latest - BatchDecoder.secondsAhead
+                add(LastMessage(time: min(timestamp, receivedAt), missing: missing), of: device)
             case (let source, let timestamp, let params):
                 refuse([source.problem, timestamp.problem, params.problem].compactMap { $0 })
             }
@@ -219,6 +222,14 @@ extension BatchDecoder {
 
         private mutating func number(of device: DeviceID) -> Int {
             devices.number(of: device) ?? devices.add(device)
+        }
+
+        private mutating func add(_ message: LastMessage, of device: Int) {
+            if device == batch.lastMessages.count {
+                batch.lastMessages.append(message)
+            } else {
+                batch.lastMessages[device].add(message)
+            }
         }
 
         private func judge(source: JSONValue?) -> Result<DeviceID, Problem> {
@@ -265,7 +276,10 @@ extension BatchDecoder {
             return Problem(type, at: location, message)
         }
 
-        private mutating func addReadings(of params: JSONValue, device: Int, timestamp: Int64) {
+        /// Returns why there is no reading, if there is none.
+        private mutating func addReadings(
+            of params: JSONValue, device: Int, timestamp: Int64
+        ) -> MissingReading? {
             let (readings, faults) = (batch.readings.count, batch.faults.count)
             slots.clear()
             params.forEachMember { name, value in
@@ -279,7 +293,16 @@ extension BatchDecoder {
                 // By minute, so that the channels of a minute are adjacent.
                 batch.readings[readings...].sort { ($0.timestamp, $0.channel) < ($1.timestamp, $1.channel) }
             }
-            if readings == batch.readings.count, faults == batch.faults.count { batch.messagesWithoutReadings += 1 }
+            guard readings == batch.readings.count else { return nil }
+            if faults < batch.faults.count {
+                let fault = batch.faults[faults]
+                return MissingReading(
+                    .invalid, fault.component.type, number: fault.component == .em ? 0 : UInt16(fault.channel))
+            }
+            let missing = MissingReading(in: params, by: rules)
+            // The energy counters of the next messages have this power.
+            if missing.reason != .powerAlone { batch.messagesWithoutReadings += 1 }
+            return missing
         }
 
         /// Adds the readings of the first component that has the channel and a power. The others are untaken.

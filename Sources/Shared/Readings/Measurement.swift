@@ -70,16 +70,19 @@ struct Measurement {
     static func isIn(_ component: JSONValue) -> Bool {
         var isFound = false
         component.forEachMember { name, value in
-            let isPower =
-                switch name.count {
-                case 6: name.equals("apower")
-                case 9: name.equals("act_power")
-                case 11: name.equals("a_act_power") || name.equals("b_act_power") || name.equals("c_act_power")
-                default: false
-                }
-            if isPower, !value.isNull { isFound = true }
+            if !value.isNull, isPower(name) { isFound = true }
         }
         return isFound
+    }
+
+    /// Whether a component's member of this name is a power.
+    static func isPower(_ name: UnsafeRawBufferPointer) -> Bool {
+        switch name.count {
+        case 6: name.equals("apower")
+        case 9: name.equals("act_power")
+        case 11: name.equals("a_act_power") || name.equals("b_act_power") || name.equals("c_act_power")
+        default: false
+        }
     }
 }
 

@@ -128,7 +128,7 @@ extension Setting {
 
     public static let silentSeconds = Setting(
         "DEVICE_SILENT_SECONDS", .integer(60...31_536_000), standard: "900",
-        "Time without a reading after which a device counts as silent")
+        "Time without a message after which a device counts as silent, and without a reading as one without readings")
 
     public static let statementRows = Setting(
         "LOADER_STATEMENT_ROWS", .integer(1...1_000_000), standard: "50000", "Readings inserted with one statement")
