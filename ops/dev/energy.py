@@ -16,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 
+import segment
+
 ROOT = pathlib.Path(__file__).parent.parent.parent
 PROGRAM = pathlib.Path(os.environ.get("SHELLY_BIN") or ROOT / ".build/debug") / "shelly-loader"
 
@@ -75,40 +77,13 @@ def counters(power, lost=lambda frame: False, step=None):
 def rows(messages, rules, directory):
     """The power of each minute of the day: the first reading of a minute, as in the table."""
     path = pathlib.Path(directory, "00000001.spool")
-    header = {"format": "shelly-spool", "version": 1, "spool": "energy", "segment": 1, "created": "2026-11-24T00:00:00Z"}
-    if rules:
-        header["rules"] = rules
-    with path.open("w", encoding="ascii") as segment:
-        segment.write(json.dumps(header) + "\n")
-        for number, first in enumerate(range(0, len(messages), 500), 1):
-            body = json.dumps({"messages": messages[first : first + 500]})
-            line = f"{number} {(START + 2 * DAY) * 1000} {len(body)} {body}"
-            segment.write(f"{checksum(line.encode()):08x} {line}\n")
+    batches = [messages[first : first + 500] for first in range(0, len(messages), 500)]
+    segment.write(path, batches, rules, START + 2 * DAY)
     found = {}
     for line in subprocess.run([PROGRAM, "cat", "--readings", path], check=True, stdout=subprocess.PIPE).stdout.splitlines():
         reading = json.loads(line)
         found.setdefault((reading["timestamp"] - START) // 60, reading["power"])
     return {minute: found[minute] for minute in found if 0 <= minute < DAY // 60}
-
-
-def crc_table():
-    table = []
-    for value in range(256):
-        for _ in range(8):
-            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
-        table.append(value)
-    return table
-
-
-CRC_TABLE = crc_table()
-
-
-def checksum(data):
-    """CRC-32C."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = crc >> 8 ^ CRC_TABLE[(crc ^ byte) & 0xFF]
-    return crc ^ 0xFFFFFFFF
 
 
 def energy(found, held=False):

@@ -19,6 +19,8 @@ tsc --project ops/cloudflare/jsconfig.json
 SHELLY_TEST_BIN=$(ops/dev/build.sh debug {lock}>&-)
 export SHELLY_TEST_BIN
 
+SHELLY_BIN=$SHELLY_TEST_BIN ops/dev/families.py --check
+
 take_down() {
     local status=$?
     trap '' HUP INT TERM
