@@ -551,7 +551,11 @@ def growth(rig, effort):
     })
 
 
-STEPS = ("decode", "breaks", "claim", "record", "all")
+#: The name of a step in the results, and the arguments of `hot`: the step, and INGEST_COMPONENTS if it is not the default.
+STEPS = {
+    "decode": ("decode",), "breaks": ("breaks",), "claim": ("claim",), "record": ("record",), "all": ("all",),
+    "decode, all components": ("decode", "all"), "all, all components": ("all", "all"),
+}
 #: What a step needs beforehand is counted by itself and taken off.
 PREPARATION = {"claim": "decoded"}
 
@@ -562,15 +566,19 @@ def hot(rig, effort):
     # valgrind cannot read the debugging information of newer compilers.
     run("strip", "--strip-debug", "-o", program, rig.tools / "hot")
 
-    def timed(step):
-        return {"ns": round(float(run(program, step, effort.timed_messages, BENCH / "message.json")), 1)}
+    def command(name, messages):
+        step, *components = STEPS.get(name, (name,))
+        return (program, step, str(messages), BENCH / "message.json", *components)
 
-    def instructions(step):
+    def timed(name):
+        return {"ns": round(float(run(*command(name, effort.timed_messages))), 1)}
+
+    def instructions(name):
         counts = []
         for messages in (effort.counted_messages, 2 * effort.counted_messages):
             done = subprocess.run(
-                ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", program, step, str(messages),
-                 BENCH / "message.json"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *command(name, messages)],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                 text=True, check=True, env=rigs.clean_environment() | {"SWIFT_DETERMINISTIC_HASHING": "1"})
             counts.append(int(re.search(r"Collected : (\d+)", done.stderr)[1]))
         return (counts[1] - counts[0]) / effort.counted_messages

@@ -8,6 +8,13 @@ struct ComponentName {
     let number: Int?
 
     init(_ name: UnsafeRawBufferPointer) {
+        // Nearly every number has one digit, so a name with one is taken apart without a search for the colon.
+        let digit = name.last.map { Int($0) - Int(UInt8(ascii: "0")) } ?? -1
+        if name.count > 2, name[name.count - 2] == UInt8(ascii: ":"), 0...9 ~= digit {
+            type = Self.type(UnsafeRawBufferPointer(rebasing: name[..<(name.count - 2)]))
+            number = digit
+            return
+        }
         guard let colon = name.firstIndex(of: UInt8(ascii: ":")) else {
             (type, number) = (nil, nil)
             return

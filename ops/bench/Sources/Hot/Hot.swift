@@ -5,8 +5,8 @@ import Readings
 import Spool
 import SystemPackage
 
-/// `hot STEP MESSAGES TEMPLATE`: takes batches of 100 messages through one step of the receiver's work, or through all of
-/// them, and prints nanoseconds per message. Making the batches is not timed. Under callgrind, two runs of different
+/// `hot STEP MESSAGES TEMPLATE [COMPONENTS]`: takes batches of 100 messages through one step of the receiver's work, or
+/// through all of them, and prints nanoseconds per message. COMPONENTS is as in INGEST_COMPONENTS. Making the batches is not timed. Under callgrind, two runs of different
 /// length tell the instructions of a message.
 @main
 struct Hot {
@@ -35,30 +35,33 @@ struct Hot {
 
     private let step: Step
     private var source: MessageBatch
-    private let decoder = BatchDecoder()
+    private let decoder: BatchDecoder
     private var ledger = MinuteLedger()
     private let writer: SpoolWriter
     private let padding = [UInt8](repeating: 0, count: BatchDecoder.padding)
 
     static func main() throws {
         let arguments = CommandLine.arguments
-        guard arguments.count == 4, let step = Step(rawValue: arguments[1]), let messages = Int(arguments[2]) else {
-            print("usage: hot \(Step.allCases.map(\.rawValue).joined(separator: "|")) MESSAGES TEMPLATE")
+        guard 4...5 ~= arguments.count, let step = Step(rawValue: arguments[1]), let messages = Int(arguments[2]),
+            let components = ReadingRules.components(named: arguments.count == 5 ? arguments[4] : "switch")
+        else {
+            print("usage: hot \(Step.allCases.map(\.rawValue).joined(separator: "|")) MESSAGES TEMPLATE [COMPONENTS]")
             exit(64)
         }
         let file = try FileDescriptor.open(FilePath(arguments[3]), .readOnly)
         let template = try [UInt8](unsafeUninitializedCapacity: 1 << 16) { buffer, count in
             count = try file.read(into: UnsafeMutableRawBufferPointer(buffer))
         }
-        var hot = try Hot(step, template)
+        var hot = try Hot(step, template, ReadingRules(components: components, power: .sample))
         let groups = max(1, messages / (batchMessages * groupBatches))
         var spent = Duration.zero
         for _ in 0..<groups { spent += try hot.takeGroup() }
         print(spent / .nanoseconds(1) / Double(groups * groupBatches * batchMessages))
     }
 
-    private init(_ step: Step, _ template: [UInt8]) throws {
+    private init(_ step: Step, _ template: [UInt8], _ rules: ReadingRules) throws {
         self.step = step
+        decoder = BatchDecoder(rules: rules)
         source = MessageBatch(template: template, messages: Self.batchMessages, devices: Self.devices, run: 1)
         writer = SpoolWriter(directory: try SpoolDirectory(creating: "/spool", disk: MemoryDisk()), newest: 0)
     }
