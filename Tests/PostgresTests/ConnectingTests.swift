@@ -51,15 +51,18 @@ import Testing
         #expect(error.isInvalid && error.description.contains("no-such-service"))
     }
 
-    @Test(.needsDatabase) func wrongPasswordIsUnavailableAndNotRepeated() throws {
+    /// The server's verdict on a setting is no outage, and waiting does not mend it.
+    @Test(.needsDatabase, arguments: [("nobody-at-all", "shelly", "28000"), ("shelly", "no-such-database", "3D000")])
+    func whatTheServerRefusesIsNoOutageAndNoPasswordIsRepeated(role: String, database: String, state: String) throws {
         let url = try #require(TestDatabase.url)
         let start = try #require(url.firstRange(of: "://"))
-        let server = url[start.upperBound...].drop { $0 != "@" }
+        let server = url[start.upperBound...].drop { $0 != "@" }.prefix { $0 != "/" }
         let error = try failure {
-            _ = try Connection("postgresql://nobody-at-all:hunter2\(server)", applicationName: "tests")
+            _ = try Connection("postgresql://\(role):hunter2\(server)/\(database)", applicationName: "tests")
         }
-        #expect(error.isUnavailable && error.description.contains("nobody-at-all"))
-        #expect(!error.description.contains("hunter2"))
+        #expect(error.sqlState == state && !error.isTemporary)
+        #expect(error.description.contains(state == "28000" ? role : database))
+        #expect(!error.description.contains("hunter2") && !error.description.contains("LOCATION"))
     }
 }
 

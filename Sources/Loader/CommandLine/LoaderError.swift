@@ -8,12 +8,24 @@ enum LoaderError: Error, CustomStringConvertible {
     case migrating(table: String)
     /// The existing table is incompatible, and `migrate` does not change it.
     case unsuitable(table: String, PostgresError)
+    /// The table refuses every row, so that no row can be at fault.
+    case takesNoRow(table: String, reason: String)
+    /// The table is not fit for readings: why, and how to change it.
+    case unfit(table: String, reason: String, remedy: String)
     /// Writing to standard output failed.
     case output(String)
     /// An argument is invalid.
     case argument(String)
     /// A schema step did not get its lock.
     case tableLocked(table: String, step: String, seconds: Int)
+
+    /// Whether it can be mended at the server while the loader waits.
+    var isOfTheTable: Bool {
+        switch self {
+        case .takesNoRow, .unfit: true
+        default: false
+        }
+    }
 
     var description: String {
         switch self {
@@ -24,6 +36,9 @@ enum LoaderError: Error, CustomStringConvertible {
         case .unsuitable(let table, let error):
             "table \(table) exists, but cannot take readings: \(error); "
                 + "a column is missing, or an index with the right name is not unique; correct it by hand"
+        case .takesNoRow(let table, let reason):
+            "table \(table) refuses every row: \(reason); nothing was set aside, and loading continues when the table is corrected"
+        case .unfit(let table, let reason, let remedy): "table \(table) \(reason); \(remedy)"
         case .output(let cause): "cannot write to standard output: \(cause)"
         case .argument(let message): message
         case .tableLocked(let table, let step, let seconds):

@@ -3,11 +3,38 @@ import Postgres
 extension PostgresError {
     /// The error as text, with its consequence for the loader, and the fix if that is known.
     var withRemedy: String {
-        if needsMigration { return "\(self); run 'shelly-loader migrate' first" }
+        if let remedy { return "\(self); \(remedy)" }
         let isAway = isTemporary || isRetryable
         return isAway && !description.hasPrefix("database unavailable") ? "database unavailable: \(self)" : description
     }
 
     /// Whether a table, a column or the unique index for ON CONFLICT is missing.
-    var needsMigration: Bool { ["42P01", "42703", "42P10"].contains(sqlState) }
+    var needsMigration: Bool { ["42P01", "42703", "42P10"].contains(sqlState) && !isInFunction }
+
+    /// The fix of a fault of the table or of a setting, if it is known.
+    var remedy: String? {
+        if needsMigration { return "run 'shelly-loader migrate' first" }
+        switch faultKind {
+        case .setting: return "correct DATABASE_URL or the password (PGPASSFILE), or the server's roles and pg_hba.conf"
+        case .table: break
+        case .row where isInFunction: return "correct the table's trigger, or the readings that it refuses"
+        case .row, .server, nil: return nil
+        }
+        switch sqlState {
+        case "2200H":
+            return "make the sequence and its column larger: ALTER TABLE … ALTER COLUMN id TYPE bigint; "
+                + "ALTER SEQUENCE … AS bigint MAXVALUE 9223372036854775807"
+        case "23502": return "drop NOT NULL of the column, or give it a default"
+        case "23505":
+            return "the table's sequence is behind its rows: "
+                + "SELECT setval(pg_get_serial_sequence('…', 'id'), max(id)) FROM …"
+        case "23514": return "create the partition"
+        case "42501": return "'shelly-loader doctor' names the missing rights"
+        default: return nil
+        }
+    }
+
+    private var isInFunction: Bool {
+        if case .refused(_, _, _, let origin) = self { origin.isInFunction } else { false }
+    }
 }

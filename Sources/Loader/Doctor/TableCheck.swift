@@ -111,8 +111,10 @@ struct TableCheck {
             return [explain(found)]
         } catch let error as PostgresError {
             return [failure("table", error)]
+        } catch LoaderError.unfit(_, let reason, let remedy) {
+            return [.fail("table", "\(table.quoted) \(reason)", do: remedy)]
         } catch {
-            return []
+            return [.fail("table", "\(error)", do: "look at the table (\\d in psql)")]
         }
         let names = found.filter { $0.isUnique && $0.isValid }.map(\.name)
         return [.ok("unique index", "\(names.joined(separator: ", ")) on idempotency_key")]

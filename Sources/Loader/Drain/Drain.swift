@@ -56,8 +56,8 @@ struct Drain {
                 }
             } catch let error as PostgresError where !error.isOurs {
                 logger.warning("\(error.withRemedy); trying again in \(pause.components.seconds) s")
-            } catch let error as LoaderError where wasConnected && error.isBusy {
-                // The server has not ended our own previous session yet.
+            } catch let error as LoaderError where error.isOfTheTable || wasConnected && error.isBusy {
+                // The table is mended meanwhile, or the server has not ended our own previous session yet.
                 logger.warning("\(error); trying again in \(pause.components.seconds) s")
             }
             interruption.pause(pause)

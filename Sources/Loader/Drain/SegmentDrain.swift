@@ -237,7 +237,7 @@ struct SegmentDrain {
             let row = rows[Int(refusal.row)]
             if decoded?.record != row.record { decoded = (row.record, try decode(record: Int(row.record), of: buffer)) }
             DeadLetter(
-                reason: refusal.error.description, sqlState: refusal.error.sqlState, record: position(Int(row.record)),
+                reason: refusal.reason, sqlState: refusal.error?.sqlState, record: position(Int(row.record)),
                 message: Int(row.message), device: buffer.withDevice(of: row) { Array($0) },
                 channel: Int(row.channel), timestamp: row.timestamp,
                 values: DeadLetter.Values(power: row.power, voltage: row.voltage, current: row.current),

@@ -131,6 +131,8 @@ struct Migrator {
             try drop(index: name, on: connection)
             say("dropped \(migration.subject), which was invalid after an interrupted build")
         }
+        // Building the index can take hours, so a column's wrong type is reported before.
+        if !isNew { try ReadingTable(name: database.table).checkColumns(on: connection) }
         if !isNew { say("building \(migration.subject); other writers are not blocked") }
         for statement in migration.statements {
             // A new table has no writers that the build could block.
@@ -142,6 +144,7 @@ struct Migrator {
                 if connection.isUsable, (try? inspection.index(name))?.isValid == false {
                     try? drop(index: name, on: connection)
                 }
+                if error.sqlState == "23505" { throw doubledKeys(error) }
                 throw error
             }
         }
@@ -151,6 +154,15 @@ struct Migrator {
             )
         }
         say("created \(migration.subject)")
+    }
+
+    /// The unique index cannot be built because the table has a key more than once.
+    private func doubledKeys(_ error: PostgresError) -> LoaderError {
+        let table = database.table.quoted
+        return .unfit(
+            table: table, reason: "has rows with the same idempotency_key: \(error)",
+            remedy: "keep one of each, as with DELETE FROM \(table) a USING \(table) b "
+                + "WHERE a.idempotency_key = b.idempotency_key AND a.ctid > b.ctid; and run this again")
     }
 
     private func drop(index name: String, on connection: Connection) throws(PostgresError) {
@@ -182,10 +194,9 @@ struct Migrator {
 
     /// Checks the table with the planner, so that a problem is reported now and not by `drain`.
     private func check(_ connection: Connection) throws {
-        do throws(PostgresError) {
+        do {
             try ReadingTable(name: database.table).check(on: connection)
-        } catch {
-            guard error.needsMigration else { throw error }
+        } catch let error as PostgresError where error.needsMigration {
             throw LoaderError.unsuitable(table: database.table.quoted, error)
         }
         do throws(PostgresError) {

@@ -15,14 +15,17 @@ extension Connection {
         }
         guard handle != nil else { throw .unavailable("out of memory") }
         PQsetNoticeProcessor(handle, { _, _ in }, nil)
+        // libpq has no other way to report the SQLSTATE of a refused connection.
+        PQsetErrorVerbosity(handle, PQERRORS_VERBOSE)
         guard PQstatus(handle) != CONNECTION_BAD else { throw Self.startFailure(lastMessage) }
 
         var direction = PGRES_POLLING_WRITING
         while direction != PGRES_POLLING_OK {
-            guard direction != PGRES_POLLING_FAILED else { throw .unavailable(lastMessage) }
+            guard direction != PGRES_POLLING_FAILED else { throw connectFailure() }
             try wait(for: Int16(direction == PGRES_POLLING_READING ? POLLIN : POLLOUT), deadline, "connecting")
             direction = PQconnectPoll(handle)
         }
+        PQsetErrorVerbosity(handle, PQERRORS_DEFAULT)
         guard PQsetnonblocking(handle, 1) == 0 else { throw .unavailable(lastMessage) }
     }
 
@@ -45,6 +48,15 @@ extension Connection {
                 "DATABASE_URL is malformed; expected postgresql://user@host/database or host=… dbname=…")
         }
         PQconninfoFree(options)
+    }
+
+    /// The reason why no connection was made. It is `refused` if the server does not accept the role, the password, the
+    /// database or an option, and `unavailable` if it may accept the same connection later.
+    private func connectFailure() -> PostgresError {
+        let text = PQerrorMessage(handle).map { String(cString: $0) } ?? ""
+        let message = ConnectFailure(text, needsPassword: PQconnectionNeedsPassword(handle) == 1)
+        guard let state = message.settingsState else { return .unavailable(message.text) }
+        return .refused(sqlState: state, message: message.text, detail: nil)
     }
 
     /// Distinguishes an invalid setting from an unreachable server, by the wording of libpq's messages.

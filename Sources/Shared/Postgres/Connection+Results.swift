@@ -27,9 +27,16 @@ extension PostgresError {
         func field(_ code: Character) -> String? {
             PQresultErrorField(result, Int32(code.asciiValue ?? 0)).map { oneLine(String(cString: $0)) }
         }
-        // PG_DIAG_SQLSTATE, PG_DIAG_MESSAGE_PRIMARY and PG_DIAG_MESSAGE_DETAIL are macros that Swift cannot import.
+        // PG_DIAG_SQLSTATE and its like are macros that Swift cannot import.
         if let state = field("C") {
-            self = .refused(sqlState: state, message: field("M") ?? "no message", detail: field("D"))
+            var origin = Origin()
+            origin.constraint = field("n")
+            origin.table = field("t")
+            origin.column = field("c")
+            origin.routine = field("R")
+            origin.isInFunction = field("W") != nil
+            self = .refused(
+                sqlState: state, message: field("M") ?? "no message", detail: field("D"), origin: origin)
         } else {
             self = .unavailable(PQresultErrorMessage(result).map { oneLine(String(cString: $0)) } ?? "no answer")
         }

@@ -4,10 +4,24 @@ public enum PostgresError: Error, CustomStringConvertible, Sendable {
     case unavailable(String)
     /// The same failure during COMMIT: the caller must read back whether the transaction was committed.
     case outcomeUnknown(String)
-    /// The server returned an error: its SQLSTATE, message and detail.
-    case refused(sqlState: String, message: String, detail: String?)
+    /// The server returned an error: its SQLSTATE, message, detail and origin.
+    case refused(sqlState: String, message: String, detail: String?, origin: Origin = Origin())
     /// An invalid call, name or connection string. Waiting does not fix it.
     case invalid(String)
+
+    /// The objects that an error names, and the place in the server that raised it.
+    public struct Origin: Sendable, Equatable {
+        /// The constraint, or the index of a unique violation.
+        public var constraint: String?
+        public var table: String?
+        public var column: String?
+        /// The function in the server's own source, such as `exec_stmt_raise` for RAISE of PL/pgSQL.
+        public var routine: String?
+        /// Whether a function was running, such as a trigger's.
+        public var isInFunction = false
+
+        public init() {}
+    }
 
     /// Whether the same statement may succeed later, without a change to a row or a statement: the database is
     /// unavailable, shutting down, recovering, read-only, full, out of connections, or cancelled the statement.
@@ -15,7 +29,7 @@ public enum PostgresError: Error, CustomStringConvertible, Sendable {
         switch self {
         case .unavailable, .outcomeUnknown: true
         case .invalid: false
-        case .refused(let state, _, _):
+        case .refused(let state, _, _, _):
             // Connection, insufficient resources, system error (the server's own disk).
             ["08", "53", "58"].contains(state.prefix(2))
                 // Cancelled, the four kinds of shutdown or idle timeout, read-only, lock not available.
@@ -33,14 +47,14 @@ public enum PostgresError: Error, CustomStringConvertible, Sendable {
 
     /// The SQLSTATE if the server answered.
     public var sqlState: String? {
-        if case .refused(let state, _, _) = self { state } else { nil }
+        if case .refused(let state, _, _, _) = self { state } else { nil }
     }
 
     public var description: String {
         switch self {
         case .unavailable(let reason): "database unavailable: \(reason)"
         case .outcomeUnknown(let reason): "database unavailable during COMMIT, whose outcome is unknown: \(reason)"
-        case .refused(let state, let message, let detail):
+        case .refused(let state, let message, let detail, _):
             "database error \(state): \(message)" + (detail.map { " (\($0))" } ?? "")
         case .invalid(let reason): reason
         }

@@ -1,0 +1,261 @@
+import Postgres
+
+/// One call of `ReadingTable.insert`.
+struct RowInsertion {
+    private let rows: RowBuffer
+    private let sorted: [Int32]
+    private let connection: Connection
+    private let table: ReadingTable
+    private(set) var outcome = ReadingTable.Outcome()
+    /// The caller's work, run during the first long statement.
+    private var meanwhile: (() -> Void)?
+    /// Whether the table has taken a row after it refused the last one, and whether it has taken one at all. Only
+    /// then a refusal is the row's own fault.
+    private var tookSinceRefusal = false
+    private var hasTaken = false
+    /// Refused positions of `sorted`.
+    private var refused: Set<Int> = []
+
+    /// A refused statement of so many rows or fewer is tried row by row, without further halves.
+    private static let singles = 16
+
+    init(
+        rows: RowBuffer, sorted: [Int32], connection: Connection, table: ReadingTable,
+        meanwhile: @escaping () -> Void
+    ) {
+        self.meanwhile = meanwhile
+        self.rows = rows
+        self.sorted = sorted
+        self.connection = connection
+        self.table = table
+    }
+
+    mutating func run() throws {
+        let firsts = sorted.indices.filter { $0 == 0 || !rows.haveSameKey(sorted[$0 - 1], sorted[$0]) }
+        if table.habit.isToFindDuplicates {
+            // A lookup alone is cheaper than an insertion, after which duplicates are looked up once more.
+            let found = try compare(Array(sorted.indices))
+            if found.absent.isEmpty, found.uncomparable == 0 {
+                (outcome.duplicates, outcome.conflicts) = (sorted.count, found.conflicts)
+                return
+            }
+        }
+        outcome.duplicates = sorted.count
+        try insert(firsts[...])
+        table.habit.isToFindDuplicates = outcome.inserted < sorted.count / 10
+        // The table now has a row for each key that it takes.
+        if outcome.duplicates > 0 {
+            let found = try compare(sorted.indices.filter { !refused.contains($0) })
+            // A column that cannot hold a value has another one.
+            outcome.conflicts = found.conflicts + found.uncomparable
+            try refuseVanished(found.absent)
+        }
+        if !refused.isEmpty, !tookSinceRefusal, let refusal = outcome.refusals.last {
+            try expectAnotherRowToBeTaken(refusal)
+        }
+    }
+
+    /// Inserts the rows at these positions of `sorted`.
+    private mutating func insert(_ positions: ArraySlice<Int>) throws {
+        _ = try connection.execute("SAVEPOINT part")
+        do {
+            try take(positions)
+            _ = try connection.execute("RELEASE SAVEPOINT part")
+        } catch let error as PostgresError where error.faultKind == .row {
+            _ = try connection.execute("ROLLBACK TO SAVEPOINT part")
+            guard positions.count > Self.singles else { return try insertOneByOne(positions, error) }
+            _ = try connection.execute("RELEASE SAVEPOINT part")
+            let middle = positions.startIndex + positions.count / 2
+            try insert(positions[..<middle])
+            try insert(positions[middle...])
+        }
+    }
+
+    /// Inserts rows of which at least one is refused, within the savepoint.
+    private mutating func insertOneByOne(_ positions: ArraySlice<Int>, _ error: PostgresError) throws {
+        var queue = Array(positions.reversed())
+        // A single row has been tried already.
+        var known = positions.count == 1 ? error : nil
+        while let position = queue.popLast() {
+            do {
+                if let known { throw known }
+                try take([position])
+                _ = try connection.execute("RELEASE SAVEPOINT part; SAVEPOINT part")
+            } catch let error as PostgresError where error.faultKind == .row {
+                if known == nil { _ = try connection.execute("ROLLBACK TO SAVEPOINT part") }
+                known = nil
+                try refuse(position, error)
+                // The next row with this key is no longer a duplicate, as if it had come in a later statement.
+                let next = position + 1
+                if next < sorted.count, rows.haveSameKey(sorted[position], sorted[next]) { queue.append(next) }
+            }
+        }
+        _ = try connection.execute("RELEASE SAVEPOINT part")
+    }
+
+    /// Refuses rows that the table took without an error and does not have. Of those with the same key, the first that
+    /// stays is inserted.
+    private mutating func refuseVanished(_ positions: [Int]) throws {
+        var last: (position: Int, isTaken: Bool)?
+        for position in positions {
+            let isSameKey = last.map { rows.haveSameKey(sorted[$0.position], sorted[position]) } ?? false
+            if isSameKey, last?.isTaken == true { continue }
+            let before = outcome.inserted
+            if isSameKey { try insert([position]) }
+            let isTaken = outcome.inserted > before
+            if !isTaken, !refused.contains(position) { try refuse(position, nil) }
+            last = (position, isTaken)
+        }
+    }
+
+    private mutating func take(_ positions: ArraySlice<Int>) throws(PostgresError) {
+        let inserted = try execute(table.statement, parameters(positions)).affected
+        outcome.inserted += inserted
+        outcome.duplicates -= inserted
+        if inserted > 0 { (hasTaken, tookSinceRefusal) = (true, true) }
+    }
+
+    /// - Parameter error: nil if the row vanished without an error.
+    private mutating func refuse(_ position: Int, _ error: PostgresError?) throws {
+        let refusal = ReadingTable.Refusal(row: sorted[position], error: error)
+        if !hasTaken { try expectAnotherRowToBeTaken(refusal) }
+        tookSinceRefusal = false
+        outcome.refusals.append(refusal)
+        outcome.duplicates -= 1
+        refused.insert(position)
+    }
+
+    /// Throws if the table refuses other rows as well: then the fault is not the row's.
+    ///
+    /// The other rows are the newest row that the table has, in another minute, and the refused one without its values.
+    /// Neither stays.
+    private mutating func expectAnotherRowToBeTaken(_ refusal: ReadingTable.Refusal) throws {
+        let columns = "(device_id, channel, power, voltage, \"current\", \"timestamp\", idempotency_key)"
+        let newest = """
+            INSERT INTO \(table.name.quoted) \(columns)
+            SELECT device_id, channel, power, voltage, "current", "timestamp", regexp_replace(idempotency_key, '[0-9]+$', '0')
+            FROM \(table.name.quoted) WHERE idempotency_key IS NOT NULL ORDER BY "timestamp" DESC LIMIT 1
+            """
+        let row = rows.rows[Int(refusal.row)]
+        let withoutValues = """
+            INSERT INTO \(table.name.quoted) \(columns) VALUES ($1, $2, 0, NULL, NULL, to_timestamp($3), $4)
+            """
+        let text = { (bytes: UnsafeRawBufferPointer) in Parameter.text(String(decoding: bytes, as: UTF8.self)) }
+        let values: [Parameter] = [
+            rows.withDevice(of: row, text), .integer(Int64(row.channel)), .integer(row.timestamp),
+            rows.withKey(of: row, text),
+        ]
+        guard try !isTaken(newest, []), try !isTaken(withoutValues, values) else {
+            (hasTaken, tookSinceRefusal) = (true, true)
+            return
+        }
+        throw LoaderError.takesNoRow(table: table.name.quoted, reason: refusal.error?.withRemedy ?? refusal.reason)
+    }
+
+    private func isTaken(_ sql: String, _ parameters: [Parameter]) throws -> Bool {
+        _ = try connection.execute("SAVEPOINT control")
+        var isTaken = false
+        do throws(PostgresError) {
+            isTaken = try connection.execute(sql, parameters).affected > 0
+        } catch {
+            guard error.faultKind == .row || error.faultKind == .table else { throw error }
+        }
+        _ = try connection.execute("ROLLBACK TO SAVEPOINT control; RELEASE SAVEPOINT control")
+        return isTaken
+    }
+
+    private struct Comparison {
+        /// Positions of rows whose key is not in the table.
+        var absent: [Int] = []
+        /// Number of rows whose key is there with other values.
+        var conflicts = 0
+        /// Number of rows that do not fit the columns' types.
+        var uncomparable = 0
+    }
+
+    /// Compares rows with those of the table that have the same keys.
+    private mutating func compare(_ positions: [Int]) throws -> Comparison {
+        let types = try connection.execute(
+            """
+            SELECT format_type(atttypid, atttypmod) FROM pg_attribute, unnest($2::text[]) WITH ORDINALITY AS u(n, place)
+            WHERE attrelid = to_regclass($1) AND attname = n ORDER BY place
+            """, [.text(table.name.quoted), .array(Self.names(["power", "voltage", "current", "timestamp"]))])
+        func same(_ column: String, _ type: Int) -> String {
+            // A column may be narrower than the sent type, so values are compared after a cast to the column's type.
+            "t.\"\(column)\" IS NOT DISTINCT FROM new.\(column)_\(types[type, 0].map { "::" + $0 } ?? "")"
+        }
+        // LIMIT forces one index lookup per row, in the index's own order.
+        let sql = """
+            SELECT string_agg(place::text, ' ') FILTER (WHERE t.idempotency_key IS NULL),
+                count(*) FILTER (WHERE t.idempotency_key IS NOT NULL AND NOT (\(same("power", 0))
+                    AND \(same("voltage", 1)) AND \(same("current", 2)) AND \(same("timestamp", 3))))
+            FROM unnest($1::float8[], $2::float8[], $3::float8[], $4::timestamptz[], $5::text[]) WITH ORDINALITY
+                AS new(power_, voltage_, current_, timestamp_, key_, place)
+            LEFT JOIN LATERAL (
+                SELECT idempotency_key, power, voltage, "current", "timestamp" FROM \(table.name.quoted)
+                WHERE idempotency_key = new.key_ AND idempotency_key IS NOT NULL LIMIT 1
+            ) AS t ON true
+            """
+        var found = Comparison()
+        try compare(positions[...], sql, &found)
+        return found
+    }
+
+    private mutating func compare(
+        _ positions: ArraySlice<Int>, _ sql: String, _ found: inout Comparison
+    ) throws {
+        guard !positions.isEmpty else { return }
+        _ = try connection.execute("SAVEPOINT comparison")
+        do throws(PostgresError) {
+            let answer = try execute(sql, Array(parameters(positions).dropFirst(2)))
+            let places = (answer[0, 0] ?? "").split(separator: " ").compactMap { Int($0) }
+            found.absent += places.map { positions[positions.startIndex + $0 - 1] }
+            found.conflicts += answer.integer(0, 1) ?? 0
+            _ = try connection.execute("RELEASE SAVEPOINT comparison")
+        } catch {
+            guard error.faultKind == .row else { throw error }
+            _ = try connection.execute("ROLLBACK TO SAVEPOINT comparison; RELEASE SAVEPOINT comparison")
+            guard positions.count > 1 else {
+                found.uncomparable += 1
+                return
+            }
+            let middle = positions.startIndex + positions.count / 2
+            try compare(positions[..<middle], sql, &found)
+            try compare(positions[middle...], sql, &found)
+        }
+    }
+
+    /// Runs one of the long statements.
+    private mutating func execute(_ sql: String, _ parameters: [Parameter]) throws(PostgresError) -> Rows {
+        guard let work = meanwhile else { return try connection.execute(sql, parameters) }
+        meanwhile = nil
+        return try connection.execute(sql, parameters, meanwhile: work)
+    }
+
+    private static func names(_ names: [String]) -> BinaryArray {
+        var array = BinaryArray(.text)
+        for name in names { array.append(utf8: name.utf8) }
+        return array
+    }
+
+    private func parameters(_ positions: some Sequence<Int>) -> [Parameter] {
+        var device = BinaryArray(.text)
+        var channel = BinaryArray(.int4)
+        var power = BinaryArray(.float8)
+        var voltage = BinaryArray(.float8)
+        var current = BinaryArray(.float8)
+        var timestamp = BinaryArray(.timestamptz)
+        var key = BinaryArray(.text)
+        for position in positions {
+            let row = rows.rows[Int(sorted[position])]
+            rows.withDevice(of: row) { device.append(utf8: $0) }
+            channel.append(Int32(row.channel))
+            power.append(row.power)
+            if let value = row.voltage { voltage.append(value) } else { voltage.appendNull() }
+            if let value = row.current { current.append(value) } else { current.appendNull() }
+            timestamp.append(unixSeconds: row.timestamp)
+            rows.withKey(of: row) { key.append(utf8: $0) }
+        }
+        return [device, channel, power, voltage, current, timestamp, key].map { .array($0) }
+    }
+}

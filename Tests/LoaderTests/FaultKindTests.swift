@@ -1,0 +1,76 @@
+import Postgres
+import Testing
+
+@testable import Loader
+
+/// Invariant 13: where an error of the database comes from, by its SQLSTATE and what it names.
+@Suite struct FaultKindTests {
+    @Test(arguments: [
+        // A value that does not fit its column: a number's range, a text's length, a character of another encoding.
+        ("22003", FaultKind.row), ("22001", .row), ("22P05", .row), ("22008", .row), ("22021", .row), ("22P02", .row),
+        ("23503", .row), ("23514", .row), ("23P01", .row), ("44000", .row), ("54000", .row), ("P0001", .row),
+        // A sequence at its end, and a NOT NULL or a unique key of the table's own.
+        ("2200H", .table), ("23502", .table), ("23505", .table),
+        ("42P01", .table), ("42703", .table), ("42P10", .table), ("42804", .table), ("42501", .table),
+        ("428C9", .table), ("0A000", .table), ("XX000", .table), ("XX001", .table), ("25P02", .table),
+        ("F0000", .table), ("HV000", .table), ("54001", .table),
+        ("08006", .server), ("53100", .server), ("53200", .server), ("53300", .server), ("57014", .server),
+        ("57P01", .server), ("57P03", .server), ("58030", .server), ("25006", .server), ("55P03", .server),
+        ("40001", .server), ("40P01", .server),
+        ("28P01", .setting), ("28000", .setting), ("3D000", .setting),
+    ])
+    func theStateSaysWhereAFaultIs(_ state: String, _ kind: FaultKind) {
+        #expect(FaultKind(sqlState: state) == kind)
+    }
+
+    /// A trigger may raise any error about a row, but neither the server's state nor a sequence is the row's.
+    @Test(arguments: [
+        ("P0001", FaultKind.row), ("F0000", .row), ("HV000", .row), ("42703", .row), ("23502", .row), ("22012", .row),
+        ("57014", .server), ("40001", .server), ("53100", .server), ("2200H", .table),
+    ])
+    func anErrorWithinAFunctionIsPerhapsTheRows(_ state: String, _ kind: FaultKind) {
+        var origin = PostgresError.Origin()
+        origin.isInFunction = true
+        #expect(FaultKind(sqlState: state, origin: origin) == kind)
+    }
+
+    @Test(arguments: [("power", FaultKind.row), ("idempotency_key", .row), ("extra", .table)])
+    func aMissingValueIsTheRowsInTheColumnsThatRowsFill(_ column: String, _ kind: FaultKind) {
+        var origin = PostgresError.Origin()
+        origin.column = column
+        #expect(FaultKind(sqlState: "23502", origin: origin) == kind)
+    }
+
+    @Test(arguments: [
+        ("Key (device_id, \"timestamp\")=(plug, 2026-01-01) already exists.", FaultKind.row),
+        ("Schlüssel »(lower(device_id))=(plug)« existiert bereits.", .row),
+        ("Key (id)=(17) already exists.", .table), ("Key (device_id, id)=(plug, 17) already exists.", .table),
+        ("", .table),
+    ])
+    func aKeyThatIsThereIsTheRowsIfTheRowFillsIt(_ detail: String, _ kind: FaultKind) {
+        #expect(FaultKind(sqlState: "23505", detail: detail) == kind)
+    }
+
+    @Test func aPartitionThatIsMissingIsTheTables() {
+        var origin = PostgresError.Origin()
+        origin.table = "power_logs"
+        #expect(FaultKind(sqlState: "23514", origin: origin) == .table)
+        origin.constraint = "power_logs_power_check"
+        #expect(FaultKind(sqlState: "23514", origin: origin) == .row)
+    }
+
+    @Test func aPolicyIsAboutTheRowAndAPrivilegeAboutTheTable() {
+        var origin = PostgresError.Origin()
+        origin.routine = "ExecWithCheckOptions"
+        #expect(FaultKind(sqlState: "42501", origin: origin) == .row)
+        origin.routine = "aclcheck_error"
+        #expect(FaultKind(sqlState: "42501", origin: origin) == .table)
+    }
+
+    @Test(arguments: [
+        (PostgresError.unavailable(""), FaultKind.server), (.outcomeUnknown(""), .server), (.invalid(""), nil),
+    ])
+    func whatTheServerDidNotSayIsItsAbsenceOrACallersFault(_ error: PostgresError, _ kind: FaultKind?) {
+        #expect(error.faultKind == kind)
+    }
+}

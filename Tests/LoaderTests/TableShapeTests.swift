@@ -1,0 +1,223 @@
+import Postgres
+import Testing
+
+@testable import Loader
+
+/// Kinds of table and of faults in them, each with its outcome (invariants 8 and 13).
+@Suite(.enabled(if: Fixture.isAvailable))
+struct TableShapeTests {
+    /// A table in which the readings of 8.9 W fit, and that of 1200 W or of the device `big` does not.
+    struct Shape: CustomTestStringConvertible {
+        let name: String
+        let sql: String
+        let sqlState: String?
+        var device = "plug"
+        var power = "1200"
+
+        var testDescription: String { name }
+    }
+
+    private static func raising(_ state: String) -> String {
+        """
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN IF NEW.power >= 1000 THEN RAISE 'too much' USING ERRCODE = '\(state)'; END IF; RETURN NEW; END $$;
+        CREATE TRIGGER refuse BEFORE INSERT ON power_logs FOR EACH ROW EXECUTE FUNCTION refuse()
+        """
+    }
+
+    static let rowFaults = [
+        Shape(name: "numeric", sql: "ALTER TABLE power_logs ALTER power TYPE numeric(5,2)", sqlState: "22003"),
+        Shape(name: "real", sql: "ALTER TABLE power_logs ALTER power TYPE real", sqlState: "22003", power: "1e300"),
+        Shape(name: "int", sql: "ALTER TABLE power_logs ALTER power TYPE int", sqlState: "22003", power: "3e9"),
+        Shape(
+            name: "varchar", sql: "ALTER TABLE power_logs ALTER device_id TYPE varchar(20)", sqlState: "22001",
+            device: "a-device-with-a-long-name"),
+        Shape(name: "check", sql: "ALTER TABLE power_logs ADD CHECK (power < 1000)", sqlState: "23514"),
+        Shape(name: "P0001", sql: raising("P0001"), sqlState: "P0001"),
+        Shape(name: "F0000", sql: raising("F0000"), sqlState: "F0000"),
+        Shape(name: "HV000", sql: raising("HV000"), sqlState: "HV000"),
+        Shape(
+            name: "a trigger that returns NULL",
+            sql: """
+                CREATE FUNCTION drop() RETURNS trigger LANGUAGE plpgsql AS
+                $$ BEGIN IF NEW.power >= 1000 THEN RETURN NULL; END IF; RETURN NEW; END $$;
+                CREATE TRIGGER drop BEFORE INSERT ON power_logs FOR EACH ROW EXECUTE FUNCTION drop()
+                """, sqlState: nil),
+        Shape(
+            name: "a foreign key",
+            sql: """
+                CREATE TABLE devices (name text PRIMARY KEY); INSERT INTO devices VALUES ('plug');
+                ALTER TABLE power_logs ADD FOREIGN KEY (device_id) REFERENCES devices
+                """, sqlState: "23503", device: "stranger"),
+        Shape(
+            name: "a unique index of the readings' own columns",
+            sql: """
+                INSERT INTO power_logs (device_id, power) VALUES ('other', 1200);
+                CREATE UNIQUE INDEX ON power_logs (power) WHERE power >= 1000
+                """, sqlState: "23505"),
+    ]
+
+    /// The row that does not fit is set aside, the others are rows, and neither waits for the other. A second time it is
+    /// set aside again, or is a duplicate with other values if its minute has a row.
+    @Test(arguments: rowFaults) func aRowThatDoesNotFitIsSetAside(_ shape: Shape) throws {
+        let fixture = try Fixture()
+        try fixture.sql(shape.sql)
+        let odd = Fixture.message(shape.device, minute: 3, power: shape.power)
+        try fixture.append(Fixture.batch(odd))
+        #expect(try fixture.drain().rejected == 1, "a row by itself, in an empty table")
+        try fixture.append(Fixture.batch(minutes: 0..<3), Fixture.batch(odd), Fixture.batch(minutes: 4..<40))
+        var summary = try fixture.drain()
+        #expect((summary.inserted, summary.duplicates, summary.rejected) == (39, 0, 1))
+        let letters = try fixture.deadLetters()
+        #expect(letters.count == 2)
+        for letter in letters {
+            #expect(letter.contains(shape.sqlState.map { "\"sqlstate\":\"\($0)\"" } ?? "takes the row away"))
+            #expect(letter.contains("\"device_id\":\"\(shape.device)\""))
+        }
+        // The only duplicate that does not fit is about a minute that has a row.
+        try fixture.append(Fixture.batch(Fixture.message(minute: 1, power: shape.power)), Fixture.batch(odd))
+        summary = try fixture.drain()
+        let isAboutDevice = shape.device != "plug"
+        #expect((summary.inserted, summary.duplicates, summary.rejected) == (0, 1, 1))
+        #expect(summary.conflicts == 1, "\(isAboutDevice)")
+        fixture.seal()
+        #expect(try fixture.drain().segments == 1)
+        #expect(try fixture.progress() == ["1 43 39 1 3 t"])
+        #expect(try fixture.count("device_id IN ('plug', '\(shape.device)')") == 39)
+    }
+
+    /// A fault that is no row's: nothing is set aside, the message says what to mend, and then all of it goes in.
+    @Test(arguments: [
+        (
+            "a sequence at its end", "ALTER SEQUENCE power_logs_id_seq MAXVALUE 5", "2200H",
+            "ALTER SEQUENCE power_logs_id_seq MAXVALUE 5000"
+        ),
+        (
+            "a bigint sequence in an int column",
+            "ALTER TABLE power_logs ALTER id TYPE int; SELECT setval('power_logs_id_seq', 2147483640)", "22003",
+            "ALTER TABLE power_logs ALTER id TYPE bigint"
+        ),
+        (
+            "a sequence behind the rows",
+            "INSERT INTO power_logs (id, device_id) SELECT g, 'other' FROM generate_series(1, 1000) g", "23505",
+            "SELECT setval('power_logs_id_seq', 1000)"
+        ),
+        (
+            "another column that must not be null", "ALTER TABLE power_logs ADD extra text NOT NULL",
+            "extra must not be null", "ALTER TABLE power_logs ALTER extra SET DEFAULT ''"
+        ),
+        (
+            "a check that no row passes", "ALTER TABLE power_logs ADD CONSTRAINT closed CHECK (false)", "23514",
+            "ALTER TABLE power_logs DROP CONSTRAINT closed"
+        ),
+        (
+            "a trigger with a fault",
+            """
+            CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.nothing := 1; RETURN NEW; END $$;
+            CREATE TRIGGER broken BEFORE INSERT ON power_logs FOR EACH ROW EXECUTE FUNCTION broken()
+            """, "42703", "DROP TRIGGER broken ON power_logs"
+        ),
+        (
+            "a trigger that puts every row elsewhere",
+            """
+            CREATE TABLE elsewhere (LIKE power_logs);
+            CREATE FUNCTION route() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN INSERT INTO elsewhere SELECT NEW.*; RETURN NULL; END $$;
+            CREATE TRIGGER route BEFORE INSERT ON power_logs FOR EACH ROW EXECUTE FUNCTION route()
+            """, "takes the row away", "DROP TRIGGER route ON power_logs"
+        ),
+        (
+            "an UNLOGGED table", "ALTER TABLE power_logs SET UNLOGGED", "SET LOGGED",
+            "ALTER TABLE power_logs SET LOGGED"
+        ),
+        (
+            "a time as text",
+            "ALTER TABLE power_logs ALTER timestamp TYPE text", "TYPE timestamptz",
+            "ALTER TABLE power_logs ALTER timestamp TYPE timestamptz USING timestamp::timestamptz"
+        ),
+    ])
+    func aFaultOfTheTableSetsNothingAside(_ name: String, fault: String, words: String, mend: String) throws {
+        let fixture = try Fixture()
+        try fixture.append(Fixture.batch(minutes: 0..<40))
+        fixture.seal()
+        try fixture.append(Fixture.batch(minutes: 40..<50))
+        try fixture.sql(fault)
+        let error = #expect(throws: (any Error).self) { try fixture.drain() }
+        let said = (error as? PostgresError)?.withRemedy ?? error.map { "\($0)" } ?? "nothing"
+        #expect(said.contains(words), "\(said)")
+        #expect(try fixture.deadLetters().isEmpty && fixture.progress().isEmpty)
+        #expect(try fixture.count("device_id = 'plug'") == 0)
+        try fixture.sql(mend)
+        let summary = try fixture.drain()
+        #expect((summary.inserted, summary.rejected) == (50, 0))
+    }
+
+    /// Row-level security refuses a row with the SQLSTATE of a missing privilege.
+    @Test func aPolicyThatRefusesARowSetsItAside() throws {
+        let fixture = try Fixture()
+        let role = "role-" + fixture.schema
+        try fixture.sql(
+            """
+            CREATE ROLE "\(role)"; GRANT USAGE ON SCHEMA "\(fixture.schema)" TO "\(role)";
+            GRANT ALL ON ALL TABLES IN SCHEMA "\(fixture.schema)" TO "\(role)";
+            GRANT ALL ON ALL SEQUENCES IN SCHEMA "\(fixture.schema)" TO "\(role)";
+            ALTER TABLE power_logs ENABLE ROW LEVEL SECURITY;
+            CREATE POLICY p ON power_logs USING (true) WITH CHECK (power < 1000)
+            """)
+        defer { _ = try? fixture.sql("DROP OWNED BY \"\(role)\"; DROP ROLE \"\(role)\"") }
+        try fixture.append(
+            Fixture.batch(minutes: 0..<3), Fixture.batch(Fixture.message(minute: 3, power: "1200")),
+            Fixture.batch(minutes: 4..<40))
+        let options = "-c role=\(role)".utf8.map { "%" + String($0, radix: 16) }.joined()
+        let url = Fixture.url + (Fixture.url.contains("?") ? "&" : "?") + "options=" + options
+        let table = try fixture.table
+        func drain() throws -> DrainReport.Summary {
+            try fixture.drain { $0.database = Database(conninfo: url, table: table) }
+        }
+        let summary = try drain()
+        #expect((summary.inserted, summary.rejected) == (39, 1))
+        #expect(try fixture.deadLetters().allSatisfy { $0.contains("\"sqlstate\":\"42501\"") })
+        // A missing privilege is no row's fault.
+        try fixture.sql("REVOKE INSERT ON power_logs FROM \"\(role)\"")
+        try fixture.append(Fixture.batch(minutes: 50..<60))
+        #expect(throws: PostgresError.self) { try drain() }
+        #expect(try fixture.deadLetters().count == 1)
+    }
+
+    /// A database in which a device's name cannot be written.
+    @Test func aNameThatTheEncodingLacksIsSetAside() throws {
+        let fixture = try Fixture()
+        let name = "latin-" + fixture.schema
+        try fixture.sql(
+            "CREATE DATABASE \"\(name)\" ENCODING LATIN1 LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+        defer { _ = try? fixture.sql("DROP DATABASE \"\(name)\" WITH (FORCE)") }
+        let slash = try #require(Fixture.url.lastIndex(of: "/"))
+        let database = Database(conninfo: Fixture.url[...slash] + name, table: try TableName("power_logs"))
+        try Migrator(database: database, say: { _ in }, interruption: Interruption()).run()
+        for _ in 0..<2 {
+            try fixture.append(
+                Fixture.batch(minutes: 0..<20),
+                Fixture.batch(Fixture.message("plug-☀"), Fixture.message("pró", minute: 1)))
+        }
+        let summary = try fixture.drain { $0.database = database }
+        #expect((summary.inserted, summary.duplicates, summary.rejected) == (21, 21, 2))
+        #expect(try fixture.deadLetters().allSatisfy { $0.contains("\"sqlstate\":\"22P05\"") })
+        try fixture.append(Fixture.batch(Fixture.message("plug-☀"), Fixture.message("pró", minute: 1)))
+        let again = try fixture.drain { $0.database = database }
+        #expect((again.inserted, again.duplicates, again.rejected) == (0, 1, 1))
+    }
+
+    /// Replays and single runs leave the sequence where the rows have brought it.
+    @Test func duplicatesConsumeNoIds() throws {
+        let fixture = try Fixture()
+        try fixture.append(Fixture.batch(minutes: 0..<100))
+        _ = try fixture.drain()
+        let last = "SELECT last_value FROM power_logs_id_seq"
+        #expect(try fixture.rows(last) == ["100"])
+        for run in 1...3 {
+            try fixture.append(Fixture.batch(minutes: 0..<100), Fixture.batch(minutes: (99 + run)..<(100 + run)))
+            #expect(try fixture.drain().duplicates == 100)
+            #expect(try fixture.rows(last) == ["\(100 + run)"])
+        }
+    }
+}
