@@ -7,7 +7,8 @@ import Testing
 @Suite(.serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
 struct DatabaseFaultTests {
     let rig: Rig
-    private static let progressInsert = "INSERT INTO \"spool_progress\""
+    /// The last statement of a transaction that writes rows, before COMMIT.
+    private static let lastWrite = "UPDATE \"spool_lease\""
     /// The loader's time-out as short as it can be. It may pass earlier than at the statement that a test is about.
     private static let impatient = ["LOADER_STATEMENT_SECONDS": "1"]
 
@@ -28,7 +29,7 @@ struct DatabaseFaultTests {
         var readings = 0
         for effect in DatabaseProxy.Effect.allCases {
             try post("once-\(effect)")
-            proxy.arm(effect, at: "COMMIT")
+            proxy.arm(effect, at: "COMMIT", behind: Self.lastWrite)
             var reason = ""
             try rig.wait("the loader does not come to COMMIT: \(reason)") {
                 reason = try rig.failToDrain(status: 75, effect == .hang ? throughProxy : patiently)
@@ -52,7 +53,7 @@ struct DatabaseFaultTests {
 
         try rig.startLoader("drain", "--follow", environment: throughProxy)
         for effect in DatabaseProxy.Effect.allCases {
-            proxy.arm(effect, at: "COMMIT")
+            proxy.arm(effect, at: "COMMIT", behind: Self.lastWrite)
             try post("follow-\(effect)")
             readings += 10
             try rig.wait("\(effect): the loader has not caught up") {
@@ -69,7 +70,7 @@ struct DatabaseFaultTests {
         defer { proxy.close() }
         try post("plug")
         // It accepts and never answers; it answers the start and hangs in mid-transaction.
-        for (statement, words) in [("", "connecting"), (Self.progressInsert, "waiting for an answer")] {
+        for (statement, words) in [("", "connecting"), (Self.lastWrite, "waiting for an answer")] {
             proxy.arm(.hang, at: statement)
             var reason = ""
             try rig.wait("the loader does not come to '\(statement)': \(reason)") {
@@ -98,6 +99,57 @@ struct DatabaseFaultTests {
         #expect(try rig.query("SELECT count(*) FROM power_logs") == "0")
         try rig.expect(rig.load("drain"), status: 0)
         try rig.expectExactly(readings: 10)
+    }
+
+    /// A wrong setting is exit 1, so that the service fails visibly, and nothing is set aside for it.
+    @Test(arguments: [("nobody", "shelly"), ("shelly", "no-such-database")])
+    func aWrongRoleOrDatabaseIsNoOutage(role: String, database: String) throws {
+        try post("plug")
+        let url = "postgresql://\(role)@127.0.0.1:\(rig.databasePort)/\(database)"
+        let reason = try rig.failToDrain(status: 1, ["DATABASE_URL": url])
+        #expect(reason.contains("correct DATABASE_URL"), "\(reason)")
+        try rig.expect(rig.load("drain"), status: 0)
+        try rig.expectExactly(readings: 10)
+    }
+
+    @Test func aWrongPasswordIsNoOutage() throws {
+        try post("plug")
+        try rig.query("CREATE ROLE guest LOGIN PASSWORD 'right'")
+        try rig.requirePasswords()
+        for password in ["", ":wrong"] {
+            let url = "postgresql://guest\(password)@127.0.0.1:\(rig.databasePort)/shelly"
+            let reason = try rig.failToDrain(status: 1, ["DATABASE_URL": url])
+            #expect(reason.contains("password") && !reason.contains("wrong"), "\(reason)")
+        }
+    }
+
+    /// A first host that answers nothing at all delays the others by a moment, and a closed one does not.
+    @Test func aSilentHostIsPassedOver() throws {
+        let silent = try Listener()
+        try post("plug")
+        let url = "postgresql://shelly@127.0.0.1:\(silent.port),127.0.0.1:\(rig.databasePort)/shelly"
+        try rig.expect(
+            rig.load("drain", environment: ["DATABASE_URL": url + "?target_session_attrs=read-write"]), status: 0)
+        try rig.expectExactly(readings: 10)
+        withExtendedLifetime(silent) {}
+    }
+
+    /// The table's fault is mended at the server while the loader waits.
+    @Test func followingWaitsForATableToBeMended() throws {
+        try rig.query("ALTER SEQUENCE power_logs_id_seq MAXVALUE 15")
+        try rig.startLoader("drain", "--follow")
+        try post("first")
+        try rig.wait("nothing is loaded") { try rig.query("SELECT count(*) FROM power_logs") == "10" }
+        try post("second")
+        try rig.wait("no complaint") { try rig.loaderLog.contains("make the sequence and its column larger") }
+        try rig.query("ALTER TABLE power_logs ADD CONSTRAINT closed CHECK (false) NOT VALID")
+        try rig.query("ALTER SEQUENCE power_logs_id_seq NO MAXVALUE")
+        try rig.wait("no complaint") { try rig.loaderLog.contains("refuses every row") }
+        try rig.query("ALTER TABLE power_logs DROP CONSTRAINT closed")
+        try rig.wait("it does not go on") { try rig.query("SELECT count(*) FROM power_logs") == "20" }
+        #expect(rig.stopLoader() == 0)
+        try rig.expectExactly(readings: 20)
+        #expect(try rig.query("SELECT sum(rejected) FROM spool_progress") == "0")
     }
 
     @Test func whatMigrateMendsIsRefusedAndItsRemedyNamed() throws {
@@ -203,7 +255,7 @@ struct DatabaseFaultTests {
             try rig.configure("default_transaction_read_only", nil)
         }
         try outlives("timeout while waiting for an answer") {
-            proxy.arm(.hang, at: Self.progressInsert)
+            proxy.arm(.hang, at: Self.lastWrite)
         } mend: {
         }
         // COMMIT waits for a standby that does not come. Only its locks tell the next session that it has not ended.
@@ -259,6 +311,16 @@ struct DatabaseFaultTests {
 }
 
 extension Rig {
+    /// Lets nobody but the superuser in without a password.
+    fileprivate func requirePasswords() throws {
+        let lines = "local all all trust\nhost all shelly 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
+        try lines.write(toFile: query("SHOW hba_file"), atomically: false, encoding: .utf8)
+        try query("SELECT pg_reload_conf()")
+        try wait("pg_hba.conf is not read") {
+            try query("SELECT count(*) FROM pg_hba_file_rules WHERE auth_method LIKE 'scram%'") == "1"
+        }
+    }
+
     /// Changes a setting of the server for everyone, at once; nil sets it back.
     fileprivate func configure(_ setting: String, _ value: String?) throws {
         // Not in a transaction, and possible on a read-only server.

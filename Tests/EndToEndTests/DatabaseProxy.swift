@@ -20,7 +20,7 @@ final class DatabaseProxy: Sendable {
     let port: Int
     private let listener: Int32
     private let server: Int
-    private let fault = Mutex<(effect: Effect, statement: String)?>(nil)
+    private let fault = Mutex<(effect: Effect, statement: String, previous: String)?>(nil)
 
     init(to server: Int) throws {
         self.server = server
@@ -48,7 +48,11 @@ final class DatabaseProxy: Sendable {
     var url: String { "postgresql://shelly@127.0.0.1:\(port)/shelly" }
 
     /// Strikes once, at the next time that a client sends this; empty for the first thing that it sends at all.
-    func arm(_ effect: Effect, at statement: String) { fault.withLock { $0 = (effect, statement) } }
+    ///
+    /// - Parameter previous: a statement that has to come before, if it is not empty.
+    func arm(_ effect: Effect, at statement: String, behind previous: String = "") {
+        fault.withLock { $0 = (effect, statement, previous) }
+    }
 
     /// Whether what was armed is still to come.
     var isArmed: Bool { fault.withLock { $0 != nil } }
@@ -99,6 +103,10 @@ final class DatabaseProxy: Sendable {
     private func strike(_ bytes: [UInt8]) -> Effect? {
         fault.withLock { fault in
             guard let armed = fault else { return nil }
+            guard armed.previous.isEmpty else {
+                if bytes.firstRange(of: armed.previous.utf8) != nil { fault?.previous = "" }
+                return nil
+            }
             guard armed.statement.isEmpty || bytes.firstRange(of: armed.statement.utf8) != nil else { return nil }
             fault = nil
             return armed.effect

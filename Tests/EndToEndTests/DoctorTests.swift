@@ -229,70 +229,40 @@ struct DoctorTests {
         try expectNoFailure()
     }
 
-    @Test(
-        .enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/sbin/pgbouncer"), "pgbouncer is not installed"))
-    func aPoolOfTransactionsIsFoundOut() throws {
+    /// Faults to come, each with the SQL that makes it.
+    @Test(arguments: [
+        ("SELECT setval('power_logs_id_seq', 2000000000); ALTER TABLE power_logs ALTER id TYPE int", "warn  ids "),
+        ("ALTER SEQUENCE power_logs_id_seq MAXVALUE 3; SELECT setval('power_logs_id_seq', 3)", "FAIL  ids "),
+        ("ALTER TABLE power_logs ALTER power TYPE numeric(5,2)", "warn  narrow columns "),
+        ("ALTER TABLE power_logs ALTER device_id TYPE varchar(20)", "warn  narrow columns "),
+        ("ALTER TABLE power_logs ALTER power TYPE int", "warn  rounding "),
+        ("ALTER TABLE power_logs SET UNLOGGED", "FAIL  table "),
+        ("ALTER TABLE power_logs ALTER timestamp TYPE text", "FAIL  table "),
+        (
+            """
+            CREATE FUNCTION route() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+            CREATE TRIGGER route BEFORE INSERT ON power_logs FOR EACH ROW EXECUTE FUNCTION route()
+            """, "warn  triggers "
+        ),
+        ("CREATE RULE nothing AS ON INSERT TO power_logs DO INSTEAD NOTHING", "FAIL  rules "),
+        ("CREATE RULE few AS ON INSERT TO power_logs WHERE NEW.power < 0 DO INSTEAD NOTHING", "warn  rules "),
+    ])
+    func faultsToComeAreForeseen(sql: String, line: String) throws {
         try makeSpool()
-        for mode in ["transaction", "session"] {
-            let (pooler, url) = try startPooler(mode)
-            defer { end(pooler) }
-            let output = try rig.load("doctor", environment: ["DATABASE_URL": url])
-            if mode == "transaction" {
-                #expect(output.status == 1 && output.text.contains("FAIL  pooling "), "\(output.text)")
-            } else {
-                #expect(output.status == 0 && output.text.contains("warn  pooling "), "\(output.text)")
-            }
-        }
+        try expectNoFailure()
+        try rig.query(sql)
+        let output = try rig.load("doctor")
+        #expect(output.status == (line.hasPrefix("FAIL") ? 1 : 0) && output.text.contains(line), "\(output.text)")
     }
 
-    /// Starts pgbouncer, on another port when a process has taken the first one before it.
-    private func startPooler(_ mode: String) throws -> (Process, url: String) {
-        for _ in 0..<10 {
-            let port = try Listener().port
-            let pooler = try startPooler(mode, port: port)
-            let url = "postgresql://shelly@127.0.0.1:\(port)/shelly"
-            var isListening = false
-            try rig.wait("the pooler does not listen") {
-                isListening = try rig.load("stats", environment: ["DATABASE_URL": url]).status == 0
-                return isListening || !pooler.isRunning
-            }
-            if isListening, pooler.isRunning { return (pooler, url) }
-            end(pooler)
-        }
-        throw Rig.Failure(description: "the pooler ends by itself")
-    }
-
-    private func startPooler(_ mode: String, port: Int) throws -> Process {
-        let users = rig.directory + "/users.txt"
-        try "\"shelly\" \"\"\n".write(toFile: users, atomically: false, encoding: .utf8)
-        let file = rig.directory + "/pgbouncer.ini"
-        try """
-        [databases]
-        shelly = host=127.0.0.1 port=\(rig.databasePort) dbname=shelly user=shelly
-        [pgbouncer]
-        listen_addr = 127.0.0.1
-        listen_port = \(port)
-        unix_socket_dir =
-        auth_type = trust
-        auth_file = \(users)
-        pool_mode = \(mode)
-        """.write(toFile: file, atomically: false, encoding: .utf8)
-        chmod(rig.directory, 0o755)
-        let pooler = Process()
-        pooler.executableURL = URL(fileURLWithPath: "/usr/bin/setpriv")
-        pooler.arguments = ["--reuid=65534", "--clear-groups", "/usr/sbin/pgbouncer", "-q", file]
-        if geteuid() != 0 {
-            pooler.executableURL = URL(fileURLWithPath: "/usr/sbin/pgbouncer")
-            pooler.arguments = ["-q", file]
-        }
-        pooler.standardError = FileHandle.nullDevice
-        try pooler.run()
-        return pooler
-    }
-
-    private func end(_ pooler: Process) {
-        // It has inherited a mask that blocks SIGTERM.
-        if pooler.isRunning { kill(pooler.processIdentifier, SIGKILL) }
-        pooler.waitUntilExit()
+    @Test func aStandbyThatIsMissingIsNamed() throws {
+        try makeSpool()
+        try rig.query("ALTER SYSTEM SET synchronous_standby_names TO 'nobody'")
+        try rig.query("SELECT pg_reload_conf()")
+        try rig.wait("the setting does not change") { try rig.query("SHOW synchronous_standby_names") == "nobody" }
+        let output = try rig.load("doctor")
+        #expect(output.status == 75 && output.text.contains("FAIL  standby "), "\(output.text)")
+        let migration = try rig.load("migrate")
+        #expect(migration.status == 75 && migration.text.contains("no such standby is connected"), "\(migration.text)")
     }
 }

@@ -40,7 +40,7 @@ extension Rig {
                 """
                 SELECT count(*) FROM pg_stat_activity
                 WHERE datname = current_database() AND wait_event_type = 'Lock'
-                    AND query LIKE '%INSERT INTO%spool_progress%' AND pid <> pg_backend_pid()
+                    AND query LIKE '%spool_progress%' AND pid <> pg_backend_pid()
                 """) == "1"
         }
         // The transaction has written rows, and nobody sees them.

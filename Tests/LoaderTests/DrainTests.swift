@@ -200,6 +200,46 @@ struct DrainTests {
         #expect(try fixture.drain().problems == 0)
     }
 
+    /// The same while that loader has no transaction open. One that is gone keeps nobody out for ever.
+    @Test func aLeaseOfAnotherHolderIsRespectedUntilItExpires() throws {
+        let fixture = try Fixture()
+        try fixture.append(Fixture.batch(minutes: 0..<1))
+        let identity = fixture.directory.identity
+        try fixture.sql("INSERT INTO spool_lease VALUES ('\(identity)', 'elsewhere:/spool', now())")
+        let error = #expect(throws: LoaderError.self) { try fixture.drain() }
+        #expect(error?.description.contains(identity) == true)
+        #expect(try fixture.count() == 0)
+        try fixture.sql("UPDATE spool_lease SET renewed_at = now() - interval '31 s'")
+        #expect(try fixture.drain().inserted == 1)
+        #expect(try fixture.rows("SELECT holder FROM spool_lease").isEmpty)
+        // A loader of the same directory was killed.
+        let own = SpoolLease(of: fixture.directory, beside: try fixture.table).holder
+        try fixture.sql("INSERT INTO spool_lease VALUES ('\(identity)', '\(own)', now())")
+        #expect(try fixture.drain().problems == 0)
+    }
+
+    /// Invariant 6: progress is compared where it is set, so that neither another loader nor a restored database is
+    /// overwritten.
+    @Test(arguments: ["UPDATE spool_progress SET bytes = bytes + 1", "DELETE FROM spool_progress"])
+    func progressThatMovedMeanwhileIsNotOverwritten(change: String) throws {
+        let fixture = try Fixture()
+        try fixture.append(Fixture.batch(minutes: 0..<1))
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let drain = Drain(
+            path: fixture.path, database: try fixture.database, logger: logger, interruption: Interruption())
+        let session = try Fixture.untilConnected {
+            try DrainSession(
+                drain, directory: fixture.directory, report: DrainReport(logger: logger), lockPatience: .zero)
+        }
+        try session.pass()
+        try fixture.sql(change)
+        let before = try fixture.progress()
+        try fixture.append(Fixture.batch(minutes: 1..<2))
+        let error = #expect(throws: LoaderError.self) { try session.pass() }
+        #expect(error?.description.contains("has changed in the database meanwhile") == true)
+        #expect(try fixture.count() == 1 && fixture.progress() == before)
+    }
+
     @Test(arguments: [
         "DROP INDEX idx_power_logs_idempotency", "DROP TABLE power_logs", "DROP TABLE spool_progress",
         "ALTER TABLE power_logs DROP COLUMN idempotency_key",
@@ -219,7 +259,7 @@ struct DrainTests {
         let fixture = try Fixture()
         let interruption = Interruption()
         let drain = Drain(
-            path: fixture.path, database: try fixture.database, followPause: .milliseconds(10),
+            path: fixture.path, database: try fixture.markedDatabase, followPause: .milliseconds(10),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, interruption: interruption)
         async let ended: Void = withCheckedThrowingContinuation { continuation in
             // A thread that may block: the cooperative pool's must not.

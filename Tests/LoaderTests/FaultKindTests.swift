@@ -68,7 +68,7 @@ import Testing
     }
 
     @Test(arguments: [
-        (PostgresError.unavailable(""), FaultKind.server), (.outcomeUnknown(""), .server), (.invalid(""), nil),
+        (PostgresError.unavailable(""), FaultKind?.some(.server)), (.outcomeUnknown(""), .server), (.invalid(""), nil),
     ])
     func whatTheServerDidNotSayIsItsAbsenceOrACallersFault(_ error: PostgresError, _ kind: FaultKind?) {
         #expect(error.faultKind == kind)

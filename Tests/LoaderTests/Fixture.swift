@@ -111,14 +111,21 @@ final class Fixture {
             "SELECT segment, readings, inserted, duplicates, rejected, finished FROM spool_progress ORDER BY segment")
     }
 
-    /// Ends the session that holds the spool's lock, as a restart of the server would; returns how many there were.
+    /// The database for a loader whose session can be told from those of other tests.
+    var markedDatabase: Database {
+        get throws {
+            let mark = (Self.url.contains("?") ? "&" : "?") + "application_name=" + directory.identity
+            return Database(conninfo: Self.url + mark, table: try table)
+        }
+    }
+
+    /// Ends the marked loader's session, as a restart of the server would; returns how many there were.
     func endLoaderSession() throws -> Int {
-        let rows = try connection.execute(
+        try connection.execute(
             """
-            SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'
-            AND (classid::bigint << 32 | objid::bigint) = hashtextextended('\(directory.identity)', 0)
-            """)
-        return rows.count
+            SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '\(directory.identity)'
+            """
+        ).count
     }
 
     /// The lines of `rejected/`.

@@ -10,7 +10,8 @@ struct MigratorTests {
         #expect(try fixture.migrate().allSatisfy { $0.hasPrefix("created ") || $0.hasPrefix("added ") })
         #expect(
             try fixture.rows("SELECT indexname FROM pg_indexes WHERE schemaname = current_schema ORDER BY 1") == [
-                "idx_power_logs_idempotency", "idx_power_logs_timestamp", "power_logs_pkey", "spool_progress_pkey",
+                "idx_power_logs_idempotency", "idx_power_logs_timestamp", "power_logs_pkey", "spool_lease_pkey",
+                "spool_progress_pkey",
             ])
         #expect(
             try fixture.rows(

@@ -1,6 +1,7 @@
 import Glibc
 import Spool
 import Testing
+import Time
 
 @testable import Loader
 
@@ -87,5 +88,46 @@ struct PruningTests {
         let lock = try SpoolLock(.loader, of: fixture.path)
         #expect(throws: (any Error).self) { try dry.run() }
         withExtendedLifetime(lock) {}
+    }
+
+    /// Dead letters stay as long as a segment that they may be about.
+    @Test func deadLettersGoAfterTheirTimeAndTheirSegments() throws {
+        let letters = DeadLetters(directory: fixture.directory)
+        let today = Timestamp.now
+        func daysAgo(_ days: Int64) -> Timestamp {
+            Timestamp(unixMilliseconds: today.unixMilliseconds - days * 86_400_000)
+        }
+        for age in [0, 3, 5] as [Int64] { try letters.append(Array("{}\n".utf8), now: daysAgo(age)) }
+        // The segments are of today.
+        #expect(try letters.prune(olderThan: .seconds(4 * 86_400), dryRun: true).count == 1)
+        #expect(try letters.files().count == 3)
+        let segment = try fixture.segment(1)
+        let whole = try fixture.bytes(1)
+        let created = today.day.description
+        let earlier = daysAgo(5).day.description
+        let aged = String(decoding: whole, as: UTF8.self).replacing(created, with: earlier)
+        try fixture.overwrite(1, aged.utf8)
+        #expect(try letters.prune(olderThan: .seconds(4 * 86_400)).isEmpty, "\(segment)")
+        try fixture.overwrite(1, whole)
+        #expect(try letters.prune(olderThan: .seconds(4 * 86_400)).count == 1)
+        #expect(try letters.files().count == 2)
+        // By itself nothing goes.
+        #expect(try fixture.drain { $0.retention.bytes = 0 }.problems == 0)
+        #expect(try letters.files().count == 2)
+        #expect(try fixture.drain { $0.letterRetention = .seconds(86_400) }.problems == 0)
+        #expect(try letters.files().count == 1)
+    }
+
+    /// Invariant 11: the loader stops with progress kept rather than fill the disk or the spool with dead letters.
+    @Test(arguments: [true, false]) func deadLettersAreBounded(byReserve: Bool) throws {
+        try fixture.append("no batch", Fixture.batch(minutes: 10..<11))
+        fixture.seal()
+        let full = try fixture.drain {
+            if byReserve { $0.limits.reserveBytes = .max / 2 } else { $0.limits.spoolBytes = 10 }
+        }
+        #expect((full.inserted, full.problems) == (5, 1))
+        #expect(try fixture.deadLetters().isEmpty && fixture.segment(6).isLoaded == false)
+        #expect(try fixture.drain().inserted == 1)
+        #expect(try fixture.deadLetters().count == 1)
     }
 }

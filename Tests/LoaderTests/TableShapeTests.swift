@@ -46,7 +46,7 @@ struct TableShapeTests {
         Shape(
             name: "a foreign key",
             sql: """
-                CREATE TABLE devices (name text PRIMARY KEY); INSERT INTO devices VALUES ('plug');
+                CREATE TABLE devices (name text PRIMARY KEY); INSERT INTO devices VALUES ('plug'), ('a');
                 ALTER TABLE power_logs ADD FOREIGN KEY (device_id) REFERENCES devices
                 """, sqlState: "23503", device: "stranger"),
         Shape(
@@ -121,7 +121,7 @@ struct TableShapeTests {
             "a trigger that puts every row elsewhere",
             """
             CREATE TABLE elsewhere (LIKE power_logs);
-            CREATE FUNCTION route() RETURNS trigger LANGUAGE plpgsql AS
+            CREATE FUNCTION route() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS
             $$ BEGIN INSERT INTO elsewhere SELECT NEW.*; RETURN NULL; END $$;
             CREATE TRIGGER route BEFORE INSERT ON power_logs FOR EACH ROW EXECUTE FUNCTION route()
             """, "takes the row away", "DROP TRIGGER route ON power_logs"

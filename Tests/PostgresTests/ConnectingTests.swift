@@ -34,6 +34,36 @@ import Testing
         #expect(shortest >= .milliseconds(300) && shortest < .seconds(4))
     }
 
+    /// The timeout of a silent host is not waited for, which is longer here than a hang.
+    @Test(.needsDatabase, arguments: ["any", "read-write", "prefer-standby"])
+    func silentHostIsPassedOver(attributes: String) throws {
+        let silent = Listener()
+        defer { silent.close() }
+        let closed = Listener()
+        closed.close()
+        let url = try #require(TestDatabase.url)
+        let server = try #require(url.firstRange(of: "@").map { url[$0.upperBound...] })
+        // Not beside a silent host, which could yet turn out to be a standby.
+        let first = attributes == "prefer-standby" ? closed : silent
+        let connection = try Connection(
+            "postgresql://shelly@127.0.0.1:\(first.port),127.0.0.1:\(closed.port),\(server)?target_session_attrs=\(attributes)",
+            applicationName: "tests", connectTimeout: .seconds(3600))
+        #expect(try connection.execute("SELECT 1").count == 1)
+    }
+
+    @Test func eachHostsFailureIsNamed() throws {
+        let closed = [Listener(), Listener()]
+        for listener in closed { listener.close() }
+        let ports = closed.map { "\($0.port)" }
+        let error = try failure {
+            _ = try Connection(
+                "host=127.0.0.1,127.0.0.1 port=\(ports[0]),\(ports[1]) user=u password=hunter2",
+                applicationName: "tests")
+        }
+        #expect(error.isUnavailable && ports.allSatisfy { error.description.contains($0) })
+        #expect(!error.description.contains("hunter2"))
+    }
+
     @Test(arguments: [
         "hunter2", "host=localhost password hunter2", "postgresql://user:%zzhunter2@localhost/db",
         "postgresql://user:hunter2@[::1/db", "nonsense=hunter2", "postgresql://user:a@hunter2@localhost/db",
@@ -43,6 +73,26 @@ import Testing
     func conninfoThatCannotBeUsedIsInvalidAndNotRepeated(_ conninfo: String) throws {
         let error = try failure { _ = try Connection(conninfo, applicationName: "tests") }
         #expect(error.isInvalid && !error.isTemporary)
+        #expect(!error.description.contains("hunter2"))
+    }
+
+    /// Strings whose author has separated the password in another way than libpq does.
+    @Test(arguments: [
+        "host=127.0.0.1;password=hunter2", "host=127.0.0.1,password=hunter2", "host='127.0.0.1 password=hunter2'",
+        "host='127.0.0.1 password=hunter2", "Host=127.0.0.1;Password=hunter2", "Server=127.0.0.1;Pwd=hunter2",
+        "host:127.0.0.1 password:hunter2", "dbname=shelly;user=u;password=hunter2", "user=u;password=hunter2",
+        "user=u,hunter2 host=127.0.0.1", "user=u/hunter2 host=127.0.0.1", "user=u:hunter2 host=127.0.0.1",
+        "postgresql:/u:hunter2@127.0.0.1/db", "postgres//u:hunter2@127.0.0.1/db", "u:hunter2@127.0.0.1/db",
+        "mysql://u:hunter2@127.0.0.1/db", "mysql://u:hunter2@127.0.0.1/db?a=b",
+        "jdbc:postgresql://127.0.0.1/db?password=hunter2",
+        "postgresql://127.0.0.1/db;password=hunter2", "postgresql://127.0.0.1/db&password=hunter2",
+        "postgresql://u;hunter2@127.0.0.1/db",
+        "postgresql://127.0.0.1/db?user=u;password=hunter2", "host=127.0.0.1 sslrootcert=/x;password=hunter2",
+        "service=x;password=hunter2", "host=127.0.0.1 port=1;password=hunter2", "\"host=127.0.0.1 password=hunter2\"",
+    ])
+    func passwordInTheWrongPlaceIsNotShown(_ conninfo: String) throws {
+        let error = try failure { _ = try Connection(conninfo, applicationName: "tests") }
+        #expect(error.isInvalid && error.description.contains("DATABASE_URL"))
         #expect(!error.description.contains("hunter2"))
     }
 

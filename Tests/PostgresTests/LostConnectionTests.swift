@@ -4,6 +4,9 @@ import Testing
 @Suite(.needsDatabase) struct LostConnectionTests {
     @Test func slowStatementIsUnavailableAtItsDeadlineAndTheConnectionIsClosed() throws {
         let connection = try TestDatabase.connect()
+        let process = connection.processID
+        // Outside of a transaction the server goes on with it, and index builds of other tests would wait for its end.
+        defer { _ = try? TestDatabase.connect().execute("SELECT pg_terminate_backend(\(process))") }
         let clock = ContinuousClock()
         let start = clock.now
         let error = try failure { _ = try connection.execute("SELECT pg_sleep(3600)", timeout: .milliseconds(300)) }
@@ -21,7 +24,7 @@ import Testing
         guard connection.serverVersion >= 140_000 else { return }
         let process = Int64(connection.processID)
         // The server's own deadline for it is later than that for its end.
-        let error = try failure { _ = try connection.execute("SELECT pg_sleep(3600)", timeout: .milliseconds(100)) }
+        let error = try failure { _ = try connection.query("SELECT pg_sleep(3600)", timeout: .milliseconds(100)) }
         #expect(error.isUnavailable)
         #expect(try TestDatabase.awaitEnd(of: process))
     }
@@ -29,13 +32,35 @@ import Testing
     @Test func serverEndsATransactionThatWeLeaveOpen() throws {
         let connection = try TestDatabase.connect(timeout: .seconds(5))
         let hang = TestDatabase.hang
-        #expect(try connection.execute("SHOW statement_timeout", timeout: hang)[0, 0] == "6s")
-        #expect(try connection.execute("SHOW tcp_keepalives_idle", timeout: hang)[0, 0] == "30")
         let process = Int64(connection.processID)
-        _ = try connection.execute("BEGIN; SELECT 1", timeout: hang)
-        // We say nothing any more, and the server waits for no longer than it would for a statement.
-        #expect(try TestDatabase.awaitEnd(of: process))
-        #expect(try failure { _ = try connection.execute("SELECT 1") }.isUnavailable)
+        let error = try failure {
+            try connection.transaction {
+                #expect(try connection.execute("SHOW statement_timeout", timeout: hang)[0, 0] == "6s")
+                #expect(try connection.execute("SHOW tcp_keepalives_idle", timeout: hang)[0, 0] == "30")
+                // We say nothing any more, and the server waits for no longer than it would for a statement.
+                #expect(try TestDatabase.awaitEnd(of: process))
+                _ = try connection.execute("SELECT 1")
+            }
+        }
+        #expect(error.isUnavailable)
+    }
+
+    /// A pooler gives the session to another client after a transaction.
+    @Test func nothingIsLeftInTheSession() throws {
+        let connection = try TestDatabase.connect()
+        let settings = """
+            SELECT name, setting FROM pg_settings
+            WHERE source = 'session' AND name NOT IN ('client_encoding', 'application_name')
+            """
+        func expectNone() throws { #expect(try connection.execute(settings).count == 0) }
+        try expectNone()
+        let count = try connection.transaction { try connection.execute(settings).count }
+        #expect(count > 3)
+        try expectNone()
+        _ = try? connection.transaction { _ = try connection.execute("SELECT 1/0") }
+        try expectNone()
+        _ = try connection.query("SELECT 1")
+        try expectNone()
     }
 
     @Test func terminatedBackEndIsUnavailableOnTheNextCall() throws {

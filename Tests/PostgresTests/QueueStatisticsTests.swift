@@ -21,14 +21,14 @@ import Testing
     @Test(arguments: ["timestamptz", "timestamp", "timestamptz(0)"])
     func rowsOfTheLastDayAreCounted(timestamp: String) throws {
         try Self.withTable(timestamp: timestamp) { connection in
-            _ = try connection.execute(
+            _ = try connection.query(
                 """
                 INSERT INTO power_logs VALUES
                     ('a', now() - interval '25 hours', 'old'), ('old', now() - interval '3 days', NULL),
                     ('a', now() - interval '23 hours', 'k1'), ('a', now() - interval '1 hour', NULL),
                     ('b', date_trunc('second', now()) + interval '1 second', 'k2')
                 """)
-            let newest = try connection.execute(
+            let newest = try connection.query(
                 "SELECT to_char(max(\"timestamp\"), 'YYYY-MM-DD\"T\"HH24:MI:SS') || '+00:00' FROM power_logs")[0, 0]
             let statistics = try QueueStatistics.read(from: connection, table: "power_logs", timeout: TestDatabase.hang)
             #expect(statistics.totalLogs == 3 && statistics.fromQueue == 2 && statistics.devices == 2)
@@ -39,7 +39,7 @@ import Testing
     @Test(arguments: ["timestamptz", "timestamp"])
     func fractionIsKept(timestamp: String) throws {
         try Self.withTable(timestamp: timestamp) { connection in
-            _ = try connection.execute(
+            _ = try connection.query(
                 """
                 INSERT INTO power_logs VALUES ('a', date_trunc('day', now()) + interval '1 day 1.25 seconds', NULL)
                 """)

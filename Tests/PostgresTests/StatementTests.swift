@@ -36,7 +36,7 @@ import Testing
         var times = BinaryArray(.timestamptz)
         times.append(unixSeconds: 1_732_320_000)
         times.append(timestampMicroseconds: -1)
-        let rows = try TestDatabase.connect().execute(
+        let rows = try TestDatabase.connect().query(
             "SELECT $1, $2, $3, $4, $5, $1 = ARRAY['a,\"é\"', NULL, '']",
             [.array(texts), .array(small), .array(large), .array(doubles), .array(times)])
         #expect(rows[0, 0] == #"{"a,\"é\"",NULL,""}"# && rows[0, 5] == "t")
@@ -131,14 +131,15 @@ import Testing
         #expect(try failure { _ = try TableName("a.b.c") }.isInvalid)
     }
 
-    @Test func sessionIsInUTCAndUTF8AndNamed() throws {
+    @Test func transactionIsInUTCAndUTF8AndNamed() throws {
         let connection = try TestDatabase.connect()
-        let rows = try connection.execute(
+        let rows = try connection.query(
             """
             SELECT current_setting('TimeZone'), current_setting('client_encoding'),
                    current_setting('application_name'), pg_backend_pid()
             """)
         #expect((0..<3).map { rows[0, $0] } == ["UTC", "UTF8", "tests"])
         #expect(rows.integer(0, 3) == Int(connection.processID) && connection.serverVersion >= 100_000)
+        #expect(try !connection.isPooled())
     }
 }

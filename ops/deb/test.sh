@@ -118,7 +118,7 @@ install_package() {
         [[ $version == "${line%% *}" || $version == "${line%% *}~"*".$commit" ]] ||
             fail "$program says $line, but the package is version $version"
     done
-    expect "$(inside stat -c '%a %U:%G' /etc/shelly-collector/ingest.key)" "640 root:shelly-collector"
+    expect "$(inside stat -c '%a %U:%G' /etc/shelly-collector/ingest.key)" "600 root:root"
     expect "$(inside stat -c '%a %U:%G' "$settings")" "640 root:shelly-collector"
     expect "$(inside stat -c '%a %U:%G' /var/lib/shelly-collector/spool)" "750 shelly-collector:shelly-collector"
 }
@@ -254,6 +254,7 @@ change_the_key() {
     good "both at first, then only the new one"
 
     # Without systemd's copy of it the receiver reads the file itself, again and again.
+    inside sh -c 'chgrp shelly-collector /etc/shelly-collector/ingest.key && chmod 640 /etc/shelly-collector/ingest.key'
     inside sh -c 'mkdir -p /etc/systemd/system/shelly-receiver.service.d && printf "[Service]\nLoadCredential=\nEnvironment=INGEST_API_KEY_FILE=/etc/shelly-collector/ingest.key\n" >/etc/systemd/system/shelly-receiver.service.d/keys.conf'
     inside systemctl daemon-reload
     inside systemctl restart shelly-receiver

@@ -3,7 +3,8 @@
 #
 #   test.sh --filter SpoolTests
 #
-# The tests find the cluster in SHELLY_TEST_DATABASE_URL and the built programs in SHELLY_TEST_BIN.
+# The tests find the cluster in SHELLY_TEST_DATABASE_URL, the built programs in SHELLY_TEST_BIN and a PgBouncer in
+# SHELLY_TEST_PGBOUNCER.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -15,7 +16,8 @@ for name in "${!PG@}"; do unset "$name"; done
 export SPOOL_FILE_SYSTEM=any
 
 ops/dev/packages.sh build run test
-export SHELLY_COMMIT=${SHELLY_COMMIT-$(ops/dev/commit.sh)}
+SHELLY_TEST_PGBOUNCER=$(ops/dev/pgbouncer.sh)
+export SHELLY_TEST_PGBOUNCER SHELLY_COMMIT=${SHELLY_COMMIT-$(ops/dev/commit.sh)}
 
 # Two of these would take each other's cluster down at the end.
 mkdir -p .local

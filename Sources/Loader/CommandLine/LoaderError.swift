@@ -2,8 +2,11 @@ import Postgres
 
 /// An error of the loader itself.
 enum LoaderError: Error, CustomStringConvertible {
-    /// Another session drains this spool into this database.
+    /// Another loader drains this spool into this database.
     case spoolBusy(identity: String)
+    /// The progress in the database is not what this loader has written: another loader has moved it, or the database
+    /// was restored meanwhile.
+    case progressMoved(segment: String)
     /// Another session migrates this table.
     case migrating(table: String)
     /// The existing table is incompatible, and `migrate` does not change it.
@@ -32,6 +35,9 @@ enum LoaderError: Error, CustomStringConvertible {
         case .spoolBusy(let identity):
             "spool \(identity) is being drained into this database by another loader, perhaps from a copy of the spool; "
                 + "only one can run at a time"
+        case .progressMoved(let segment):
+            "the progress of segment \(segment) has changed in the database meanwhile: another loader drains the spool, "
+                + "perhaps from a copy of it, or the database was restored; nothing was written, run this again"
         case .migrating(let table): "table \(table) is being migrated by another process; wait until it ends"
         case .unsuitable(let table, let error):
             "table \(table) exists, but cannot take readings: \(error); "

@@ -1,4 +1,6 @@
 import ArgumentParser
+import Checkup
+import Spool
 
 struct DrainCommand: LoaderCommand {
     static let whenAway = "progress kept"
@@ -27,6 +29,7 @@ struct DrainCommand: LoaderCommand {
         let drain = Drain(
             path: settings.spoolPath, database: try settings.database(),
             statementRows: settings.integer(.statementRows), retention: settings.retention,
+            letterRetention: settings.letterRetention, limits: SpoolWriter.Limits(settings),
             followPause: settings.duration(.followSeconds),
             logger: settings.logger, interruption: interruption)
         let report = DrainReport(logger: settings.logger)

@@ -1,7 +1,3 @@
-// DeadLetters: `rejected/`: readings that the database refused.
-// Begin with DeadLetters.swift.
-// Uses Readings, Spool, Text, Time.
-
 import Readings
 import Spool
 import SystemPackage
@@ -70,18 +66,37 @@ extension DeadLetter {
 ///
 /// Lines are durable before the transaction that advances the progress past them commits (invariant 8). If that commit
 /// fails, they are written again with the next one: at least once, never not at all.
+///
+/// They take no room of the disk's reserve, and no more than `SPOOL_BYTES`.
 struct DeadLetters {
     let directory: SpoolDirectory
+    var limits = SpoolWriter.Limits()
 
     /// Appends lines to today's file and returns when they are durable.
     func append(_ lines: [UInt8], now: Timestamp = .now) throws(SpoolError) {
         guard !lines.isEmpty else { return }
+        try makeSure(of: lines.count)
         let path = directory.rejected.appending("\(now.day).ndjson")
         do throws(Errno) {
             try append(lines, to: path)
             try directory.disk.synchronizeDirectory(directory.rejected)
         } catch {
             throw .disk("append to", path, error)
+        }
+    }
+
+    private func makeSure(of bytes: Int) throws(SpoolError) {
+        let available = try directory.availableBytes()
+        guard available - bytes >= limits.reserveBytes else {
+            throw .full(directory.rejected, availableBytes: available, reserveBytes: limits.reserveBytes)
+        }
+        guard let limit = limits.spoolBytes else { return }
+        let held = try directory.inventory().deadLetterBytes
+        guard held + bytes <= limit else {
+            throw .unfit(
+                directory.rejected,
+                "dead letters of \(held) bytes leave no room for more in SPOOL_BYTES; look at their reasons, and move the "
+                    + "files away")
         }
     }
 

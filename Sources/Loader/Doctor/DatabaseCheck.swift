@@ -1,6 +1,6 @@
 // Doctor: `doctor`: one check a file.
 // Begin with Doctor.swift.
-// Uses Schema, Segments, Status, Table, Checkup, Postgres, Readings, Settings, Spool, Text, Time.
+// Uses CommandLine, Schema, Segments, Status, Table, Checkup, Postgres, Readings, Settings, Spool, Text, Time.
 
 import Checkup
 import Postgres
@@ -10,20 +10,16 @@ import Time
 /// between.
 struct DatabaseCheck {
     private let connection: Connection
-    private let conninfo: String
 
     /// hashtextextended() exists since version 11. Versions before 14 receive no more fixes.
     private static let oldest = 11_0000
     private static let maintained = 14_0000
     private static let clockDifference = 5.0
 
-    init(_ connection: Connection, conninfo: String) {
-        self.connection = connection
-        self.conninfo = conninfo
-    }
+    init(_ connection: Connection) { self.connection = connection }
 
     func results() -> [CheckResult] {
-        [version, writes, durability, encryption, clock, pooling].compactMap { check in
+        [version, writes, durability, standby, encryption, clock, pooling].compactMap { check in
             do throws(PostgresError) {
                 return try check()
             } catch {
@@ -103,27 +99,16 @@ struct DatabaseCheck {
             do: "synchronize both clocks with systemd-timesyncd or chrony")
     }
 
-    /// Detects a pooler that assigns a session another server process for each transaction. It would lose the loader's
-    /// lock, which belongs to a server session.
+    /// A pooler may pool sessions or transactions: the loader leaves nothing in a session.
     private func pooling() throws(PostgresError) -> CheckResult? {
-        guard let server = try backend(of: connection) else { return nil }
-        // Behind a pooler, libpq has another process ID than that of the server process that runs its statements.
-        guard server != Int(connection.processID) else { return nil }
-        let fix = "connect directly to PostgreSQL, or to a pool with pool_mode=session"
-        // While our session has its own server process, no other session can get the same one.
-        if let other = try? Connection(conninfo, applicationName: "shelly-loader doctor", timeout: .seconds(5)),
-            let shared = try? backend(of: other), shared == server
-        {
-            return .fail(
-                "pooling",
-                "a pooler is in between and pools transactions: the lock that keeps a second loader out "
-                    + "does not hold, and session settings are lost", do: fix)
-        }
-        return .warn(
-            "pooling", "a pooler is in between; it cannot be determined whether it pools sessions", do: fix)
+        try connection.isPooled() ? .ok("pooling", "a pooler is in between") : nil
     }
 
-    private func backend(of connection: Connection) throws(PostgresError) -> Int? {
-        try connection.execute("SELECT pg_backend_pid()").integer(0, 0)
+    /// Without its standby, every COMMIT waits.
+    private func standby() throws(PostgresError) -> CheckResult? {
+        guard let names = try SynchronousStandby.missing(on: connection) else { return nil }
+        return .fail(
+            "standby", "synchronous_standby_names is '\(names)', and no such standby is connected: no commit can end",
+            do: "start the standby, or take its name out of the setting", isTemporary: true)
     }
 }

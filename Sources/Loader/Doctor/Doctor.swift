@@ -27,10 +27,13 @@ struct Doctor {
             return checkup.add(.fail("database", "\(error)", do: "correct DATABASE_TABLE"))
         }
         if let connection = connect(database, &checkup) {
-            checkup.add(DatabaseCheck(connection, conninfo: database.conninfo).results())
+            checkup.add(DatabaseCheck(connection).results())
             checkup.add(TableCheck(connection, database.table).results())
         }
-        if let spool { checkup.add(LoadCheck(spool, database).results() + UntakenCheck(spool).results()) }
+        if let spool {
+            checkup.add(LoadCheck(spool, database, letterRetention: settings.letterRetention).results())
+            checkup.add(UntakenCheck(spool).results())
+        }
     }
 
     private func connect(_ database: Database, _ checkup: inout Checkup) -> Connection? {

@@ -8,11 +8,13 @@ import Time
 struct LoadCheck {
     private let directory: SpoolDirectory
     private let database: Database
+    private let letterRetention: Duration?
     private static let late = 3600.0
     /// Pending segments are read for damage, up to this many bytes.
     private static let readBytes = 256 << 20
 
-    init(_ directory: SpoolDirectory, _ database: Database) {
+    init(_ directory: SpoolDirectory, _ database: Database, letterRetention: Duration?) {
+        self.letterRetention = letterRetention
         self.directory = directory
         self.database = database
     }
@@ -60,31 +62,22 @@ struct LoadCheck {
 
     private func deadLetters(_ status: SpoolStatus) -> CheckResult? {
         guard status.deadLetters.lines > 0 else { return nil }
+        let bytes = (try? directory.inventory().deadLetterBytes) ?? 0
+        let end = letterRetention.map { "kept for \($0.components.seconds) s" } ?? "kept until you remove them"
         return .warn(
-            "dead letters", "\(status.deadLetters.lines.counted("dead letter")): data that could not be loaded",
+            "dead letters",
+            "\(status.deadLetters.lines.counted("dead letter")): data that could not be loaded; \(bytes.inBytes), \(end)",
             do: "read the reasons in \(directory.rejected); 'shelly-loader replay --rejected' tries them again")
     }
 
-    /// Detects that the database lock is held but not the spool's lock: by a loader of a copy of the spool, or on
-    /// another machine.
+    /// Detects that a loader of a copy of the spool, or on another machine, has the lease.
     private func rival(_ status: SpoolStatus) -> CheckResult? {
-        guard status.loader == nil, let connection = try? database.connect() else { return nil }
-        let holders = try? connection.execute(
-            """
-            SELECT l.pid, coalesce(host(a.client_addr), 'this machine') FROM pg_locks l
-            LEFT JOIN pg_stat_activity a ON a.pid = l.pid
-            WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
-                AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-                AND (l.classid::bigint << 32) | l.objid::bigint = hashtextextended($1, 0)
-            """, [.text(directory.identity)])
-        // A loader of this spool that has started since the first look is not a rival.
-        guard let holders, holders.count > 0, SpoolLock.holder(of: .loader, in: directory.path) == nil else {
-            return nil
-        }
+        guard let connection = try? database.connect() else { return nil }
+        let lease = SpoolLease(of: directory, beside: database.table)
+        guard let holder = try? lease.currentHolder(on: connection), holder != lease.holder else { return nil }
         return .fail(
             "load",
-            "a loader elsewhere (\(holders[0, 1] ?? "?"), server process \(holders[0, 0] ?? "?")) drains a spool "
-                + "with the same identity into this database",
+            "a loader elsewhere (\(holder)) drains a spool with the same identity into this database",
             do: "stop one of the two; a copy of a spool must not be drained, but can be replayed")
     }
 }

@@ -31,6 +31,7 @@ struct TableCheck {
             results += rights
             if !rights.contains(where: { $0.status == .fail }) { results += try index() }
             return results + (try timestampIndex()) + (try progress())
+                + (try ForesightCheck(connection, table).results())
         } catch {
             return [failure("table", error)]
         }
@@ -150,26 +151,29 @@ struct TableCheck {
         ]
     }
 
+    /// The tables beside the readings': one for the progress, one for the lease.
     private func progress() throws(PostgresError) -> [CheckResult] {
-        let name = table.quoted(ProgressTable.name)
+        let names = [table.quoted(ProgressTable.name), table.quoted(SpoolLease.name)]
         do throws(PostgresError) {
             _ = try ProgressTable(spool: SpoolDirectory.noIdentity, beside: table).read(on: connection)
+            _ = try connection.execute("SELECT spool, holder, renewed_at FROM \(names[1]) WHERE false")
         } catch {
             guard error.sqlState == "42501" else { return [failure("progress", error)] }
         }
-        let rows = try connection.execute(
-            """
-            SELECT string_agg(p, ', ' ORDER BY p) FROM unnest(ARRAY['DELETE', 'INSERT', 'SELECT', 'UPDATE']) AS p
-            WHERE NOT has_table_privilege(to_regclass($1), p)
-            """, [.text(name)])
-        if let missing = rows[0, 0] {
-            return [
+        var results: [CheckResult] = []
+        for name in names {
+            let rows = try connection.execute(
+                """
+                SELECT string_agg(p, ', ' ORDER BY p) FROM unnest(ARRAY['DELETE', 'INSERT', 'SELECT', 'UPDATE']) AS p
+                WHERE NOT has_table_privilege(to_regclass($1), p)
+                """, [.text(name)])
+            guard let missing = rows[0, 0] else { continue }
+            results.append(
                 .fail(
                     "progress", "\(role) may not write the progress to \(name)",
-                    do: "as its owner: GRANT \(missing) ON \(name) TO \(role)")
-            ]
+                    do: "as its owner: GRANT \(missing) ON \(name) TO \(role)"))
         }
-        return [.ok("progress", name)]
+        return results.isEmpty ? [.ok("progress", names.joined(separator: ", "))] : results
     }
 }
 

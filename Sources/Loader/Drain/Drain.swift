@@ -10,14 +10,18 @@ import SystemPackage
 /// Loads a spool into the database, once or continuously until interrupted.
 struct Drain {
     let path: FilePath
-    let database: Database
+    var database: Database
     /// Readings per statement; a single record may have more.
     var statementRows = 50_000
     /// How long loaded segments are kept.
     var retention = Retention(age: .seconds(14 * 86_400))
+    /// How long dead letters are kept, or nil to keep them all.
+    var letterRetention: Duration?
+    /// The room that dead letters may take.
+    var limits = SpoolWriter.Limits()
     /// Pause between two passes over the spool.
     var followPause = Duration.seconds(1)
-    /// Timeout for the lock in the database, which a killed loader may still hold for a short time.
+    /// Timeout for the lease in the database, which a killed loader's transaction may still hold for a short time.
     var lockPatience = Duration.seconds(5)
     let logger: Logger
     let interruption: Interruption
@@ -30,7 +34,9 @@ struct Drain {
         let lock = try SpoolLock(.loader, of: path)
         defer { withExtendedLifetime(lock) {} }
         try directory.synchronize()
-        try DrainSession(self, directory: directory, report: report, lockPatience: lockPatience).pass()
+        let session = try DrainSession(self, directory: directory, report: report, lockPatience: lockPatience)
+        defer { session.end() }
+        try session.pass()
     }
 
     /// Loads present and future records until it is interrupted. It waits for the spool and for the database.
@@ -49,6 +55,7 @@ struct Drain {
             do {
                 let session = try DrainSession(self, directory: directory, report: report, lockPatience: lockPatience)
                 wasConnected = true
+                defer { session.end() }
                 while !interruption.isRequested {
                     try session.pass()
                     pause = followPause
@@ -80,6 +87,9 @@ struct Drain {
 
 extension LoaderError {
     fileprivate var isBusy: Bool {
-        if case .spoolBusy = self { true } else { false }
+        switch self {
+        case .spoolBusy, .progressMoved: true
+        default: false
+        }
     }
 }

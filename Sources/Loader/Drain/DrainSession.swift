@@ -3,17 +3,19 @@ import Postgres
 import Spool
 import SystemPackage
 
-/// Drains a spool over one connection: it holds the spool's lock in the database and knows the progress there.
+/// Drains a spool over one connection: it has the spool's lease in the database and knows the progress there.
 final class DrainSession {
     private let directory: SpoolDirectory
     private let context: SegmentDrain.Context
     private var progress: [Progress.Key: Progress]
     private var progressRead = ContinuousClock.now
+    private var leaseRenewed = ContinuousClock.now
     /// Finished segments that are in `loaded/`, by number.
     private var done: [Int: Progress.Key] = [:]
     /// The live segment, and its length when it was last fully loaded.
     private var exhausted: (segment: Int, bytes: Int)?
     private let retention: Retention
+    private let letterRetention: Duration?
     private var pruned: ContinuousClock.Instant?
     /// All records before `front` are loaded. `markedFront` is the position in the spool's load mark.
     private var front: Front?
@@ -36,25 +38,26 @@ final class DrainSession {
     /// Minimum interval between two searches for expired segments.
     private static let pruningAge = Duration.seconds(60)
 
-    /// Connects, takes the lock and reads the progress.
+    /// Connects, takes the lease and reads the progress.
     ///
-    /// - Parameter lockPatience: timeout for the lock, as the server may need a moment to detect that a killed loader
-    ///   is gone.
+    /// - Parameter lockPatience: timeout for the lease, as the server may need a moment to detect that a killed loader
+    ///   is gone, and to end its transaction.
     init(
         _ drain: Drain, directory: SpoolDirectory, report: DrainReport, lockPatience: Duration
     ) throws {
         self.directory = directory
         retention = drain.retention
+        letterRetention = drain.letterRetention
         let connection = try drain.database.connect()
         let table = drain.database.table
         context = SegmentDrain.Context(
             connection: connection, table: ReadingTable(name: table),
             progressTable: ProgressTable(spool: directory.identity, beside: table),
-            deadLetters: DeadLetters(directory: directory), statementRows: drain.statementRows, report: report,
+            lease: SpoolLease(of: directory, beside: table),
+            deadLetters: DeadLetters(directory: directory, limits: drain.limits),
+            statementRows: drain.statementRows, report: report,
             logger: drain.logger, interruption: drain.interruption)
-        try Self.lock(directory.identity, on: connection, patience: lockPatience, drain.interruption)
-        try context.table.check(on: connection)
-        progress = try context.progressTable.read(on: connection)
+        progress = try Self.begin(context, patience: lockPatience)
         markedFront = directory.loadMark().map { Front(segment: $0.segment, bytes: $0.bytes, records: $0.records) }
     }
 
@@ -62,6 +65,7 @@ final class DrainSession {
     ///
     /// It includes the segments in `loaded/`: after a restore of the database, the spool refills it (invariant 6).
     func pass() throws {
+        try renewLease()
         try refreshProgress()
         // List before any segment is opened: a segment with a successor in this list was closed before it is read.
         let segments = try directory.segments()
@@ -89,12 +93,23 @@ final class DrainSession {
         if isClean, !context.interruption.isRequested { writeDrainMark() }
     }
 
+    /// Gives the lease back, so that another loader need not wait until it has expired.
+    func end() {
+        guard context.connection.isUsable else { return }
+        do {
+            try context.lease.release(on: context.connection)
+        } catch {
+            context.logger.debug("the lease is left to expire: \(error)")
+        }
+        context.connection.close()
+    }
+
     private func prune() throws {
         if let pruned, ContinuousClock.now - pruned < Self.pruningAge { return }
         pruned = .now
         let pruning = Pruning(
-            directory: directory, retention: retention, progressTable: context.progressTable,
-            connection: context.connection)
+            directory: directory, retention: retention, letterRetention: letterRetention,
+            progressTable: context.progressTable, connection: context.connection)
         do {
             // Read the progress again: a database that was just restored still needs segments that our memory calls
             // loaded (invariant 6).
@@ -102,6 +117,10 @@ final class DrainSession {
             for segment in result.segments { done[segment] = nil }
             for path in result.damaged {
                 context.report.note("\(path) is kept beyond its time, because it is damaged")
+            }
+            let letters = try pruning.letters()
+            if !letters.isEmpty {
+                context.logger.info("removed dead letters of \(letters.count) days that were past their retention")
             }
             guard !result.segments.isEmpty else { return }
             context.logger.info(
@@ -122,14 +141,17 @@ final class DrainSession {
         }
         guard firstLine.isWhole || isLeft else { return false }
         let key = Progress.Key(segment: segment.number, created: firstLine.header?.created ?? "")
-        let known = progress[key] ?? Progress()
-        advance(segment, known)
-        if known.finished, try isAtItsEnd(segment, known, isLeft: isLeft) { return try putAway(segment, key) }
+        let known = progress[key]
+        advance(segment, known ?? Progress())
+        if let known, known.finished, try isAtItsEnd(segment, known, isLeft: isLeft) {
+            return try putAway(segment, key)
+        }
 
         context.decoder.rules = try firstLine.header?.readingRules(of: segment.path) ?? .standard
         let file = try directory.openDurably(segment)
         var drain = SegmentDrain(segment, file, key: key, from: known, in: context) { [self] progress in
             self.progress[key] = progress
+            leaseRenewed = .now
             advance(segment, progress)
             writeMark()
             ProgressLine.show(context.report.summary)
@@ -215,19 +237,34 @@ final class DrainSession {
         }
     }
 
-    /// Takes a session lock in the database, because flock(2) does not cover a copy of the spool or another machine.
-    private static func lock(
-        _ spool: String, on connection: Connection, patience: Duration, _ interruption: Interruption
-    ) throws {
+    /// Takes the lease and, in the same transaction, checks the table and reads the progress. flock(2) does not cover a
+    /// copy of the spool or another machine.
+    private static func begin(
+        _ context: SegmentDrain.Context, patience: Duration
+    ) throws -> [Progress.Key: Progress] {
         let deadline = ContinuousClock.now + patience
         while true {
-            let rows = try connection.execute(
-                "SELECT pg_try_advisory_lock(hashtextextended($1, 0))", [.text(spool)])
-            if rows[0, 0] == "t" { return }
-            guard ContinuousClock.now < deadline, !interruption.isRequested else {
-                throw LoaderError.spoolBusy(identity: spool)
+            let progress = try context.connection.retryingTransaction(SegmentDrain.attempts) {
+                () throws -> [Progress.Key: Progress]? in
+                guard try context.lease.claim(on: context.connection) else { return nil }
+                try context.table.check(on: context.connection)
+                return try context.progressTable.read(on: context.connection)
             }
-            interruption.pause(.milliseconds(200))
+            if let progress { return progress }
+            guard ContinuousClock.now < deadline, !context.interruption.isRequested else {
+                throw LoaderError.spoolBusy(identity: context.lease.spool)
+            }
+            context.interruption.pause(.milliseconds(200))
         }
+    }
+
+    /// Shows, while there is nothing to load, that this loader is still at work.
+    private func renewLease() throws {
+        guard ContinuousClock.now - leaseRenewed > SpoolLease.renewal else { return }
+        let isOurs = try context.connection.retryingTransaction(SegmentDrain.attempts) {
+            try context.lease.claim(on: context.connection)
+        }
+        guard isOurs else { throw LoaderError.spoolBusy(identity: context.lease.spool) }
+        leaseRenewed = .now
     }
 }

@@ -11,6 +11,7 @@ struct SegmentDrain {
         let connection: Connection
         let table: ReadingTable
         let progressTable: ProgressTable
+        let lease: SpoolLease
         let deadLetters: DeadLetters
         let statementRows: Int
         let report: DrainReport
@@ -60,7 +61,7 @@ struct SegmentDrain {
     /// A load ends when its dead letters reach this number of bytes.
     private static let lettersBytes = 4 << 20
     /// Maximum number of attempts for a transaction that fails with a serialization failure or a deadlock.
-    private static let attempts = 5
+    static let attempts = 5
 
     private let context: Context
     private let segment: SpoolDirectory.Segment
@@ -68,19 +69,21 @@ struct SegmentDrain {
     private let file: any DiskFile
     private let onCommit: (Progress) -> Void
 
-    /// The committed progress.
+    /// The committed progress, and whether the database has a row of it.
     private(set) var progress: Progress
+    private var hasProgress: Bool
     /// The segment's length when it was read.
     private(set) var end = 0
 
     init(
-        _ segment: SpoolDirectory.Segment, _ file: any DiskFile, key: Progress.Key, from progress: Progress,
+        _ segment: SpoolDirectory.Segment, _ file: any DiskFile, key: Progress.Key, from progress: Progress?,
         in context: Context, onCommit: @escaping (Progress) -> Void
     ) {
         self.segment = segment
         self.file = file
         self.key = key
-        self.progress = progress
+        self.progress = progress ?? Progress()
+        hasProgress = progress != nil
         self.context = context
         self.onCommit = onCommit
     }
@@ -205,10 +208,14 @@ struct SegmentDrain {
             ])
         context.report.advanced(progress, to: reached, invalidMessages: load.invalidMessages)
         progress = reached
+        hasProgress = true
         onCommit(progress)
     }
 
     private func write(_ load: Load, meanwhile: @escaping () -> Void) throws -> Progress {
+        guard try context.lease.claim(on: context.connection) else {
+            throw LoaderError.spoolBusy(identity: context.lease.spool)
+        }
         var reached = load.added(to: progress)
         var letters = load.letters
         let outcome = try context.table.insert(load.rows, on: context.connection, meanwhile: meanwhile)
@@ -218,7 +225,10 @@ struct SegmentDrain {
         reached.rejected += outcome.refusals.count
         if !outcome.refusals.isEmpty { try append(outcome.refusals, of: load.rows, to: &letters) }
         try context.deadLetters.append(letters)
-        try context.progressTable.write(reached, of: key, on: context.connection)
+        let isWritten = try context.progressTable.write(
+            reached, of: key, after: hasProgress ? progress : nil, on: context.connection)
+        guard isWritten else { throw LoaderError.progressMoved(segment: SpoolPosition.digits(segment.number)) }
+        try context.lease.renew(on: context.connection)
         return reached
     }
 

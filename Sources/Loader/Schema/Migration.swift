@@ -13,7 +13,8 @@ struct Migration {
         case column(String, of: String)
         /// An index and its column.
         case index(String, on: String)
-        case progressTable
+        /// Another table, with its name quoted for SQL.
+        case otherTable(String)
     }
 
     let number: Int
@@ -27,6 +28,7 @@ struct Migration {
     static func all(for table: TableName) -> [Migration] {
         let readings = table.quoted
         let progress = table.quoted(ProgressTable.name)
+        let lease = table.quoted(SpoolLease.name)
         // `idx_power_logs_…`, the names of the first release. PostgreSQL truncates names after 63 bytes.
         let prefix = "idx_" + String(decoding: table.name.utf8.prefix(40), as: UTF8.self)
         return [
@@ -66,7 +68,7 @@ struct Migration {
                 "(idempotency_key) WHERE idempotency_key IS NOT NULL", table),
             index(4, prefix + "_timestamp", "", on: "timestamp", "(\"timestamp\" DESC)", table),
             Migration(
-                number: 5, object: .progressTable, subject: "table \(progress)",
+                number: 5, object: .otherTable(progress), subject: "table \(progress)",
                 statements: [
                     """
                     CREATE TABLE IF NOT EXISTS \(progress) (
@@ -102,6 +104,20 @@ struct Migration {
                 statements: [
                     "ALTER TABLE \(progress) ADD COLUMN IF NOT EXISTS conflicts bigint NOT NULL DEFAULT 0",
                     comment(progress, "conflicts", "Duplicates with other values than the reading that was first"),
+                ]),
+            Migration(
+                number: 7, object: .otherTable(lease), subject: "table \(lease)",
+                statements: [
+                    """
+                    CREATE TABLE IF NOT EXISTS \(lease) (
+                        spool uuid PRIMARY KEY,
+                        holder text NOT NULL,
+                        renewed_at timestamptz NOT NULL
+                    )
+                    """,
+                    comment(lease, "spool", "Identity of the spool that a loader drains"),
+                    comment(lease, "holder", "Machine and directory of the spool that the loader drains"),
+                    comment(lease, "renewed_at", "When the loader last showed that it is at work"),
                 ]),
         ]
     }

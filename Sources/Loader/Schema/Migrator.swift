@@ -27,9 +27,17 @@ struct Migrator {
 
     func run() throws {
         let connection = try database.connect()
-        // The session's timeout is off, because the client has its own timeout for each statement; see `indexTimeout`.
-        _ = try connection.execute("SET statement_timeout TO 0")
-        try lock(connection)
+        if let names = try SynchronousStandby.missing(on: connection) {
+            throw PostgresError.unavailable(
+                "synchronous_standby_names is '\(names)', and no such standby is connected, so no commit can end")
+        }
+        // A role's own timeout would end the building of an index, which cannot run in a transaction. Behind a pooler
+        // the setting would stay in a session of others.
+        if try !connection.isPooled() { _ = try connection.execute("SET statement_timeout TO 0") }
+        try alone { try migrate(on: connection) }
+    }
+
+    private func migrate(on connection: Connection) throws {
         let table = database.table
         let isNew = try !inspection(connection).exists(table.quoted)
         for migration in Migration.all(for: table) {
@@ -38,8 +46,7 @@ struct Migrator {
                 if !isNew { try requireTable(on: connection) }
                 try create(migration, isThere: !isNew, on: connection) { try forgetProgress(on: connection) }
                 if !isNew { try complete(on: connection) }
-            case .progressTable:
-                let name = table.quoted(ProgressTable.name)
+            case .otherTable(let name):
                 try create(migration, isThere: try inspection(connection).exists(name), on: connection)
             case .column(let name, let table):
                 try addColumn(name, of: table, migration, isNew: isNew, on: connection)
@@ -176,14 +183,30 @@ struct Migrator {
             "DROP INDEX CONCURRENTLY IF EXISTS \(prefix)\(TableName.quote(name))", timeout: Self.indexTimeout)
     }
 
-    /// Takes a lock that allows one migrator at a time, because an index under construction looks like an invalid
-    /// leftover.
+    /// Runs `body` while no other migrator runs, because an index under construction looks like an invalid leftover.
     ///
-    /// It polls, since a session that waits in a statement would block a concurrent build.
+    /// A transaction of another connection holds the lock, since a concurrent build cannot run in one. It has no
+    /// snapshot, which the build would wait for, and it polls for the same reason.
+    private func alone(_ body: () throws -> Void) throws {
+        let guardian = try database.connect()
+        var isDone = false
+        do {
+            try guardian.transaction {
+                try lock(guardian)
+                // Without parameters, it also closes the portal of the statement before, which holds a snapshot.
+                _ = try guardian.execute("SET LOCAL idle_in_transaction_session_timeout TO 0")
+                try body()
+                isDone = true
+            }
+        } catch  where isDone {
+            // The lock has served its purpose, and nothing else was to be committed.
+        }
+    }
+
     private func lock(_ connection: Connection) throws {
         for _ in 0..<600 {
             let rows = try connection.execute(
-                "SELECT pg_try_advisory_lock(hashtextextended('shelly-loader migrate ' || $1, 0))",
+                "SELECT pg_try_advisory_xact_lock(hashtextextended('shelly-loader migrate ' || $1, 0))",
                 [.text(database.table.quoted)])
             if rows[0, 0] == "t" { return }
             interruption.pause(.milliseconds(100))

@@ -1,6 +1,6 @@
 // Table: the rows: connection, buffer, insertion, progress.
 // Begin with ReadingTable.swift.
-// Uses Postgres, Readings, Settings, Spool.
+// Uses CommandLine, Postgres, Readings, Settings, Spool.
 
 import Postgres
 

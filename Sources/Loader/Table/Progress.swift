@@ -39,7 +39,7 @@ struct ProgressTable {
 
     /// Reads the progress of all of the spool's segments.
     func read(on connection: Connection) throws(PostgresError) -> [Progress.Key: Progress] {
-        let rows = try connection.execute(
+        let rows = try connection.query(
             """
             SELECT segment, created, bytes, records, readings, inserted, duplicates, rejected, finished, conflicts
             FROM \(table) WHERE spool = $1
@@ -59,27 +59,43 @@ struct ProgressTable {
     ///
     /// - Parameter oldest: the lowest segment number in the spool.
     func forget(before oldest: Int, on connection: Connection) throws(PostgresError) {
-        _ = try connection.execute(
+        _ = try connection.query(
             "DELETE FROM \(table) WHERE spool = $1 AND segment < $2 AND finished",
             [.text(spool), .integer(Int64(oldest))])
     }
 
-    /// Writes a segment's progress within the caller's transaction.
-    func write(_ progress: Progress, of key: Progress.Key, on connection: Connection) throws(PostgresError) {
+    /// Writes a segment's progress within the caller's transaction, in the place of the known progress. Returns false,
+    /// and writes nothing, if the database has another one: then another loader has moved it, or the database was
+    /// restored.
+    ///
+    /// - Parameter known: the progress that this loader has read or written, or nil if there was none.
+    func write(
+        _ progress: Progress, of key: Progress.Key, after known: Progress?, on connection: Connection
+    ) throws(PostgresError) -> Bool {
         let numbers = [
             progress.bytes, progress.records, progress.readings, progress.inserted, progress.duplicates,
             progress.rejected, progress.conflicts,
         ]
-        _ = try connection.execute(
-            """
-            INSERT INTO \(table) AS p (spool, segment, created, bytes, records, readings, inserted, duplicates, rejected,
-                conflicts, finished, updated_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now())
-            ON CONFLICT (spool, segment, created) DO UPDATE SET bytes = excluded.bytes, records = excluded.records,
-                readings = excluded.readings, inserted = excluded.inserted, duplicates = excluded.duplicates,
-                rejected = excluded.rejected, conflicts = excluded.conflicts, finished = excluded.finished, updated_at = excluded.updated_at
-            """,
+        let values =
             [.text(spool), .integer(Int64(key.segment)), .text(key.created)]
-                + numbers.map { .integer(Int64($0)) } + [.bool(progress.finished)])
+            + numbers.map { Parameter.integer(Int64($0)) } + [.bool(progress.finished)]
+        guard let known else {
+            return try connection.execute(
+                """
+                INSERT INTO \(table) (spool, segment, created, bytes, records, readings, inserted, duplicates, rejected,
+                    conflicts, finished, updated_at)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now())
+                ON CONFLICT (spool, segment, created) DO NOTHING
+                """, values
+            ).affected == 1
+        }
+        let before = [known.bytes, known.records, known.readings].map { Parameter.integer(Int64($0)) }
+        return try connection.execute(
+            """
+            UPDATE \(table) SET bytes = $4, records = $5, readings = $6, inserted = $7, duplicates = $8, rejected = $9,
+                conflicts = $10, finished = $11, updated_at = now()
+            WHERE spool = $1 AND segment = $2 AND created = $3 AND bytes = $12 AND records = $13 AND readings = $14
+            """, values + before
+        ).affected == 1
     }
 }

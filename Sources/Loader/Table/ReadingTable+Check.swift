@@ -5,21 +5,14 @@ extension ReadingTable {
     /// `checkColumns` does.
     func check(on connection: Connection) throws {
         try checkColumns(on: connection)
-        let none = [.text, .int4, .float8, .float8, .float8, .timestamptz, .text].map {
-            Parameter.array(BinaryArray($0))
-        }
-        _ = try connection.execute(statement, none)
+        _ = try connection.execute(indexCheck)
     }
 
     /// Checks what can be checked without the unique index. It fails if a column's type cannot be filled, or holds no
     /// time of day, if the table has further NOT NULL columns without a default, or requires voltage or current,
     /// because the table could then refuse readings, and if a crash of the server would empty the table.
     func checkColumns(on connection: Connection) throws {
-        _ = try connection.execute(
-            """
-            INSERT INTO \(name.quoted) (device_id, channel, power, voltage, "current", "timestamp", idempotency_key)
-            SELECT ''::text, 0, 0::float8, 0::float8, 0::float8, now(), ''::text WHERE false
-            """)
+        _ = try connection.execute(noRow)
         let faults = try connection.execute(
             """
             SELECT (SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute

@@ -45,29 +45,42 @@ struct ReadingTable {
         _ rows: RowBuffer, on connection: Connection, meanwhile: @escaping () -> Void = {}
     ) throws -> Outcome {
         guard !rows.isEmpty else { return Outcome() }
-        // With a constraint deferred to COMMIT, the whole transaction would fail there, and the refused row would be
-        // unknown.
-        _ = try connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
         var insertion = RowInsertion(
             rows: rows, sorted: rows.sorted(), connection: connection, table: self, meanwhile: meanwhile)
         try insertion.run()
         return insertion.outcome
     }
 
-    // The conflict target repeats the partial index's predicate; without it, PostgreSQL does not find the index.
-    // Columns of other types (real, numeric, timestamp without time zone) are filled by assignment casts. A row whose
-    // key is there is left out before it gets an id and before its values are cast; ON CONFLICT is for a writer that
-    // inserts the same key at the same time. LIMIT forces an index lookup for each row.
-    var statement: String {
+    /// Inserts the rows whose key is not there. They get an id and are cast to the columns' types only then: real, numeric
+    /// and timestamp without time zone are filled by assignment casts.
+    ///
+    /// - Parameter isRace: whether another writer inserts the same keys at the same time. Without the conflict clause the
+    ///   statement is faster, and then fails with 23505.
+    func statement(isRace: Bool) -> String {
+        // LIMIT forces an index lookup for each row.
         """
-        INSERT INTO \(name.quoted) (device_id, channel, power, voltage, "current", "timestamp", idempotency_key)
+        INSERT INTO \(name.quoted) \(Self.columns)
         SELECT new.* FROM unnest($1::text[], $2::int4[], $3::float8[], $4::float8[], $5::float8[], $6::timestamptz[], $7::text[])
             AS new(device_, channel_, power_, voltage_, current_, timestamp_, key_)
         WHERE (SELECT true FROM \(name.quoted) AS present
             WHERE present.idempotency_key = new.key_ AND present.idempotency_key IS NOT NULL LIMIT 1) IS NULL
-        \(Self.conflictClause)
+        \(isRace ? Self.conflictClause : "")
         """
     }
 
-    static let conflictClause = "ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING"
+    /// Inserts no row, and fails without the unique index, which nothing may drop until the transaction ends.
+    var indexCheck: String { noRow + " " + Self.conflictClause }
+
+    /// Inserts no row, and fails without the table or a column.
+    var noRow: String {
+        """
+        INSERT INTO \(name.quoted) \(Self.columns)
+        SELECT ''::text, 0, 0::float8, 0::float8, 0::float8, now(), ''::text WHERE false
+        """
+    }
+
+    static let columns = "(device_id, channel, power, voltage, \"current\", \"timestamp\", idempotency_key)"
+
+    // The conflict target repeats the partial index's predicate; without it, PostgreSQL does not find the index.
+    private static let conflictClause = "ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING"
 }

@@ -13,6 +13,7 @@ struct RowInsertion {
     /// then a refusal is the row's own fault.
     private var tookSinceRefusal = false
     private var hasTaken = false
+    private var isRace = false
     /// Refused positions of `sorted`.
     private var refused: Set<Int> = []
 
@@ -41,7 +42,10 @@ struct RowInsertion {
             }
         }
         outcome.duplicates = sorted.count
-        try insert(firsts[...])
+        // With a constraint deferred to COMMIT, the whole transaction would fail there, and the refused row would be
+        // unknown.
+        _ = try connection.execute("SET CONSTRAINTS ALL IMMEDIATE; \(table.indexCheck); SAVEPOINT part")
+        try insertWithinSavepoint(firsts[...])
         table.habit.isToFindDuplicates = outcome.inserted < sorted.count / 10
         // The table now has a row for each key that it takes.
         if outcome.duplicates > 0 {
@@ -58,13 +62,17 @@ struct RowInsertion {
     /// Inserts the rows at these positions of `sorted`.
     private mutating func insert(_ positions: ArraySlice<Int>) throws {
         _ = try connection.execute("SAVEPOINT part")
-        do {
+        try insertWithinSavepoint(positions)
+        _ = try connection.execute("RELEASE SAVEPOINT part")
+    }
+
+    private mutating func insertWithinSavepoint(_ positions: ArraySlice<Int>) throws {
+        do throws(PostgresError) {
             try take(positions)
-            _ = try connection.execute("RELEASE SAVEPOINT part")
-        } catch let error as PostgresError where error.faultKind == .row {
+        } catch {
+            guard error.faultKind == .row else { throw error }
             _ = try connection.execute("ROLLBACK TO SAVEPOINT part")
             guard positions.count > Self.singles else { return try insertOneByOne(positions, error) }
-            _ = try connection.execute("RELEASE SAVEPOINT part")
             let middle = positions.startIndex + positions.count / 2
             try insert(positions[..<middle])
             try insert(positions[middle...])
@@ -90,7 +98,6 @@ struct RowInsertion {
                 if next < sorted.count, rows.haveSameKey(sorted[position], sorted[next]) { queue.append(next) }
             }
         }
-        _ = try connection.execute("RELEASE SAVEPOINT part")
     }
 
     /// Refuses rows that the table took without an error and does not have. Of those with the same key, the first that
@@ -109,10 +116,24 @@ struct RowInsertion {
     }
 
     private mutating func take(_ positions: ArraySlice<Int>) throws(PostgresError) {
-        let inserted = try execute(table.statement, parameters(positions)).affected
+        let inserted = try insertedRows(positions)
         outcome.inserted += inserted
         outcome.duplicates -= inserted
         if inserted > 0 { (hasTaken, tookSinceRefusal) = (true, true) }
+    }
+
+    /// Runs the statement within the savepoint, and once more if another writer has inserted one of the keys since it
+    /// was looked up.
+    private mutating func insertedRows(_ positions: ArraySlice<Int>) throws(PostgresError) -> Int {
+        let parameters = parameters(positions)
+        do throws(PostgresError) {
+            return try execute(table.statement(isRace: isRace), parameters).affected
+        } catch {
+            guard !isRace, error.isAboutKey else { throw error }
+        }
+        isRace = true
+        _ = try connection.execute("ROLLBACK TO SAVEPOINT part")
+        return try execute(table.statement(isRace: true), parameters).affected
     }
 
     /// - Parameter error: nil if the row vanished without an error.
@@ -127,10 +148,10 @@ struct RowInsertion {
 
     /// Throws if the table refuses other rows as well: then the fault is not the row's.
     ///
-    /// The other rows are the newest row that the table has, in another minute, and the refused one without its values.
-    /// Neither stays.
+    /// The other rows are the newest row that the table has, in another minute, the refused one without its values, and
+    /// one of a device with a plain name. None of them stays.
     private mutating func expectAnotherRowToBeTaken(_ refusal: ReadingTable.Refusal) throws {
-        let columns = "(device_id, channel, power, voltage, \"current\", \"timestamp\", idempotency_key)"
+        let columns = ReadingTable.columns
         let newest = """
             INSERT INTO \(table.name.quoted) \(columns)
             SELECT device_id, channel, power, voltage, "current", "timestamp", regexp_replace(idempotency_key, '[0-9]+$', '0')
@@ -145,7 +166,8 @@ struct RowInsertion {
             rows.withDevice(of: row, text), .integer(Int64(row.channel)), .integer(row.timestamp),
             rows.withKey(of: row, text),
         ]
-        guard try !isTaken(newest, []), try !isTaken(withoutValues, values) else {
+        let plain = [.text("a"), .integer(0), values[2], .text("a_0_0")]
+        guard try !isTaken(newest, []), try !isTaken(withoutValues, values), try !isTaken(withoutValues, plain) else {
             (hasTaken, tookSinceRefusal) = (true, true)
             return
         }
@@ -257,5 +279,13 @@ struct RowInsertion {
             rows.withKey(of: row) { key.append(utf8: $0) }
         }
         return [device, channel, power, voltage, current, timestamp, key].map { .array($0) }
+    }
+}
+
+extension PostgresError {
+    /// Whether a row with the same idempotency key is there.
+    fileprivate var isAboutKey: Bool {
+        guard case .refused("23505", _, let detail?, _) = self else { return false }
+        return detail.contains("(idempotency_key)=(")
     }
 }

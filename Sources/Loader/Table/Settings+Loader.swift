@@ -18,6 +18,11 @@ extension Settings {
         return Retention(age: duration(.retentionSeconds), bytes: bytes == 0 ? nil : bytes)
     }
 
+    /// How long dead letters are kept, or nil to keep them all.
+    var letterRetention: Duration? {
+        integer(.rejectedRetentionSeconds) == 0 ? nil : duration(.rejectedRetentionSeconds)
+    }
+
     func database() throws(PostgresError) -> Database {
         Database(
             conninfo: text(.databaseURL) ?? "", table: try TableName(required(.table)),

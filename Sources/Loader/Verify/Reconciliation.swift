@@ -91,7 +91,7 @@ final class Reconciliation {
     private func compare(_ report: VerificationReport) throws {
         var keys = BinaryArray(.text)
         for row in rows.rows { rows.withKey(of: row) { keys.append(utf8: $0) } }
-        let answer = try connection.execute(
+        let answer = try connection.query(
             """
             SELECT k.number FROM unnest($1::text[]) WITH ORDINALITY AS k(key, number)
             WHERE NOT EXISTS (SELECT 1 FROM \(table.quoted) AS t WHERE t.idempotency_key = k.key AND t.idempotency_key IS NOT NULL)

@@ -61,7 +61,7 @@ actor PowerSource {
             ) AS found
             """
         let rows = try database.query { (connection) throws(PostgresError) in
-            try connection.execute(sql, [.array(texts)], timeout: ReadConnection.queryTimeout)
+            try connection.query(sql, [.array(texts)], timeout: ReadConnection.queryTimeout)
         }
         var powers: [ReadingKey: Double] = [:]
         for row in 0..<rows.count {

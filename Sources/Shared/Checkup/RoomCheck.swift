@@ -39,7 +39,7 @@ public struct RoomCheck {
                 do: "let the loader catch up, shorten LOADER_RETENTION_SECONDS, or enlarge the disk")
         }
         guard let rate = try bytesPerSecond(), rate > 0 else { return .ok("room", free) }
-        let hours = Int(Double(above) / rate / 3600)
+        let hours = Int(min(Double(above) / rate / 3600, 1e9))
         let outlook = "\(free), enough for \(hours) h at the last day's \(Int(rate).inBytes)/s"
         guard hours < 24 else { return .ok("room", outlook) }
         return .warn(

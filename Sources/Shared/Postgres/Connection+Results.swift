@@ -34,7 +34,8 @@ extension PostgresError {
             origin.table = field("t")
             origin.column = field("c")
             origin.routine = field("R")
-            origin.isInFunction = field("W") != nil
+            // The context names a function as `refuse() line 1 at RAISE`, in every language; a parameter has one as well.
+            origin.isInFunction = field("W")?.contains("(") == true
             self = .refused(
                 sqlState: state, message: field("M") ?? "no message", detail: field("D"), origin: origin)
         } else {

@@ -72,7 +72,9 @@ extension Connection {
         return message.isEmpty ? "\(address): the connection was lost" : message
     }
 
-    private var address: String {
+    private var address: String { Self.address(of: handle) }
+
+    static func address(of handle: OpaquePointer?) -> String {
         let host = PQhost(handle).map { String(cString: $0) } ?? ""
         let port = PQport(handle).map { String(cString: $0) } ?? ""
         return "\(host.isEmpty ? "local socket" : host):\(port)"

@@ -24,7 +24,7 @@ public struct QueueStatistics: Sendable, Encodable {
         // Without the server's timeout, a slow server would continue to count for clients that have already timed out.
         let rows = try connection.execute(
             """
-            SET LOCAL statement_timeout = \(max(1, milliseconds));
+            SET LOCAL TimeZone = 'UTC'; SET LOCAL statement_timeout = \(max(1, milliseconds));
             SELECT count(*), count(*) FILTER (WHERE idempotency_key IS NOT NULL), count(DISTINCT device_id),
                    replace(to_char(max("timestamp")::timestamptz, 'YYYY-MM-DD"T"HH24:MI:SS.US'), '.000000', '') || '+00:00'
             FROM \(table.quoted) WHERE "timestamp" > now() - interval '24 hours'

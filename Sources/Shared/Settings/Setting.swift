@@ -146,6 +146,10 @@ extension Setting {
         "LOADER_RETENTION_BYTES", .integer(0...(1 << 50)), standard: "0",
         "Bytes of loaded segments together above which the oldest are removed; 0 for no such limit")
 
+    public static let rejectedRetentionSeconds = Setting(
+        "LOADER_REJECTED_RETENTION_SECONDS", .integer(0...(1 << 32)), standard: "0",
+        "Age at which a day's dead letters are removed, once their segments are; 0 to keep them all")
+
     /// All settings, in the order of the documentation.
     public static let all: [Setting] = [
         ingestAPIKey, ingestAPIKeyFile, readAPIKey, readAPIKeyFile, statsAccess, tlsCertificateFile, tlsKeyFile,
@@ -154,5 +158,6 @@ extension Setting {
         connectionsPerAddress, proxies, headSeconds, bodySeconds, commitSeconds, answerSeconds, idleSeconds,
         stopSeconds, ledgerBytes, components, power, silentSeconds,
         statementRows, statementSeconds, followSeconds, retentionSeconds, retentionBytes,
+        rejectedRetentionSeconds,
     ]
 }

@@ -81,27 +81,36 @@ public struct SpoolDirectory: Sendable {
         return found.values.sorted { $0.number < $1.number }
     }
 
-    /// The totals over all segments.
+    /// The totals over all segments and dead letters.
     public struct Inventory: Sendable, Equatable {
         /// The lowest number, or nil if there is no segment.
         public var oldest: Int?
+        /// Bytes of both, which `SPOOL_BYTES` bounds.
         public var bytes = 0
+        /// Bytes of the dead letters alone.
+        public var deadLetterBytes = 0
     }
 
-    /// Adds up the segments' bytes.
+    /// Adds up the bytes of segments and dead letters.
     public func inventory() throws(SpoolError) -> Inventory {
         var inventory = Inventory()
-        for segment in try segments() {
-            inventory.oldest = inventory.oldest ?? segment.number
-            do throws(Errno) {
-                inventory.bytes += try disk.size(of: segment.path)
-            } catch .noSuchFileOrDirectory {
-                // It was moved or pruned after it was listed. The next inventory will be right.
-            } catch {
-                throw .disk("examine", segment.path, error)
-            }
-        }
+        let segments = try segments()
+        inventory.oldest = segments.first?.number
+        for segment in segments { inventory.bytes += try size(of: segment.path) }
+        for file in try deadLetterFiles() { inventory.deadLetterBytes += try size(of: file) }
+        inventory.bytes += inventory.deadLetterBytes
         return inventory
+    }
+
+    private func size(of path: FilePath) throws(SpoolError) -> Int {
+        do throws(Errno) {
+            return try disk.size(of: path)
+        } catch .noSuchFileOrDirectory {
+            // It was moved or pruned after it was listed. The next inventory will be right.
+            return 0
+        } catch {
+            throw .disk("examine", path, error)
+        }
     }
 
     /// The files in `rejected/`, sorted by day.

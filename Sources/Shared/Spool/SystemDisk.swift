@@ -70,6 +70,8 @@ public struct SystemDisk: Disk {
     public func availableBytes(at path: FilePath) throws(Errno) -> Int {
         var status = statvfs()
         try check(statvfs(path.string, &status))
+        // Some file systems do not know their size, and report 0 of 0 blocks. That is no full disk: only a write can tell.
+        guard status.f_blocks > 0 else { return .max }
         return Int(clamping: UInt64(status.f_bavail) &* UInt64(status.f_frsize))
     }
 }

@@ -1,0 +1,159 @@
+import Checkup
+import Postgres
+
+/// Checks the table for faults that later rows will meet: ids that run out, columns that refuse or round readings,
+/// triggers and rules that discard rows.
+struct ForesightCheck {
+    private let connection: Connection
+    private let table: TableName
+    /// Power in watts that a column must be able to hold. A Shelly measures up to some 25 kW per phase.
+    private static let largestPower = 100_000.0
+    /// Bytes of the longest name of a device, and of the longest key.
+    private static let nameBytes = 128
+    private static let keyBytes = 128 + 13
+    /// The fraction of its ids that a sequence may have used.
+    private static let usedPart = 0.9
+
+    init(_ connection: Connection, _ table: TableName) {
+        self.connection = connection
+        self.table = table
+    }
+
+    func results() throws(PostgresError) -> [CheckResult] {
+        try sequences() + columns() + triggers() + rules() + encoding()
+    }
+
+    /// Sequences that number rows, against their own end and against the column's type.
+    private func sequences() throws(PostgresError) -> [CheckResult] {
+        let rows = try connection.execute(
+            """
+            SELECT s.oid::regclass, quote_ident(a.attname), format_type(a.atttypid, a.atttypmod),
+                pg_sequence_last_value(s.oid), least(q.seqmax, CASE a.atttypid
+                    WHEN 'int2'::regtype THEN 32767 WHEN 'int4'::regtype THEN 2147483647 ELSE q.seqmax END)
+            FROM pg_attribute a JOIN pg_class s ON s.relkind = 'S' AND (
+                EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = s.oid
+                    AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum AND d.deptype = 'i')
+                OR EXISTS (SELECT FROM pg_attrdef f JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass
+                    AND d.objid = f.oid AND d.refobjid = s.oid WHERE f.adrelid = a.attrelid AND f.adnum = a.attnum))
+            JOIN pg_sequence q ON q.seqrelid = s.oid
+            WHERE a.attrelid = to_regclass($1) AND NOT a.attisdropped AND q.seqincrement > 0
+                AND CASE s.relkind WHEN 'S' THEN has_sequence_privilege(s.oid, 'USAGE, SELECT') ELSE false END ORDER BY 1
+            """, [.text(table.quoted)])
+        var results: [CheckResult] = []
+        for row in 0..<rows.count {
+            guard let last = rows[row, 3].flatMap(Double.init), let end = rows[row, 4].flatMap(Double.init),
+                last > end * Self.usedPart
+            else { continue }
+            let (sequence, column) = (rows[row, 0] ?? "", rows[row, 1] ?? "")
+            let text =
+                "\(sequence) is at \(rows[row, 3] ?? "") of \(rows[row, 4] ?? ""), for \(column) \(rows[row, 2] ?? "")"
+            let remedy =
+                "ALTER SEQUENCE \(sequence) AS bigint MAXVALUE 9223372036854775807; "
+                + "ALTER TABLE \(table.quoted) ALTER COLUMN \(column) TYPE bigint, which rewrites the table"
+            results.append(
+                last >= end
+                    ? .fail("ids", "\(text): it has no id left, and the loader stops", do: remedy)
+                    : .warn("ids", "\(text): without ids the loader stops", do: remedy))
+        }
+        return results
+    }
+
+    private func columns() throws(PostgresError) -> [CheckResult] {
+        let rows = try connection.execute(
+            """
+            SELECT attname, format_type(atttypid, atttypmod), typname,
+                CASE WHEN atttypmod >= 4 THEN ((atttypmod - 4) >> 16) & 65535 END,
+                CASE WHEN atttypmod >= 4 THEN (atttypmod - 4) & 65535 END, atttypmod - 4
+            FROM pg_attribute JOIN pg_type t ON t.oid = atttypid
+            WHERE attrelid = to_regclass($1) AND NOT attisdropped
+                AND attname IN ('device_id', 'power', 'voltage', 'current', 'idempotency_key') ORDER BY attnum
+            """, [.text(table.quoted)])
+        var narrow: [String] = []
+        var rounding: [String] = []
+        for row in 0..<rows.count {
+            let name = rows[row, 0] ?? ""
+            let column = "\(name) \(rows[row, 1] ?? "")"
+            switch (name, rows[row, 2] ?? "") {
+            case ("device_id", "varchar"), ("device_id", "bpchar"):
+                if let length = rows.integer(row, 5), 0..<Self.nameBytes ~= length { narrow.append(column) }
+            case ("idempotency_key", "varchar"), ("idempotency_key", "bpchar"):
+                if let length = rows.integer(row, 5), 0..<Self.keyBytes ~= length { narrow.append(column) }
+            case (_, "int2"):
+                narrow.append(column)
+                rounding.append(column)
+            case (_, "int4"), (_, "int8"): rounding.append(column)
+            case (_, "numeric"):
+                guard let precision = rows.integer(row, 3), let scale = rows.integer(row, 4) else { break }
+                if scale == 0 { rounding.append(column) }
+                let holds = pow10(precision - scale)
+                if holds < (name == "power" ? Self.largestPower : 1000) { narrow.append(column) }
+            default: break
+            }
+        }
+        var results: [CheckResult] = []
+        let widen = "ALTER TABLE \(table.quoted) ALTER COLUMN … TYPE "
+        if !narrow.isEmpty {
+            results.append(
+                .warn(
+                    "narrow columns", "\(narrow.joined(separator: ", ")): readings that do not fit are set aside",
+                    do: widen + "double precision, or text for names"))
+        }
+        if !rounding.isEmpty {
+            results.append(
+                .warn(
+                    "rounding", "\(rounding.joined(separator: ", ")): 0.4 becomes 0",
+                    do: widen + "double precision"))
+        }
+        return results
+    }
+
+    private func pow10(_ exponent: Int) -> Double { (0..<max(0, exponent)).reduce(1.0) { power, _ in power * 10 } }
+
+    /// Triggers that may discard a row without an error.
+    private func triggers() throws(PostgresError) -> [CheckResult] {
+        let rows = try connection.execute(
+            """
+            SELECT string_agg(quote_ident(tgname), ', ' ORDER BY tgname)
+            FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+            WHERE tgrelid = to_regclass($1) AND NOT tgisinternal AND tgenabled IN ('O', 'A')
+                AND tgtype & 7 = 7 AND p.prosrc ~* 'return\\s+null'
+            """, [.text(table.quoted)])
+        guard let names = rows[0, 0] else { return [] }
+        return [
+            .warn(
+                "triggers",
+                "\(names) of \(table.quoted) may discard rows: such readings are set aside, and if all are discarded, the "
+                    + "loader stops",
+                do:
+                    "return NEW in the trigger; to distribute rows, partition the table; to drop some, delete them later"
+            )
+        ]
+    }
+
+    /// Rules that replace an INSERT. PostgreSQL refuses ON CONFLICT for other rules, but not for DO INSTEAD NOTHING.
+    private func rules() throws(PostgresError) -> [CheckResult] {
+        let rows = try connection.execute(
+            """
+            SELECT string_agg(quote_ident(rulename), ', ' ORDER BY rulename), bool_or(ev_qual = '<>')
+            FROM pg_rewrite WHERE ev_class = to_regclass($1) AND ev_type = '3' AND is_instead AND ev_enabled IN ('O', 'A')
+            """, [.text(table.quoted)])
+        guard let names = rows[0, 0] else { return [] }
+        let fix = "drop the rule; to distribute rows, partition the table; to drop some, delete them later"
+        return [
+            rows[0, 1] == "t"
+                ? .fail("rules", "\(names) of \(table.quoted) discards every row, and the loader stops", do: fix)
+                : .warn("rules", "\(names) of \(table.quoted) may discard rows: such readings are set aside", do: fix)
+        ]
+    }
+
+    private func encoding() throws(PostgresError) -> [CheckResult] {
+        let name = try connection.execute("SHOW server_encoding")[0, 0] ?? "UTF8"
+        guard name != "UTF8" else { return [] }
+        return [
+            .warn(
+                "encoding",
+                "the database has \(name): readings of devices with other characters in their names are set aside",
+                do: "load into a database with ENCODING 'UTF8'")
+        ]
+    }
+}

@@ -1,0 +1,68 @@
+import Foundation
+import Postgres
+
+/// A PgBouncer before the rig's server.
+final class Pooler {
+    /// Where ops/dev/pgbouncer.sh has unpacked it.
+    static let directory = ProcessInfo.processInfo.environment["SHELLY_TEST_PGBOUNCER"]
+
+    let port: Int
+    private let process: Process
+    var url: String { "postgresql://shelly@127.0.0.1:\(port)/shelly" }
+
+    /// - Parameter mode: `session` or `transaction`.
+    init(_ mode: String, before rig: Rig) throws {
+        let home = rig.directory + "/pgbouncer-" + mode
+        // Root may not run it, and another user may not look into the checkout.
+        try FileManager.default.copyItem(atPath: Self.directory ?? "", toPath: home)
+        chmod(rig.directory, 0o755)
+        var started: (Process, Int)?
+        for _ in 0..<10 where started == nil {
+            // Another process may take the port before it.
+            let port = try Listener().port
+            let process = try Self.start(mode, port: port, home: home, serverPort: rig.databasePort)
+            let url = "postgresql://shelly@127.0.0.1:\(port)/shelly"
+            var isListening = false
+            try rig.wait("the pooler does not listen") {
+                let connection = try? Connection(url, applicationName: "test", connectTimeout: .seconds(30))
+                isListening = (try? connection?.execute("SELECT 1")) != nil
+                return isListening || !process.isRunning
+            }
+            if isListening, process.isRunning { started = (process, port) }
+        }
+        guard let started else { throw Rig.Failure(description: "the pooler ends by itself") }
+        (process, port) = started
+    }
+
+    deinit {
+        // It has inherited a mask that blocks SIGTERM.
+        if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+        process.waitUntilExit()
+    }
+
+    private static func start(_ mode: String, port: Int, home: String, serverPort: Int) throws -> Process {
+        let users = home + "/users.txt"
+        try "\"shelly\" \"\"\n".write(toFile: users, atomically: false, encoding: .utf8)
+        let file = home + "/pgbouncer.ini"
+        try """
+        [databases]
+        shelly = host=127.0.0.1 port=\(serverPort) dbname=shelly user=shelly
+        [pgbouncer]
+        listen_addr = 127.0.0.1
+        listen_port = \(port)
+        unix_socket_dir =
+        auth_type = trust
+        auth_file = \(users)
+        pool_mode = \(mode)
+        """.write(toFile: file, atomically: false, encoding: .utf8)
+        let process = Process()
+        let command = [home + "/pgbouncer", "-q", file]
+        process.executableURL = URL(fileURLWithPath: geteuid() == 0 ? "/usr/bin/setpriv" : command[0])
+        process.arguments =
+            geteuid() == 0 ? ["--reuid=65534", "--clear-groups"] + command : Array(command.dropFirst())
+        process.environment = ["LD_LIBRARY_PATH": home]
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        return process
+    }
+}

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Prints the directory of an unpacked PgBouncer: its program and the libraries that it needs beside it.
+#
+# The Debian package would start a service when it is installed, so it is only unpacked, into .local/pgbouncer. Changes
+# nothing when it is there already.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+readonly directory=$PWD/.local/pgbouncer
+
+fail() {
+    echo "pgbouncer.sh: $*" >&2
+    exit 1
+}
+
+if [[ ! -x $directory/pgbouncer ]]; then
+    rm -rf "$directory"
+    mkdir -p "$directory/new"
+    (
+        cd "$directory/new"
+        packages=(pgbouncer libevent-2.1-7 libc-ares2)
+        apt-get download -qq "${packages[@]}" 2>apt.log ||
+            { apt-get update -qq && apt-get download -qq "${packages[@]}"; } 2>>apt.log
+    ) || fail "Debian's package pgbouncer cannot be downloaded: $(tail -n 1 "$directory/new/apt.log")"
+    for package in "$directory"/new/*.deb; do dpkg-deb --fsys-tarfile "$package" | tar -x -C "$directory/new"; done
+    cp -L "$directory"/new/usr/lib/*/lib{event,cares}*.so.[0-9]* "$directory"
+    # Last, since its presence says that all is there.
+    cp "$directory/new/usr/sbin/pgbouncer" "$directory"
+    rm -rf "$directory/new"
+fi
+echo "$directory"
