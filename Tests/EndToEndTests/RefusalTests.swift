@@ -180,10 +180,15 @@ struct RefusalTests {
         .enabled(if: Rig.canOpen(5000), "the test may not open 5,000 files"),
         arguments: [true, false]) func manyStrangersTakeTheirShareOfMemory(isWhole: Bool) throws
     {
-        try rig.startReceiver(["INGEST_ANSWER_SECONDS": "5", "INGEST_HEAD_SECONDS": "5"])
+        let connections = 2000
+        try rig.startReceiver([
+            "INGEST_ANSWER_SECONDS": "5", "INGEST_HEAD_SECONDS": "5", "INGEST_CONNECTIONS": "\(connections)",
+            "INGEST_LEDGER_BYTES": "\(16 << 20)", "INGEST_IN_FLIGHT_BYTES": "\(16 << 20)",
+        ])
+        // The sum of the parts.
+        try rig.limitMemoryOfReceiver((128 + 16 + 2 * 16) << 20 + connections * 64 << 10)
         let before = try openFilesAfterABatch()
         let memory = try rig.memoryPeakOfReceiver()
-        let connections = 2000
         let fields = (0..<98).map { "Field-\($0): \(String(repeating: "x", count: 145))\r\n" }.joined()
         let request = "GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n" + (isWhole ? "\r\n" : fields)
         let clients = try Crowd(

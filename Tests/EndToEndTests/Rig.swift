@@ -228,6 +228,13 @@ final class Rig: @unchecked Sendable {
         return kibibytes << 10
     }
 
+    /// Lets the receiver have so many bytes of memory of its own and no more: beyond them it crashes.
+    func limitMemoryOfReceiver(_ bytes: Int) throws {
+        let output = try run(
+            "/usr/bin/prlimit", ["--pid", "\(receiver?.processIdentifier ?? 0)", "--data=\(bytes)"])
+        guard output.status == 0 else { throw Failure(description: "prlimit: \(output.text)") }
+    }
+
     /// What the receiver has logged since its start.
     func receiverLog() throws -> String { try String(contentsOfFile: directory + "/receiver.log", encoding: .utf8) }
 

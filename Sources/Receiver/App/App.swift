@@ -101,7 +101,8 @@ struct App: AsyncParsableCommand {
             let application = receiver.application(settings, onListening: heartbeat.serverListens)
             // Services stop in reverse order, so the heartbeat notifies the service manager first.
             try await ServiceGroup(
-                services: [application, receiver.backlog, heartbeat], gracefulShutdownSignals: [.sigterm, .sigint],
+                services: [receiver.connectionTasks, application, receiver.backlog, heartbeat],
+                gracefulShutdownSignals: [.sigterm, .sigint],
                 logger: logger
             ).run()
         } catch let error where !(error is OpenFiles.TooFew) {

@@ -20,6 +20,8 @@ struct Receiver {
     /// Runs beside the HTTP server.
     let backlog: BacklogWatch
     let connections: Connections
+    /// Ends after the HTTP server.
+    let connectionTasks = ConnectionTasks()
     private let certificate: LiveCertificate?
     private let logger: Logger
 
@@ -119,9 +121,9 @@ struct Receiver {
 
     /// Plain HTTP, or HTTP over TLS when there is a certificate.
     private func server(_ limits: ConnectionGuard.Limits) -> HTTPServerBuilder {
-        HTTPServerBuilder { [certificate, connections, logger, ingest] responder in
+        HTTPServerBuilder { [certificate, connections, connectionTasks, logger, ingest] responder in
             let http = ReceiverChannel(
-                responder: responder, limits: limits, connections: connections, ingest: ingest)
+                responder: responder, limits: limits, connections: connections, tasks: connectionTasks, ingest: ingest)
             guard let certificate else { return http }
             return TLSChannel(
                 base: http, certificate: certificate, handshake: limits.head, failures: RepeatedMessage(logger))

@@ -16,6 +16,7 @@ struct ReceiverChannel: HTTPChannelHandler {
     let responder: HTTPChannelHandler.Responder
     let limits: ConnectionGuard.Limits
     let connections: Connections
+    let tasks: ConnectionTasks
     let ingest: IngestHandler
 
     private static let headerLimits: NIOHTTPDecoderLimitConfiguration = {
@@ -44,5 +45,7 @@ struct ReceiverChannel: HTTPChannelHandler {
         }
     }
 
-    func handle(value: Value, logger: Logger) async { await handleHTTP(asyncChannel: value, logger: logger) }
+    func handle(value: Value, logger: Logger) async {
+        tasks.start { await handleHTTP(asyncChannel: value, logger: logger) }
+    }
 }
