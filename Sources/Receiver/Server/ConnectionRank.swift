@@ -13,7 +13,7 @@ struct ConnectionRank: Comparable {
     }
 
     /// A connection that has been open for less is not idle: its first request is on its way.
-    static let arrival = TimeAmount.seconds(1)
+    static let arrival = TimeAmount.seconds(10)
 
     private let group: Group
     private let since: NIODeadline
