@@ -76,8 +76,8 @@ final class DrainSession {
             if context.interruption.isRequested { return }
             if segment.isLoaded, done[segment.number] != nil { continue }
             do {
-                let isLeft = segment.isLoaded || segment.number != segments.last?.number
-                let isFinished = try drain(segment, isLeft: isLeft)
+                let isClosed = segment.isLoaded || segment.number != segments.last?.number
+                let isFinished = try drain(segment, isClosed: isClosed)
                 isContiguous = isContiguous && isFinished
             } catch SpoolError.disk(_, let path, .noSuchFileOrDirectory) where path == segment.path {
                 // The receiver removes a segment in which no record ever became durable.
@@ -133,17 +133,17 @@ final class DrainSession {
     }
 
     /// Returns whether the segment is fully loaded.
-    private func drain(_ segment: SpoolDirectory.Segment, isLeft: Bool) throws -> Bool {
-        if !isLeft, let exhausted, exhausted == (segment.number, FileLength.of(segment.path) ?? -1) { return false }
+    private func drain(_ segment: SpoolDirectory.Segment, isClosed: Bool) throws -> Bool {
+        if !isClosed, let exhausted, exhausted == (segment.number, FileLength.of(segment.path) ?? -1) { return false }
         let firstLine = try SegmentFirstLine(of: try open(segment), at: segment.path)
         if let objection = firstLine.header?.objections(in: directory, as: segment.number).first {
             throw SpoolError.unfit(segment.path, objection)
         }
-        guard firstLine.isWhole || isLeft else { return false }
+        guard firstLine.isWhole || isClosed else { return false }
         let key = Progress.Key(segment: segment.number, created: firstLine.header?.created ?? "")
         let known = progress[key]
         advance(segment, known ?? Progress())
-        if let known, known.finished, try isAtItsEnd(segment, known, isLeft: isLeft) {
+        if let known, known.finished, try isAtItsEnd(segment, known, isClosed: isClosed) {
             return try putAway(segment, key)
         }
 
@@ -156,7 +156,7 @@ final class DrainSession {
             writeMark()
             ProgressLine.show(context.report.summary)
         }
-        switch try drain.run(isLeft: isLeft) {
+        switch try drain.run(isClosed: isClosed) {
         case .interrupted: return false
         case .live:
             exhausted = (segment.number, drain.end)
@@ -177,9 +177,9 @@ final class DrainSession {
     ///
     /// It may have more if the spool was copied while it was in use. The copy's loader treats the segment that the
     /// original still writes to as closed, and both loaders share the same progress.
-    private func isAtItsEnd(_ segment: SpoolDirectory.Segment, _ known: Progress, isLeft: Bool) throws -> Bool {
+    private func isAtItsEnd(_ segment: SpoolDirectory.Segment, _ known: Progress, isClosed: Bool) throws -> Bool {
         guard FileLength.of(segment.path) ?? 0 <= known.bytes else { return false }
-        if isLeft { return true }
+        if isClosed { return true }
         let file = try open(segment)
         do throws(Errno) {
             return try file.segmentFooter() != nil

@@ -90,8 +90,8 @@ struct SegmentDrain {
 
     /// Loads the records that the segment has now.
     ///
-    /// - Parameter isLeft: whether the segment is closed, with or without a footer.
-    mutating func run(isLeft: Bool) throws -> End {
+    /// - Parameter isClosed: whether the segment is closed, with or without a footer.
+    mutating func run(isClosed: Bool) throws -> End {
         let reader = try SegmentReader(file, path: segment.path, from: progress.bytes)
         end = reader.end
         if end < progress.bytes {
@@ -100,7 +100,7 @@ struct SegmentDrain {
             context.logger.warning(
                 "\(segment.path) has \(end) bytes, but \(progress.bytes) were loaded from it; was it cut?")
         }
-        var load = try nextLoad(from: reader, behind: progress.bytes, into: context.buffers[0], isLeft: isLeft)
+        var load = try nextLoad(from: reader, behind: progress.bytes, into: context.buffers[0], isClosed: isClosed)
         var turn = 0
         while !load.isInterrupted {
             // The next load is decoded while the server works on this one.
@@ -109,7 +109,7 @@ struct SegmentDrain {
             let (drain, behind, spare, isLast) = (self, load.bytes, context.buffers[turn % 2], load.isLast)
             let prepareNext = {
                 if !isLast, next == nil {
-                    next = Result { try drain.nextLoad(from: reader, behind: behind, into: spare, isLeft: isLeft) }
+                    next = Result { try drain.nextLoad(from: reader, behind: behind, into: spare, isClosed: isClosed) }
                 }
             }
             if load.added(to: progress) != progress { try commit(load, meanwhile: prepareNext) }
@@ -123,7 +123,7 @@ struct SegmentDrain {
 
     /// Reads until there is enough for a transaction, or until the end.
     private func nextLoad(
-        from reader: SegmentReader, behind bytes: Int, into rows: RowBuffer, isLeft: Bool
+        from reader: SegmentReader, behind bytes: Int, into rows: RowBuffer, isClosed: Bool
     ) throws -> Load {
         rows.removeAll()
         var load = Load(rows: rows, bytes: bytes)
@@ -143,7 +143,7 @@ struct SegmentDrain {
                 isSealed = true
                 load.bytes = reader.offset
             case .tornTail(let range):
-                guard isLeft else { break }
+                guard isClosed else { break }
                 context.logger.info(
                     "\(segment.path) ends with \(range.count) bytes of an interrupted write, which was never acknowledged"
                 )
@@ -152,7 +152,7 @@ struct SegmentDrain {
             if rows.count >= context.statementRows || load.letters.count >= Self.lettersBytes { return load }
         }
         load.isLast = true
-        load.isFinal = isSealed || isLeft
+        load.isFinal = isSealed || isClosed
         return load
     }
 

@@ -1,0 +1,77 @@
+// Drain: `drain`: segments to rows, and the retention of loaded segments.
+// Begin with Drain.swift, Drain+Run.swift, DrainSession.swift, SegmentDrain.swift, in this order.
+// Uses CommandLine, DeadLetters, Segments, Table, Postgres, Readings, Spool, Time.
+
+import Postgres
+import Spool
+import SystemPackage
+
+/// Loads the spool once, or continuously until interrupted.
+extension Drain {
+    private static let longestPause = Duration.seconds(30)
+
+    /// Loads the records that the spool has now.
+    func run(_ report: DrainReport) throws {
+        let directory = try SpoolDirectory(existing: path)
+        let lock = try SpoolLock(.loader, of: path)
+        defer { withExtendedLifetime(lock) {} }
+        try directory.synchronize()
+        let session = try DrainSession(self, directory: directory, report: report, lockPatience: lockPatience)
+        defer { session.end() }
+        try session.pass()
+    }
+
+    /// Loads present and future records until it is interrupted. It waits for the spool and for the database.
+    ///
+    /// An error from the database can be fixed there, for example a missing table or an unreachable server. It is
+    /// logged and retried. Only an error that waiting cannot fix ends the loop.
+    func follow(_ report: DrainReport) throws {
+        guard let directory = try awaitSpool() else { return }
+        let lock = try SpoolLock(.loader, of: path)
+        defer { withExtendedLifetime(lock) {} }
+        try directory.synchronize()
+        logger.info("following", metadata: ["spool": "\(path)", "table": "\(database.table.quoted)"])
+        var pause = followPause
+        var wasConnected = false
+        while !interruption.isRequested {
+            do {
+                let session = try DrainSession(self, directory: directory, report: report, lockPatience: lockPatience)
+                wasConnected = true
+                defer { session.end() }
+                while !interruption.isRequested {
+                    try session.pass()
+                    pause = followPause
+                    interruption.pause(followPause)
+                }
+            } catch let error as PostgresError where !error.isOurs {
+                logger.warning("\(error.withRemedy); trying again in \(pause.components.seconds) s")
+            } catch let error as LoaderError where error.isOfTheTable || wasConnected && error.isBusy {
+                // The table is mended meanwhile, or the server has not ended our own previous session yet.
+                logger.warning("\(error); trying again in \(pause.components.seconds) s")
+            }
+            interruption.pause(pause)
+            pause = min(pause * 2, Self.longestPause)
+        }
+    }
+
+    /// Waits until the receiver has created the spool. Returns nil if it is interrupted before.
+    private func awaitSpool() throws -> SpoolDirectory? {
+        var isFirst = true
+        while (try? SystemDisk().open(path.appending("spool.json"))) == nil {
+            if isFirst { logger.info("there is no spool at \(path) yet; waiting for the receiver to make it") }
+            isFirst = false
+            interruption.pause(followPause)
+            if interruption.isRequested { return nil }
+        }
+        return try SpoolDirectory(existing: path)
+    }
+}
+
+extension LoaderError {
+    fileprivate var isBusy: Bool {
+        switch self {
+        case .spoolBusy, .progressMoved: true
+        default: false
+        }
+    }
+}
