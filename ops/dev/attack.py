@@ -8,7 +8,7 @@ in docs/SECURITY.md for each: the 99th percentile and the longest of the client'
 and on a new one for each batch, the batches that were not taken, the receiver's peak of memory and its processor time.
 
 --at HOST:PORT attacks a server that is running, such as a proxy, with the ingest key in INGEST_API_KEY; --pid names the
-process whose memory is read then.
+process whose memory is read then, and ATTACK_HOST the server's name. `ops/proxy/test.sh attack` does so with both proxies.
 """
 import argparse
 import json
@@ -25,7 +25,8 @@ import tempfile
 import time
 
 KEY = os.environ.get("INGEST_API_KEY", "attack-test-key")
-HOST = b"Host: localhost\r\n"
+NAME = os.environ.get("ATTACK_HOST", "localhost")
+HOST = f"Host: {NAME}\r\n".encode()
 GET = b"GET /openapi.json HTTP/1.1\r\n" + HOST + b"\r\n"
 EMPTY_POST = b"POST /api/ingest/batch HTTP/1.1\r\n" + HOST + b"Content-Length: 0\r\n\r\n"
 CHUNKED = b"POST /healthz HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\n\n\r\n" * 20 + b"0\r\n\r\n"
@@ -66,8 +67,9 @@ ATTACKS = {
 class Attacker:
     """Keeps so many connections at the attack, in one process."""
 
-    def __init__(self, attack, address, connections, tls, opened):
+    def __init__(self, attack, address, source, connections, tls, opened):
         self.opened = opened
+        self.source = source
         self.attack, self.address, self.connections, self.tls = attack, address, connections, tls
         self.epoll = select.epoll()
         self.clients = {}
@@ -78,9 +80,11 @@ class Attacker:
         client = socket.socket()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20 if self.attack.reads else 4096)
         client.setblocking(False)
+        if self.source:
+            client.bind((self.source, 0))
         client.connect_ex(self.address)
         if self.tls:
-            client = self.tls.wrap_socket(client, do_handshake_on_connect=False)
+            client = self.tls.wrap_socket(client, do_handshake_on_connect=False, server_hostname=NAME)
         self.opened.value += 1
         self.clients[client.fileno()] = client
         self.rests[client.fileno()] = self.attack.begin
@@ -146,9 +150,9 @@ class Attacker:
                 self.read_slowly()
 
 
-def attack_process(name, address, connections, is_tls, seconds, opened):
+def attack_process(name, address, source, connections, is_tls, seconds, opened):
     resource.setrlimit(resource.RLIMIT_NOFILE, (connections + 100, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-    attacker = Attacker(ATTACKS[name], address, connections, client_context() if is_tls else None, opened)
+    attacker = Attacker(ATTACKS[name], address, source, connections, client_context() if is_tls else None, opened)
     attacker.run(seconds)
 
 
@@ -171,7 +175,7 @@ class Client:
     def connect(self):
         client = socket.create_connection(self.address, timeout=30)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket = self.tls.wrap_socket(client) if self.tls else client
+        self.socket = self.tls.wrap_socket(client, server_hostname=NAME) if self.tls else client
 
     def post(self):
         """Returns the seconds that a batch took, None when it was not taken."""
@@ -182,7 +186,7 @@ class Client:
             for i in range(10)
         ]
         body = json.dumps({"messages": messages}).encode()
-        head = f"POST /api/ingest/batch HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {KEY}\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = f"POST /api/ingest/batch HTTP/1.1\r\nHost: {NAME}\r\nX-API-Key: {KEY}\r\nContent-Length: {len(body)}\r\n\r\n"
         start = time.monotonic()
         try:
             if self.socket is None:
@@ -283,7 +287,7 @@ def run(name, options):
     attacker = None
     if ATTACKS[name]:
         attacker = multiprocessing.Process(
-            target=attack_process, args=(name, address, options.connections, options.tls, options.seconds + 2, opened))
+            target=attack_process, args=(name, address, options.source, options.connections, options.tls, options.seconds + 2, opened))
         attacker.start()
         time.sleep(1)
     used = processor_seconds(pid) if pid else 0
@@ -323,6 +327,7 @@ def main():
     parser.add_argument("--bin", default=".build-deb/release")
     parser.add_argument("--at")
     parser.add_argument("--pid", type=int)
+    parser.add_argument("--source", help="the attacker's address, such as 127.0.0.2")
     parser.add_argument("attacks", nargs="*", choices=[[], *ATTACKS], metavar="ATTACK")
     options = parser.parse_args()
     print("| attack | connections opened | p99 (longest), kept | p99 (longest), new | not taken | memory | processor | stop |")

@@ -3,6 +3,8 @@
 #
 # The proxies are Debian's. Where they are not installed their packages are unpacked below .local, so that no service is
 # set up or started. SHELLY_BIN=DIR takes the receiver from DIR instead of the debug build.
+#
+#   test.sh attack [OPTION …]    runs ops/dev/attack.py with the options against each proxy instead
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -12,6 +14,8 @@ readonly reads=(/metrics /api/devices /api/stats/spool)
 # Seconds, only to end a wait for something that hangs: a slow machine is no failure.
 readonly patience=600
 state=$(mktemp -d "${TMPDIR:-/tmp}/shelly-proxy.XXXXXX")
+# Of the examples, in seconds: no check is about them, and a slow machine would run into their own.
+timeouts=3600
 receiver='' proxy='' port='' receiver_port='' checks=0 finished=''
 
 main() {
@@ -23,6 +27,12 @@ main() {
     caddy=$(program caddy usr/bin/caddy)
     make_certificate
     make_batches
+    if [[ ${1:-} == attack ]]; then
+        shift
+        attack "$@"
+        finished=yes
+        return
+    fi
 
     start_receiver READ_API_KEY=$read_key
     for kind in nginx caddy; do
@@ -55,6 +65,19 @@ main() {
     receiver_is_gone
     finished=yes
     echo "proxies: $checks checks with $("$nginx" -v 2>&1 | sed 's/.*: //') and Caddy $("$caddy" version | cut -d' ' -f1): all passed"
+}
+
+# With the time-outs that the examples and the receiver have.
+attack() {
+    timeouts=''
+    start_receiver READ_API_KEY=$read_key INGEST_HEAD_SECONDS=10 INGEST_BODY_SECONDS=30 INGEST_COMMIT_SECONDS=20 \
+        INGEST_IDLE_SECONDS=120
+    for kind in nginx caddy; do
+        start_proxy example
+        echo "$kind:"
+        ATTACK_HOST=$name INGEST_API_KEY=$ingest_key ops/dev/attack.py --at "127.0.0.1:$port" --tls --pid "$receiver" "$@"
+        stop_proxy
+    done
 }
 
 batches_pass() {
@@ -241,7 +264,6 @@ start_proxy() {
     fail "$kind found no free port in $attempt tries"
 }
 
-# The examples' time-outs become an hour: no check is about them, and a slow machine would run into them.
 launch_nginx() {
     local site=$state/nginx-site.conf
     : >"$state/nginx.log"
@@ -250,14 +272,14 @@ launch_nginx() {
             "s|listen 443 ssl;|listen 127.0.0.1:$port ssl;|" "s|server 127.0.0.1:8080;|server 127.0.0.1:$receiver_port;|" \
             "s|ssl_certificate /.*;|ssl_certificate $state/server.crt;|" \
             "s|ssl_certificate_key /.*;|ssl_certificate_key $state/server.key;|" \
-            "s/\(_timeout\) [0-9]*s;/\1 3600s;/"
+            ${timeouts:+"s/\(_timeout\) [0-9]*s;/\1 ${timeouts}s;/"}
     else
         echo "server { listen 127.0.0.1:$port ssl; ssl_certificate $state/server.crt; ssl_certificate_key $state/server.key;
             location / { proxy_pass http://127.0.0.1:$receiver_port; } }" >"$site"
     fi
     {
         # With its master process, which takes the workers along when it ends.
-        echo "daemon off; pid $state/nginx.pid; error_log $state/nginx.log; events { worker_connections 64; }"
+        echo "daemon off; pid $state/nginx.pid; error_log $state/nginx.log; events { worker_connections 768; }"
         echo "http { access_log off;"
         for kept in client_body proxy fastcgi uwsgi scgi; do echo "${kept}_temp_path $state/nginx-$kept;"; done
         echo "include $site; }"
@@ -274,7 +296,7 @@ launch_caddy() {
             "s|^{\$|{\n\tadmin off\n\tauto_https disable_redirects\n\thttp_port $(free_port)|" \
             "s|^$name {|https://$name:$port {\n\tbind 127.0.0.1\n\ttls $state/server.crt $state/server.key|" \
             "s|reverse_proxy 127.0.0.1:8080|reverse_proxy 127.0.0.1:$receiver_port|" \
-            "s/\(read_header\|read_body\|idle\|_timeout\|keepalive\) [0-9]*[sm]$/\1 3600s/"
+            ${timeouts:+"s/\(read_header\|read_body\|idle\|_timeout\|keepalive\) [0-9]*[sm]$/\1 ${timeouts}s/"}
     else
         printf '{\n\tadmin off\n\tauto_https disable_redirects\n}\n%s {\n\tbind 127.0.0.1\n\ttls %s\n\treverse_proxy %s\n}\n' \
             "https://$name:$port" "$state/server.crt $state/server.key" "127.0.0.1:$receiver_port" >"$file"
@@ -354,4 +376,4 @@ fail() {
     exit 1
 }
 
-main
+main "$@"
