@@ -14,7 +14,7 @@ struct ConnectionsTests {
 
     @Test func strangersGoBeforeClientsAndTheOldestFirst() throws {
         let inOrder = [
-            rank(hasShownKey: false, isBusy: false, seconds: 9), rank(hasShownKey: false, isBusy: false, seconds: 2),
+            rank(hasShownKey: false, isBusy: false, seconds: 90), rank(hasShownKey: false, isBusy: false, seconds: 20),
             rank(hasShownKey: false, isBusy: true, seconds: 8), rank(hasShownKey: false, isBusy: true, seconds: 0),
             rank(hasShownKey: true, isBusy: false, seconds: 100), rank(hasShownKey: true, isBusy: false, seconds: 0),
         ]
@@ -28,8 +28,8 @@ struct ConnectionsTests {
 
     /// Half headers that came before it go first: else one such connection after another would close each newcomer.
     @Test func aNewcomerIsNotIdle() throws {
-        let newcomer = try #require(rank(hasShownKey: false, isBusy: false, seconds: 0))
-        let halfHeader = try #require(rank(hasShownKey: false, isBusy: true, seconds: 1))
+        let newcomer = try #require(rank(hasShownKey: false, isBusy: false, seconds: 9))
+        let halfHeader = try #require(rank(hasShownKey: false, isBusy: true, seconds: 10))
         #expect(halfHeader < newcomer)
     }
 
