@@ -20,10 +20,13 @@ final class DatabaseProxy: Sendable {
     let port: Int
     private let listener: Int32
     private let server: Int
+    /// How long bytes take in each direction.
+    private let delay: Duration
     private let fault = Mutex<(effect: Effect, statement: String, previous: String)?>(nil)
 
-    init(to server: Int) throws {
+    init(to server: Int, delay: Duration = .zero) throws {
         self.server = server
+        self.delay = delay
         listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         var address = Self.loopback(port: 0)
@@ -77,10 +80,13 @@ final class DatabaseProxy: Sendable {
         var ends = [client, upstream].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
         while poll(&ends, 2, -1) > 0 {
             if ends[1].revents != 0 {
-                guard let bytes = Self.receive(upstream), Self.send(bytes, client) else { return }
+                guard let bytes = Self.receive(upstream) else { return }
+                usleep(UInt32(delay / .microseconds(1)))
+                guard Self.send(bytes, client) else { return }
             }
             if ends[0].revents != 0 {
                 guard let bytes = Self.receive(client) else { return }
+                usleep(UInt32(delay / .microseconds(1)))
                 switch strike(bytes) {
                 case nil: guard Self.send(bytes, upstream) else { return }
                 case .cutBefore: return

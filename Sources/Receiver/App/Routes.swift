@@ -81,7 +81,7 @@ struct Routes: HTTPResponder {
 
     private func page(_ path: String, _ request: Request) async throws -> Response {
         switch path {
-        case "/api/stats/queue": .json(try await queueStatistics.json())
+        case "/api/stats/queue": try await queueStatistics.respond()
         case "/api/stats/spool": .json(try await spoolStatistics.json())
         case "/healthz": .json("{\"status\":\"ok\"}")
         case "/readyz": try await readiness.respond()

@@ -9,6 +9,9 @@ import Readings
 actor PowerSource {
     private static let freshFor = Duration.seconds(3)
     private static let maximumAnswers = 8
+    /// A page waits for these. Connecting takes seven round trips with TLS and SCRAM, and a query three.
+    private static let connectTimeout = Duration.milliseconds(1300)
+    private static let queryTimeout = Duration.milliseconds(1100)
 
     private let executor = BlockingExecutor(label: "devices.database")
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
@@ -20,7 +23,7 @@ actor PowerSource {
     private var failed: ContinuousClock.Instant?
 
     init(url: String, table: TableName, logger: Logger) {
-        database = ReadConnection(url: url)
+        database = ReadConnection(url: url, connectTimeout: Self.connectTimeout, queryTimeout: Self.queryTimeout)
         self.table = table
         self.logger = logger
     }
@@ -61,7 +64,7 @@ actor PowerSource {
             ) AS found
             """
         let rows = try database.query { (connection) throws(PostgresError) in
-            try connection.query(sql, [.array(texts)], timeout: ReadConnection.queryTimeout)
+            try connection.query(sql, [.array(texts)])
         }
         var powers: [ReadingKey: Double] = [:]
         for row in 0..<rows.count {

@@ -1,47 +1,94 @@
+import HTTPTypes
+import Hummingbird
 import Logging
 import Postgres
+import Synchronization
 import Text
 
-/// `GET /api/stats/queue`: the last 24 hours, live from the database.
+/// `GET /api/stats/queue`: the last 24 hours, from the database.
 ///
-/// The answer takes at most two seconds and is at most two seconds old. This is an actor on its own queue, since libpq
-/// blocks. Calls run one after another, so one query is in flight. Calls that waited for it find its result, or its
-/// failure, still fresh.
-actor QueueStatisticsSource {
-    private static let freshFor = Duration.seconds(1)
+/// An answer is live if the query takes less than a second. If it takes longer, the first requests wait for it, and later
+/// ones get the newest statistics in memory with their age, while a new query is in flight. There is one query at a
+/// time, whatever the number of requests.
+final class QueueStatisticsSource: Sendable {
+    /// How long a request waits for newer statistics than those in memory, and for a connection.
+    private static let patience = Duration.seconds(1)
+    private static let connectPatience = Duration.milliseconds(1700)
+
+    private let memory = SharedMemory()
+    private let query: SingleFlight<Bool>
+
+    init(url: String, table: TableName, logger: Logger) {
+        let reader = StatisticsReader(url: url, table: table, memory: memory, logger: logger)
+        query = SingleFlight(timeout: StatisticsReader.longest) {
+            await reader.read()
+            return true
+        }
+    }
+
+    /// Answers a request. Throws `Rejection.databaseUnavailable` if the database is away.
+    func respond() async throws(Rejection) -> Response {
+        var outcome = await outcome()
+        if case .counting = outcome {
+            // Without statistics in memory, the answer comes when the query ends.
+            _ = await query.value()
+            outcome = memory.outcome()
+        }
+        guard case .statistics(let statistics, let age) = outcome else { throw .databaseUnavailable }
+        return .json(JSONText(encoding: statistics).text, headers: [.age: String(max(0, age.components.seconds))])
+    }
+
+    /// The statistics, or why there are none, within two seconds.
+    func outcome() async -> StatisticsMemory.Outcome {
+        if let fresh = memory.fresh() { return fresh }
+        let isKnown = if case .statistics = memory.outcome() { true } else { false }
+        _ = await query.value(within: isKnown ? Self.patience : Self.connectPatience)
+        return memory.outcome()
+    }
+}
+
+/// The memory, which requests and the query share.
+private final class SharedMemory: Sendable {
+    private let memory = Mutex(StatisticsMemory())
+
+    func fresh() -> StatisticsMemory.Outcome? { memory.withLock { $0.fresh(at: .now) } }
+    func outcome() -> StatisticsMemory.Outcome { memory.withLock { $0.outcome(at: .now) } }
+    func connecting() { memory.withLock { $0.connecting() } }
+    func querying() { memory.withLock { $0.querying(at: .now) } }
+    func ended(_ result: Result<QueueStatistics, PostgresError>) { memory.withLock { $0.ended(result, at: .now) } }
+}
+
+/// Runs the query. An actor on its own queue, since libpq blocks.
+private actor StatisticsReader {
+    private static let connectTimeout = Duration.seconds(5)
+    private static let queryTimeout = Duration.seconds(60)
+    /// Longer than connecting to some hosts, and a query.
+    static let longest = Duration.seconds(120)
 
     private let executor = BlockingExecutor(label: "statistics.database")
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
     private let table: TableName
     private let logger: Logger
+    private let memory: SharedMemory
     private var database: ReadConnection
-    private var answered: (at: ContinuousClock.Instant, result: Result<QueueStatistics, PostgresError>)?
 
-    init(url: String, table: TableName, logger: Logger) {
-        database = ReadConnection(url: url)
+    init(url: String, table: TableName, memory: SharedMemory, logger: Logger) {
+        database = ReadConnection(url: url, connectTimeout: Self.connectTimeout, queryTimeout: Self.queryTimeout)
         self.table = table
+        self.memory = memory
         self.logger = logger
     }
 
-    /// The statistics as JSON; throws `Rejection.databaseUnavailable` when the database does not return them.
-    func json() throws -> String {
-        guard case .success(let statistics) = statistics() else { throw Rejection.databaseUnavailable }
-        return JSONText(encoding: statistics).text
-    }
-
-    /// The statistics, or why the database does not return them.
-    func statistics() -> Result<QueueStatistics, PostgresError> {
-        if let answered, answered.at.duration(to: .now) < Self.freshFor { return answered.result }
+    func read() {
+        memory.connecting()
         let result = Result { () throws(PostgresError) in
-            try database.query { [table] (connection) throws(PostgresError) in
-                try QueueStatistics.read(from: connection, table: table, timeout: ReadConnection.queryTimeout)
+            try database.query { [table, memory] (connection) throws(PostgresError) in
+                memory.querying()
+                return try QueueStatistics.read(from: connection, table: table, timeout: Self.queryTimeout)
             }
         }
-        if case .failure(let error) = result {
-            logger.notice("statistics query failed: \(error)")
-        }
-        answered = (.now, result)
-        return result
+        if case .failure(let error) = result { logger.notice("statistics query failed: \(error)") }
+        memory.ended(result)
     }
 }

@@ -1,18 +1,20 @@
 import Postgres
 
-/// A database connection for interactive queries.
-///
-/// The connection is kept between queries and reopened when it was lost. A query gives up in less than two seconds.
+/// A database connection for interactive queries, kept between queries and reopened when it was lost.
 struct ReadConnection {
-    static let queryTimeout = Duration.milliseconds(1100)
-    private static let connectTimeout = Duration.milliseconds(700)
-
     private let url: String
+    private let connectTimeout: Duration
+    /// Timeout for each statement without one.
+    let queryTimeout: Duration
     private var connection: Connection?
 
-    init(url: String) { self.url = url }
+    init(url: String, connectTimeout: Duration, queryTimeout: Duration) {
+        self.url = url
+        self.connectTimeout = connectTimeout
+        self.queryTimeout = queryTimeout
+    }
 
-    /// Runs `body`, at most twice. A query in `body` must not have a longer timeout than `queryTimeout`.
+    /// Runs `body`, at most twice.
     mutating func query<Value>(
         _ body: (Connection) throws(PostgresError) -> Value
     ) throws(PostgresError) -> Value {
@@ -23,7 +25,7 @@ struct ReadConnection {
             // On a kept connection, a query fails at once if the server was restarted. Then there is time to retry.
             let isLost = connection.map { !$0.isUsable } ?? false
             connection = nil
-            guard isLost, started.duration(to: .now) < Self.connectTimeout / 4 else { throw error }
+            guard isLost, started.duration(to: .now) < connectTimeout / 4 else { throw error }
         }
         do throws(PostgresError) {
             return try body(open())
@@ -36,7 +38,7 @@ struct ReadConnection {
     private mutating func open() throws(PostgresError) -> Connection {
         if let connection { return connection }
         let new = try Connection(
-            url, applicationName: "shelly-receiver", connectTimeout: Self.connectTimeout, timeout: Self.queryTimeout)
+            url, applicationName: "shelly-receiver", connectTimeout: connectTimeout, timeout: queryTimeout)
         connection = new
         return new
     }

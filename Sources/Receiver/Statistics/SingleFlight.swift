@@ -2,14 +2,22 @@ import Synchronization
 
 /// Runs a call that may block, such as one to a failing disk, with a timeout.
 ///
-/// Only one call runs at a time. Callers that arrive meanwhile share it, and each waits at most for `timeout`
-/// (invariant 11).
+/// Only one call runs at a time. Callers that arrive meanwhile share it, and each waits at most for `timeout`. Callers
+/// beyond `maximumWaiting` do not wait (invariant 11).
 final class SingleFlight<Value: Sendable>: Sendable {
     private struct State {
         var isRunning = false
-        var waiting: [Int: CheckedContinuation<Value?, Never>] = [:]
+        var waiting: [Int: Waiter] = [:]
         var next = 0
     }
+
+    private struct Waiter {
+        let continuation: CheckedContinuation<Value?, Never>
+        /// Ends the wait at the timeout.
+        var timer: Task<Void, Never>?
+    }
+
+    private static var maximumWaiting: Int { 1024 }
 
     private let timeout: Duration
     private let call: @Sendable () async -> Value?
@@ -21,23 +29,27 @@ final class SingleFlight<Value: Sendable>: Sendable {
     }
 
     /// The result of the call; nil when it has none, or on a timeout.
-    func value() async -> Value? {
-        await withCheckedContinuation { continuation in
-            let (number, isFirst) = state.withLock { state in
-                state.waiting[state.next] = continuation
+    func value(within patience: Duration? = nil) async -> Value? {
+        let timeout = min(patience ?? self.timeout, self.timeout)
+        return await withCheckedContinuation { continuation in
+            let (number, isFirst) = state.withLock { (state) -> (Int?, Bool) in
+                guard state.waiting.count < Self.maximumWaiting else { return (nil, false) }
+                state.waiting[state.next] = Waiter(continuation: continuation)
                 defer { (state.next, state.isRunning) = (state.next + 1, true) }
                 return (state.next, !state.isRunning)
             }
+            guard let number else { return continuation.resume(returning: nil) }
             if isFirst {
                 Task {
                     let value = await call()
                     resumeAll(value)
                 }
             }
-            Task {
+            let timer = Task {
                 try? await Task.sleep(for: timeout)
-                state.withLock { $0.waiting.removeValue(forKey: number) }?.resume(returning: nil)
+                state.withLock { $0.waiting.removeValue(forKey: number) }?.continuation.resume(returning: nil)
             }
+            state.withLock { $0.waiting[number]?.timer = timer }
         }
     }
 
@@ -46,6 +58,9 @@ final class SingleFlight<Value: Sendable>: Sendable {
             defer { state = State(next: state.next) }
             return state.waiting.values
         }
-        for continuation in waiting { continuation.resume(returning: value) }
+        for waiter in waiting {
+            waiter.timer?.cancel()
+            waiter.continuation.resume(returning: value)
+        }
     }
 }

@@ -39,7 +39,7 @@ struct PageHandler: Sendable {
                 return StatusPage.ReadinessState(error, failure: holdings.failure)
             }
         }
-        database = SingleFlight(timeout: Self.timeout) { StatusPage.DatabaseStatus(await queueStatistics.statistics()) }
+        database = SingleFlight(timeout: Self.timeout) { StatusPage.DatabaseStatus(await queueStatistics.outcome()) }
         spool = SingleFlight(timeout: Self.timeout) { try? await spoolStatistics.statistics() }
         self.now = now
         startedAt = now()

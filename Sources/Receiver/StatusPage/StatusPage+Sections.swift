@@ -18,8 +18,13 @@ extension StatusPage {
             add("Oldest pending", oldestSeconds.map { Age(seconds: $0).description } ?? "–")
             add("Loader", spool.lastLoadAt.map(ago) ?? "never", "last load")
         }
-        if case .answers(let rows) = database {
-            add("Database", Figures.count(rows, "row"), "of the last 24 h")
+        if case .answers(let rows, let age) = database {
+            let seconds = age.components.seconds
+            add(
+                "Database", rows.map { Figures.count($0, "row") } ?? "–",
+                rows == nil
+                    ? "rows of the last 24 h are being counted"
+                    : "of the last 24 h" + (seconds < 60 ? "" : ", \(Age(seconds: seconds)) ago"))
         }
         if let spool {
             add("Disk", spool.diskAvailableBytes.inBytes, "free for the spool")

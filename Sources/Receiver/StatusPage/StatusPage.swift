@@ -35,15 +35,16 @@ struct StatusPage: Sendable {
 
     /// The database's answer to the receiver; the loader has its own connection.
     enum DatabaseStatus: Sendable {
-        /// Rows of the last 24 hours.
-        case answers(rows: Int)
+        /// Rows of the last 24 hours, and how old that number is; nil while they are counted for the first time.
+        case answers(rows: Int?, age: Duration = .zero)
         /// The database answers, but the table cannot be read.
         case refuses(String)
         case away(String)
 
-        init(_ result: Result<QueueStatistics, PostgresError>) {
-            switch result {
-            case .success(let statistics): self = .answers(rows: statistics.totalLogs)
+        init(_ outcome: StatisticsMemory.Outcome) {
+            switch outcome {
+            case .statistics(let statistics, let age): self = .answers(rows: statistics.totalLogs, age: age)
+            case .counting: self = .answers(rows: nil)
             case .failure(let error) where error.sqlState != nil && !error.isTemporary:
                 self = .refuses(error.description)
             case .failure(.unavailable(let reason)): self = .away(reason)

@@ -1,0 +1,75 @@
+import Postgres
+
+/// The newest statistics, or why there are none, and whether a request gets them or waits for a query. A value without
+/// threads and clock.
+///
+/// A query may take longer than a client waits. So statistics that are in memory are served with their age while a
+/// query is in flight.
+struct StatisticsMemory {
+    /// What a request gets.
+    enum Outcome {
+        /// - Parameter age: time since the query began.
+        case statistics(QueueStatistics, age: Duration)
+        /// The database is away, or does not let the table be read.
+        case failure(PostgresError)
+        /// A query is in flight on an open connection, and there are no statistics in memory.
+        case counting
+    }
+
+    private enum Phase { case idle, connecting, querying }
+
+    /// Minimum interval between two queries. A query that takes longer than a fifth of it makes the interval longer, so
+    /// that clients that poll do not keep a processor of the database busy.
+    private static let interval = Duration.seconds(1)
+    private static let intervalPerQueryTime = 4
+
+    private var phase = Phase.idle
+    private var begun: ContinuousClock.Instant?
+    private var newest: (statistics: QueueStatistics, asOf: ContinuousClock.Instant)?
+    /// Why the last query failed, nil if it succeeded.
+    private var failure: PostgresError?
+    private var freshUntil: ContinuousClock.Instant?
+
+    /// The outcome that needs no new query; nil if the request has to wait for one.
+    func fresh(at now: ContinuousClock.Instant) -> Outcome? {
+        guard let freshUntil, now < freshUntil else { return nil }
+        return known(at: now)
+    }
+
+    /// The outcome for a request that has waited for a while, or until the query's end.
+    func outcome(at now: ContinuousClock.Instant) -> Outcome {
+        // After a failure only a new answer shows that the database is back.
+        if phase == .querying, failure != nil || newest == nil { return .counting }
+        return known(at: now) ?? .failure(.unavailable("it did not answer in time"))
+    }
+
+    private func known(at now: ContinuousClock.Instant) -> Outcome? {
+        if let failure { return .failure(failure) }
+        return newest.map { .statistics($0.statistics, age: $0.asOf.duration(to: now)) }
+    }
+
+    mutating func connecting() { phase = .connecting }
+
+    mutating func querying(at now: ContinuousClock.Instant) {
+        phase = .querying
+        begun = now
+    }
+
+    mutating func ended(_ result: Result<QueueStatistics, PostgresError>, at now: ContinuousClock.Instant) {
+        var queryTime = Duration.zero
+        switch result {
+        case .success(let statistics):
+            let asOf = begun ?? now
+            queryTime = asOf.duration(to: now)
+            newest = (statistics, asOf)
+            failure = nil
+        // The server is up, but slow or locked: older statistics are better than none.
+        case .failure(let error) where ["57014", "55P03"].contains(error.sqlState) && newest != nil && failure == nil:
+            break
+        case .failure(let error): failure = error
+        }
+        phase = .idle
+        begun = nil
+        freshUntil = now + max(Self.interval, queryTime * Self.intervalPerQueryTime)
+    }
+}

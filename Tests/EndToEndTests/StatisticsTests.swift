@@ -1,0 +1,78 @@
+import Foundation
+import Postgres
+import Testing
+
+/// `GET /api/stats/queue` and the page from a database that is slow, locked or far away.
+@Suite(.serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
+struct StatisticsTests {
+    private func load(_ rig: Rig, _ device: String) throws {
+        #expect(try rig.post(Rig.batch(device, minutes: 0..<10)).count("inserted") == 10)
+        try rig.expect(rig.load("drain"), status: 0)
+    }
+
+    private func isWaiting(_ rig: Rig) throws -> Bool {
+        try rig.query(
+            """
+            SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+                AND application_name = 'shelly-receiver' AND wait_event_type = 'Lock'
+            """) != "0"
+    }
+
+    /// A lock stands for a query that takes long.
+    @Test func theFirstAnswerWaitsForTheQueryAndTheNextComeFromMemory() throws {
+        let rig = try Rig()
+        try rig.startReceiver()
+        try load(rig, "plug")
+        let holder = try rig.connect()
+        _ = try holder.execute("BEGIN; LOCK TABLE power_logs")
+        let process = holder.processID
+        Thread.detachNewThread {
+            try? rig.wait("the query does not wait") { try isWaiting(rig) }
+            _ = try? rig.query("SELECT pg_terminate_backend(\(process))")
+        }
+        // A busy machine may take more than the time for connecting.
+        let first = try rig.get("/api/stats/queue") { $0.status == 200 }
+        #expect(first.count("total_logs") == 10 && first.headers.contains("\r\nage: "), "\(first.headers)")
+
+        try load(rig, "other")
+        _ = try rig.get("/api/stats/queue") { $0.count("total_logs") == 20 }
+        let second = try rig.connect()
+        _ = try second.execute("BEGIN; LOCK TABLE power_logs; DELETE FROM power_logs")
+        let locked = try rig.get("/api/stats/queue") { answer in
+            #expect(answer.status == 200 && answer.count("total_logs") == 20)
+            return answer.headers.firstMatch(of: /\r\nage: ([0-9]+)\r\n/).flatMap { Int($0.1) } ?? 0 >= 3
+        }
+        #expect(locked.status == 200)
+        let page = try rig.get("/")
+        #expect(page.text.contains("20 rows") && !page.text.contains("Database unavailable"))
+        _ = try second.execute("COMMIT")
+        _ = try rig.get("/api/stats/queue") { $0.count("total_logs") == 0 }
+    }
+
+    /// A round trip of 150 ms, with TLS: connecting takes a second, and each statement a part of one.
+    @Test func aDatabaseFarAwayAnswers() throws {
+        let rig = try Rig(hasCluster: true)
+        // The server's working directory is its data directory.
+        try rig.query(
+            """
+            COPY (SELECT 1) TO PROGRAM 'openssl req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 \
+            -subj /CN=far -keyout server.key -out server.crt 2>/dev/null && chmod 600 server.key'
+            """)
+        try rig.query("ALTER SYSTEM SET ssl = on")
+        try rig.query("SELECT pg_reload_conf()")
+        let proxy = try DatabaseProxy(to: rig.databasePort, delay: .milliseconds(75))
+        defer { proxy.close() }
+        let far = ["DATABASE_URL": proxy.url + "?sslmode=require"]
+        try rig.wait("the server does not speak TLS") {
+            try rig.load("stats", environment: far).status == 0
+        }
+        try rig.startReceiver(far)
+        try load(rig, "plug")
+        _ = try rig.get("/api/stats/queue") { $0.count("total_logs") == 10 }
+        _ = try rig.get("/") { $0.text.contains("10 rows") }
+        _ = try rig.get("/api/devices/plug") { $0.text.contains("8.9") }
+        try load(rig, "other")
+        try rig.expect(rig.load("replay", environment: far), status: 0)
+        _ = try rig.get("/api/stats/queue") { $0.count("total_logs") == 20 }
+    }
+}

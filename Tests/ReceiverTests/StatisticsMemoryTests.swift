@@ -1,0 +1,88 @@
+import Postgres
+import Testing
+
+@testable import Receiver
+
+struct StatisticsMemoryTests {
+    private let start = ContinuousClock.now
+    private let away = PostgresError.unavailable("the server has closed the connection")
+    private let slow = PostgresError.refused(sqlState: "57014", message: "canceling statement", detail: nil)
+
+    private func at(_ seconds: Double) -> ContinuousClock.Instant { start + .seconds(seconds) }
+
+    /// A query from one time to another.
+    private func run(
+        _ memory: inout StatisticsMemory, _ from: Double, _ to: Double,
+        _ result: Result<QueueStatistics, PostgresError> = .success(QueueStatistics(totalLogs: 7))
+    ) {
+        memory.connecting()
+        memory.querying(at: at(from))
+        memory.ended(result, at: at(to))
+    }
+
+    private func text(_ outcome: StatisticsMemory.Outcome?) -> String {
+        switch outcome {
+        case nil: "none"
+        case .counting: "counting"
+        case .failure: "failure"
+        case .statistics(let statistics, let age): "\(statistics.totalLogs) rows, \(age.components.seconds) s"
+        }
+    }
+
+    @Test func theFirstRequestsWaitForTheQueryAndNotForTheConnection() {
+        var memory = StatisticsMemory()
+        #expect(text(memory.fresh(at: start)) == "none")
+        memory.connecting()
+        #expect(text(memory.outcome(at: at(1))) == "failure")
+        memory.querying(at: at(2))
+        #expect(text(memory.outcome(at: at(30))) == "counting")
+        memory.ended(.success(QueueStatistics(totalLogs: 7)), at: at(40))
+        #expect(text(memory.outcome(at: at(40))) == "7 rows, 38 s")
+    }
+
+    @Test func aShortQueryIsRepeatedEachSecondAndALongOneLessOften() {
+        var memory = StatisticsMemory()
+        run(&memory, 0, 0.1)
+        #expect(text(memory.fresh(at: at(1))) == "7 rows, 1 s")
+        #expect(text(memory.fresh(at: at(1.2))) == "none")
+        run(&memory, 2, 7)
+        #expect(text(memory.fresh(at: at(26))) == "7 rows, 24 s")
+        #expect(text(memory.fresh(at: at(28))) == "none")
+    }
+
+    @Test func whileAQueryIsInFlightTheMemoryAnswersWithItsAge() {
+        var memory = StatisticsMemory()
+        run(&memory, 0, 0.1)
+        memory.connecting()
+        #expect(text(memory.outcome(at: at(10))) == "7 rows, 10 s")
+        memory.querying(at: at(11))
+        #expect(text(memory.outcome(at: at(70))) == "7 rows, 70 s")
+    }
+
+    @Test func afterAFailureOnlyAnAnswerShowsThatTheDatabaseIsBack() {
+        var memory = StatisticsMemory()
+        run(&memory, 0, 0.1)
+        run(&memory, 2, 3, .failure(away))
+        #expect(text(memory.fresh(at: at(3.5))) == "failure")
+        #expect(text(memory.fresh(at: at(4.5))) == "none")
+        memory.connecting()
+        #expect(text(memory.outcome(at: at(5))) == "failure")
+        memory.querying(at: at(6))
+        #expect(text(memory.outcome(at: at(7))) == "counting")
+        memory.ended(.success(QueueStatistics(totalLogs: 8)), at: at(9))
+        #expect(text(memory.outcome(at: at(9))) == "8 rows, 3 s")
+    }
+
+    /// A lock on the table, or a query of more than a minute.
+    @Test func aTimeoutOfTheServerLeavesTheMemory() {
+        var memory = StatisticsMemory()
+        run(&memory, 0, 60, .failure(slow))
+        #expect(text(memory.outcome(at: at(60))) == "failure")
+        run(&memory, 100, 101)
+        run(&memory, 110, 170, .failure(slow))
+        #expect(text(memory.outcome(at: at(170))) == "7 rows, 70 s")
+        run(&memory, 180, 181, .failure(away))
+        run(&memory, 190, 250, .failure(slow))
+        #expect(text(memory.outcome(at: at(250))) == "failure")
+    }
+}
