@@ -46,7 +46,8 @@ struct DeviceListTests {
         let devices = Array(behind.prefix(query.limit))
         return DevicePage(
             devices: devices, next: behind.count > devices.count ? devices.last?.device : nil, total: all.count,
-            silent: all.count { $0.state == .silent }, withoutReadings: 0, matching: matching.count, minutes: 0..<1440,
+            silent: all.count { $0.state == .silent }, withoutReadings: 0,
+            withoutMeter: 0, matching: matching.count, minutes: 0..<1440,
             silentAfterSeconds: 900,
             database: .ok)
     }

@@ -77,16 +77,21 @@ struct DeviceSnapshotTests {
     }
 
     @Test func devicesThatAreHeardAndGiveNoReadingAreCountedAndFiltered() throws {
-        let sightings = try [("gone", 1, 1), ("late", 9, 2), ("never", 9, nil), ("fine", 9, 9)].enumerated().map {
+        let (null, none) = (MissingReading(.null, .switch, number: 0), MissingReading(.noPower))
+        let sightings = try [
+            ("gone", 1, 1, null), ("late", 9, 2, null), ("never", 9, nil, null), ("meterless", 9, nil, none),
+            ("fine", 9, 9, nil),
+        ].enumerated().map { (number, device: (String, Int64, Int64?, MissingReading?)) in
             MinuteLedger.Sighting(
-                number: $0, device: try Readings.DeviceID($1.0), last: LastMessage(time: $1.1 * 60, missing: nil),
-                lastMinute: $1.2)
+                number: number, device: try Readings.DeviceID(device.0),
+                last: LastMessage(time: device.1 * 60, missing: device.3), lastMinute: device.2)
         }
         let snapshot = DeviceSnapshot(sightings, silence)
         func find(_ query: DeviceQuery) -> [String] { names(snapshot.find(query)) }
-        #expect(snapshot.find(DeviceQuery(limit: 0)).withoutReadings == 2)
+        let counts = snapshot.find(DeviceQuery(limit: 0))
+        #expect((counts.silent, counts.withoutReadings, counts.withoutMeter) == (1, 3, 1))
         #expect(find(DeviceQuery(isSilent: true)) == ["gone"])
-        #expect(find(DeviceQuery(isWithoutReadings: true)) == ["late", "never"])
+        #expect(find(DeviceQuery(isWithoutReadings: true)) == ["late", "meterless", "never"])
         #expect(find(DeviceQuery(isSilent: false, isWithoutReadings: false)) == ["fine"])
         #expect(find(DeviceQuery(isSilent: true, isWithoutReadings: true)) == [])
     }

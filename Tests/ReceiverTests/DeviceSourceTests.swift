@@ -167,7 +167,8 @@ struct DeviceSourceTests {
                 ], activity: [1])
         }
         let page = DevicePage(
-            devices: devices, next: devices.last?.device, total: 5, silent: 0, withoutReadings: 0, matching: 5,
+            devices: devices, next: devices.last?.device, total: 5, silent: 0, withoutReadings: 0, withoutMeter: 0,
+            matching: 5,
             minutes: Self.minute..<Self.minute + 1, silentAfterSeconds: 900, database: .ok)
         let json = try #require(JSONSerialization.jsonObject(with: Data(page.json.utf8)) as? [String: Any])
         let found = (json["devices"] as? [[String: Any]])?.compactMap { $0["id"] as? String } ?? []

@@ -36,7 +36,8 @@ struct StatusPageTests {
     ) -> DeviceList {
         DeviceList(
             devices: devices, total: total ?? devices.count, silent: devices.count { $0.state == .silent },
-            withoutReadings: devices.count { $0.state == .withoutReadings },
+            withoutReadings: devices.count { $0.state.isWithoutReadings },
+            withoutMeter: devices.count { $0.state == .withoutMeter },
             silentAfterSeconds: 900, database: database, query: DeviceList.Query(search: search), next: next)
     }
 
@@ -162,6 +163,18 @@ struct StatusPageTests {
             minutes: Self.day, channels: [], database: .ok)
         let own = DeviceDayPage(now: Self.now, day: day, date: nil).html.markup
         #expect(own.contains("Heard 3 s ago, but without readings.") && own.contains("Reason: its power is in pm1:0"))
+    }
+
+    @Test func aDeviceWithoutAMeterIsNoFault() throws {
+        let display = DeviceSummary(
+            device: try DeviceID("display"), last: LastMessage(time: Self.now / 1000, missing: .init(.noPower)),
+            lastMinute: nil, state: .withoutMeter, channels: [], activity: [])
+        func verdict(_ devices: [DeviceSummary]) -> Verdict { Self.page(devices: Self.list(devices)).verdicts[2] }
+        let both = verdict([display, try Self.device("plug")])
+        #expect(both.sentence == "The only device with a meter reports." && both.level == .good)
+        #expect(verdict([display]).sentence == "No device with a meter has reported yet.")
+        let html = Self.page(devices: Self.list([display])).html.markup
+        #expect(html.contains("its messages have no power") && !html.contains("class=\"badge\""))
     }
 
     @Test func theTitleSaysTheWorst() {

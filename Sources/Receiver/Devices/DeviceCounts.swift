@@ -2,8 +2,9 @@
 // Begin with DeviceSource.swift.
 // Uses Commit, HTTP, Ingest, Ledger, Statistics, Postgres, Readings, Text, Time.
 
-/// How many devices are silent, and how many are heard and give no reading.
+/// How many devices are silent, how many are heard and give no reading, and how many of these have no meter.
 struct DeviceCounts: Sendable {
     let silent: Int
     let withoutReadings: Int
+    let withoutMeter: Int
 }

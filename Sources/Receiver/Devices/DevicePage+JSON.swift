@@ -58,9 +58,9 @@ extension JSONText {
 
     /// Adds a device's state, and why it gives no reading.
     fileprivate mutating func add(_ state: DeviceState, _ missing: MissingReading?) {
-        let missing = state == .withoutReadings ? missing : nil
+        let missing = state.isWithoutReadings ? missing : nil
         add("silent", state == .silent)
-        add("without_readings", state == .withoutReadings)
+        add("without_readings", state.isWithoutReadings)
         add("reason", missing?.reason.code)
         add("component", missing?.componentName)
     }

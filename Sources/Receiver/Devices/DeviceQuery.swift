@@ -18,6 +18,6 @@ struct DeviceQuery: Sendable, Hashable {
 
     func includes(_ state: DeviceState) -> Bool {
         (isSilent.map { $0 == (state == .silent) } ?? true)
-            && (isWithoutReadings.map { $0 == (state == .withoutReadings) } ?? true)
+            && (isWithoutReadings.map { $0 == state.isWithoutReadings } ?? true)
     }
 }

@@ -39,10 +39,11 @@ struct DeviceSnapshot: Sendable {
         var devices: [Device] = []
         /// Whether more devices follow.
         var isMore = false
-        /// The number of silent devices of the snapshot, of those without readings, and of the devices that match on all
-        /// pages.
+        /// The number of silent devices of the snapshot, of those without readings, and of those without a meter among them;
+        /// and of the devices that match on all pages.
         var silent = 0
         var withoutReadings = 0
+        var withoutMeter = 0
         var matching = 0
     }
 
@@ -51,9 +52,10 @@ struct DeviceSnapshot: Sendable {
         let search = query.search.utf8.map(\.lowercasedASCII)
         var matches = Matches()
         for sighting in sightings {
-            let state = silence.state(lastHeard: sighting.last.time, lastMinute: sighting.lastMinute)
+            let state = silence.state(sighting.last, lastMinute: sighting.lastMinute)
             if state == .silent { matches.silent += 1 }
-            if state == .withoutReadings { matches.withoutReadings += 1 }
+            if state.isWithoutReadings { matches.withoutReadings += 1 }
+            if state == .withoutMeter { matches.withoutMeter += 1 }
             guard query.includes(state) else { continue }
             guard search.isEmpty || sighting.device.utf8.contains(lowercased: search) else { continue }
             matches.matching += 1

@@ -60,7 +60,8 @@ actor DeviceSource {
 
     private func count() async throws(Rejection) -> DeviceCounts {
         let matches = try await currentSnapshot().find(DeviceQuery(limit: 0))
-        return DeviceCounts(silent: matches.silent, withoutReadings: matches.withoutReadings)
+        return DeviceCounts(
+            silent: matches.silent, withoutReadings: matches.withoutReadings, withoutMeter: matches.withoutMeter)
     }
 
     private func list(_ query: DeviceQuery) async throws(Rejection) -> DevicePage {
@@ -79,7 +80,8 @@ actor DeviceSource {
                 known[device.id].map { summary(of: device, $0, minutes, found, isWithHours: isWithHours) }
             },
             next: matches.isMore ? matches.devices.last?.id : nil, total: snapshot.count, silent: matches.silent,
-            withoutReadings: matches.withoutReadings, matching: matches.matching, minutes: minutes,
+            withoutReadings: matches.withoutReadings, withoutMeter: matches.withoutMeter, matching: matches.matching,
+            minutes: minutes,
             silentAfterSeconds: silentAfterSeconds,
             database: found == nil ? .away : .ok)
     }
@@ -104,7 +106,7 @@ actor DeviceSource {
         guard known != nil || !channels.isEmpty else { return nil }
         return DeviceDay(
             device: device, last: known?.last, lastMinute: known?.lastMinute,
-            state: known.map { silence.state(lastHeard: $0.last.time, lastMinute: $0.lastMinute) } ?? .silent,
+            state: known.map { silence.state($0.last, lastMinute: $0.lastMinute) } ?? .silent,
             minutes: minutes, channels: channels, database: found == nil ? .away : .ok)
     }
 

@@ -1,3 +1,5 @@
+import Readings
+
 /// Which devices are silent at one moment, and which are heard and give no reading.
 struct Silence: Sendable {
     /// Unix seconds.
@@ -10,12 +12,10 @@ struct Silence: Sendable {
 
     /// The state of a device.
     ///
-    /// - Parameters:
-    ///   - lastHeard: time of its newest message, Unix seconds.
-    ///   - lastMinute: minute of its newest reading, since 1970; nil when it never gave one.
-    func state(lastHeard: Int64, lastMinute: Int64?) -> DeviceState {
-        guard lastHeard >= firstHeard else { return .silent }
-        guard let lastMinute, lastMinute >= firstReportingMinute else { return .withoutReadings }
-        return .reporting
+    /// - Parameter lastMinute: minute of its newest reading, since 1970; nil when it never gave one.
+    func state(_ last: LastMessage, lastMinute: Int64?) -> DeviceState {
+        guard last.time >= firstHeard else { return .silent }
+        guard let lastMinute else { return last.missing?.reason == .noPower ? .withoutMeter : .withoutReadings }
+        return lastMinute >= firstReportingMinute ? .reporting : .withoutReadings
     }
 }

@@ -69,6 +69,9 @@ struct MetricsPage: Sendable {
         page.gauge(
             "shelly_devices_without_readings",
             "Devices that are heard and have given no reading for DEVICE_SILENT_SECONDS.", counts.withoutReadings)
+        page.gauge(
+            "shelly_devices_without_meter",
+            "Those of them whose messages never had a power; they are no fault.", counts.withoutMeter)
     }
 
     private func append(_ held: SpoolHoldings.State, to page: inout PrometheusText) {

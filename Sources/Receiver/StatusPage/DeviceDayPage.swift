@@ -57,6 +57,9 @@ struct DeviceDayPage: Sendable {
                 level: .attention,
                 sentence: "Heard \(heard) ago, but without readings\(moment.map { " since \($0)" } ?? "").",
                 remark: "\(last.missing.map { "Reason: \($0.sentence)." } ?? "")")
+        case .withoutMeter:
+            return Verdict(
+                level: .idle, sentence: "Heard \(heard) ago.", remark: "\(last.missing?.sentence ?? "")")
         case .reporting:
             let age = Age(seconds: now / 1000 - (day.lastMinute ?? 0) * 60)
             return Verdict(level: .good, sentence: "Reports: last reading \(age) ago.", remark: "\(moment ?? "")")

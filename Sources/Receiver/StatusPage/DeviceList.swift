@@ -4,10 +4,15 @@ struct DeviceList: Sendable {
     static let limit = 50
 
     let devices: [DeviceSummary]
-    /// The number of devices that the spool knows, and among them of the silent ones and of those without readings.
+    /// The parts of the list. Devices without a meter are among those without readings.
+    fileprivate static let states: [DeviceState] = [.silent, .withoutReadings, .reporting]
+
+    /// The number of devices that the spool knows, among them of the silent ones and of those without readings, and among
+    /// these of those without a meter.
     let total: Int
     let silent: Int
     let withoutReadings: Int
+    let withoutMeter: Int
     let silentAfterSeconds: Int
     let database: DatabaseState
     let query: Query
@@ -32,7 +37,7 @@ extension DeviceList.Query {
     init(_ parameters: QueryParameters) throws(Rejection) {
         let query = try DeviceQuery(parameters)
         search = query.search
-        let state = DeviceState.allCases.first { query.includes($0) } ?? .silent
+        let state = DeviceList.states.first { query.includes($0) } ?? .silent
         place = DeviceList.Cursor(state: state, after: query.after)
     }
 
@@ -51,8 +56,8 @@ extension DeviceList {
         var devices: [DeviceSummary] = []
         var isAway = false
         var next: Cursor?
-        var counts = (total: 0, silent: 0, withoutReadings: 0, silentAfterSeconds: 0)
-        for state in DeviceState.allCases.drop(while: { $0 != query.place.state }) where next == nil {
+        var counts = (total: 0, silent: 0, withoutReadings: 0, withoutMeter: 0, silentAfterSeconds: 0)
+        for state in Self.states.drop(while: { $0 != query.place.state }) where next == nil {
             let room = Self.limit - devices.count
             // At least one, to find out whether there are any.
             let wanted = DeviceQuery(
@@ -60,7 +65,7 @@ extension DeviceList {
                 isSilent: state == .silent, isWithoutReadings: state == .withoutReadings)
             let page = try await ask(wanted)
             isAway = isAway || page.database == .away
-            counts = (page.total, page.silent, page.withoutReadings, page.silentAfterSeconds)
+            counts = (page.total, page.silent, page.withoutReadings, page.withoutMeter, page.silentAfterSeconds)
             if room > 0 {
                 devices += page.devices
                 next = page.next.map { Cursor(state: state, after: "\($0)") }
@@ -70,6 +75,7 @@ extension DeviceList {
         }
         self.init(
             devices: devices, total: counts.total, silent: counts.silent, withoutReadings: counts.withoutReadings,
-            silentAfterSeconds: counts.silentAfterSeconds, database: isAway ? .away : .ok, query: query, next: next)
+            withoutMeter: counts.withoutMeter, silentAfterSeconds: counts.silentAfterSeconds,
+            database: isAway ? .away : .ok, query: query, next: next)
     }
 }

@@ -54,10 +54,10 @@ extension StatusPage {
             switch device.state {
             case .silent: "<span class=\"badge\">silent</span> "
             case .withoutReadings: "<span class=\"badge\">no readings</span> "
-            case .reporting: nil
+            case .withoutMeter, .reporting: nil
             }
         return """
-            <tr\(device.state == .reporting ? nil : " class=\"silent\"" as HTML)><th scope="row"><a href="\(DeviceDayPage.link(name))"><bdi>\(name)</bdi></a></th>\
+            <tr\(badge == nil ? nil : " class=\"silent\"" as HTML)><th scope="row"><a href="\(DeviceDayPage.link(name))"><bdi>\(name)</bdi></a></th>\
             <td>\(badge)\(lastReading(of: device))\(hearing(of: device))</td>\
             <td><ul class="channels">\(channels(of: device, list))</ul></td></tr>
             """
@@ -73,7 +73,7 @@ extension StatusPage {
 
     /// When a device was heard that gives no reading, and why it gives none.
     private func hearing(of device: DeviceSummary) -> HTML? {
-        guard device.state == .withoutReadings else { return nil }
+        guard device.state.isWithoutReadings else { return nil }
         let age = Age(seconds: now / 1000 - device.last.time)
         return """
             <span class="remark">heard \(age.description) ago\(device.last.missing.map { "; " + $0.sentence } ?? "")</span>

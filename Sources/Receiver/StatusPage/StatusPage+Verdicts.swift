@@ -73,11 +73,14 @@ extension StatusPage {
         }
         if devices.total == 0 { return Verdict(level: .idle, sentence: "No device has reported yet.") }
         if devices.silent == 0 {
-            if devices.withoutReadings > 0 { return nil }
+            if devices.withoutReadings > devices.withoutMeter { return nil }
+            let reporting = devices.total - devices.withoutMeter
+            if reporting == 0 { return Verdict(level: .idle, sentence: "No device with a meter has reported yet.") }
+            let kind = devices.withoutMeter > 0 ? " with a meter" : ""
             return Verdict(
                 level: .good,
-                sentence: devices.total == 1
-                    ? "The only device reports." : "All \(Figures.grouped(devices.total)) devices report.")
+                sentence: reporting == 1
+                    ? "The only device\(kind) reports." : "All \(Figures.grouped(reporting)) devices\(kind) report.")
         }
         let verb = devices.silent == 1 ? "is" : "are"
         return Verdict(
@@ -87,20 +90,21 @@ extension StatusPage {
             remark: namesOfSilent(devices))
     }
 
-    /// The devices that are heard and give no reading, some with the reason.
+    /// The devices that are heard and give no reading, though they have a meter; some with the reason.
     private var missingVerdict: Verdict? {
-        guard let devices, devices.withoutReadings > 0 else { return nil }
+        guard let devices, devices.withoutReadings > devices.withoutMeter else { return nil }
+        let count = devices.withoutReadings - devices.withoutMeter
         var remark: HTML = "No reading for \(Age(seconds: Int64(devices.silentAfterSeconds)).description) or longer"
         for (index, device) in devices.named(.withoutReadings).enumerated() {
             let since = device.lastMinute.map { "since \(Timestamp(minute: $0).readable(.minutes)) UTC" } ?? "never one"
             let reason = device.last.missing.map { ": " + $0.sentence } ?? ""
             remark += "\(index == 0 ? ": " : "; ")\(link(to: device)) (\(since)\(reason))"
         }
-        let verb = devices.withoutReadings == 1 ? "is" : "are"
+        let verb = count == 1 ? "is" : "are"
         return Verdict(
             level: .attention,
             sentence: """
-                \(Figures.grouped(devices.withoutReadings)) of \(Figures.count(devices.total, "device")) \(verb) heard, \
+                \(Figures.grouped(count)) of \(Figures.count(devices.total, "device")) \(verb) heard, \
                 but without readings.
                 """,
             remark: remark)
