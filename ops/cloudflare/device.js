@@ -1,6 +1,9 @@
-// A script for a Shelly (Gen2 and later): posts the status of all its components with a meter to the producer each
-// minute. Its console says which components these are, and what the producer refused.
-let producer = "https://shelly-producer.example.workers.dev";
+// A script for a Shelly (Gen2 and later): posts the status of all its components with a meter each minute. Its console
+// says which components these are, and which post was refused. docs/CONNECT.md is the page for it.
+
+// Where to: the producer, or the receiver itself, "http://192.168.1.10:8080/api/ingest/batch".
+let address = "https://shelly-producer.example.workers.dev";
+// The producer's DEVICE_TOKEN, or one of the receiver's keys.
 let token = "the DEVICE_TOKEN";
 
 let types = ["switch", "pm1", "em1", "em", "cover", "light", "rgb", "rgbw", "cct", "rgbcct"];
@@ -31,17 +34,32 @@ function collect(params) {
 }
 
 function post() {
-    let params = { ts: Shelly.getComponentStatus("sys").unixtime };
+    let time = Shelly.getComponentStatus("sys").unixtime;
+    let params = { ts: time };
     collect(params);
+    let headers = { "Content-Type": "application/json" };
+    let body = { src: device, method: "NotifyStatus", params: params };
+    let taken = 202;
+    if (address.indexOf("/api/ingest/batch") >= 0) {
+        if (!time) {
+            print("not posted: the device's clock is not set");
+            return;
+        }
+        headers["X-API-Key"] = token;
+        body = { messages: [{ src: device, timestamp: time, params: params }] };
+        taken = 200;
+    } else {
+        headers["Authorization"] = "Bearer " + token;
+    }
     Shelly.call("HTTP.Request", {
         method: "POST",
-        url: producer,
-        headers: { "Content-Type": "application/json", "Authorization": "Bearer " + token },
-        body: JSON.stringify({ src: device, method: "NotifyStatus", params: params }),
+        url: address,
+        headers: headers,
+        body: JSON.stringify(body),
         timeout: 20
     }, function (result, code, message) {
         if (code !== 0) print("not posted:", message);
-        else if (result.code !== 202) print("refused:", result.code, result.body);
+        else if (result.code !== taken) print("refused:", result.code, result.body);
     });
 }
 

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import test from "node:test";
-import vm from "node:vm";
 import producer from "../producer.js";
+import { run } from "./support/device.js";
 import { FakeQueue } from "./support/fake-queue.js";
 import "./support/web-crypto.js";
 
@@ -77,28 +76,6 @@ test("when the queue does not take it, the device hears 503", async () => {
     assert.equal(result.status, 503);
     assert.equal(result.headers.get("Retry-After"), "10");
 });
-
-/** Runs the device's script with these components; gives what it printed and asks the producer what it posts. */
-function run(device, components) {
-    const calls = [];
-    const timers = [];
-    const printed = [];
-    vm.runInNewContext(readFileSync(new URL("../device.js", import.meta.url), "utf8"), {
-        JSON,
-        print: (...words) => printed.push(words.join(" ")),
-        Timer: { set: (...timer) => timers.push(timer) },
-        Shelly: {
-            getDeviceInfo: () => ({ id: device }),
-            getComponentStatus: (type, id) => components[id === undefined ? type : `${type}:${id}`] ?? null,
-            call: (method, parameters, callback) => calls.push({ method, parameters, callback }),
-        },
-    });
-    const [[milliseconds, isRepeated, work]] = timers;
-    assert.deepEqual([timers.length, milliseconds, isRepeated], [1, 60_000, true]);
-    work();
-    assert.equal(calls[0].method, "HTTP.Request");
-    return { printed, callback: calls[0].callback, request: new Request(calls[0].parameters.url, calls[0].parameters) };
-}
 
 test("the device's script posts each component with a meter, and says which", async () => {
     const meters = {

@@ -4,6 +4,7 @@ import test from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { consume } from "../consumer.js";
 import producer from "../producer.js";
+import { run, start } from "./support/device.js";
 import { FakeQueue } from "./support/fake-queue.js";
 import { relay, Rig } from "./support/rig.js";
 import "./support/web-crypto.js";
@@ -253,6 +254,26 @@ test("the real receiver", async (t) => {
         await drain(queue, rig.env);
         rig.load("drain");
         assert.deepEqual(rows(rig, "full"), expectedRows(readings));
+    });
+
+    await t.test("the device's script posts to the receiver itself", async () => {
+        const address = `http://127.0.0.1:${rig.port}/api/ingest/batch`;
+        const components = {
+            sys: { unixtime: base }, "switch:0": { id: 0, apower: 7.5 }, "switch:1": { id: 1, apower: 8.5 },
+        };
+        const { request, callback, printed } = run("shellyplus1pm-alone", components, { address, token: rig.key });
+        const response = await fetch(request);
+        callback({ code: response.status, body: await response.text() }, 0, "");
+        const stranger = run("shellyplus1pm-alone", components, { address, token: "another" });
+        callback({ code: (await fetch(stranger.request)).status, body: "" }, 0, "");
+        assert.deepEqual(printed.slice(1), ["refused: 401 "]);
+        rig.load("drain");
+        assert.deepEqual(rows(rig, "alone"), [0, 1].map((channel) =>
+            `${keyOf("shellyplus1pm-alone", channel, base)} ${channel + 7.5}`));
+
+        const early = start("shellyplus1pm-alone", { ...components, sys: { unixtime: null } }, { address, token: rig.key });
+        early.work();
+        assert.deepEqual([early.calls.length, early.printed.slice(1)], [0, ["not posted: the device's clock is not set"]]);
     });
 
     await t.test("spool and table agree in the end", () => {
