@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""The rows that each family of devices gives, by the form of its frames and by the reading rules, for docs/DEVICES.md.
+"""The rows that each family of devices gives, by the form of its frames and by the reading rules, for docs/FRAMES.md.
 
     families.py [--check]
 
 families.ndjson has the frames of each family: composed after public reports, with invented names and figures. The Worker's
 message.js makes messages of them; they go into a segment, and `shelly-loader cat --readings` makes readings, as the receiver
-and the loader do. Writes the table into docs/DEVICES.md. --check writes nothing and fails if the table there differs.
+and the loader do. Writes the table into docs/FRAMES.md. --check writes nothing and fails if the table there differs.
 The program is the one in SHELLY_BIN, or else the debug build; the Worker's part needs Node.
 """
 import json
@@ -19,7 +19,7 @@ import segment
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 PROGRAM = pathlib.Path(os.environ.get("SHELLY_BIN") or ROOT / ".build/debug") / "shelly-loader"
-PAGE = ROOT / "docs/DEVICES.md"
+PAGE = ROOT / "docs/FRAMES.md"
 RECEIVED_AT = 1_795_435_200  # the newest frame's time
 
 ALL = "switch,pm1,em1,em,cover,light,rgb,rgbw,cct"
@@ -93,7 +93,7 @@ def main():
     new = head + BEGIN + table() + END + rest.split(END)[1]
     if sys.argv[1:] == ["--check"]:
         if new != page:
-            sys.exit("families.py: docs/DEVICES.md does not have the present table; run ops/dev/families.py")
+            sys.exit("families.py: docs/FRAMES.md does not have the present table; run ops/dev/families.py")
     elif sys.argv[1:]:
         sys.exit("usage: ops/dev/families.py [--check]")
     else:
