@@ -39,11 +39,12 @@ struct DeviceSnapshot: Sendable {
         var devices: [Device] = []
         /// Whether more devices follow.
         var isMore = false
-        /// The number of silent devices of the snapshot, of those without readings, and of those without a meter among them;
-        /// and of the devices that match on all pages.
+        /// The number of silent devices of the snapshot, of those without readings, and among these of those without a meter
+        /// and of those that report energy alone; and of the devices that match on all pages.
         var silent = 0
         var withoutReadings = 0
         var withoutMeter = 0
+        var energyAlone = 0
         var matching = 0
     }
 
@@ -56,6 +57,7 @@ struct DeviceSnapshot: Sendable {
             if state == .silent { matches.silent += 1 }
             if state.isWithoutReadings { matches.withoutReadings += 1 }
             if state == .withoutMeter { matches.withoutMeter += 1 }
+            if state == .withoutReadings, sighting.last.missing?.reason == .energyAlone { matches.energyAlone += 1 }
             guard query.includes(state) else { continue }
             guard search.isEmpty || sighting.device.utf8.contains(lowercased: search) else { continue }
             matches.matching += 1

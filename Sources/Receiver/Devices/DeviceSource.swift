@@ -61,7 +61,8 @@ actor DeviceSource {
     private func count() async throws(Rejection) -> DeviceCounts {
         let matches = try await currentSnapshot().find(DeviceQuery(limit: 0))
         return DeviceCounts(
-            silent: matches.silent, withoutReadings: matches.withoutReadings, withoutMeter: matches.withoutMeter)
+            silent: matches.silent, withoutReadings: matches.withoutReadings, withoutMeter: matches.withoutMeter,
+            energyAlone: matches.energyAlone)
     }
 
     private func list(_ query: DeviceQuery) async throws(Rejection) -> DevicePage {

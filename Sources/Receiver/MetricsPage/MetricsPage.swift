@@ -72,6 +72,10 @@ struct MetricsPage: Sendable {
         page.gauge(
             "shelly_devices_without_meter",
             "Those of them whose messages never had a power; they are no fault.", counts.withoutMeter)
+        page.gauge(
+            "shelly_devices_energy_alone",
+            "Those of them that report energy alone, as of a constant load; INGEST_POWER=energy takes it.",
+            counts.energyAlone)
     }
 
     private func append(_ held: SpoolHoldings.State, to page: inout PrometheusText) {
