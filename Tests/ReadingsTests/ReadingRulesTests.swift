@@ -200,6 +200,38 @@ struct ReadingRulesTests {
         #expect(try minutes(energy("[1,2,3,4,5,6,7,8,9]", now)).count == 3)
     }
 
+    /// The rows of a device's messages in order: the first reading of a minute counts.
+    private func rows(_ messages: [(at: Int64, component: String)]) throws -> [Int64: Double] {
+        var rows: [Int64: Double] = [:]
+        for message in messages {
+            let found = try batch("\"switch:0\":{\(message.component)}", power: .energy, at: message.at)
+            for reading in found.readings where rows[reading.minute - Self.minute] == nil {
+                rows[reading.minute - Self.minute] = reading.power
+            }
+        }
+        return rows
+    }
+
+    @Test func aCounterResetOrARestartSpoilsNoMinute() throws {
+        func at(_ minute: Int64) -> Int64 { (Self.minute + minute) * 60 }
+        func frame(_ minute: Int64, total: Double, _ array: String?) -> (Int64, String) {
+            let counters = array.map { ",\"by_minute\":\($0),\"minute_ts\":\(at(minute))" } ?? ""
+            return (at(minute), "\"aenergy\":{\"total\":\(total)\(counters)}")
+        }
+        // The total begins at 0 again; the counters by the minute do not depend on it.
+        let reset = try rows([
+            frame(0, total: 999_999, "[1000,500,250]"), frame(1, total: 0, "[2000,1000,500]"),
+        ])
+        #expect(reset == [-3: 15, -2: 30, -1: 60, 0: 120])
+        // After a restart the array begins with zeros, or is left out until the clock is set. Minutes that had their row
+        // keep it.
+        let restart = try rows([
+            frame(0, total: 5, "[1000,500,250]"), frame(2, total: 5, "[300,0,0]"), frame(3, total: 5, nil),
+            frame(4, total: 6, "[1000,1000,300]"),
+        ])
+        #expect(restart == [-3: 15, -2: 30, -1: 60, 0: 0, 1: 18, 2: 60, 3: 60])
+    }
+
     /// Whatever frames are lost, up to two in a row, each minute has its row, and their sum is the energy.
     @Test(arguments: 0..<20) func energyIsCompleteAlthoughFramesAreLost(seed: UInt64) throws {
         var state = seed &* 2_862_933_555_777_941_757 &+ 3_037_000_493
