@@ -131,7 +131,7 @@ struct SpoolCheckTests {
                 if let failure = disk.failure { throw failure }
                 usleep(UInt32(disk.delay / .microseconds(1)))
             }
-            func refresh() throws(Errno) { try file.refresh() }
+            func dropPageCache() throws(Errno) { try file.dropPageCache() }
         }
 
         func create(_ path: FilePath) throws(Errno) -> any DiskFile { File(try disk.create(path), self) }

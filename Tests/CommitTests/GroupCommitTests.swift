@@ -68,7 +68,7 @@ private final class FaultyDisk: Disk {
             if fails { throw .ioError }
             try file.synchronize()
         }
-        func refresh() throws(Errno) { try file.refresh() }
+        func dropPageCache() throws(Errno) { try file.dropPageCache() }
     }
 }
 
@@ -244,7 +244,7 @@ struct GroupCommitTests {
         let answers = [Answer(of: first, by: commit)]
         try until { disk.synchronizations.withLock { $0 } > before }
         for answer in answers + [Answer(of: second, by: commit), Answer(of: second, by: commit)] {
-            guard case .stalled? = try answer.failure else { throw try #require(try answer.failure) }
+            guard case .diskTimeout? = try answer.failure else { throw try #require(try answer.failure) }
         }
         disk.gate.open()
         // The first of them is with the disk, and durable in the end; those that only waited are not.
@@ -375,7 +375,7 @@ struct GroupCommitTests {
         defer { cleanUp() }
         let (commit, directory) = try groupCommit(timeout: .seconds(5))
         let first = try smallBatchWithTheDisk(commit)
-        guard case .stalled? = try first.failure else { throw try #require(try first.failure) }
+        guard case .diskTimeout? = try first.failure else { throw try #require(try first.failure) }
         let before = try bytes(of: 1, in: directory)
         let others = try (3..<6).map { Answer(of: try batch("a", $0, bytes: 300_000), by: commit) }
         for other in others { #expect(try other.failure != nil) }

@@ -50,6 +50,17 @@ struct InterfaceTests {
         #expect(Set(names).isSuperset(of: ["commit\n", "commit-ahead\n"]), "\(names)")
     }
 
+    /// A SIGTERM is not lost, however early it comes.
+    @Test func aSignalDuringTheStartEndsTheLoader() throws {
+        try rig.startReceiver()
+        for round in 0..<20 {
+            try rig.startLoader("drain", "--follow")
+            usleep(UInt32(round * 2000))
+            let status = rig.stopLoader()
+            #expect(status == 0 || status == -SIGTERM)
+        }
+    }
+
     @Test func aQuietDrainTellsOnlyOfWhatItLoaded() throws {
         try rig.startReceiver()
         #expect(try rig.expect(rig.load("drain", "--quiet"), status: 0) == "")

@@ -303,6 +303,12 @@ final class Rig: @unchecked Sendable {
     private func end(_ process: Process, _ signal: Int32) -> Int32 {
         // The number of one that has ended may be another process's.
         if process.isRunning { kill(process.processIdentifier, signal) }
+        let deadline = ContinuousClock.now + .seconds(Self.hangSeconds)
+        while process.isRunning, .now < deadline { usleep(2000) }
+        if process.isRunning {
+            Issue.record("process \(process.processIdentifier) does not end on signal \(signal)")
+            kill(process.processIdentifier, SIGKILL)
+        }
         process.waitUntilExit()
         return process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus
     }

@@ -135,7 +135,7 @@ struct BatchDecoderFuzzTests {
     /// Line breaks are taken out before a body is spooled, which must not change what it says.
     private func checkSpooled(_ body: [UInt8], _ verdict: Verdict, _ decoder: BatchDecoder) throws {
         var spooled = body[...]
-        SegmentWriter.removeLineBreaks(in: &spooled)
+        NewRecord.removeLineBreaks(in: &spooled)
         guard !spooled.contains(UInt8(ascii: "\n")), judge(Array(spooled), decoder) == verdict else {
             throw Objection("the spooled body says something else")
         }

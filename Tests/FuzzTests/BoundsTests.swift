@@ -101,7 +101,7 @@ struct BoundsTests {
         }
         func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(Errno) -> Int { throw .readOnlyFileSystem }
         func synchronize() throws(Errno) {}
-        func refresh() throws(Errno) {}
+        func dropPageCache() throws(Errno) {}
     }
 
     private static let patterns = [

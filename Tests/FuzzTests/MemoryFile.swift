@@ -24,5 +24,5 @@ final class MemoryFile: DiskFile {
 
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(Errno) -> Int { throw .readOnlyFileSystem }
     func synchronize() throws(Errno) {}
-    func refresh() throws(Errno) {}
+    func dropPageCache() throws(Errno) {}
 }

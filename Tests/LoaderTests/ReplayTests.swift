@@ -68,6 +68,10 @@ struct ReplayTests {
         #expect(try replay(fixture, ["--device", "lamp"])[0].inserted == 7)
         #expect(try replay(fixture, ["--to", "\(Fixture.start + 1)"])[0].readings == 2)
         #expect(try replay(fixture, ["--from", "2025-11-24"])[0].readings == 0)
+        // A part of a second before and after a reading at 12:15:00.
+        let (before, after) = ("2025-11-23T12:14:59.500Z", "2025-11-23T12:15:00.500Z")
+        #expect(try replay(fixture, ["--from", before, "--to", after])[0].readings == 2)
+        #expect(try replay(fixture, ["--from", after, "--to", "2025-11-23T12:15:01Z"])[0].readings == 0)
     }
 
     @Test func refusedRowsAreCountedAndNotSetAsideAgain() throws {

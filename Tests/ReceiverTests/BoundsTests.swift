@@ -7,7 +7,7 @@ import Testing
 /// Every queue, buffer and wait is bounded (invariant 11).
 struct BoundsTests {
     @Test func requestsAndBytesInFlightAreBounded() {
-        let inFlight = InFlight(limitRequests: 2, limitBytes: 100)
+        let inFlight = ConcurrencyLimiter(limitRequests: 2, limitBytes: 100)
         #expect(inFlight.enter() && inFlight.enter() && !inFlight.enter())
         #expect(inFlight.reserve(60) && !inFlight.reserve(41) && inFlight.reserve(40))
         inFlight.leave(60)

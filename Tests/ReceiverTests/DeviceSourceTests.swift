@@ -144,7 +144,7 @@ struct DeviceSourceTests {
                     }
                     return await group.reduce(0) { $0 + ($1 ? 1 : 0) }
                 }
-                guard answered > 0 else { throw Rejection.spoolSilent }
+                guard answered > 0 else { throw Rejection.ledgerTimeout }
                 return answered
             }
             #expect(answered > 0)

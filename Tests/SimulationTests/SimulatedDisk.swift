@@ -366,7 +366,7 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
                 })
         }
 
-        func refresh() throws(Errno) {
+        func dropPageCache() throws(Errno) {
             try disk.perform(.refresh) { [self] _ throws(Errno) in
                 // What is dirty stays; the length is the inode's, whether there is something behind it or not.
                 guard content.dirty.isEmpty else { return }

@@ -240,7 +240,7 @@ struct SegmentTests {
 
     @Test func lineBreaksBecomeSpaces() {
         var body = Array("{\r\n\"a\": 1}\n".utf8)[...]
-        SegmentWriter.removeLineBreaks(in: &body)
+        NewRecord.removeLineBreaks(in: &body)
         #expect(String(decoding: body, as: UTF8.self) == "{  \"a\": 1} ")
     }
 }

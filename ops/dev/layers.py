@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Checks that the folders of Sources are layers, as docs/ARCHITECTURE.md says:
 
-    ops/dev/layers.py
+    ops/dev/layers.py [--fix]
 
-- A folder of Sources/Receiver and Sources/Loader uses only folders below it in the document's table.
-- The first file of each folder begins with three lines: what the folder is, where to begin, and what it uses. The last
-  one is compared with the code, so that a new arrow between folders is seen in a review.
+- A folder of Sources/Receiver, Sources/Loader and Sources/Shared uses only folders below it in the document's table.
+- The file to begin with, which the table names, begins with three lines: what the folder is, what to read next, and what
+  the folder uses. The last one is compared with the code, so that a new arrow between folders is seen in a review;
+  --fix writes it.
 
 The arrows are found in the text: the names of the types that a folder declares, and the modules that it imports.
 """
@@ -24,10 +25,11 @@ BLANK = re.compile(r'//[^\n]*|/\*.*?\*/|"""(?:[^\\]|\\.)*?"""|"(?:[^"\\\n]|\\[^(
 
 
 def folders(module):
-    """The folders of a program in the order of its table, with what each is."""
+    """The folders of a table in their order, each with the file to begin with."""
     text = (ROOT / "docs/ARCHITECTURE.md").read_text()
-    table = text.split(f"| `Sources/{module}/` | |\n|---|---|\n")[1].split("\n\n")[0]
-    return [re.match(r"\| `(\w+)` \|", row)[1] for row in table.strip().split("\n")]
+    table = text.split(f"| `Sources/{module}/` | begin with | |\n|---|---|---|\n")[1].split("\n\n")[0]
+    rows = [re.match(r"\| `(\w+)` \| (?:`([\w+]+\.swift)`)? *\|", row) for row in table.strip().split("\n")]
+    return {row[1]: row[2] for row in rows}
 
 
 class Folder:
@@ -42,18 +44,16 @@ class Folder:
 
 def main():
     errors = []
-    shared = [Folder(path) for path in sorted((ROOT / "Sources/Shared").iterdir()) if list(path.glob("*.swift"))]
-    modules = {folder.name for folder in shared}
     package = (ROOT / "Package.swift").read_text()
-    for module in ("Receiver", "Loader"):
-        order = [name for name in folders(module)]
-        present = {path.name for path in (ROOT / "Sources" / module).iterdir() if path.is_dir()}
-        for name in present.symmetric_difference(order):
-            errors.append(f"docs/ARCHITECTURE.md and Sources/{module} do not agree about the folder {name}")
+    modules = set(folders("Shared"))
+    for module in ("Receiver", "Loader", "Shared"):
+        begin = folders(module)
+        order = list(begin)
+        present = {path.name for path in (ROOT / "Sources" / module).iterdir() if path.is_dir() and list(path.rglob("*.swift"))}
+        for name in present - set(order):
+            errors.append(f"docs/ARCHITECTURE.md does not have the folder Sources/{module}/{name}")
         layers = [Folder(ROOT / "Sources" / module / name) for name in order if name in present]
         for index, folder in enumerate(layers):
-            if not folder.files:
-                continue
             # A folder that is a target of its own sees no other one without an import.
             is_target = f'"Sources/{module}/{folder.name}"' in package
             used = [
@@ -61,28 +61,33 @@ def main():
                 if other is not folder and (other.name in folder.imports or not is_target
                                             and (other.declared - folder.declared) & folder.words.keys())]
             for name in used:
-                if order.index(name) < index:
+                if order.index(name) < order.index(folder.name):
                     errors.append(f"Sources/{module}/{folder.name} uses {name}, which is above it in docs/ARCHITECTURE.md")
-            check(folder, ["any other folder"] if index == 0 else sorted(used) + sorted(folder.imports & modules), errors)
-    for folder in shared:
-        check(folder, sorted(folder.imports & modules), errors)
+            if module != "Shared":
+                used = sorted(used) + sorted(folder.imports & modules)
+                if index == 0:
+                    used = ["any other folder"]
+            check(folder, begin[folder.name], sorted(used) if module == "Shared" else used, errors)
     for error in errors:
         print(f"layers.py: {error}", file=sys.stderr)
     return 1 if errors else 0
 
 
-def check(folder, used, errors):
-    """Compares the head of a folder's first file with the code."""
-    file = folder.files[0]
-    head = file.read_text().split("\n")[:3]
-    expected = f"// Uses {', '.join(used) or 'nothing else'}."
+def check(folder, begin, used, errors):
+    """Compares the head of the file to begin with with the code."""
+    file = folder.path / (begin or "")
     where = file.relative_to(ROOT)
-    if not head[0].startswith(f"// {folder.name}: ") or not re.match(r"// Begin with \w[\w+]*\.swift", head[1]):
-        errors.append(f"{where} must begin with '// {folder.name}: …', '// Begin with ….swift …' and '{expected}'")
-    elif not (folder.path / re.match(r"// Begin with ([\w+]*\.swift)", head[1])[1]).exists():
-        errors.append(f"{where}:2 names a file that is not there")
-    elif head[2] != expected:
-        errors.append(f"{where}:3 must be '{expected}'")
+    if not begin or not file.exists():
+        errors.append(f"{where} is no file to begin with")
+        return
+    lines = file.read_text().split("\n")
+    expected = f"// Uses {', '.join(used) or 'nothing else'}."
+    if not lines[0].startswith(f"// {folder.name}: ") or not lines[1].startswith("// Begin here"):
+        errors.append(f"{where} must begin with '// {folder.name}: …', '// Begin here….' and '{expected}'")
+    elif lines[2] != expected and "--fix" in sys.argv:
+        file.write_text("\n".join([*lines[:2], expected, *lines[3:]]))
+    elif lines[2] != expected:
+        errors.append(f"{where}:3 must be '{expected}'; see that the new arrow is meant, then run ops/dev/layers.py --fix")
 
 
 if __name__ == "__main__":

@@ -78,4 +78,8 @@ rm -rf "$SHELLY_POSTGRES_TEMPLATE"
 cp -a "$(realpath "$cluster/data")" "$SHELLY_POSTGRES_TEMPLATE"
 SHELLY_TEST_DATABASE_URL=$(ops/dev/postgres.sh start "$cluster")
 export SHELLY_TEST_BIN SHELLY_TEST_DATABASE_URL SHELLY_POSTGRES_TEMPLATE
-swift test "$@" {lock}>&-
+swift test "$@" {lock}>&- | tee .local/test.log
+if grep -q 'Test run with 0 tests' .local/test.log; then
+    echo "test.sh: no test matches $*" >&2
+    exit 1
+fi

@@ -29,13 +29,14 @@ final class Interruption: Sendable {
     /// Turns SIGTERM and SIGINT into requests as long as the returned sources are kept.
     func watchSignals() -> [any DispatchSourceSignal] {
         [SIGTERM, SIGINT].map { number in
-            signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
             source.setEventHandler { [self] in
                 if isRequested { _exit(0) }
                 request()
                 DispatchQueue.global().asyncAfter(deadline: .now() + Self.patience) { _exit(0) }
             }
+            // Not earlier: a signal that is ignored before the source can take it is lost.
+            source.setRegistrationHandler { signal(number, SIG_IGN) }
             source.resume()
             return source
         }

@@ -1,3 +1,7 @@
+// CommandLine: arguments, output, errors and their fixes.
+// Begin here.
+// Uses Logs, Postgres, Readings, Text, Time.
+
 import Postgres
 
 /// An error of the loader itself.

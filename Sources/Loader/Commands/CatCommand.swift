@@ -1,7 +1,3 @@
-// Commands: a file for each subcommand: its options, and the call that does the work.
-// Begin with DrainCommand.swift.
-// Uses any other folder.
-
 import ArgumentParser
 import Spool
 

@@ -1,7 +1,3 @@
-// DeadLetters: `rejected/`: readings that the database refused.
-// Begin with DeadLetters.swift.
-// Uses Readings, Spool, Text, Time.
-
 import Spool
 import SystemPackage
 import Time

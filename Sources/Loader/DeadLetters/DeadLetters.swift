@@ -1,3 +1,7 @@
+// DeadLetters: `rejected/`: readings, messages and records that cannot be rows, one file a day.
+// Begin here.
+// Uses Readings, Spool, Text, Time.
+
 import Readings
 import Spool
 import SystemPackage

@@ -1,7 +1,3 @@
-// Doctor: `doctor`: one check a file.
-// Begin with Doctor.swift.
-// Uses CommandLine, Schema, Segments, Status, Table, Checkup, Postgres, Readings, Settings, Spool, Text, Time.
-
 import Checkup
 import Postgres
 import Time

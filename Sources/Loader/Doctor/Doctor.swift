@@ -1,3 +1,7 @@
+// Doctor: `doctor`: one check a file.
+// Begin here.
+// Uses CommandLine, Schema, Segments, Status, Table, Checkup, Postgres, Readings, Settings, Spool, Text, Time.
+
 import Checkup
 import Postgres
 import Settings

@@ -33,8 +33,8 @@ struct UntakenCheck {
         return [
             .warn(
                 "components", "power that became no reading: " + parts.joined(separator: "; "),
-                do: "add the component to INGEST_COMPONENTS (channels are 0 to 3), and bring what is spooled with "
-                    + "'shelly-loader replay --components'")
+                do: "add the component to INGEST_COMPONENTS (channels are 0 to 3), and load the spooled messages "
+                    + "with 'shelly-loader replay --components'")
         ]
     }
 }

@@ -1,7 +1,3 @@
-// Drain: `drain`: segments to rows, and the retention of loaded segments.
-// Begin with Drain.swift, Drain+Run.swift, DrainSession.swift, SegmentDrain.swift, in this order.
-// Uses CommandLine, DeadLetters, Segments, Table, Postgres, Readings, Spool, Time.
-
 import Postgres
 import Spool
 import SystemPackage

@@ -1,3 +1,7 @@
+// Drain: `drain`: segments to rows, and the retention of loaded segments.
+// Begin here, then Drain+Run.swift, DrainSession.swift and SegmentDrain.swift.
+// Uses CommandLine, DeadLetters, Segments, Table, Postgres, Readings, Spool, Time.
+
 import Logging
 import Spool
 import SystemPackage

@@ -1,7 +1,3 @@
-// Replay: `replay` and `cat`: retained records again, to the database or to the terminal.
-// Begin with Replay.swift.
-// Uses CommandLine, DeadLetters, Segments, Table, Postgres, Readings, Spool, Text, Time.
-
 import Readings
 import Spool
 import Text

@@ -1,3 +1,7 @@
+// Replay: `replay` and `cat`: retained records again, to the database or to the terminal.
+// Begin here.
+// Uses CommandLine, DeadLetters, Segments, Table, Postgres, Readings, Spool, Text, Time.
+
 import Postgres
 import Readings
 import Spool

@@ -1,7 +1,3 @@
-// Schema: `migrate`: the tables, step by step.
-// Begin with Migrator.swift.
-// Uses CommandLine, Table, Postgres, Spool.
-
 import Postgres
 
 /// One step of the schema's history. A released step is never edited; a later change gets the next number.

@@ -1,3 +1,7 @@
+// Schema: `migrate`: the tables, step by step.
+// Begin here.
+// Uses CommandLine, Table, Postgres, Spool.
+
 import Postgres
 import Spool
 

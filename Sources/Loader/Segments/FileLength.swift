@@ -1,7 +1,3 @@
-// Segments: segment files as the commands read them.
-// Begin with SegmentFile.swift.
-// Uses CommandLine, Readings, Spool.
-
 import Glibc
 import SystemPackage
 

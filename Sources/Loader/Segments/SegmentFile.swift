@@ -1,3 +1,7 @@
+// Segments: segment files as the commands read them.
+// Begin here.
+// Uses CommandLine, Readings, Spool.
+
 import Readings
 import Spool
 import SystemPackage
@@ -68,12 +72,5 @@ struct SegmentFile {
             case .footer, .tornTail: break
             }
         }
-    }
-}
-
-extension SegmentReader.Damage {
-    /// A sentence with the damage's position and reason.
-    func sentence(_ path: FilePath) -> String {
-        "\(path) bytes \(range.lowerBound) to \(range.upperBound): \(reason)"
     }
 }

@@ -1,5 +1,5 @@
 // Status: `status`: positions in the spool and in the database.
-// Begin with SpoolStatus.swift.
+// Begin here.
 // Uses DeadLetters, Schema, Table, Postgres, Spool, Time.
 
 import Postgres

@@ -1,7 +1,3 @@
-// Table: the rows: connection, buffer, insertion, progress.
-// Begin with ReadingTable.swift.
-// Uses CommandLine, Postgres, Readings, Settings, Spool.
-
 import Postgres
 
 /// The destination of the readings: the server's address and the table's name.

@@ -1,3 +1,7 @@
+// Table: the rows: connection, buffer, insertion, progress.
+// Begin here.
+// Uses CommandLine, Postgres, Readings, Settings, Spool.
+
 import Postgres
 
 /// The readings' table: the statement that fills it, and the checks that it can be filled.

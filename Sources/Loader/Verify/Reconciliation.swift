@@ -1,7 +1,3 @@
-// Verify: `verify`: the spool's records against themselves and against the database.
-// Begin with Verification.swift.
-// Uses DeadLetters, Segments, Table, Postgres, Readings, Spool.
-
 import Postgres
 import Readings
 import Spool

@@ -1,3 +1,7 @@
+// Verify: `verify`: the spool's records against themselves and against the database.
+// Begin here.
+// Uses DeadLetters, Segments, Table, Postgres, Readings, Spool.
+
 import Readings
 import Spool
 import SystemPackage

@@ -1,5 +1,5 @@
 // APIDocs: `/openapi.json` and `/docs`, from the files in Resources.
-// Begin with APIDocs.swift.
+// Begin here.
 // Uses HTML, Settings.
 
 import CResources

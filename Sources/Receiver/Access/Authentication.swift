@@ -1,5 +1,5 @@
 // Access: keys and certificates, clients' addresses, and the permission to read.
-// Begin with Authentication.swift.
+// Begin here.
 // Uses HTTP, Settings.
 
 import HTTPTypes
@@ -21,23 +21,4 @@ struct Authentication: Sendable {
 extension HTTPField.Name {
     /// `X-API-Key`
     static let apiKey = HTTPField.Name("X-API-Key")!
-}
-
-extension HTTPHeaders {
-    /// A field's value; several fields of the same name are joined. nil when there is none.
-    func text(_ name: String) -> String? {
-        let values = self[name].map(\.withoutOuterSpace)
-        return values.isEmpty ? nil : values.joined(separator: ", ")
-    }
-}
-
-extension String {
-    /// Without the spaces and tabs around it, which are no part of a field's value (RFC 9110, 5.5).
-    fileprivate var withoutOuterSpace: Substring {
-        let isSpace = { (byte: UInt8) in byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
-        var value = self[...]
-        while let first = value.utf8.first, isSpace(first) { value = value.dropFirst() }
-        while let last = value.utf8.last, isSpace(last) { value = value.dropLast() }
-        return value
-    }
 }

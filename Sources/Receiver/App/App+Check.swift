@@ -1,7 +1,3 @@
-// App: the program: settings, wiring, routes, start and stop.
-// Begin with App.swift, then Receiver.swift.
-// Uses any other folder.
-
 import ArgumentParser
 import Checkup
 import Postgres

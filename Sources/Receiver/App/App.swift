@@ -1,3 +1,7 @@
+// App: the program: settings, wiring, routes, start and stop.
+// Begin here, then Receiver.swift.
+// Uses any other folder.
+
 import ArgumentParser
 import Checkup
 import Hummingbird

@@ -69,7 +69,7 @@ struct Receiver {
         backlog = BacklogWatch(spoolStatistics, now: now)
         ingest = IngestHandler(
             authentication: authentication,
-            inFlight: InFlight(
+            inFlight: ConcurrencyLimiter(
                 limitRequests: settings.integer(.inFlightRequests), limitBytes: settings.integer(.inFlightBytes)),
             decoders: DecoderPool(rules: rules), groupCommit: groupCommit, logger: logger,
             refusals: RepeatedMessage(logger), strangers: RepeatedMessage(logger), untaken: RepeatedMessage(logger),

@@ -59,7 +59,7 @@ struct Routes: HTTPResponder {
             unreadable.warn("\(request.uri.path): \(error)")
             return Rejection(.serviceUnavailable, "Spool cannot be read", retryAfterSeconds: 5).response
         } catch is CancellationError {
-            return Rejection.busy.response
+            return Rejection.stopping.response
         }
     }
 

@@ -1,7 +1,3 @@
-// Commit: group commit: batches to the disk, their minute keys to the ledger.
-// Begin with CommitQueue.swift, then GroupCommit.swift.
-// Uses Ledger, Readings, Spool, Time.
-
 package import Spool
 
 /// The result of a durable batch.
@@ -19,14 +15,14 @@ package enum CommitFailure: Error, CustomStringConvertible {
     case ledgerFull
     case stopping
     /// The disk did not respond in time. It may still do so: the batch may or may not become durable.
-    case stalled
+    case diskTimeout
 
     package var description: String {
         switch self {
         case .spool(let error): error.description
         case .ledgerFull: "the ledger of minute keys has no memory for new keys (INGEST_LEDGER_BYTES)"
         case .stopping: "the receiver is stopping"
-        case .stalled: "the spool's disk does not answer"
+        case .diskTimeout: "the spool's disk does not answer"
         }
     }
 }

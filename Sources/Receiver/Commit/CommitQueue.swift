@@ -1,3 +1,7 @@
+// Commit: group commit: batches to the disk, their minute keys to the ledger.
+// Begin here, then GroupCommit.swift.
+// Uses Ledger, Readings, Spool, Time.
+
 /// The decisions of group commit: which batches are written and synchronized together, which thread does it, and who has
 /// waited too long. It is a value without threads, clock and disk: its functions take events, and their results are
 /// the steps that `GroupCommit` takes.

@@ -90,17 +90,18 @@ struct Committer {
         }
     }
 
-    /// Whether there is memory for the batch's keys. A ledger without it first forgets the keys that the spool has let go.
+    /// Whether there is memory for the batch's keys. Without it, the ledger first evicts the keys of removed segments.
     private mutating func admits(_ batch: Batch?) -> Bool {
         guard let batch, !ledger.admits(batch, below: ledgerBytes) else { return true }
-        writer.refresh()
+        writer.recount()
         ledger.forget(before: writer.oldest)
         guard !ledger.admits(batch, below: ledgerBytes) else { return true }
         warnOfRefusedDevices(in: batch)
         return false
     }
 
-    /// Names devices that a full ledger refuses, at most once in ten seconds: a sender that invents names is found so.
+    /// Names devices that a full ledger refuses, at most once in ten seconds, so that an operator can
+    /// find a sender of random names.
     private mutating func warnOfRefusedDevices(in batch: Batch) {
         let now = ContinuousClock.now
         if let warnedAt, warnedAt.duration(to: now) < .seconds(10) { return }
@@ -131,14 +132,14 @@ struct Committer {
         do throws(SpoolError) {
             let took = try result.get()
             if let failure { throw failure }
-            if let synchronization = sync.synchronization { writer.confirm(synchronization, took: took) }
+            if let synchronization = sync.synchronization { writer.markDurable(synchronization, took: took) }
             let outcomes = groups.prefix(sync.groups).flatMap(\.outcomes)
             groups.removeFirst(sync.groups)
             ledger.forget(before: writer.oldest)
             report(outcomes)
             return outcomes
         } catch {
-            writer.abandon()
+            writer.discardSegment()
             // These keys were never acknowledged, so they may be sent, and counted, again (invariant 5).
             for group in groups.reversed() { ledger.forget(group.claims) }
             let outcomes = groups.flatMap { group -> [CommitOutcome] in

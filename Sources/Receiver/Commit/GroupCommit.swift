@@ -45,7 +45,7 @@ package final class GroupCommit: Sendable {
 
     /// Starts the threads, which own `ledger` and `writer` from here on.
     ///
-    /// - Parameter timeout: how long a batch waits for the disk before it fails with `stalled`, as it may not be durable.
+    /// - Parameter timeout: how long a batch waits for the disk before it fails with `diskTimeout`, as it may not be durable.
     package init(
         ledger: sending MinuteLedger, writer: sending SpoolWriter, ledgerBytes: Int, holdings: SpoolHoldings,
         timeout: Duration = .seconds(20), logger: Logger
@@ -65,7 +65,7 @@ package final class GroupCommit: Sendable {
     /// Queues a batch and returns at once.
     ///
     /// - Parameter answer: called on `eventLoop` once the batch is durable, or with the failure. After a failure nothing
-    ///   of the batch counts, except that a `.stalled` batch may yet become durable.
+    ///   of the batch counts, except that a `diskTimeout` batch may yet become durable.
     package func commit(
         _ batch: Batch, _ record: NewRecord, on eventLoop: any EventLoop,
         then answer: @escaping @Sendable (Result<Acknowledgement, CommitFailure>) -> Void
@@ -189,9 +189,9 @@ package final class GroupCommit: Sendable {
     private func timerRang() {
         let (late, queries, wake) = state.withLock { $0.queue.rang(at: .now) }
         if !late.isEmpty {
-            logger.error("the spool's disk does not answer; \(late.count) batches were told to try again")
+            logger.error("the spool's disk does not answer; \(late.count) batches got 503")
         }
-        Self.answer(late, late.map { _ in .failure(.stalled) })
+        Self.answer(late, late.map { _ in .failure(.diskTimeout) })
         for query in queries { query.giveUp() }
         perform(wake)
     }

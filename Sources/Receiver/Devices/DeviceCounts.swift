@@ -1,7 +1,3 @@
-// Devices: `/api/devices`: when each device was last heard and read, and a device's day.
-// Begin with DeviceSource.swift.
-// Uses Commit, HTTP, Ingest, Ledger, Statistics, Postgres, Readings, Text, Time.
-
 /// How many devices are silent, how many are heard and give no reading, and how many of these have no meter, or a constant
 /// load of which they report energy alone.
 struct DeviceCounts: Sendable {

@@ -1,3 +1,7 @@
+// Devices: `/api/devices`: when each device was last seen, and a device's day.
+// Begin here.
+// Uses Commit, HTTP, Ledger, Statistics, Postgres, Readings, Text, Time.
+
 import Commit
 import Ledger
 import Readings
@@ -11,7 +15,7 @@ actor DeviceSource {
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
     /// Limit of concurrent device queries, because they wait for each other.
-    private let queryLimit = InFlight(limitRequests: 16, limitBytes: .max)
+    private let queryLimit = ConcurrencyLimiter(limitRequests: 16, limitBytes: .max)
     private let groupCommit: GroupCommit
     private let powers: PowerSource
     private let silentAfterSeconds: Int
@@ -38,7 +42,7 @@ actor DeviceSource {
     /// A page of the list of devices. Devices, their last minutes and silence are those of one moment, at most a few
     /// seconds ago; channels are as they are now.
     nonisolated func page(_ query: DeviceQuery) async throws(Rejection) -> DevicePage {
-        guard queryLimit.enter() else { throw Rejection.busy }
+        guard queryLimit.enter() else { throw Rejection.tooManyQueries }
         defer { queryLimit.leave(0) }
         return try await list(query)
     }
@@ -46,14 +50,14 @@ actor DeviceSource {
     /// A device's day, or its last 24 hours; nil when neither the spool nor the database has the device in that time.
     ///
     nonisolated func day(of device: DeviceID, _ day: CalendarDay? = nil) async throws(Rejection) -> DeviceDay? {
-        guard queryLimit.enter() else { throw Rejection.busy }
+        guard queryLimit.enter() else { throw Rejection.tooManyQueries }
         defer { queryLimit.leave(0) }
         return try await readDay(of: device, day)
     }
 
     /// How many devices are silent, and how many are heard and give no reading.
     nonisolated func counts() async throws(Rejection) -> DeviceCounts {
-        guard queryLimit.enter() else { throw Rejection.busy }
+        guard queryLimit.enter() else { throw Rejection.tooManyQueries }
         defer { queryLimit.leave(0) }
         return try await count()
     }
@@ -151,7 +155,7 @@ actor DeviceSource {
     private nonisolated func ask<Value: Sendable>(
         _ question: @escaping @Sendable (MinuteLedger) -> Value
     ) async throws(Rejection) -> Value {
-        guard let answer = await groupCommit.query(question) else { throw Rejection.spoolSilent }
+        guard let answer = await groupCommit.query(question) else { throw Rejection.ledgerTimeout }
         return answer
     }
 
@@ -176,7 +180,7 @@ actor DeviceSource {
         do {
             return try await task.value
         } catch {
-            throw Rejection.spoolSilent
+            throw Rejection.ledgerTimeout
         }
     }
 

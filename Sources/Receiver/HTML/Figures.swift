@@ -1,7 +1,3 @@
-// HTML: HTML, plots and figures for the pages.
-// Begin with HTMLPage.swift.
-// Uses HTTP, Time.
-
 /// Formats figures for people.
 enum Figures {
     /// `1,234`.

@@ -1,3 +1,7 @@
+// HTML: HTML, plots and figures for the pages.
+// Begin here.
+// Uses HTTP, Time.
+
 import CResources
 import FoundationEssentials
 import Time

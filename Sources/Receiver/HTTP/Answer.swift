@@ -1,7 +1,3 @@
-// HTTP: answers, rejections and query parameters, for all routes alike.
-// Begin with Rejection.swift.
-// Uses Readings, Text, Time.
-
 import HTTPTypes
 import NIOCore
 import NIOHTTP1

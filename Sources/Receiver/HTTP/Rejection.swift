@@ -1,3 +1,7 @@
+// HTTP: answers, rejections and query parameters, for all routes alike.
+// Begin here.
+// Uses Readings, Text, Time.
+
 import HTTPTypes
 import Hummingbird
 import Readings
@@ -41,7 +45,8 @@ struct Rejection: Error {
         .internalServerError, "Server configuration error", for: .misconfigured)
     static let tooLarge = Rejection(
         .contentTooLarge, "Body too large (max 16 MiB); send fewer messages in a batch", for: .tooLarge)
-    static let stalled = Rejection(.requestTimeout, "The request did not arrive in time; send it again", for: .timeout)
+    static let requestTimeout = Rejection(
+        .requestTimeout, "The request did not arrive in time; send it again", for: .timeout)
     static let encoding = Rejection(
         .unsupportedMediaType, "Content-Encoding is not supported; send plain JSON", for: .encoding)
     static let malformed = Rejection(
@@ -50,13 +55,18 @@ struct Rejection: Error {
         .badRequest, "The request must have one Host field with a valid value", for: .malformed)
     static let busy = Rejection(
         .serviceUnavailable, "Too many batches in flight; try again", retryAfterSeconds: 1, for: .busy)
+    static let tooManyQueries = Rejection(
+        .serviceUnavailable, "Too many queries at once; try again", retryAfterSeconds: 1)
+    static let stopping = Rejection(.serviceUnavailable, "The receiver stops; try again", retryAfterSeconds: 1)
+    static let transferEncoding = Rejection(
+        .unsupportedMediaType, "Transfer-Encoding must be chunked, or absent", for: .encoding)
     static let tooManyConnections = Rejection(
         .serviceUnavailable, "Too many connections; try again", retryAfterSeconds: 1, for: .connections)
     static let notFound = Rejection(.notFound, "Not Found")
     static let databaseUnavailable = Rejection(.serviceUnavailable, "Database unavailable", retryAfterSeconds: 5)
 
     /// The ledger did not answer a query in time.
-    static let spoolSilent = Rejection(
+    static let ledgerTimeout = Rejection(
         .serviceUnavailable, "Spool's disk does not answer; try again", retryAfterSeconds: 5)
 
     init(

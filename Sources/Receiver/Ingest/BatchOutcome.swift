@@ -1,7 +1,3 @@
-// Ingest: a batch from its header to its answer.
-// Begin with IngestConnection.swift, then IngestHandler.swift.
-// Uses Access, Commit, HTTP, Metrics, Logs, Readings, Settings, Spool, Text, Time.
-
 import Commit
 import Logs
 import Readings

@@ -1,3 +1,7 @@
+// Ingest: a batch from its header to its answer.
+// Begin here, then IngestHandler.swift.
+// Uses Access, Commit, HTTP, Metrics, Logs, Readings, Settings, Spool, Text, Time.
+
 import Commit
 import HummingbirdCore
 import NIOCore

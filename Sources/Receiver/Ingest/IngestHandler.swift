@@ -13,7 +13,7 @@ struct IngestHandler: Sendable {
     static let path = "/api/ingest/batch"
 
     let authentication: Authentication
-    let inFlight: InFlight
+    let inFlight: ConcurrencyLimiter
     let decoders: DecoderPool
     let groupCommit: GroupCommit
     let logger: Logger
@@ -52,8 +52,10 @@ struct IngestHandler: Sendable {
     /// Checks the rest of the header; returns the intake for the body.
     func admit(_ head: HTTPRequestHead) throws(Rejection) -> Intake {
         // Each field must be absent or have the value that changes nothing.
-        for (name, plain) in [("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked")] {
-            guard head.headers.text(name).map({ $0.lowercased() == plain }) ?? true else { throw .encoding }
+        for (name, plain, rejection) in [
+            ("Content-Encoding", "identity", Rejection.encoding), ("Transfer-Encoding", "chunked", .transferEncoding),
+        ] {
+            guard head.headers.text(name).map({ $0.lowercased() == plain }) ?? true else { throw rejection }
         }
         return try Intake(inFlight, declared: head.headers.first(name: "Content-Length").flatMap { Int($0) })
     }
@@ -74,7 +76,7 @@ struct IngestHandler: Sendable {
         then answer: @escaping @Sendable (Result<Acknowledgement, CommitFailure>) -> Void
     ) {
         var text = intake.takeBody()
-        SegmentWriter.removeLineBreaks(in: &text)
+        NewRecord.removeLineBreaks(in: &text)
         groupCommit.commit(
             received.batch, NewRecord(receivedAt: received.receivedAt, body: text), on: eventLoop, then: answer)
     }
@@ -124,7 +126,7 @@ struct IngestHandler: Sendable {
         }
         if let first = batch.untaken.first {
             untaken.warn(
-                "a batch has \(batch.untaken.count) components with a power that becomes no reading, the first: "
+                "power of \(batch.untaken.count) components of a batch is not taken, such as "
                     + remark(on: first, in: batch))
         }
         logger.info("batch", metadata: ["batch": .stringConvertible(BatchOutcome(batch, acknowledgement, seconds))])

@@ -3,11 +3,11 @@ import Readings
 
 /// One batch on its way through the receiver: its place in flight, and its body as it arrives.
 ///
-/// A body has at most 16 MiB. `InFlight` limits the total of all bodies.
+/// A body has at most 16 MiB. `ConcurrencyLimiter` limits the total of all bodies.
 final class Intake {
     static let maximumBytes = 16 << 20
 
-    private let inFlight: InFlight
+    private let inFlight: ConcurrencyLimiter
     private let declared: Int?
     private var reserved = 0
     /// The body, followed by the padding that the decoder reads over.
@@ -15,7 +15,7 @@ final class Intake {
     private var count = 0
 
     /// - Parameter declared: the length in the header, nil when the header has none.
-    init(_ inFlight: InFlight, declared: Int?) throws(Rejection) {
+    init(_ inFlight: ConcurrencyLimiter, declared: Int?) throws(Rejection) {
         guard declared ?? 0 <= Self.maximumBytes else { throw .tooLarge }
         guard inFlight.enter() else { throw .busy }
         self.inFlight = inFlight

@@ -11,10 +11,10 @@ extension Rejection {
                 .serviceUnavailable, "Spool cannot be written; try again", retryAfterSeconds: 5, for: .spoolFailing)
         case .ledgerFull:
             self.init(.serviceUnavailable, "Ledger full; try again", retryAfterSeconds: 30, for: .ledgerFull)
-        case .stalled:
+        case .diskTimeout:
             self.init(
                 .serviceUnavailable,
-                "Spool's disk does not answer; send it again, what became durable is a duplicate then",
+                "Spool's disk did not answer in time; send the batch again, stored readings count as duplicates then",
                 retryAfterSeconds: 5, for: .diskStalled)
         case .stopping:
             self.init(.serviceUnavailable, "Stopping; try again", retryAfterSeconds: 2, for: .stopping)

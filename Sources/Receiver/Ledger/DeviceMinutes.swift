@@ -1,7 +1,3 @@
-// Ledger: the minute keys of all retained readings: counted, kept, rebuilt at start.
-// Begin with MinuteLedger.swift.
-// Uses Readings, Spool.
-
 package import Readings
 
 /// A copy of a device's minutes in the ledger: the requested days, and the newest day of each channel; and its newest

@@ -1,3 +1,7 @@
+// Ledger: the minute keys of all retained readings: counted, kept, rebuilt at start.
+// Begin here.
+// Uses Readings, Spool.
+
 package import Readings
 
 /// The minute keys that this spool holds: one bit for each minute of a day.

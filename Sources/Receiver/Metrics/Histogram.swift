@@ -1,7 +1,3 @@
-// Metrics: the counters behind `/metrics` and the status page.
-// Begin with Metrics.swift.
-// Uses Commit, HTTP, Readings, Time.
-
 /// Counts values in buckets.
 struct Histogram: Sendable, Equatable {
     /// The highest value of each bucket, in rising order; one more bucket takes all values above them.

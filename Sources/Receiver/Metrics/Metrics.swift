@@ -1,3 +1,7 @@
+// Metrics: the counters behind `/metrics` and the status page.
+// Begin here.
+// Uses Commit, HTTP, Readings, Time.
+
 import Commit
 import Readings
 import Synchronization

@@ -1,5 +1,5 @@
 // MetricsPage: `/metrics`, in Prometheus' text format.
-// Begin with MetricsPage.swift.
+// Begin here.
 // Uses Access, Commit, Devices, HTTP, Metrics, Statistics, Readings, Settings, Spool.
 
 import Commit

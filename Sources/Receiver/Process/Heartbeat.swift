@@ -1,7 +1,3 @@
-// Process: the process among others: systemd, signals, the limit of open files.
-// Begin with ServiceManager.swift.
-// Uses HTTP, Statistics.
-
 import NIOCore
 import ServiceLifecycle
 

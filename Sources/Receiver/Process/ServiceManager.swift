@@ -1,3 +1,7 @@
+// Process: the process among others: systemd, signals, the limit of open files.
+// Begin here.
+// Uses HTTP, Statistics.
+
 import Glibc
 import Logging
 import Synchronization

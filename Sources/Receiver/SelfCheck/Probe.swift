@@ -1,7 +1,3 @@
-// SelfCheck: `--check` and `--probe`, which say in advance what would stop the receiver.
-// Begin with SelfCheck.swift.
-// Uses Access, Process, Checkup, Logs, Postgres, Readings, Settings, Spool, Time.
-
 import Checkup
 import Logs
 import NIOHTTP1

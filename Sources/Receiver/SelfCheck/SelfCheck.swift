@@ -1,3 +1,7 @@
+// SelfCheck: `--check` and `--probe`, which say in advance what would stop the receiver.
+// Begin here.
+// Uses Access, Process, Checkup, Logs, Postgres, Readings, Settings, Spool, Time.
+
 import Checkup
 import FoundationEssentials
 import NIOCore

@@ -1,7 +1,3 @@
-// Server: a connection's life cycle: its place, its timeouts, one request at a time, TLS.
-// Begin with ConnectionGuard.swift.
-// Uses Access, HTTP, Metrics.
-
 import NIOCore
 import NIOSSL
 

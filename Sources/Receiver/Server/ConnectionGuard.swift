@@ -1,3 +1,7 @@
+// Server: a connection's life cycle: its place, its timeouts, one request at a time, TLS.
+// Begin here.
+// Uses Access, HTTP, Metrics.
+
 import NIOCore
 import NIOHTTP1
 
@@ -235,7 +239,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         guard deadline < .distantFuture else { return }
         guard deadline <= .now() else { return watch(context) }
         switch state {
-        case .head, .body: answer(.stalled, context)
+        case .head, .body: answer(.requestTimeout, context)
         case .open where unwritten > 0: expectProgress(context)
         case .open: context.close(promise: nil)
         case .refusing: context.cut()

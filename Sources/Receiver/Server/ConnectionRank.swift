@@ -1,10 +1,9 @@
 import NIOCore
 
-/// How soon a connection must make room for a new one; the least goes first.
+/// The order in which connections are evicted for new ones; the least goes first.
 ///
-/// First those go that have shown no key and are idle, then the others that have shown none, then idle ones that have; among
-/// equals the oldest goes first. A connection that has shown a key and is at work never goes. So nobody without a key keeps
-/// a client with a key out (invariant 12).
+/// Idle without a key, busy without a key, idle with a key; among equals the oldest. A busy connection with a key is never
+/// evicted. So clients without a key cannot block clients with a key (invariant 12).
 struct ConnectionRank: Comparable {
     private enum Group: Int {
         case idleStranger

@@ -1,7 +1,3 @@
-// Statistics: backlog, readiness and the database's figures, each within a bounded time.
-// Begin with SingleFlight.swift.
-// Uses Access, Commit, HTTP, Ledger, Postgres, Spool, Text.
-
 /// The database's lag behind the spool, minute by minute: for at most a day, and since the start of the process.
 struct BacklogHistory: Sendable {
     struct Sample: Sendable, Equatable {

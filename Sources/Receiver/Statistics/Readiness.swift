@@ -43,7 +43,7 @@ struct Readiness: Sendable {
         guard await room.hasRoom() else {
             throw Rejection(.serviceUnavailable, "Spool full or unavailable", retryAfterSeconds: 30)
         }
-        guard !groupCommit.isStalled else { throw Rejection(.stalled) }
+        guard !groupCommit.isStalled else { throw Rejection(.diskTimeout) }
         // After a failure a probe has to retry the spool, because without traffic nothing else does.
         if holdings.failure != nil { try await probe() }
     }

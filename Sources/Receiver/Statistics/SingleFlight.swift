@@ -1,3 +1,7 @@
+// Statistics: backlog, readiness and the database's figures, each within a bounded time.
+// Begin here.
+// Uses Access, Commit, HTTP, Ledger, Postgres, Spool, Text.
+
 import Synchronization
 
 /// Runs a call that may block, such as one to a failing disk, with a timeout.

@@ -1,7 +1,3 @@
-// StatusPage: the pages at `/` and `/devices/{id}`.
-// Begin with PageHandler.swift.
-// Uses Commit, Devices, HTML, HTTP, Metrics, Statistics, Postgres, Readings, Text, Time.
-
 import Readings
 import Time
 

@@ -1,3 +1,7 @@
+// StatusPage: the pages at `/` and `/devices/{id}`.
+// Begin here.
+// Uses Commit, Devices, HTML, HTTP, Metrics, Statistics, Postgres, Readings, Text, Time.
+
 import Commit
 import HTTPTypes
 import Hummingbird
@@ -88,19 +92,5 @@ extension StatusPage.ReadinessState {
         case .sentence(let sentence): self = .refuses(String(sentence.prefix { $0 != ";" }), failure: failure)
         case .problems: self = .refuses("a batch is not valid", failure: failure)
         }
-    }
-}
-
-extension Response {
-    /// A page that must not be cached, framed or extended with other content.
-    static func page(
-        _ html: HTML, status: HTTPResponse.Status = .ok, policy: String = HTMLPage.contentSecurityPolicy
-    ) -> Response {
-        var headers: HTTPFields = [
-            .contentType: "text/html; charset=utf-8", .contentSecurityPolicy: policy,
-            .xContentTypeOptions: "nosniff", .cacheControl: "no-store",
-        ]
-        if let name = HTTPField.Name("Referrer-Policy") { headers[name] = "no-referrer" }
-        return Response(status: status, headers: headers, body: .init(byteBuffer: ByteBuffer(string: html.markup)))
     }
 }

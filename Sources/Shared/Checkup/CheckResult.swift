@@ -1,7 +1,3 @@
-// Checkup: checks that receiver and loader share, and their results.
-// Begin with Checkup.swift.
-// Uses Logs, Settings, Spool, Text, Time.
-
 /// The result of one check, with a fix if one is needed.
 public struct CheckResult: Sendable, Equatable, Encodable {
     public enum Status: String, Sendable, Encodable {

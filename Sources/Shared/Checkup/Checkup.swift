@@ -1,3 +1,7 @@
+// Checkup: checks that receiver and loader share, and their results.
+// Begin here.
+// Uses Logs, Settings, Spool, Text, Time.
+
 internal import Glibc
 internal import Logs
 internal import Text

@@ -1,7 +1,3 @@
-// Logs: log lines, as text or JSON, that a slow reader cannot hold up.
-// Begin with LogOutput.swift.
-// Uses Text, Time.
-
 internal import Logging
 
 extension Logger.Level {

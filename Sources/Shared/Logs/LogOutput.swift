@@ -1,3 +1,7 @@
+// Logs: log lines, as text or JSON, that a slow reader cannot hold up.
+// Begin here.
+// Uses Text, Time.
+
 internal import Glibc
 internal import Synchronization
 

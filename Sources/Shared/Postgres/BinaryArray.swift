@@ -1,7 +1,3 @@
-// Postgres: libpq within deadlines: connections, statements, results.
-// Begin with Connection.swift.
-// Uses nothing else.
-
 /// A one-dimensional array in PostgreSQL's binary format, built without an allocation for each element.
 ///
 /// The format is that of `array_recv` (src/backend/utils/adt/arrayfuncs.c). Integers are 32 bits, big-endian:

@@ -1,3 +1,7 @@
+// Postgres: libpq within deadlines: connections, statements, results.
+// Begin here.
+// Uses nothing else.
+
 internal import CLibpq
 
 /// A connection to PostgreSQL on which no call can hang: every wait is a poll(2) with a deadline.

@@ -1,7 +1,3 @@
-// Readings: a body's bytes to validated readings, as a pure function.
-// Begin with BatchDecoder.swift.
-// Uses nothing else.
-
 /// A decoded and validated batch.
 public struct Batch: Sendable {
     /// Number of messages, valid or not.
@@ -16,8 +12,8 @@ public struct Batch: Sendable {
     public internal(set) var faults: [ReadingFault] = []
     /// The components that have a power and that the rules do not take.
     public internal(set) var untaken: [UntakenComponent] = []
-    /// The number of valid messages without any reading, valid or not. A change of power beside which the device counts its
-    /// energy is none of them.
+    /// The number of valid messages without any reading, valid or not. Changes of power do not count
+    /// if the device sends energy counters as well.
     public internal(set) var messagesWithoutReadings = 0
     /// The messages that violate the contract, in order.
     public internal(set) var invalid: [InvalidMessage] = []

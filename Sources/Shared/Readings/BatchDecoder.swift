@@ -1,3 +1,7 @@
+// Readings: a body's bytes to validated readings, as a pure function.
+// Begin here.
+// Uses nothing else.
+
 /// Decodes and validates a body, as a pure function of the body, the time of receipt and the reading rules.
 ///
 /// There is no other input: no clock, no locale, no configuration. So the receiver, the loader and a replay years later

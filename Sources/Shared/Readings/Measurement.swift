@@ -66,7 +66,7 @@ struct Measurement {
         if returnedEnergy?.isObject == false { returnedEnergy = nil }
     }
 
-    /// Whether a component that the rules do not know, or do not take, tells a power.
+    /// Whether a component that the rules do not know, or do not take, has a power value.
     static func isIn(_ component: JSONValue) -> Bool {
         var isFound = false
         component.forEachMember { name, value in

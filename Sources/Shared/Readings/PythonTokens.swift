@@ -3,7 +3,7 @@
 ///
 /// Lengths stay, so that each byte keeps its offset.
 struct PythonTokens {
-    /// Byte ranges of the numbers that are none.
+    /// Byte ranges of NaN, Infinity and -Infinity.
     private(set) var numbers: [Range<Int>] = []
     /// The replaced body, and the padding behind it.
     private(set) var bytes: [UInt8]

@@ -1,7 +1,3 @@
-// Settings: the settings of both programs, from environment, file and options.
-// Begin with Setting.swift.
-// Uses Logs.
-
 /// Variables that say where a service is, which an orchestrator sets in each container.
 ///
 /// For a Service named `ingest`, Kubernetes sets `INGEST_SERVICE_HOST`, `INGEST_SERVICE_PORT`, `INGEST_SERVICE_PORT_HTTP` for a

@@ -1,3 +1,7 @@
+// Settings: the settings of both programs, from environment, file and options.
+// Begin here.
+// Uses Logs.
+
 internal import Logs
 
 /// One configuration setting. Its name is that of the environment variable and of the entry in the `.env` file.
@@ -93,7 +97,8 @@ extension Setting {
     )
     public static let connectionsPerAddress = Setting(
         "INGEST_CONNECTIONS_PER_ADDRESS", .integer(1...1_000_000), standard: "1000",
-        "Connections from the same IPv4 address or IPv6 network of 64 bits, with the same consequence")
+        "Connections per IPv4 address or IPv6 network of 64 bits; one more takes the place of another of them, or gets 503"
+    )
     public static let proxies = Setting(
         "INGEST_PROXIES", .text, standard: "127.0.0.0/8, ::1",
         "Addresses and networks of proxies, separated by commas, which INGEST_CONNECTIONS_PER_ADDRESS does not limit")

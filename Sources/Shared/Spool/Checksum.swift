@@ -1,7 +1,3 @@
-// Spool: the spool: its format, the writer, the reader, and the narrow seam to the file system.
-// Begin with SpoolDirectory.swift, then SpoolWriter.swift and SegmentReader.swift.
-// Uses Text, Time.
-
 internal import CCrc32c
 
 /// CRC-32C (Castagnoli), computed with the processor's instruction where it has one.

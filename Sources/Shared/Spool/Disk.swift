@@ -49,7 +49,7 @@ public protocol DiskFile: AnyObject {
     func synchronize() throws(Errno)
     /// Drops the file's pages from the page cache, so that the next read comes from the disk (posix_fadvise(2)
     /// `POSIX_FADV_DONTNEED`).
-    func refresh() throws(Errno)
+    func dropPageCache() throws(Errno)
     /// Whether the file still has a name (fstat(2)). A removed file is lost when it is closed, synchronized or not.
     func hasName() throws(Errno) -> Bool
 }

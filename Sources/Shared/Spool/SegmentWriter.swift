@@ -1,22 +1,5 @@
-internal import Glibc
 public import SystemPackage
 internal import Time
-
-/// A record to append to the spool.
-public struct NewRecord: Sendable {
-    /// Time of receipt, Unix milliseconds.
-    public let receivedAt: Int64
-    /// The body without line breaks, see `SegmentWriter.removeLineBreaks`.
-    public let body: ArraySlice<UInt8>
-
-    /// Upper bound for the bytes of its line and of a new segment's header.
-    public var bytes: Int { body.count + 512 }
-
-    public init(receivedAt: Int64, body: ArraySlice<UInt8>) {
-        self.receivedAt = receivedAt
-        self.body = body
-    }
-}
 
 /// Appends to one segment, from its creation to its footer. After a failure it is not used again (invariant 5).
 ///
@@ -100,7 +83,7 @@ public final class SegmentWriter {
     }
 
     /// Marks the bytes and records of a completed synchronization as durable.
-    func confirm(_ synchronization: SegmentSynchronization) {
+    func markDurable(_ synchronization: SegmentSynchronization) {
         bytes = synchronization.bytes
         records = synchronization.records
     }
@@ -129,21 +112,5 @@ public final class SegmentWriter {
         let piece = begun..<writtenBytes
         try Spool.disk("write", path) { () throws(Errno) in try file.beginWriting(piece) }
         begun = writtenBytes
-    }
-
-    /// Replaces line breaks by spaces. In valid JSON they occur only between tokens, so the meaning stays the same.
-    public static func removeLineBreaks(in body: inout ArraySlice<UInt8>) {
-        body.withUnsafeMutableBytes { bytes in
-            // memchr(3) compares many bytes at a time, and there is nearly always no match.
-            for lineBreak: CInt in [0x0A, 0x0D] {
-                var rest = bytes[...]
-                while let start = UnsafeMutableRawBufferPointer(rebasing: rest).baseAddress,
-                    let found = memchr(start, lineBreak, rest.count)
-                {
-                    found.storeBytes(of: 0x20, as: UInt8.self)
-                    rest = rest.dropFirst(found - start + 1)
-                }
-            }
-        }
     }
 }

@@ -1,3 +1,7 @@
+// Spool: the spool: its format, the writer, the reader, and the narrow seam to the file system.
+// Begin here, then SpoolWriter.swift and SegmentReader.swift.
+// Uses Text, Time.
+
 internal import FoundationEssentials
 public import SystemPackage
 
@@ -149,7 +153,7 @@ public struct SpoolDirectory: Sendable {
     public func openAsOnDisk(_ segment: Segment) throws(SpoolError) -> any DiskFile {
         let file = try openDurably(segment)
         do throws(Errno) {
-            if try file.segmentFooter() == nil { try file.refresh() }
+            if try file.segmentFooter() == nil { try file.dropPageCache() }
             return file
         } catch {
             throw .disk("read", segment.path, error)

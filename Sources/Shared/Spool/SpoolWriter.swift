@@ -84,9 +84,9 @@ public final class SpoolWriter {
         if isDue { seal() }
         let positions = try write(group)
         do throws(SpoolError) {
-            if let synchronization { confirm(synchronization, took: try synchronization.run()) }
+            if let synchronization { markDurable(synchronization, took: try synchronization.run()) }
         } catch {
-            abandon()
+            discardSegment()
             throw error
         }
         return positions
@@ -107,7 +107,7 @@ public final class SpoolWriter {
             heldBytes += open.writtenBytes - before
             return group.indices.map { SpoolPosition(segment: open.number, sequence: first + $0) }
         } catch {
-            abandon()
+            discardSegment()
             throw error
         }
     }
@@ -117,16 +117,16 @@ public final class SpoolWriter {
     public var synchronization: SegmentSynchronization? { segment?.synchronization }
 
     /// Marks the records of a completed synchronization of the open segment as durable. `took` is its duration.
-    public func confirm(_ synchronization: SegmentSynchronization, took: Duration) {
+    public func markDurable(_ synchronization: SegmentSynchronization, took: Duration) {
         guard let segment, segment.number == synchronization.segment else {
             preconditionFailure("a record of a closed segment cannot be confirmed")
         }
         observer(synchronization.records - segment.records, took)
-        segment.confirm(synchronization)
+        segment.markDurable(synchronization)
     }
 
     /// Closes the open segment without a footer, after a failure. Unconfirmed records are invalid.
-    public func abandon() {
+    public func discardSegment() {
         guard let abandoned = segment else { return }
         leave()
         // Without a durable record, a segment holds no acknowledged data. Such segments must not fill up a full disk.
@@ -190,7 +190,7 @@ public final class SpoolWriter {
     }
 
     /// Counts the segments again, unless the last count is of this second. So `oldest` is true without new segments, too.
-    public func refresh() {
+    public func recount() {
         if isCountOld { try? count() }
     }
 

@@ -122,7 +122,7 @@ private final class SystemFile: DiskFile {
         try check(fdatasync(descriptor))
     }
 
-    func refresh() throws(Errno) {
+    func dropPageCache() throws(Errno) {
         let cause = posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED)
         if cause != 0 { throw Errno(rawValue: cause) }
     }

@@ -1,7 +1,3 @@
-// Text: numbers and JSON as text.
-// Begin with JSONText.swift.
-// Uses nothing else.
-
 extension Int {
     /// The number of bytes as people read it: `512 B`, `1.5 MiB`, `500 MiB`.
     public var inBytes: String {

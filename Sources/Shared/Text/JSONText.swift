@@ -1,3 +1,7 @@
+// Text: numbers and JSON as text.
+// Begin here.
+// Uses nothing else.
+
 internal import FoundationEssentials
 
 /// JSON text under construction (RFC 8259). Members stand in the order in which they are added, and commas between them.

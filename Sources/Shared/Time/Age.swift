@@ -1,7 +1,3 @@
-// Time: points in time and lengths of time, as text for people and protocols.
-// Begin with Timestamp.swift.
-// Uses nothing else.
-
 /// A length of time for people, in one or two units.
 public struct Age: Sendable, CustomStringConvertible {
     private let seconds: Int64

@@ -1,3 +1,7 @@
+// Time: points in time and lengths of time, as text for people and protocols.
+// Begin here.
+// Uses nothing else.
+
 internal import FoundationEssentials
 internal import Glibc
 

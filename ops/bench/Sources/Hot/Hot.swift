@@ -113,7 +113,7 @@ struct Hot {
     private func withoutLineBreaks(_ body: inout [UInt8]) -> ArraySlice<UInt8> {
         var text = body[..<(body.count - BatchDecoder.padding)]
         body = []
-        SegmentWriter.removeLineBreaks(in: &text)
+        NewRecord.removeLineBreaks(in: &text)
         return text
     }
 

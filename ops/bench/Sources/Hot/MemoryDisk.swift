@@ -27,7 +27,7 @@ final class MemoryDisk: Disk, @unchecked Sendable {
         }
 
         func synchronize() {}
-        func refresh() {}
+        func dropPageCache() {}
     }
 
     func create(_ path: FilePath) throws(Errno) -> any DiskFile {

@@ -1,7 +1,7 @@
 import Synchronization
 
-/// The batches in flight and the bytes of their bodies; both are bounded (invariant 11).
-final class InFlight: Sendable {
+/// Bounds the requests that are worked on at once, and the bytes of their bodies (invariant 11).
+final class ConcurrencyLimiter: Sendable {
     private struct Held {
         var requests = 0
         var bytes = 0
@@ -16,7 +16,7 @@ final class InFlight: Sendable {
         self.limitBytes = limitBytes
     }
 
-    /// Takes a place for a batch; returns false when there is none. `leave` gives the place back.
+    /// Takes a place for a request; returns false when there is none. `leave` gives the place back.
     func enter() -> Bool {
         held.withLock { held in
             guard held.requests < limitRequests else { return false }
@@ -25,7 +25,7 @@ final class InFlight: Sendable {
         }
     }
 
-    /// Gives back a batch's place and its bytes.
+    /// Gives back a request's place and its bytes.
     func leave(_ bytes: Int) {
         held.withLock { held in
             held.requests -= 1
