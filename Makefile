@@ -24,8 +24,8 @@ demo: ## the same on a fresh spool and database, checked and taken down at the e
 test: ## lint, build and test; make test ARGS='--filter SpoolTests' runs some tests
 	@ops/dev/test.sh $(ARGS)
 
-test-long: ## what proves by repetition, at length: simulation, fuzzing, kill points, power cuts, browser tours
-	@SHELLY_TEST_LONG=1 ops/dev/test.sh --filter 'SimulationTests|FuzzTests|KillPointTests|PowerCutTests|BrowserTests'
+test-long: ## what proves by repetition, at length: simulation, fuzzing, kill points, power cuts, browser tours, failovers
+	@SHELLY_TEST_LONG=1 ops/dev/test.sh --filter 'SimulationTests|FuzzTests|KillPointTests|PowerCutTests|BrowserTests|FailoverTests'
 
 check-prometheus: ## check /metrics, alerts and dashboard with promtool
 	@ops/dev/packages.sh build run

@@ -19,7 +19,8 @@ final class Rig: @unchecked Sendable {
     ]
 
     let directory: String
-    private(set) var databaseURL = ""
+    /// A test with a standby puts its hosts here.
+    var databaseURL = ""
     private(set) var port = 0
     private var receiver: Process?
     private var loader: Process?
@@ -29,7 +30,8 @@ final class Rig: @unchecked Sendable {
     /// How clients speak to the receiver; with `https` nobody checks its certificate.
     var scheme = "http"
     var databasePort: Int { URL(string: databaseURL)?.port ?? 0 }
-    private var cluster: String { directory + "/postgres" }
+    /// The directory of its cluster, if it has one.
+    var cluster: String { directory + "/postgres" }
     /// The database in the tests' cluster, which goes with the rig; nil for one with a cluster or beside another's.
     private var ownDatabase: String?
     /// The server's URL, to which a database's name is to be added.
@@ -121,12 +123,19 @@ final class Rig: @unchecked Sendable {
 
     @discardableResult
     private func database(_ verb: String, _ mode: String...) throws -> String {
+        try postgres([verb, cluster] + mode)
+    }
+
+    /// Runs ops/dev/postgres.sh and returns its output.
+    @discardableResult
+    func postgres(_ arguments: [String]) throws -> String {
         let script = #filePath.split(separator: "/").dropLast(3).reduce("") { $0 + "/" + $1 } + "/ops/dev/postgres.sh"
-        return try expect(run("/bin/bash", [script, verb, cluster] + mode), status: 0)
+        return try expect(run("/bin/bash", [script] + arguments), status: 0)
+            .trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
     func startDatabase() throws {
-        databaseURL = try database("start").trimmingCharacters(in: .whitespacesAndNewlines)
+        databaseURL = try database("start")
     }
 
     func stopDatabase(_ mode: String = "fast") throws { try database("stop", mode) }

@@ -3,6 +3,8 @@
 # cluster, listens on 127.0.0.1 and on a socket of its own, and lets every local user in as its superuser `shelly`.
 #
 #   postgres.sh start   [DIR]                        make it if need be, start it, print its URL on standard output
+#   postgres.sh standby [DIR] PRIMARY                make it, or make it anew, as a streaming standby of the server in the
+#                                                    directory PRIMARY; start it, print its URL
 #   postgres.sh stop    [DIR] [fast|immediate|smart] stop it; the data stay
 #   postgres.sh restart [DIR] [fast|immediate|smart]
 #   postgres.sh status  [DIR]                        exit 0 when it runs, 3 when it does not
@@ -26,7 +28,7 @@ for name in "${!PG@}"; do unset "$name"; done
 main() {
     local verb=${1:-help}
     case $verb in
-        start | stop | restart | status | url | psql | destroy) ;;
+        start | standby | stop | restart | status | url | psql | destroy) ;;
         *)
             sed -n '2,/^set /{ /^set /d; s/^# \{0,1\}//; p; }' "$0" >&2
             exit 64
@@ -46,6 +48,17 @@ start() {
         [[ -e $directory/data/PG_VERSION ]] || initialise
         start_server
     fi
+    url
+}
+
+# Of one that was stopped, nothing but its port stays.
+standby() {
+    primary=$("${BASH_SOURCE[0]}" url "${1:?standby needs the directory of the primary}")
+    lock
+    choose_binaries
+    running && fail "the cluster in $directory runs: stop it first"
+    initialise
+    start_server
     url
 }
 
@@ -170,7 +183,10 @@ initialise() {
     local new=$home/data.new
     mkdir -m 700 "$new"
     if ((EUID == 0)); then chown "$server_user:" "$new"; fi
-    if [[ -n ${SHELLY_POSTGRES_TEMPLATE:-} ]]; then
+    if [[ -n ${primary:-} ]]; then
+        as_server "$binaries/pg_basebackup" -d "$primary" -D "$new" -R -X stream -c fast >>"$log" 2>&1 ||
+            fail_with_log "could not copy $primary"
+    elif [[ -n ${SHELLY_POSTGRES_TEMPLATE:-} ]]; then
         cp -a "$SHELLY_POSTGRES_TEMPLATE/." "$new"
     else
         make_data "$new"
@@ -191,6 +207,7 @@ make_data() {
 access() {
     echo "local all all trust"
     echo "host all all 127.0.0.1/32 trust"
+    echo "host replication all 127.0.0.1/32 trust"
 }
 
 # fsync and full_page_writes stay as they are, on: durability is what the tests are about.
