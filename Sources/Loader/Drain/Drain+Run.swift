@@ -4,8 +4,6 @@ import SystemPackage
 
 /// Loads the spool once, or continuously until interrupted.
 extension Drain {
-    private static let longestPause = Duration.seconds(30)
-
     /// Loads the records that the spool has now.
     func run(_ report: DrainReport) throws {
         let directory = try SpoolDirectory(existing: path)
@@ -27,7 +25,7 @@ extension Drain {
         defer { withExtendedLifetime(lock) {} }
         try directory.synchronize()
         logger.info("following", metadata: ["spool": "\(path)", "table": "\(database.table.quoted)"])
-        var pause = followPause
+        var pause = RetryPause(followPause: followPause)
         var wasConnected = false
         while !interruption.isRequested {
             do {
@@ -36,17 +34,17 @@ extension Drain {
                 defer { session.end() }
                 while !interruption.isRequested {
                     try session.pass()
-                    pause = followPause
+                    pause.reset()
                     interruption.pause(followPause)
                 }
             } catch let error as PostgresError where !error.isOurs {
-                logger.warning("\(error.withRemedy); trying again in \(pause.components.seconds) s")
+                logger.warning("\(error.withRemedy); trying again in \(pause.duration.components.seconds) s")
             } catch let error as LoaderError where error.isOfTheTable || wasConnected && error.isBusy {
-                // The table is mended meanwhile, or the server has not ended our own previous session yet.
-                logger.warning("\(error); trying again in \(pause.components.seconds) s")
+                // The table may be corrected meanwhile, or the server has not ended our own previous session yet.
+                logger.warning("\(error); trying again in \(pause.duration.components.seconds) s")
             }
-            interruption.pause(pause)
-            pause = min(pause * 2, Self.longestPause)
+            interruption.pause(pause.duration)
+            pause.lengthen()
         }
     }
 
