@@ -22,7 +22,7 @@ struct SpoolCheckTests {
         func files() throws -> [String] { try FileManager.default.subpathsOfDirectory(atPath: path.string).sorted() }
     }
 
-    @Test func whatIsThereIsLeftAsItIs() throws {
+    @Test func presentObjectsAreLeftUnchanged() throws {
         let place = Place()
         let directory = try SpoolDirectory(creating: place.path)
         let writer = SpoolWriter(directory: directory, newest: 0)
@@ -49,7 +49,7 @@ struct SpoolCheckTests {
         #expect(place.check(.receiver).map(\.status) == [.ok])
     }
 
-    @Test func whatIsNoSpoolIsSaidToBeNone() throws {
+    @Test func aDirectoryWithoutASpoolIsNamed() throws {
         let place = Place()
         try "x".write(toFile: place.path.string, atomically: false, encoding: .utf8)
         #expect(place.check().first?.detail.contains("is not a directory") == true)

@@ -68,7 +68,7 @@ struct CommitQueueTests {
         }
     }
 
-    @Test func whatArrivesDuringASyncIsTheNextGroup() {
+    @Test func batchesDuringASyncFormTheNextGroup() {
         expect([
             (0, .next, "rest"),
             (0, .rested(rotation: nil), ""),

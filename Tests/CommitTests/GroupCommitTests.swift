@@ -437,7 +437,7 @@ struct GroupCommitTests {
         #expect(try SpoolRecovery(of: directory, logger: logger).records == [1: first + 1, 2: 1])
     }
 
-    @Test func whatThereIsNoRoomForTakesNothingAlong() async throws {
+    @Test func aBatchWithoutRoomLeavesNoTrace() async throws {
         defer { cleanUp() }
         var limits = SpoolWriter.Limits()
         limits.spoolBytes = 200_000

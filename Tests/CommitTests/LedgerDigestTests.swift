@@ -158,7 +158,7 @@ struct LedgerDigestTests {
         #expect(LedgerDigest(decoding: bytes + [0]) == nil)
     }
 
-    @Test func whatAFailedGroupTookBackIsInNoDigest() throws {
+    @Test func digestsOmitKeysOfAFailedGroup() throws {
         var ledger = MinuteLedger()
         let batch = try BatchDecoder().decode(body("plug", 0..<10), receivedAt: Self.receivedAt)
         var kept = MinuteLedger.Claims()

@@ -44,7 +44,7 @@ struct ConnectionTests {
         #expect(answers(in: answer) == ["200 new 1"])
     }
 
-    @Test func whatFollowsTheLastRequestIsNotWaitedFor() throws {
+    @Test func bytesBehindTheLastRequestAreNotAwaited() throws {
         for (line, field) in [("HTTP/1.0", ""), ("HTTP/1.1", "Connection: close\r\n")] {
             let client = try RawClient(port: rig.port)
             try client.send(

@@ -152,7 +152,7 @@ struct DatabaseFaultTests {
         #expect(try rig.query("SELECT sum(rejected) FROM spool_progress") == "0")
     }
 
-    @Test func whatMigrateMendsIsRefusedAndItsRemedyNamed() throws {
+    @Test func faultsThatMigrateMendsNameItAsTheFix() throws {
         var readings = 0
         for damage in [
             "DROP INDEX idx_power_logs_idempotency", "DROP TABLE spool_progress", "DROP TABLE power_logs",

@@ -210,7 +210,7 @@ struct DeviceTests {
         #expect((channel?["hourly_power"] as? [Any])?.isEmpty == true)
     }
 
-    @Test func whatCannotBeAnsweredIsSaidInTheInterfacesShape() throws {
+    @Test func requestErrorsHaveTheShapeOfTheInterface() throws {
         try rig.startReceiver()
         try post([message("plug", minutesAgo: 0, powers: [0: 1])])
         for path in ["/api/devices/nobody", "/api/devices/", "/api/devices/%00", "/api/devicesx", "/api/devices/%20"] {

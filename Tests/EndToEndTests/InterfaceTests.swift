@@ -99,7 +99,7 @@ struct InterfaceTests {
     }
 
     @Test(arguments: ["1e999", "-1e999", "NaN", "Infinity", #""\ud800""#])
-    func whatNoParserCanHoldIsA422(power: String) throws {
+    func aBodyTooLargeToDecodeIsA422(power: String) throws {
         try rig.startReceiver()
         let before = #"{"messages":[{"src":"a","timestamp":1732320000,"params":{"switch:0":{"apower":"#
         let answer = try rig.post(before + power + "}}}]}")
@@ -186,7 +186,7 @@ struct InterfaceTests {
         #expect(try rig.post(Rig.batch("plug", minutes: 0..<1)).status == 200)
     }
 
-    @Test func whatOpenAPIDescribesIsThere() throws {
+    @Test func routesOfTheOpenAPIDocumentExist() throws {
         try rig.startReceiver()
         #expect(try rig.post(Rig.batch("plug", minutes: 0..<1)).status == 200)
         let document = try rig.get("/openapi.json").json

@@ -108,7 +108,7 @@ struct KeyTests {
         var switchedOver: Int { state.withLock { $0.clientsOfTheOnlyKey.count } }
     }
 
-    @Test func whatCannotBeReadAtReloadChangesNothing() throws {
+    @Test func anUnreadableFileAtReloadChangesNothing() throws {
         try write("key-one\n", to: keyFile)
         try rig.startReceiver(["INGEST_API_KEY": "", "INGEST_API_KEY_FILE": keyFile])
         for (text, reason) in [
@@ -130,7 +130,7 @@ struct KeyTests {
         #expect(try status("key-two") == 422 && status("key-one") == 401)
     }
 
-    @Test func whatCannotBeReadAtStartIsAnErrorWithItsRemedy() throws {
+    @Test func anUnreadableFileAtStartIsAnErrorWithItsFix() throws {
         func start(_ environment: [String: String]) throws -> String {
             let output = try rig.run(
                 Rig.binaries! + "/shelly-receiver", ["--port", "0", "--spool", rig.spool], environment: environment)

@@ -34,7 +34,7 @@ struct MetricsEndpointTests {
         return samples
     }
 
-    @Test func whatIsTakenAndWhatIsRefusedIsCounted() throws {
+    @Test func acceptedAndRefusedBatchesAreCounted() throws {
         let start = Date().timeIntervalSince1970
         try rig.startReceiver(["INGEST_HEAD_SECONDS": "1", "INGEST_BODY_SECONDS": "1"])
         for _ in 0..<2 { #expect(try rig.post(Rig.batch("a", minutes: 0..<3)).status == 200) }

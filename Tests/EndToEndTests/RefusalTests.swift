@@ -351,7 +351,7 @@ struct RefusalTests {
         #expect(lines[0].contains("127.0.0.1") && !lines[0].contains("guess"))
     }
 
-    @Test func whatIsNotHTTPIsA400InJSON() throws {
+    @Test func malformedHTTPIsA400InJSON() throws {
         try rig.startReceiver()
         for text in ["nonsense\r\n\r\n", "POST /api/ingest/batch HTTP/1.1\r\nContent-Length: x\r\n\r\n"] {
             let client = try RawClient(port: rig.port)

@@ -23,7 +23,7 @@ struct SegmentReaderFuzzTests {
         case tornTail(Range<Int>)
     }
 
-    @Test func whatIsReadWasWrittenAndEveryByteIsAccountedFor() throws {
+    @Test func recordsReadWereWrittenAndEveryByteIsAccountedFor() throws {
         try Fuzzing.run("segment") { seed in
             var random = SeededGenerator(seed: seed)
             let (intact, records) = segment(&random)

@@ -26,7 +26,7 @@ struct MinuteCountsTests {
         #expect(counts.counts(of: Int64(present - 1439)..<Int64(present + 1441)) == Array(repeating: 1, count: 2880))
     }
 
-    @Test func whatIsTooOldHasNoCountAndTakesNobodysPlace() {
+    @Test func oldMinutesHaveNoCountAndTakeNoPlace() {
         var counts = MinuteCounts()
         counts.add(1, of: 29_000_000)
         counts.add(1, of: 29_000_000 - 4096)

@@ -25,7 +25,7 @@ struct MinuteLedgerTests {
         #expect(ledger.claim(try batch([("a", 100, 0), ("b", 180, 0)]), in: 1, noting: &claims) == (1, 1))
     }
 
-    @Test func whatTheSpoolNoLongerHoldsIsForgotten() throws {
+    @Test func keysOfRemovedSegmentsAreForgotten() throws {
         // A device's day goes when the last segment that had to do with it is gone.
         var ledger = MinuteLedger()
         var claims = MinuteLedger.Claims()

@@ -244,7 +244,7 @@ struct DrainTests {
         "DROP INDEX idx_power_logs_idempotency", "DROP TABLE power_logs", "DROP TABLE spool_progress",
         "ALTER TABLE power_logs DROP COLUMN idempotency_key",
     ])
-    func whatMigrateWouldMendIsSaidToNeedIt(damage: String) throws {
+    func aTableThatMigrateMendsIsSaidToNeedIt(damage: String) throws {
         let fixture = try Fixture()
         try fixture.append(Fixture.batch(minutes: 0..<1))
         try fixture.sql(damage)

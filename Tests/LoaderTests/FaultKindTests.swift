@@ -70,7 +70,7 @@ import Testing
     @Test(arguments: [
         (PostgresError.unavailable(""), FaultKind?.some(.server)), (.outcomeUnknown(""), .server), (.invalid(""), nil),
     ])
-    func whatTheServerDidNotSayIsItsAbsenceOrACallersFault(_ error: PostgresError, _ kind: FaultKind?) {
+    func errorsWithoutASQLSTATEAreAnOutageOrACallersFault(_ error: PostgresError, _ kind: FaultKind?) {
         #expect(error.faultKind == kind)
     }
 }

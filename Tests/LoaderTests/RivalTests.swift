@@ -167,7 +167,7 @@ struct RivalTests {
             """
         ),
     ])
-    func whatRefusesARowHoldsUpNoOther(sqlState: String, constraint: String) throws {
+    func aRefusedRowHoldsUpNoOther(sqlState: String, constraint: String) throws {
         try fixture.sql(constraint)
         try fixture.append(Fixture.batch(Fixture.message("big", power: "1000")), Fixture.batch(minutes: 10..<20))
         fixture.seal()

@@ -18,7 +18,7 @@ struct VerificationTests {
     }
 
     /// Invariants 2 and 8.
-    @Test func whatIsLoadedIsInTheTableOrRejected() throws {
+    @Test func loadedReadingsAreInTheTableOrRejected() throws {
         let fixture = try Fixture()
         try fixture.sql("ALTER TABLE power_logs ADD CHECK (power < 1000)")
         try fixture.append(Fixture.batch(minutes: 0..<5), Fixture.batch(Fixture.message("big", power: "1000")))
@@ -80,7 +80,7 @@ struct VerificationTests {
         )
     }
 
-    @Test func whatTheRetentionTookIsNotMissed() throws {
+    @Test func recordsRemovedByRetentionAreNotMissed() throws {
         let fixture = try fourSegments()
         let first = try fixture.bytes(1)
         _ = try fixture.drain { $0.retention.bytes = 0 }
@@ -112,7 +112,7 @@ struct VerificationTests {
         #expect(try verify(fixture).findings.contains { $0.reason.hasSuffix("is it an older copy?") })
     }
 
-    @Test func whatDoesNotBelongIsFound() throws {
+    @Test func foreignFilesAreFound() throws {
         let fixture = try fourSegments()
         _ = try fixture.drain()
         for name in ["pending/notes.txt", "loaded/00000002.spool.bak"] {

@@ -103,7 +103,7 @@ import Testing
 
     /// The server's verdict on a setting is no outage, and waiting does not mend it.
     @Test(.needsDatabase, arguments: [("nobody-at-all", "shelly", "28000"), ("shelly", "no-such-database", "3D000")])
-    func whatTheServerRefusesIsNoOutageAndNoPasswordIsRepeated(role: String, database: String, state: String) throws {
+    func refusalsOfTheServerAreNoOutageAndRepeatNoPassword(role: String, database: String, state: String) throws {
         let url = try #require(TestDatabase.url)
         let start = try #require(url.firstRange(of: "://"))
         let server = url[start.upperBound...].drop { $0 != "@" }.prefix { $0 != "/" }

@@ -24,7 +24,7 @@ struct DeviceNumbersTests {
     }
 
     /// Removing moves others back in the table, and none may get lost there.
-    @Test func whatIsLeftIsFoundWhateverWasRemoved() throws {
+    @Test func remainingEntriesAreFoundAfterAnyRemoval() throws {
         var numbers = DeviceNumbers()
         var expected: [Int: Int] = [:]
         var random = SystemRandomNumberGenerator()

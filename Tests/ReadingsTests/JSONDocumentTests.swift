@@ -133,7 +133,7 @@ struct JSONDocumentTests {
     }
 
     @Test(arguments: ["1e309", "-1e999", "1.7976931348623159e308", "1" + String(repeating: "0", count: 309), "10e308"])
-    func whatNoDoubleHoldsIsRefused(text: String) {
+    func numbersBeyondADoubleAreRefused(text: String) {
         #expect(!isJSON(Array("[\(text)]".utf8), before: "0"))
     }
 

@@ -126,7 +126,7 @@ struct ConnectionsTests {
     }
 
     @Test(arguments: ["localhost", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/", "::1/129", "10.0.0.0/8/8", "10.0.0"])
-    func whatIsNoAddressIsRefused(text: String) {
+    func aMalformedAddressIsRefused(text: String) {
         #expect(throws: (any Error).self) { try ProxyAddresses([text]) }
     }
 }

@@ -65,7 +65,7 @@ struct DeviceMinutesTests {
         #expect(minutes == ["a": m + 9, "b": m - 1])
     }
 
-    @Test func whatAFailedGroupTookBackIsNotSeenNorCounted() throws {
+    @Test func keysOfAFailedGroupAreNeitherSeenNorCounted() throws {
         let m = Self.midnight
         var ledger = try ledger([("a", m, 0)])
         var failed = MinuteLedger.Claims()

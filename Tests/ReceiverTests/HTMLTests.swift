@@ -14,7 +14,7 @@ struct HTMLTests {
         // One emoji of several scalars.
         ("👩‍👩‍👧 ❤️", "👩‍👩‍👧 ❤️"),
     ])
-    func whatIsInterpolatedIsText(text: String, escaped: String) {
+    func interpolatedValuesAreEscaped(text: String, escaped: String) {
         let html: HTML = "<p title=\"\(text)\">\(text)</p>"
         #expect(html.markup == "<p title=\"\(escaped)\">\(escaped)</p>")
     }

@@ -20,7 +20,7 @@ struct KeyFileTests {
         ("#\u{301}x", "contains no key"),
         ("one\n\u{0}\n", "line 2 has a control character"), ("a\tb", "line 1 has a control character"),
     ])
-    func whatIsNoKeyIsNamedByItsLine(text: String, reason: String) throws {
+    func anInvalidKeyIsNamedByItsLine(text: String, reason: String) throws {
         let fault = #expect(throws: SmallFile.ReadError.self) { try KeyFile.keys(in: text) }
         #expect(fault?.description.hasPrefix(reason) == true)
     }

@@ -12,7 +12,7 @@ struct QueryParametersTests {
     }
 
     @Test(arguments: ["a=%", "a=%4", "a=%zz", "a=%FF", "a=%ED%A0%80", "a=%00", "%FF=1", "x=1&a=%C3"])
-    func whatIsNotPercentEncodedUTF8IsA422(query: String) {
+    func malformedPercentEncodingIsA422(query: String) {
         let rejection = #expect(throws: Rejection.self) { _ = try QueryParameters(query) }
         #expect(rejection?.json.contains(#""loc":["query"]"#) == true)
     }
@@ -24,7 +24,7 @@ struct QueryParametersTests {
         ("after=" + String(repeating: "x", count: 129), "after"),
         ("search=" + String(repeating: "%C3%A9", count: 65), "search"),
     ])
-    func whatIsOutOfBoundsIsA422ThatNamesIt(query: String, name: String) throws {
+    func aParameterOutOfBoundsIsA422ThatNamesIt(query: String, name: String) throws {
         let parameters = try QueryParameters(query)
         let rejection = #expect(throws: Rejection.self) { _ = try DeviceQuery(parameters) }
         #expect(rejection?.json.contains("\"loc\":[\"query\",\"\(name)\"]") == true)

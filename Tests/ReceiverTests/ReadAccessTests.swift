@@ -66,7 +66,7 @@ struct ReadAccessTests {
         ("0.0.0.0", "192.168.1.2", "127.0.0.1"), ("::1", "fe80::1", "fe80::1"),
         ("127.0.0.1", "192.168.1.2", "127.0.0.1"),
     ])
-    func whatIsNotLoopbackFromEndToEndIsRefused(listener: String, local: String, remote: String) throws {
+    func connectionsBeyondLoopbackAreRefused(listener: String, local: String, remote: String) throws {
         #expect(try obstacle(listener: listener, local: local, remote: remote) == .notOnLoopback)
     }
 

@@ -60,7 +60,7 @@ struct SVGPlotTests {
         #expect(html.components(separatedBy: "<text").count == 1 + 8)
     }
 
-    @Test func whatAPlotShowsIsSaidToo() {
+    @Test func aPlotHasATextAlternative() {
         let plot = SVGPlot(title: "<t>", unit: "W", summary: "up & down", minutes: 0..<1440, curve: .columns([1]))
         #expect(plot.html.markup.contains("role=\"img\" aria-label=\"&lt;t&gt;. up &amp; down\""))
     }

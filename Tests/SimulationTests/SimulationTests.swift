@@ -141,7 +141,7 @@ struct SimulationTests {
 
     /// fdatasync(2) fails once and marks the pages clean; what the cache still shows is not on the disk (invariant 3).
     @Test(arguments: 1...50 as ClosedRange<UInt64>)
-    func whatAFailedSynchronizationLeftInTheCacheIsNotTrusted(seed: UInt64) throws {
+    func pagesOfAFailedSynchronizationAreNotTrusted(seed: UInt64) throws {
         let simulation = Simulation(seed: seed)
         try simulation.run(script: [.start, .commit, .failingCommit, .start, .commit, .commit, .commit, .powerCut])
     }

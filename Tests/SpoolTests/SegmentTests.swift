@@ -100,7 +100,7 @@ struct SegmentTests {
         #expect(try read(segment) == ["header"] + written + ["footer"])
     }
 
-    @Test func whatIsWrittenIsReadBack() throws {
+    @Test func writtenRecordsAreReadBack() throws {
         #expect(try read(sealedSegment()) == ["header"] + Self.bodies + ["footer"])
     }
 
@@ -131,7 +131,7 @@ struct SegmentTests {
         }
     }
 
-    @Test func whatStandsBehindAFooterIsSeen() throws {
+    @Test func bytesBehindAFooterAreSeen() throws {
         // Invariants 7 and 8: the writer put nothing there, so somebody else did.
         let segment = try sealedSegment()
         let record = segment.split(separator: 0x0A, omittingEmptySubsequences: true)[1] + [0x0A]
