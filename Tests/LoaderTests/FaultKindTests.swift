@@ -23,6 +23,17 @@ import Testing
         #expect(FaultKind(sqlState: state) == kind)
     }
 
+    /// One state of each further class in the appendix "PostgreSQL Error Codes" of its documentation: no row is set aside
+    /// for a state that nobody has thought of.
+    @Test(arguments: [
+        "02000", "03000", "09000", "0B000", "0F000", "0L000", "0P000", "0Z000", "10608", "20000", "21000", "24000",
+        "25000", "26000", "27000", "2B000", "2D000", "2F000", "34000", "38000", "39000", "3B000", "3F000", "40000",
+        "40002", "40003", "42601", "42P17", "55000", "55006", "57000", "72000", "99999",
+    ])
+    func eachOtherStateIsTheTables(_ state: String) {
+        #expect(FaultKind(sqlState: state) == .table)
+    }
+
     /// A trigger may raise any error about a row, but neither the server's state nor a sequence is the row's.
     @Test(arguments: [
         ("P0001", FaultKind.row), ("F0000", .row), ("HV000", .row), ("42703", .row), ("23502", .row), ("22012", .row),
