@@ -13,14 +13,24 @@ fail() {
     exit 1
 }
 
+# Its package, and the libraries that a server without it lacks; their names differ between releases of Debian.
+packages() {
+    echo pgbouncer
+    apt-cache depends pgbouncer | grep -oE '(libevent-|libc-ares)[0-9a-z.-]+$'
+}
+
+download() {
+    local packages
+    mapfile -t packages < <(packages)
+    ((${#packages[@]} > 1)) && apt-get download -qq "${packages[@]}"
+}
+
 if [[ ! -x $directory/pgbouncer ]]; then
     rm -rf "$directory"
     mkdir -p "$directory/new"
     (
         cd "$directory/new"
-        packages=(pgbouncer libevent-2.1-7 libc-ares2)
-        apt-get download -qq "${packages[@]}" 2>apt.log ||
-            { apt-get update -qq && apt-get download -qq "${packages[@]}"; } 2>>apt.log
+        download 2>apt.log || { apt-get update -qq && download; } 2>>apt.log
     ) || fail "Debian's package pgbouncer cannot be downloaded: $(tail -n 1 "$directory/new/apt.log")"
     for package in "$directory"/new/*.deb; do dpkg-deb --fsys-tarfile "$package" | tar -x -C "$directory/new"; done
     cp -L "$directory"/new/usr/lib/*/lib{event,cares}*.so.[0-9]* "$directory"
