@@ -254,7 +254,7 @@ change_the_key() {
     good "both at first, then only the new one"
 
     # Without systemd's copy of it the receiver reads the file itself, again and again.
-    inside sh -c 'chgrp shelly-collector /etc/shelly-collector/ingest.key && chmod 640 /etc/shelly-collector/ingest.key'
+    inside chown shelly-collector: /etc/shelly-collector/ingest.key
     inside sh -c 'mkdir -p /etc/systemd/system/shelly-receiver.service.d && printf "[Service]\nLoadCredential=\nEnvironment=INGEST_API_KEY_FILE=/etc/shelly-collector/ingest.key\n" >/etc/systemd/system/shelly-receiver.service.d/keys.conf'
     inside systemctl daemon-reload
     inside systemctl restart shelly-receiver
