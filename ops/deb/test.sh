@@ -338,6 +338,8 @@ remove_and_purge() {
     if inside test -e /etc/shelly-collector; then fail "the purge left /etc/shelly-collector"; fi
     good "purged without an answer to the question: the spool is kept, the settings are deleted"
 
+    # It would name a key file that is not the receiver's any more.
+    inside rm -r /etc/systemd/system/shelly-receiver.service.d
     inside sh -c 'DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends /root/package.deb' >"$state/again.log" 2>&1 ||
         fail_with "$state/again.log" "installing again failed"
     becomes receiver ActiveState active
