@@ -7,14 +7,14 @@ import Postgres
 /// The readings' table: the statement that fills it, and the checks that it can be filled.
 struct ReadingTable {
     let name: TableName
-    let habit = Habit()
+    let hint = InsertHint()
 
     init(name: TableName) { self.name = name }
 
     /// An adaptive hint from the last statement for the next one.
-    final class Habit {
+    final class InsertHint {
         /// Whether nearly all rows were duplicates, as in a replay.
-        var isToFindDuplicates = false
+        var expectsDuplicates = false
     }
 
     /// The result for the rows. Inserted rows, duplicates and refusals add up to their number.
@@ -36,23 +36,6 @@ struct ReadingTable {
         let error: PostgresError?
 
         var reason: String { error?.description ?? "a trigger or a rule of the table takes the row away" }
-    }
-
-    /// Inserts the rows in one statement, within the caller's transaction. Of rows with the same key, the first is
-    /// inserted. Duplicates consume no id.
-    ///
-    /// If the statement is refused because of a row, each part is tried in a savepoint of its own, down to single rows.
-    /// Throws `LoaderError.takesNoRow` if the table refuses other rows as well (invariant 13).
-    ///
-    /// - Parameter meanwhile: work that is done once while the server runs a statement, if there is one.
-    func insert(
-        _ rows: RowBuffer, on connection: Connection, meanwhile: @escaping () -> Void = {}
-    ) throws -> Outcome {
-        guard !rows.isEmpty else { return Outcome() }
-        var insertion = RowInsertion(
-            rows: rows, sorted: rows.sorted(), connection: connection, table: self, meanwhile: meanwhile)
-        try insertion.run()
-        return insertion.outcome
     }
 
     /// Inserts the rows whose key is not there. They get an id and are cast to the columns' types only then: real, numeric

@@ -1,5 +1,24 @@
 import Postgres
 
+extension ReadingTable {
+    /// Inserts the rows in one statement, within the caller's transaction. Of rows with the same key, the first is
+    /// inserted. Duplicates consume no id.
+    ///
+    /// If the statement is refused because of a row, each part is tried in a savepoint of its own, down to single rows.
+    /// Throws `LoaderError.takesNoRow` if the table refuses other rows as well (invariant 13).
+    ///
+    /// - Parameter meanwhile: work that is done once while the server runs a statement, if there is one.
+    func insert(
+        _ rows: RowBuffer, on connection: Connection, meanwhile: @escaping () -> Void = {}
+    ) throws -> Outcome {
+        guard !rows.isEmpty else { return Outcome() }
+        var insertion = RowInsertion(
+            rows: rows, sorted: rows.sorted(), connection: connection, table: self, meanwhile: meanwhile)
+        try insertion.run()
+        return insertion.outcome
+    }
+}
+
 /// One call of `ReadingTable.insert`.
 struct RowInsertion {
     private let rows: RowBuffer
@@ -33,7 +52,7 @@ struct RowInsertion {
 
     mutating func run() throws {
         let firsts = sorted.indices.filter { $0 == 0 || !rows.haveSameKey(sorted[$0 - 1], sorted[$0]) }
-        if table.habit.isToFindDuplicates {
+        if table.hint.expectsDuplicates {
             // A lookup alone is cheaper than an insertion, after which duplicates are looked up once more.
             let found = try compare(Array(sorted.indices))
             if found.absent.isEmpty, found.uncomparable == 0 {
@@ -46,7 +65,7 @@ struct RowInsertion {
         // unknown.
         _ = try connection.execute("SET CONSTRAINTS ALL IMMEDIATE; \(table.indexCheck); SAVEPOINT part")
         try insertWithinSavepoint(firsts[...])
-        table.habit.isToFindDuplicates = outcome.inserted < sorted.count / 10
+        table.hint.expectsDuplicates = outcome.inserted < sorted.count / 10
         // The table now has a row for each key that it takes.
         if outcome.duplicates > 0 {
             let found = try compare(sorted.indices.filter { !refused.contains($0) })

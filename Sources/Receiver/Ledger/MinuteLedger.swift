@@ -12,7 +12,7 @@ package import Readings
 ///
 /// Channels that have the same minutes share a page, as nearly all channels of a device do. A page is split when they
 /// begin to differ. When a device's next day begins, equal pages of the day before are joined, and a whole day takes no
-/// page. So a day takes 196 bytes for all channels of a device together, or 12 when no minute is missing, plus the
+/// page. So a day takes 198 bytes for all channels of a device together, or 14 when no minute is missing, plus the
 /// device's name.
 package struct MinuteLedger: Sendable {
     /// Keys that a group has set, so that they can be removed if the group does not become durable.

@@ -52,13 +52,4 @@ extension Connection {
         }
         return add(parameters[...])
     }
-
-    /// Calls `body` with a NULL-terminated list of C strings.
-    static func withCStrings<R>(_ strings: [String], _ body: ([UnsafePointer<CChar>?]) -> R) -> R {
-        func add(_ index: Int, _ pointers: [UnsafePointer<CChar>?]) -> R {
-            guard index < strings.count else { return body(pointers + [nil]) }
-            return strings[index].withCString { add(index + 1, pointers + [$0]) }
-        }
-        return add(0, [])
-    }
 }

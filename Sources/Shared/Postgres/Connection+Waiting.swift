@@ -72,16 +72,5 @@ extension Connection {
         return message.isEmpty ? "\(address): the connection was lost" : message
     }
 
-    private var address: String { Self.address(of: handle) }
-
-    static func address(of handle: OpaquePointer?) -> String {
-        let host = PQhost(handle).map { String(cString: $0) } ?? ""
-        let port = PQport(handle).map { String(cString: $0) } ?? ""
-        return "\(host.isEmpty ? "local socket" : host):\(port)"
-    }
-}
-
-/// A message from libpq or the server, without its line breaks and indentation.
-func oneLine(_ text: String) -> String {
-    text.split(whereSeparator: \.isNewline).map { $0.drop(while: \.isWhitespace) }.joined(separator: "; ")
+    private var address: String { serverAddress(of: handle) }
 }

@@ -81,8 +81,8 @@ struct HostRace {
 
     private func start(_ host: HostList.Host) throws(PostgresError) -> OpaquePointer {
         let settings = (parameters + host).filter { !$0.value.isEmpty }
-        let handle = Connection.withCStrings(settings.map(\.name)) { names in
-            Connection.withCStrings(settings.map(\.value)) { values in PQconnectStartParams(names, values, 1) }
+        let handle = withCStrings(settings.map(\.name)) { names in
+            withCStrings(settings.map(\.value)) { values in PQconnectStartParams(names, values, 1) }
         }
         guard let handle else { throw .unavailable("out of memory") }
         PQsetNoticeProcessor(handle, { _, _ in }, nil)
@@ -113,7 +113,7 @@ struct HostRace {
         guard descriptor.fd >= 0 else { return .failed(.unavailable(message(attempt.handle))) }
         guard poll(&descriptor, 1, 0) > 0 else {
             guard ContinuousClock.now >= attempt.deadline else { return .pending }
-            return .failed(.unavailable("\(Connection.address(of: attempt.handle)): timeout while connecting"))
+            return .failed(.unavailable("\(serverAddress(of: attempt.handle)): timeout while connecting"))
         }
         attempt.direction = PQconnectPoll(attempt.handle)
         if attempt.direction == PGRES_POLLING_OK { return .connected }
