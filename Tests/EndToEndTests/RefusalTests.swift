@@ -242,8 +242,11 @@ struct RefusalTests {
         // Clients that vanish give their places back.
         try rig.wait("places are not given back") { try rig.post(Rig.batch("next", minutes: 0..<1)).status == 200 }
 
+        // A length that is declared takes no room; the bytes do.
         let large = try RawClient(port: rig.port)
         try large.send(RawClient.head(contentLength: 16 << 20) + "{")
+        for number in 0..<5 { try expectABatchIsTaken("beside a declared length \(number)") }
+        try large.send(String(repeating: " ", count: 9 << 20))
         try rig.wait("bytes in flight are not bounded") {
             try rig.post(Rig.batch("fourth", minutes: 0..<1)).status == 503
         }

@@ -8,10 +8,11 @@ import Testing
 /// Who may read device data: a table of requests.
 struct ReadAccessTests {
     private func obstacle(
-        keys: [String] = [], host: String? = "localhost:8080", headers: [(String, String)] = [],
+        keys: [String] = [], host: String? = "localhost:8080", path: String = "/metrics",
+        headers: [(String, String)] = [],
         listener: String? = "127.0.0.1", local: String = "127.0.0.1", remote: String = "127.0.0.1"
     ) throws -> ReadAccess.Obstacle? {
-        var request = HTTPRequest(method: .get, scheme: "http", authority: host, path: "/metrics")
+        var request = HTTPRequest(method: .get, scheme: "http", authority: host, path: path)
         for (name, value) in headers {
             request.headerFields.append(HTTPField(name: try #require(HTTPField.Name(name)), value: value))
         }
@@ -43,6 +44,17 @@ struct ReadAccessTests {
         #expect(try obstacle(host: host) == .foreignHost)
     }
 
+    @Test func aPageOfAnotherSiteIsRefused() throws {
+        #expect(try obstacle(headers: [("Sec-Fetch-Site", "cross-site")]) == .crossSite)
+        #expect(try obstacle(headers: [("Sec-Fetch-Site", "same-site")]) == .crossSite)
+        #expect(try obstacle(headers: [("Sec-Fetch-Site", "same-origin")]) == nil)
+        #expect(try obstacle(headers: [("Sec-Fetch-Site", "none")]) == nil)
+    }
+
+    @Test func aTargetInAbsoluteFormIsRefused() throws {
+        #expect(try obstacle(path: "http://evil.example/api/devices") == .foreignHost)
+    }
+
     @Test func noHostOrTwoOfThemAreRefused() throws {
         #expect(try obstacle(host: nil) == .foreignHost)
         #expect(try obstacle(headers: [("Host", "localhost")]) == .forwarded)
@@ -53,6 +65,8 @@ struct ReadAccessTests {
         "X-Real-IP", "Via", "CF-Connecting-IP", "CF-Ray", "CDN-Loop", "True-Client-IP", "X-Client-IP",
         "X-Cluster-Client-IP", "Fly-Client-IP", "Fastly-Client-IP", "X-Original-For", "X-Original-Host",
         "X-Envoy-External-Address", "Tailscale-User-Login", "X-Azure-ClientIP", "X-Amzn-Trace-Id",
+        "Forwarded-For", "WL-Proxy-Client-IP", "Do-Connecting-IP", "Proxy-Connection", "X-Request-ID",
+        "Ngrok-Auth-User",
     ])
     func aTraceOfAProxyIsRefused(name: String) throws {
         for value in ["", "127.0.0.1", "for=127.0.0.1", "\u{FF}"] {
@@ -112,7 +126,7 @@ struct ReadAccessTests {
         #expect(unauthorized.status == .unauthorized)
         #expect(
             unauthorized.headers[.wwwAuthenticate] == #"Basic realm="shelly-collector", charset="UTF-8""#)
-        for obstacle in [ReadAccess.Obstacle.notOnLoopback, .forwarded, .foreignHost] {
+        for obstacle in [ReadAccess.Obstacle.notOnLoopback, .forwarded, .foreignHost, .crossSite] {
             #expect(obstacle.rejection.response.status == .forbidden)
             #expect(obstacle.rejection.json.contains("READ_API_KEY"))
         }

@@ -10,6 +10,8 @@ final class Interruption: Sendable {
     /// Timeout for an orderly end. The process then exits, and the server rolls back a statement that is still running.
     private static let patience = DispatchTimeInterval.seconds(5)
 
+    private static let signals = [SIGTERM, SIGINT]
+
     private let requested = Atomic(false)
     private let wake = DispatchSemaphore(value: 0)
 
@@ -26,17 +28,21 @@ final class Interruption: Sendable {
         _ = wake.wait(timeout: .now() + .milliseconds(Int(duration / .milliseconds(1))))
     }
 
-    /// Turns SIGTERM and SIGINT into requests as long as the returned sources are kept.
+    /// Turns SIGTERM and SIGINT into requests as long as the returned sources are kept. Call it on the main thread, before
+    /// there are others.
     func watchSignals() -> [any DispatchSourceSignal] {
-        [SIGTERM, SIGINT].map { number in
+        // Blocked, not ignored: a source reads signals that are pending, and ignoring a signal would drop a pending one.
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        for number in Self.signals { sigaddset(&signals, number) }
+        pthread_sigmask(SIG_BLOCK, &signals, nil)
+        return Self.signals.map { number in
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
             source.setEventHandler { [self] in
                 if isRequested { _exit(0) }
                 request()
                 DispatchQueue.global().asyncAfter(deadline: .now() + Self.patience) { _exit(0) }
             }
-            // Not earlier: a signal that is ignored before the source can take it is lost.
-            source.setRegistrationHandler { signal(number, SIG_IGN) }
             source.resume()
             return source
         }

@@ -5,7 +5,8 @@ enum ProxyHeaders {
     private static let names: Set<String> = [
         "forwarded", "via", "cdn-loop", "client-ip", "true-client-ip", "x-real-ip", "x-client-ip",
         "x-cluster-client-ip", "x-originating-ip", "x-remote-ip", "x-remote-addr", "x-proxyuser-ip", "x-host",
-        "x-scheme", "x-url-scheme", "x-forwarded", "x-amzn-trace-id", "x-cloud-trace-context",
+        "x-scheme", "x-url-scheme", "x-forwarded", "x-amzn-trace-id", "x-cloud-trace-context", "x-request-id",
+        "forwarded-for", "proxy-client-ip", "proxy-connection", "do-connecting-ip",
         // HTTP/1.0 (ProtocolVersionMark).
         "x-http-version",
         // A second Host field; the first one is no longer a header field.
@@ -14,7 +15,7 @@ enum ProxyHeaders {
 
     private static let prefixes = [
         "x-forwarded-", "x-original-", "x-envoy-", "x-azure-", "x-appengine-", "x-vercel-", "x-nf-", "x-arr-", "cf-",
-        "fastly-", "fly-", "tailscale-",
+        "fastly-", "fly-", "tailscale-", "wl-proxy-", "ngrok-",
     ]
 
     /// Whether a field of this name marks a forwarded request.

@@ -34,6 +34,7 @@ struct ReadAccess: Sendable {
         case notOnLoopback
         case forwarded
         case foreignHost
+        case crossSite
     }
 
     /// The reason not to admit the request; nil when there is none.
@@ -41,7 +42,19 @@ struct ReadAccess: Sendable {
         guard keys.isEmpty else { return carriesKey(request) ? nil : .keyMissingOrWrong }
         guard addresses.areLoopback else { return .notOnLoopback }
         guard !request.headerFields.contains(where: { ProxyHeaders.isSign($0.name) }) else { return .forwarded }
-        return LoopbackName.matches(request.authority) ? nil : .foreignHost
+        // A target in absolute form has a host of its own.
+        guard LoopbackName.matches(request.authority), request.path?.hasPrefix("/") ?? false else {
+            return .foreignHost
+        }
+        // A browser says so on behalf of another site's page (Fetch Metadata).
+        return Self.isCrossSite(request) ? .crossSite : nil
+    }
+
+    private static func isCrossSite(_ request: HTTPRequest) -> Bool {
+        HTTPField.Name("Sec-Fetch-Site").flatMap { request.headerFields[$0] }.map {
+            !["same-origin", "none"].contains($0)
+        }
+            ?? false
     }
 
     private func carriesKey(_ request: HTTPRequest) -> Bool {
@@ -76,6 +89,7 @@ extension ReadAccess.Obstacle {
         case .notOnLoopback: "no READ_API_KEY is configured, and the connection is not on loopback"
         case .forwarded: "no READ_API_KEY is configured, and the request came through a proxy or in HTTP/1.0"
         case .foreignHost: "no READ_API_KEY is configured, and the request's Host is not localhost"
+        case .crossSite: "no READ_API_KEY is configured, and a browser requests it for another web site"
         }
     }
 
@@ -95,6 +109,9 @@ extension ReadAccess.Obstacle {
             return Rejection(
                 .forbidden,
                 "Only served as localhost, 127.0.0.1 or [::1]; set READ_API_KEY to read this by another name")
+        case .crossSite:
+            return Rejection(
+                .forbidden, "Not served to pages of other web sites; set READ_API_KEY to read this from elsewhere")
         }
     }
 }

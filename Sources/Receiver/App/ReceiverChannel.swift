@@ -46,6 +46,6 @@ struct ReceiverChannel: HTTPChannelHandler {
     }
 
     func handle(value: Value, logger: Logger) async {
-        tasks.start { await handleHTTP(asyncChannel: value, logger: logger) }
+        tasks.start(on: value.channel) { await handleHTTP(asyncChannel: value, logger: logger) }
     }
 }

@@ -107,8 +107,10 @@ struct Committer {
         if let warnedAt, warnedAt.duration(to: now) < .seconds(10) { return }
         warnedAt = now
         let unknown = batch.devices.filter { !ledger.knows($0) }
+        let reason =
+            unknown.isEmpty ? "full: batches with new days of devices" : "nearly full: batches with new devices"
         logger.error(
-            "the ledger of minute keys is nearly full (INGEST_LEDGER_BYTES): batches with new devices are refused",
+            "the ledger of minute keys (INGEST_LEDGER_BYTES) is \(reason) are refused",
             metadata: [
                 "ledger_bytes": "\(ledger.approximateBytes)", "limit_bytes": "\(ledgerBytes)",
                 "new_devices": "\(unknown.prefix(3).map(\.description).joined(separator: " "))",

@@ -1,3 +1,4 @@
+import Glibc
 import Ledger
 import Readings
 
@@ -50,7 +51,7 @@ struct DeviceSnapshot: Sendable {
 
     func find(_ query: DeviceQuery) -> Matches {
         let after = Array(query.after.utf8)
-        let search = query.search.utf8.map(\.lowercasedASCII)
+        var search = NameSearch(query.search)
         var matches = Matches()
         for sighting in sightings {
             let state = silence.state(sighting.last, lastMinute: sighting.lastMinute)
@@ -59,7 +60,7 @@ struct DeviceSnapshot: Sendable {
             if state == .withoutMeter { matches.withoutMeter += 1 }
             if state == .withoutReadings, sighting.last.missing?.reason == .energyAlone { matches.energyAlone += 1 }
             guard query.includes(state) else { continue }
-            guard search.isEmpty || sighting.device.utf8.contains(lowercased: search) else { continue }
+            guard search.matches(sighting.device) else { continue }
             matches.matching += 1
             guard after.isEmpty || after.lexicographicallyPrecedes(sighting.device.utf8) else { continue }
             if matches.devices.count < query.limit {
@@ -74,16 +75,19 @@ struct DeviceSnapshot: Sendable {
     }
 }
 
-extension [UInt8] {
-    fileprivate func contains(lowercased wanted: [UInt8]) -> Bool {
-        var start = 0
-        while start + wanted.count <= count {
-            var length = 0
-            while length < wanted.count, self[start + length].lowercasedASCII == wanted[length] { length += 1 }
-            if length == wanted.count { return true }
-            start += 1
-        }
-        return false
+/// Finds a text in names regardless of the case of ASCII letters, in time proportional to the names' lengths.
+private struct NameSearch {
+    // Neither contains a NUL.
+    private let wanted: [CChar]
+    private var name: [CChar] = []
+
+    init(_ text: String) { wanted = text.utf8.map { CChar(bitPattern: $0.lowercasedASCII) } + [0] }
+
+    mutating func matches(_ device: DeviceID) -> Bool {
+        name.removeAll(keepingCapacity: true)
+        for byte in device.utf8 { name.append(CChar(bitPattern: byte.lowercasedASCII)) }
+        name.append(0)
+        return strstr(name, wanted) != nil
     }
 }
 

@@ -6,6 +6,9 @@ import Readings
 /// A body has at most 16 MiB. `ConcurrencyLimiter` limits the total of all bodies.
 final class Intake {
     static let maximumBytes = 16 << 20
+    /// Reserved for a body at once. The rest is reserved as it arrives: a client that declares a long body and does not
+    /// send it must not take the room of others.
+    private static let initialBytes = 256 << 10
 
     private let inFlight: ConcurrencyLimiter
     private let declared: Int?
@@ -21,8 +24,8 @@ final class Intake {
         self.inFlight = inFlight
         self.declared = declared
         guard let declared else { return }
-        try reserve(declared)
-        bytes.reserveCapacity(declared + BatchDecoder.padding)
+        try reserve(min(declared, Self.initialBytes))
+        bytes.reserveCapacity(reserved + BatchDecoder.padding)
     }
 
     // Gives back the place and the reserved bytes.
@@ -31,8 +34,10 @@ final class Intake {
     func append(_ chunk: ByteBuffer) throws(Rejection) {
         let size = count + chunk.readableBytes
         guard size <= Self.maximumBytes else { throw .tooLarge }
-        // If no length was declared, room is reserved in steps as the body grows.
-        if size > reserved { try reserve(max(64 << 10, reserved)) }
+        if size > reserved {
+            let step = max(64 << 10, reserved, size - reserved)
+            try reserve(declared.map { min(step, max($0, size) - reserved) } ?? step)
+        }
         bytes.append(contentsOf: chunk.readableBytesView)
         count = size
     }
