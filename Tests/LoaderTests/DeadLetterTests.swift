@@ -1,4 +1,5 @@
 import ArgumentParser
+import Readings
 import Testing
 
 @testable import Loader
@@ -78,6 +79,32 @@ struct DeadLetterTests {
         #expect((counts.inserted, counts.duplicates, counts.conflicts) == (0, 1, 0))
         #expect(try fixture.count() == 2)
         #expect(try fixture.deadLetters().count == 3)
+    }
+
+    /// Invariant 9: a dead letter becomes the readings of its segment's rules, whatever the settings are now.
+    @Test(arguments: [
+        ("pm1", ReadingRules.Power.sample, #""pm1:0":{"apower":2000}"#),
+        (
+            "switch", .energy,
+            #""switch:0":{"apower":5,"aenergy":{"by_minute":[40000,40000,40000],"minute_ts":1763900040,"total":9}}"#
+        ),
+    ])
+    func lettersKeepTheRulesOfTheirSegment(component: String, power: ReadingRules.Power, params: String) throws {
+        let rules = ReadingRules(components: try #require(ReadingRules.components(named: component)), power: power)
+        let fixture = try Fixture(rules: rules.text)
+        try fixture.sql("ALTER TABLE power_logs ADD CONSTRAINT small CHECK (power < 1000)")
+        try fixture.append("{\"messages\":[{\"src\":\"plug\",\"timestamp\":1763900050,\"params\":{\(params)}}]}")
+        let refused = try fixture.drain().rejected
+        #expect(refused > 0)
+        try fixture.sql("ALTER TABLE power_logs DROP CONSTRAINT small")
+        let database = try fixture.database
+        let replay = Replay(
+            selection: try .parse([]), rules: try .parse([]),
+            destination: .init(connection: try database.connect(), table: ReadingTable(name: database.table)),
+            damaged: { Issue.record("\($0)") })
+        let counts = try replay.run(letters: try #require(DeadLetters(directory: fixture.directory).files().first))
+        #expect(counts.inserted == refused)
+        #expect(try fixture.count() == refused)
     }
 
     @Test func aNumberOutOfTheColumnsRangeIsRefusedByItself() throws {

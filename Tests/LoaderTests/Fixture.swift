@@ -24,12 +24,13 @@ final class Fixture {
     var table: TableName { get throws { try TableName("\(schema).power_logs") } }
     var database: Database { get throws { Database(conninfo: Self.url, table: try table) } }
 
-    init(migrated: Bool = true) throws {
+    /// - Parameter rules: the reading rules in the headers of its segments, nil for the standard ones.
+    init(migrated: Bool = true, rules: String? = nil) throws {
         let id = UUID().uuidString.lowercased()
         schema = "loader-" + id
         path = FilePath(FileManager.default.temporaryDirectory.path).appending("loader-tests-\(id)")
         directory = try SpoolDirectory(creating: path)
-        writer = SpoolWriter(directory: directory, newest: 0)
+        writer = SpoolWriter(directory: directory, newest: 0, rules: rules)
         connection = try Self.connect()
         try sql("CREATE SCHEMA \"\(schema)\"; SET search_path TO \"\(schema)\"")
         if migrated { try migrate() }

@@ -14,6 +14,8 @@ struct DeadLetter {
     /// The database's error code, if the database refused it.
     var sqlState: String?
     let record: SpoolPosition
+    /// The reading rules of the record's segment, nil for the standard ones.
+    let rules: String?
     /// Index of the message in its record; nil if the whole record is refused.
     var message: Int?
     var device: [UInt8]?
@@ -40,6 +42,7 @@ struct DeadLetter {
             line.add("reason", reason)
             if let sqlState { line.add("sqlstate", sqlState) }
             line.add("record", record.description)
+            if let rules { line.add("rules", rules) }
             if let message { line.add("message_index", message) }
             if let device { line.add("device_id", utf8: device) }
             if let channel { line.add("channel", channel) }

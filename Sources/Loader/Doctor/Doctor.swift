@@ -37,6 +37,7 @@ struct Doctor {
         if let spool {
             checkup.add(LoadCheck(spool, database, letterRetention: settings.letterRetention).results())
             checkup.add(UntakenCheck(spool).results())
+            checkup.add(LedgerCheck(directory: spool).results())
         }
     }
 

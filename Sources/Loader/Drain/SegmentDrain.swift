@@ -165,8 +165,9 @@ struct SegmentDrain {
         } catch {
             // The record's readings are unknown, so they are not counted.
             load.invalidMessages += 1
-            return DeadLetter(reason: error.message, record: position(record.sequence), body: Array(record.body))
-                .appendLine(to: &load.letters)
+            return DeadLetter(
+                reason: error.message, record: position(record.sequence), rules: rules, body: Array(record.body)
+            ).appendLine(to: &load.letters)
         }
         load.rows.note(record: record.sequence, at: record.range.lowerBound)
         for reading in batch.readings {
@@ -176,7 +177,7 @@ struct SegmentDrain {
         load.rejected += batch.faults.count
         for fault in batch.faults {
             DeadLetter(
-                reason: fault.reason, record: position(record.sequence), message: fault.message,
+                reason: fault.reason, record: position(record.sequence), rules: rules, message: fault.message,
                 device: batch.devices[fault.device].utf8, channel: fault.channel, timestamp: fault.timestamp,
                 content: context.decoder.text(ofMessage: fault.message, in: record.body)
             ).appendLine(to: &load.letters)
@@ -184,7 +185,7 @@ struct SegmentDrain {
         load.invalidMessages += batch.invalid.count
         for invalid in batch.invalid {
             DeadLetter(
-                reason: invalid.reason, record: position(record.sequence), message: invalid.index,
+                reason: invalid.reason, record: position(record.sequence), rules: rules, message: invalid.index,
                 content: context.decoder.text(ofMessage: invalid.index, in: record.body)
             ).appendLine(to: &load.letters)
         }
@@ -248,7 +249,7 @@ struct SegmentDrain {
             if decoded?.record != row.record { decoded = (row.record, try decode(record: Int(row.record), of: buffer)) }
             DeadLetter(
                 reason: refusal.reason, sqlState: refusal.error?.sqlState, record: position(Int(row.record)),
-                message: Int(row.message), device: buffer.withDevice(of: row) { Array($0) },
+                rules: rules, message: Int(row.message), device: buffer.withDevice(of: row) { Array($0) },
                 channel: Int(row.channel), timestamp: row.timestamp,
                 values: DeadLetter.Values(power: row.power, voltage: row.voltage, current: row.current),
                 content: decoded?.body.flatMap { context.decoder.text(ofMessage: Int(row.message), in: $0) }
@@ -264,6 +265,8 @@ struct SegmentDrain {
         _ = try context.decoder.decode(found.body, receivedAt: found.receivedAt)
         return Array(found.body)
     }
+
+    private var rules: String? { context.decoder.rules.text }
 
     private func position(_ sequence: Int) -> SpoolPosition {
         SpoolPosition(segment: segment.number, sequence: sequence)

@@ -62,11 +62,11 @@ struct Replay {
     }
 
     /// Inserts the readings of a dead letter file that can be inserted now. Each message is decoded as if it had just
-    /// been received. The file stays unchanged.
+    /// been received, by the reading rules of its segment. The file stays unchanged.
     func run(letters path: FilePath) throws -> Counts {
         var counts = Counts()
         let rows = RowBuffer()
-        let decoder = BatchDecoder(rules: rules.applied(to: .standard))
+        let decoder = BatchDecoder()
         let members = JSONMembers()
         let now = Timestamp.now.unixMilliseconds
         var number = 0
@@ -74,10 +74,13 @@ struct Replay {
         try DeadLetters.forEachLine(of: path) { line in
             number += 1
             guard failure == nil else { return }
-            guard members.read(line), let body = Self.body(members) else {
+            guard members.read(line), let body = Self.body(members),
+                let own = ReadingRules(header: members.string(of: "rules").map { String(decoding: $0, as: UTF8.self) })
+            else {
                 counts.damagedRanges += 1
                 return damaged("\(path) line \(number): not a dead letter")
             }
+            decoder.rules = rules.applied(to: own)
             let channel = members.integer(of: "channel").map { Int($0) }
             do {
                 try add(try? decoder.decode(body, receivedAt: now), number, channel: channel, rows, &counts)

@@ -19,6 +19,9 @@ struct Committer {
     /// The groups that were written, or could not be, and are not complete yet; in order.
     private var groups: [Group] = []
     private var warnedAt: ContinuousClock.Instant?
+    /// When the spool's mark of the ledger was written, and whether there is one that says that the ledger is large.
+    private var markedAt: ContinuousClock.Instant?
+    private var isMarkedLarge: Bool
     /// Why the writer closed the segment of these groups. When it is set, none of them counts.
     private var failure: SpoolError?
 
@@ -33,6 +36,7 @@ struct Committer {
         self.holdings = holdings
         self.logger = logger
         self.background = background
+        isMarkedLarge = writer.directory.ledgerMark()?.isLarge ?? false
     }
 
     /// Batches that were written together, or could not be written.
@@ -69,6 +73,12 @@ struct Committer {
     /// Writes the batches and counts them against the ledger, behind the groups that are not complete yet.
     mutating func write(_ batches: [(content: Batch, record: NewRecord)?]) {
         if isIdle { rotateIfDue() }
+        // A probe, which has no batch, finds out whether a full ledger may forget keys by now.
+        if batches.contains(where: { $0 == nil }),
+            MinuteLedger.refusesNewDevices(at: ledger.approximateBytes, of: ledgerBytes)
+        {
+            writer.recount()
+        }
         let isAdmitted = batches.map { admits($0?.content) }
         guard isAdmitted.contains(true) else { return groups.append(Group(batches.count, refused: .ledgerFull)) }
         do throws(SpoolError) {
@@ -153,7 +163,8 @@ struct Committer {
         }
     }
 
-    private func report(_ outcomes: [CommitOutcome]) {
+    private mutating func report(_ outcomes: [CommitOutcome]) {
+        markLedger()
         holdings.update { state in
             for outcome in outcomes {
                 switch outcome {
@@ -173,6 +184,19 @@ struct Committer {
             }
             state.ledgerBytes = ledger.approximateBytes
             state.devices = ledger.deviceCount
+        }
+    }
+
+    /// Leaves a mark in the spool while the ledger is large, and once when it no longer is, at most once in ten seconds.
+    private mutating func markLedger() {
+        let bytes = ledger.approximateBytes
+        let isLarge = LedgerMark.isLarge(bytes, of: ledgerBytes)
+        guard isLarge || isMarkedLarge else { return }
+        let now = ContinuousClock.now
+        if let markedAt, markedAt.duration(to: now) < .seconds(10), isLarge == isMarkedLarge { return }
+        (markedAt, isMarkedLarge) = (now, isLarge)
+        // For display only: a mark that cannot be written is written again.
+        background { [directory, ledgerBytes] in try? directory.write(LedgerMark(bytes: bytes, limitBytes: ledgerBytes))
         }
     }
 

@@ -109,7 +109,9 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         case .head(let head):
             state = .body
             gate.framing.beginBody(head)
-            guard HostField.isValid(in: head) else { return answer(.malformedHost, context) }
+            guard HostField.isValid(in: head) else {
+                return answer(.malformedHost, context, hasBody: head.method != .HEAD)
+            }
             // The decoder takes no request behind one that asks for another protocol (RFC 9110, 7.8).
             isLast = !head.isKeepAlive || head.method == .CONNECT || head.headers.contains(name: "Upgrade")
             expectEnd(within: limits.body, context)
@@ -272,11 +274,11 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     /// Answers in place of the routes and closes the connection.
-    private func answer(_ rejection: Rejection, _ context: ChannelHandlerContext) {
+    private func answer(_ rejection: Rejection, _ context: ChannelHandlerContext, hasBody: Bool = true) {
         metrics.refused(rejection)
         var answer = Answer(rejection)
         answer.headers.replaceOrAdd(name: "Connection", value: "close")
-        answer.write(to: context)
+        answer.write(to: context, hasBody: hasBody)
         beginLingering(context)
     }
 

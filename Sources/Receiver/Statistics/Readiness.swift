@@ -29,11 +29,17 @@ struct Readiness: Sendable {
     /// Throws the reason why the receiver is not ready.
     func check() async throws(Rejection) {
         try await checkSpool()
-        if MinuteLedger.refusesNewDevices(at: holdings.current.ledgerBytes, of: ledgerLimitBytes) {
+        // A probe lets the ledger forget the keys of segments that are gone, because without traffic nothing else does.
+        if isLedgerNearlyFull { try await probe() }
+        if isLedgerNearlyFull {
             throw Rejection(
                 .serviceUnavailable, "Ledger of minute keys (INGEST_LEDGER_BYTES) nearly full: new devices are refused",
                 retryAfterSeconds: 30)
         }
+    }
+
+    private var isLedgerNearlyFull: Bool {
+        MinuteLedger.refusesNewDevices(at: holdings.current.ledgerBytes, of: ledgerLimitBytes)
     }
 
     private func checkSpool() async throws(Rejection) {

@@ -84,7 +84,8 @@ extension Setting {
         "Free bytes of the disk below which batches are refused with 503")
     public static let spoolBytes = Setting(
         "SPOOL_BYTES", .integer(0...(1 << 50)), standard: "0",
-        "Bytes of all segments together above which batches are refused with 503; 0 for no limit except the disk's")
+        "Bytes of all segments and dead letters together above which batches are refused with 503; 0 for no limit except the disk's"
+    )
     public static let inFlightBytes = Setting(
         "INGEST_IN_FLIGHT_BYTES", .integer((1 << 24)...(1 << 40)), standard: "134217728",
         "Bytes of bodies in flight, above which batches are refused with 503")
