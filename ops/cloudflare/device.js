@@ -18,6 +18,12 @@ function hasMeter(status) {
     return false;
 }
 
+// Whether the receiver's answer counts values that became no reading.
+function isInPart(answer) {
+    if (answer.indexOf('"untaken":') >= 0) return true;
+    return answer.indexOf('"errors":') >= 0 && answer.indexOf('"errors":0') < 0;
+}
+
 // Puts the status of each component with a meter into params, and returns the names of the others.
 function collect(params) {
     let others = [];
@@ -60,6 +66,7 @@ function post() {
     }, function (result, code, message) {
         if (code !== 0) print("not posted:", message);
         else if (result.code !== taken) print("refused:", result.code, result.body);
+        else if (isInPart(result.body || "")) print("taken in part:", result.body);
     });
 }
 

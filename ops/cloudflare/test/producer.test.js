@@ -97,7 +97,14 @@ test("the device's script posts each component with a meter, and says which", as
     assert.equal(printed.length, 1);
     callback({ code: 401, body: "no" }, 0, "");
     callback(null, -114, "Unavailable");
-    assert.deepEqual(printed.slice(1), ["refused: 401 no", "not posted: Unavailable"]);
+    callback({ code: 202, body: '{"inserted":1,"duplicates":0,"errors":0}' }, 0, "");
+    callback({ code: 202, body: '{"inserted":1,"duplicates":0,"errors":0,"untaken":2}' }, 0, "");
+    callback({ code: 202, body: '{"inserted":1,"duplicates":0,"errors":1}' }, 0, "");
+    assert.deepEqual(printed.slice(1), [
+        "refused: 401 no", "not posted: Unavailable",
+        'taken in part: {"inserted":1,"duplicates":0,"errors":0,"untaken":2}',
+        'taken in part: {"inserted":1,"duplicates":0,"errors":1}',
+    ]);
 });
 
 test("the device's script on a device without a meter says so, and its post keeps the device heard", async () => {
