@@ -84,7 +84,12 @@ class Attacker:
             client.bind((self.source, 0))
         client.connect_ex(self.address)
         if self.tls:
-            client = self.tls.wrap_socket(client, do_handshake_on_connect=False, server_hostname=NAME)
+            try:
+                client = self.tls.wrap_socket(client, do_handshake_on_connect=False, server_hostname=NAME)
+            except OSError:
+                # Not connected at once: the server's queue is full.
+                client.close()
+                return
         self.opened.value += 1
         self.clients[client.fileno()] = client
         self.rests[client.fileno()] = self.attack.begin
