@@ -292,7 +292,7 @@ def run(name, options):
     attacker = None
     if ATTACKS[name]:
         attacker = multiprocessing.Process(
-            target=attack_process, args=(name, address, options.source, options.connections, options.tls, options.seconds + 2, opened))
+            target=attack_process, args=(name, address, options.source, options.connections, options.tls, options.seconds + 120, opened))
         attacker.start()
         time.sleep(1)
     used = processor_seconds(pid) if pid else 0
@@ -309,6 +309,8 @@ def run(name, options):
     # The stop comes while the attack still holds its connections.
     peak = memory_peak(pid) if pid else float("nan")
     stopped = receiver.stop() if receiver else float("nan")
+    if attacker:
+        attacker.terminate()
     for process in clients + ([attacker] if attacker else []):
         process.join()
     figures = []
