@@ -1,4 +1,4 @@
-/// What a device has done within `DEVICE_SILENT_SECONDS`.
+/// The state of a device by its messages within `DEVICE_SILENT_SECONDS`.
 enum DeviceState: Sendable {
     /// No message came.
     case silent

@@ -1,4 +1,4 @@
-/// What the handlers of requests tell the connection about its client.
+/// Events by which the handlers of requests inform the connection about its client.
 enum ConnectionEvent: Sendable {
     /// The client has shown a valid key.
     case keyShown

@@ -49,7 +49,7 @@ package struct MinuteLedger: Sendable {
         var first = Link.none
     }
 
-    /// What a device sent last.
+    /// The newest message of a device.
     private struct Contact {
         /// nil when no message became durable.
         var last: LastMessage?

@@ -9,7 +9,7 @@ struct ConnectionBuffers {
     private let readBytes: Int
     /// Reads of a connection before others have their turn.
     private let reads: UInt
-    /// What the gate may hold back.
+    /// The most bytes that the gate may hold back.
     private let heldBytes: Int
     /// The kernel's buffer for answers that the client has not read; Linux takes up to twice as much.
     private let sendBytes: Int

@@ -112,7 +112,7 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
         readOn(context)
     }
 
-    /// Does what was put off until all bytes have passed.
+    /// Passes on the event and the read that waited until all bytes had passed.
     private func readOn(_ context: ChannelHandlerContext) {
         guard state != .holding, held.readableBytes == 0 else { return }
         if isInputClosed {

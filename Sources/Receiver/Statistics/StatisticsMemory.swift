@@ -6,7 +6,7 @@ import Postgres
 /// A query may take longer than a client waits. So statistics that are in memory are served with their age while a
 /// query is in flight.
 struct StatisticsMemory {
-    /// What a request gets.
+    /// The answer to a request.
     enum Outcome {
         /// - Parameter age: time since the query began.
         case statistics(QueueStatistics, age: Duration)
