@@ -1,4 +1,4 @@
-package import Readings
+import Readings
 package import Spool
 import SystemPackage
 
