@@ -137,7 +137,7 @@ struct GroupCommitTests {
         let commit = GroupCommit(
             ledger: recovery.ledger,
             writer: SpoolWriter(directory: directory, newest: recovery.newest, limits: limits), ledgerBytes: .max,
-            holdings: SpoolHoldings(records: recovery.records), timeout: timeout, logger: logger)
+            spoolState: SpoolState(records: recovery.records), timeout: timeout, logger: logger)
         return (commit, directory)
     }
 
@@ -267,7 +267,7 @@ struct GroupCommitTests {
         await next.stop()
     }
 
-    @Test func aQuestionSeesWhatIsDurableAndDoesNotWaitForTheDiskForEver() async throws {
+    @Test func aQuerySeesDurableKeysAndDoesNotWaitForTheDiskForEver() async throws {
         defer { cleanUp() }
         let (commit, _) = try groupCommit()
         let first = try batch("a", 1, 2)
@@ -287,7 +287,7 @@ struct GroupCommitTests {
         #expect(await commit.query { $0.deviceCount } == nil)
     }
 
-    @Test func questionsAreAnsweredUnderLoadAndBounded() async throws {
+    @Test func queriesAreAnsweredUnderLoadAndBounded() async throws {
         defer { cleanUp() }
         let (commit, _) = try groupCommit()
         let answered = try await withThrowingTaskGroup(of: Bool.self) { group in
@@ -418,7 +418,7 @@ struct GroupCommitTests {
         limits.segmentBytes = 1000
         var committer = Committer(
             ledger: MinuteLedger(), writer: SpoolWriter(directory: directory, newest: 0, limits: limits),
-            ledgerBytes: .max, holdings: SpoolHoldings(records: [:]), logger: logger)
+            ledgerBytes: .max, spoolState: SpoolState(records: [:]), logger: logger)
         let batches = try (0..<4).map { try batch("a", $0, bytes: 400) }
         func position(_ outcome: CommitOutcome?) throws -> String? { try outcome?.get()?.position.description }
         #expect(try position(committer.commit([batches[0]]).first) == "00000001:1")

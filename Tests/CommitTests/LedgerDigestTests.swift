@@ -31,7 +31,7 @@ struct LedgerDigestTests {
             writer: SpoolWriter(
                 directory: directory, newest: recovery.newest, newestRecords: recovery.records[recovery.newest] ?? 0,
                 limits: limits),
-            ledgerBytes: .max, holdings: SpoolHoldings(records: recovery.records), logger: logger)
+            ledgerBytes: .max, spoolState: SpoolState(records: recovery.records), logger: logger)
     }
 
     private func commit(_ body: [UInt8], to committer: inout Committer) throws -> Acknowledgement {
@@ -42,7 +42,7 @@ struct LedgerDigestTests {
     }
 
     private func heard(_ ledger: MinuteLedger) -> [String] {
-        ledger.sightings(from: 0, for: .seconds(60)).found.map {
+        ledger.lastSeen(from: 0, for: .seconds(60)).found.map {
             "\($0.device) \($0.last) \($0.lastMinute ?? 0)"
         }
     }
@@ -83,15 +83,15 @@ struct LedgerDigestTests {
         #expect(b.counts.counts(of: 0..<500) == counts && counts.contains { $0 > 0 })
         for device in 0..<8 {
             let all = try BatchDecoder().decode(body("plug-\(device)", 0..<500), receivedAt: Self.receivedAt)
-            var claims = MinuteLedger.Claims()
-            let (fromA, fromB) = (a.claim(all, in: 99, noting: &claims), b.claim(all, in: 99, noting: &claims))
+            var undoLog = MinuteLedger.UndoLog()
+            let (fromA, fromB) = (a.insert(all, in: 99, undoLog: &undoLog), b.insert(all, in: 99, undoLog: &undoLog))
             #expect(fromA == fromB && (device == 7) == (fromA.duplicates == 0))
         }
         // Minute 0 is none that a reading can be of.
         #expect(a.counts.counts(of: 0..<500) == [0] + Array(repeating: 8, count: 499))
         // Both forget with their segments.
-        a.forget(before: 100)
-        b.forget(before: 100)
+        a.evict(before: 100)
+        b.evict(before: 100)
         #expect((a.approximateBytes, b.approximateBytes) == (0, 0))
     }
 
@@ -161,16 +161,16 @@ struct LedgerDigestTests {
     @Test func digestsOmitKeysOfAFailedGroup() throws {
         var ledger = MinuteLedger()
         let batch = try BatchDecoder().decode(body("plug", 0..<10), receivedAt: Self.receivedAt)
-        var kept = MinuteLedger.Claims()
-        _ = ledger.claim(batch, in: 1, noting: &kept)
+        var kept = MinuteLedger.UndoLog()
+        _ = ledger.insert(batch, in: 1, undoLog: &kept)
         #expect(ledger.keys(of: 1)?.devices.count == 1)
-        var claims = MinuteLedger.Claims()
-        _ = ledger.claim(try BatchDecoder().decode(body("other", 0..<10), receivedAt: 0), in: 1, noting: &claims)
-        ledger.forget(claims)
+        var undoLog = MinuteLedger.UndoLog()
+        _ = ledger.insert(try BatchDecoder().decode(body("other", 0..<10), receivedAt: 0), in: 1, undoLog: &undoLog)
+        ledger.undo(undoLog)
         #expect(ledger.keys(of: 1) == nil)
-        _ = ledger.claim(batch, in: 1, noting: &claims)
+        _ = ledger.insert(batch, in: 1, undoLog: &undoLog)
         #expect(ledger.keys(of: 1) == nil)
-        _ = ledger.claim(batch, in: 2, noting: &claims)
+        _ = ledger.insert(batch, in: 2, undoLog: &undoLog)
         #expect(ledger.keys(of: 2)?.deltas.isEmpty == false)
     }
 }

@@ -10,7 +10,7 @@ import Testing
 struct BoundsTests {
     private static let maximumBytes = 16 << 20
     /// Of the thread's own time, in a debug build; what took time by the square would take hours.
-    private static let patience = 300.0
+    private static let timeout = 300.0
     private static let memoryKiB = 400 << 10
 
     /// A body of so many bytes: `opening`, then `piece` again and again, then `closing`.
@@ -70,7 +70,7 @@ struct BoundsTests {
         }
         let time = secondsOfThisThread() - start
         let memory = try status("VmHWM") - before
-        #expect(time < Self.patience)
+        #expect(time < Self.timeout)
         #expect(memory < Self.memoryKiB)
     }
 
@@ -126,7 +126,7 @@ struct BoundsTests {
         let time = secondsOfThisThread() - start
         let memory = try status("VmHWM") - before
         #expect(accounted == bytes)
-        #expect(time < Self.patience)
+        #expect(time < Self.timeout)
         #expect(memory < 128 << 10)
     }
 

@@ -18,7 +18,7 @@ struct Fuzzing {
     private static let seconds = Effort.setting("SHELLY_FUZZ_SECONDS", short: 1.0, long: 30.0)
     private static let firstSeed = Effort.setting("SHELLY_FUZZ_SEED", short: UInt64(1), long: 1)
     /// No case may take that long, debug build and busy machine included.
-    private static let patience = 300
+    private static let timeout = 300
 
     static func run(_ name: String, _ body: (UInt64) throws -> Void) throws {
         let directory = URL(fileURLWithPath: NSTemporaryDirectory()).appendingPathComponent("shelly-fuzz")
@@ -61,7 +61,7 @@ struct Fuzzing {
         init(_ name: String) {
             Thread.detachNewThread { [self] in
                 var last: UInt64?
-                while ended.wait(timeout: .now() + .seconds(Fuzzing.patience)) == .timedOut {
+                while ended.wait(timeout: .now() + .seconds(Fuzzing.timeout)) == .timedOut {
                     let current = seed.withLock { $0 }
                     precondition(current != last, "fuzz \(name): seed \(current ?? 0) hangs")
                     last = current

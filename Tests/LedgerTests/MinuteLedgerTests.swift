@@ -18,33 +18,34 @@ struct MinuteLedgerTests {
 
     @Test func aMinuteCountsOnce() throws {
         var ledger = MinuteLedger()
-        var claims = MinuteLedger.Claims()
-        let counts = ledger.claim(
-            try batch([("a", 60, 0), ("a", 119, 0), ("a", 120, 0), ("a", 60, 1), ("b", 60, 0)]), in: 1, noting: &claims)
+        var undoLog = MinuteLedger.UndoLog()
+        let counts = ledger.insert(
+            try batch([("a", 60, 0), ("a", 119, 0), ("a", 120, 0), ("a", 60, 1), ("b", 60, 0)]), in: 1,
+            undoLog: &undoLog)
         #expect(counts == (4, 1))
-        #expect(ledger.claim(try batch([("a", 100, 0), ("b", 180, 0)]), in: 1, noting: &claims) == (1, 1))
+        #expect(ledger.insert(try batch([("a", 100, 0), ("b", 180, 0)]), in: 1, undoLog: &undoLog) == (1, 1))
     }
 
     @Test func keysOfRemovedSegmentsAreForgotten() throws {
         // A device's day goes when the last segment that had to do with it is gone.
         var ledger = MinuteLedger()
-        var claims = MinuteLedger.Claims()
+        var undoLog = MinuteLedger.UndoLog()
         let yesterday = try batch([("a", 60, 0), ("b", 60, 0)])
         let today = try batch([("a", 86_400, 0)])
-        #expect(ledger.claim(yesterday, in: 1, noting: &claims) == (2, 0))
-        #expect(ledger.claim(today, in: 2, noting: &claims) == (1, 0))
+        #expect(ledger.insert(yesterday, in: 1, undoLog: &undoLog) == (2, 0))
+        #expect(ledger.insert(today, in: 2, undoLog: &undoLog) == (1, 0))
         // A duplicate's record holds the key as well.
-        #expect(ledger.claim(try batch([("b", 60, 0)]), in: 2, noting: &claims) == (0, 1))
+        #expect(ledger.insert(try batch([("b", 60, 0)]), in: 2, undoLog: &undoLog) == (0, 1))
         let before = ledger.approximateBytes
-        ledger.forget(before: 2)
+        ledger.evict(before: 2)
         #expect(ledger.approximateBytes < before && ledger.deviceCount == 2)
-        #expect(ledger.claim(today, in: 3, noting: &claims) == (0, 1))
-        #expect(ledger.claim(yesterday, in: 3, noting: &claims) == (1, 1))
+        #expect(ledger.insert(today, in: 3, undoLog: &undoLog) == (0, 1))
+        #expect(ledger.insert(yesterday, in: 3, undoLog: &undoLog) == (1, 1))
         // All of it, and what was freed is used again, empty.
-        ledger.forget(before: 4)
+        ledger.evict(before: 4)
         #expect(ledger.approximateBytes == 0 && ledger.deviceCount == 0)
-        #expect(ledger.claim(yesterday, in: 4, noting: &claims) == (2, 0))
-        #expect(ledger.claim(today, in: 4, noting: &claims) == (1, 0))
+        #expect(ledger.insert(yesterday, in: 4, undoLog: &undoLog) == (2, 0))
+        #expect(ledger.insert(today, in: 4, undoLog: &undoLog) == (1, 0))
         #expect(ledger.approximateBytes == before)
     }
 
@@ -52,43 +53,43 @@ struct MinuteLedgerTests {
     @Test func channelsOfADayAreInOrderAndForgottenTogether() throws {
         for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1], [1, 3]] {
             var ledger = MinuteLedger()
-            var claims = MinuteLedger.Claims()
+            var undoLog = MinuteLedger.UndoLog()
             for (index, channel) in order.enumerated() {
                 let batch = try batch([("plug", 60, channel), ("plug", 86_400, channel)])
-                #expect(ledger.claim(batch, in: 1 + index, noting: &claims) == (2, 0))
-                #expect(ledger.claim(batch, in: 1 + index, noting: &claims) == (0, 2))
+                #expect(ledger.insert(batch, in: 1 + index, undoLog: &undoLog) == (2, 0))
+                #expect(ledger.insert(batch, in: 1 + index, undoLog: &undoLog) == (0, 2))
             }
             let number = try #require(ledger.number(known: DeviceID("plug")))
             let found = ledger.newestPages(of: number).map { [Int($0.day), $0.channel] }
             #expect(found == [1, 0].flatMap { day in order.sorted(by: >).map { [day, $0] } })
             // The last channel's segment keeps the others.
-            ledger.forget(before: order.count)
+            ledger.evict(before: order.count)
             #expect(Array(ledger.newestPages(of: number)).count == order.count * 2)
-            ledger.forget(before: order.count + 1)
+            ledger.evict(before: order.count + 1)
             #expect(try ledger.number(known: DeviceID("plug")) == nil && ledger.deviceCount == 0)
             // Pages that are used again are empty.
             let again = try batch(order.map { ("socket", 60, $0) })
-            #expect(ledger.claim(again, in: 9, noting: &claims) == (order.count, 0))
+            #expect(ledger.insert(again, in: 9, undoLog: &undoLog) == (order.count, 0))
         }
     }
 
     @Test func aFailedGroupIsForgotten() throws {
         // Invariant 5: the keys may be sent, and counted, again.
         var ledger = MinuteLedger()
-        var kept = MinuteLedger.Claims()
-        _ = ledger.claim(try batch([("a", 60, 0)]), in: 1, noting: &kept)
-        var failed = MinuteLedger.Claims()
+        var kept = MinuteLedger.UndoLog()
+        _ = ledger.insert(try batch([("a", 60, 0)]), in: 1, undoLog: &kept)
+        var failed = MinuteLedger.UndoLog()
         let group = try batch([("a", 60, 0), ("a", 120, 0)])
-        #expect(ledger.claim(group, in: 1, noting: &failed) == (1, 1))
-        ledger.forget(failed)
-        #expect(ledger.claim(group, in: 1, noting: &kept) == (1, 1))
-        #expect(ledger.claim(group, in: 1, noting: &kept) == (0, 2))
+        #expect(ledger.insert(group, in: 1, undoLog: &failed) == (1, 1))
+        ledger.undo(failed)
+        #expect(ledger.insert(group, in: 1, undoLog: &kept) == (1, 1))
+        #expect(ledger.insert(group, in: 1, undoLog: &kept) == (0, 2))
     }
 
     @Test func manyDaysInAnyOrderAreTheSameAsASet() throws {
         // A fixed sequence of pseudo-random keys, against the obvious implementation.
         var ledger = MinuteLedger()
-        var claims = MinuteLedger.Claims()
+        var undoLog = MinuteLedger.UndoLog()
         var known: Set<[Int]> = []
         var state: UInt64 = 42
         func random(_ bound: Int) -> Int {
@@ -107,17 +108,17 @@ struct MinuteLedgerTests {
                 ]
                 if known.insert(key).inserted { expected += 1 }
             }
-            #expect(ledger.claim(try batch(messages), in: 1, noting: &claims) == (expected, 50 - expected))
+            #expect(ledger.insert(try batch(messages), in: 1, undoLog: &undoLog) == (expected, 50 - expected))
         }
     }
 
     @Test func aDayOfADevicesChannelTakesAtMost200Bytes() throws {
         var ledger = MinuteLedger()
-        var claims = MinuteLedger.Claims()
+        var undoLog = MinuteLedger.UndoLog()
         for day in 0..<14 {
             for channel in 0..<4 {
                 let messages = (0..<100).map { (src: "device-\($0)", timestamp: 60 + day * 86_400, channel: channel) }
-                _ = ledger.claim(try batch(messages), in: 1, noting: &claims)
+                _ = ledger.insert(try batch(messages), in: 1, undoLog: &undoLog)
             }
         }
         #expect(ledger.approximateBytes / (100 * 4 * 14) <= 200)
@@ -144,39 +145,39 @@ struct SharedPageTests {
         }
     }
 
-    private func claim(_ batches: [Batch], in ledger: inout MinuteLedger) -> Int {
-        var claims = MinuteLedger.Claims()
-        return batches.reduce(0) { $0 + ledger.claim($1, in: 1, noting: &claims).inserted }
+    private func insert(_ batches: [Batch], in ledger: inout MinuteLedger) -> Int {
+        var undoLog = MinuteLedger.UndoLog()
+        return batches.reduce(0) { $0 + ledger.insert($1, in: 1, undoLog: &undoLog).inserted }
     }
 
     @Test func channelsWithTheSameMinutesTakeOnePage() throws {
         var ledger = MinuteLedger()
-        #expect(claim([try batch([("a", 1441, [0, 1, 2, 3])])], in: &ledger) == 4)
+        #expect(insert([try batch([("a", 1441, [0, 1, 2, 3])])], in: &ledger) == 4)
         let one = ledger.approximateBytes
-        #expect(claim([try batch([("a", 1442, [0, 1, 2, 3])])], in: &ledger) == 4)
+        #expect(insert([try batch([("a", 1442, [0, 1, 2, 3])])], in: &ledger) == 4)
         #expect(ledger.approximateBytes == one)
         // Now they differ.
-        #expect(claim([try batch([("a", 1443, [1, 3])])], in: &ledger) == 2)
+        #expect(insert([try batch([("a", 1443, [1, 3])])], in: &ledger) == 2)
         #expect(ledger.approximateBytes == one + PagePool.bytes)
-        #expect(claim([try batch([("a", 1443, [0, 1, 2, 3])])], in: &ledger) == 2)
-        #expect(claim([try batch([("a", 1443, [0, 1, 2, 3]), ("a", 1441, [2])])], in: &ledger) == 0)
+        #expect(insert([try batch([("a", 1443, [0, 1, 2, 3])])], in: &ledger) == 2)
+        #expect(insert([try batch([("a", 1443, [0, 1, 2, 3]), ("a", 1441, [2])])], in: &ledger) == 0)
         // The next day joins the pages, which are equal again.
-        #expect(claim([try batch([("a", 2880, [0, 1, 2, 3])])], in: &ledger) == 4)
+        #expect(insert([try batch([("a", 2880, [0, 1, 2, 3])])], in: &ledger) == 4)
         #expect(ledger.approximateBytes == one + PagePool.bytes + 14)
     }
 
     @Test func aWholeDayTakesNoPage() throws {
         var ledger = MinuteLedger()
-        #expect(claim(try wholeDay(1, of: [0, 1, 2, 3]), in: &ledger) == 5760)
-        #expect(claim(try wholeDay(2, of: [0]) + wholeDay(2, of: [1, 3]), in: &ledger) == 3 * 1440)
-        #expect(claim([try batch([("a", 3 * 1440, [0])])], in: &ledger) == 1)
+        #expect(insert(try wholeDay(1, of: [0, 1, 2, 3]), in: &ledger) == 5760)
+        #expect(insert(try wholeDay(2, of: [0]) + wholeDay(2, of: [1, 3]), in: &ledger) == 3 * 1440)
+        #expect(insert([try batch([("a", 3 * 1440, [0])])], in: &ledger) == 1)
         #expect(ledger.approximateBytes == 3 * 14 + 208 + PagePool.bytes)
-        #expect(claim(try wholeDay(1, of: [0, 1, 2, 3]) + wholeDay(2, of: [0, 1, 3]), in: &ledger) == 0)
+        #expect(insert(try wholeDay(1, of: [0, 1, 2, 3]) + wholeDay(2, of: [0, 1, 3]), in: &ledger) == 0)
         // A channel that the whole day does not have.
-        #expect(claim([try batch([("a", 2 * 1440 + 5, [1, 2])])], in: &ledger) == 1)
+        #expect(insert([try batch([("a", 2 * 1440 + 5, [1, 2])])], in: &ledger) == 1)
         let minutes = try #require(ledger.minutes(of: [DeviceID("a")], on: 1...3).first)
         #expect((0..<4).map { minutes.minutes(of: $0, in: 0..<4 * 1440).count } == [2881, 2880, 1441, 2880])
-        ledger.forget(before: 2)
+        ledger.evict(before: 2)
         #expect(ledger.approximateBytes == 0)
     }
 
@@ -184,18 +185,18 @@ struct SharedPageTests {
     @Test func keysOfAFailedGroupAreForgottenFromSharedAndWholePages() throws {
         var ledger = MinuteLedger()
         let day = try wholeDay(1, of: [0, 1, 2, 3])
-        #expect(claim([day[0]], in: &ledger) == 2880)
-        var failed = MinuteLedger.Claims()
-        #expect(ledger.claim(day[1], in: 1, noting: &failed) == (2880, 0))
+        #expect(insert([day[0]], in: &ledger) == 2880)
+        var failed = MinuteLedger.UndoLog()
+        #expect(ledger.insert(day[1], in: 1, undoLog: &failed) == (2880, 0))
         // Its day is whole, and gives up its page.
-        #expect(ledger.claim(try batch([("a", 2880, [2]), ("a", 2881, [0, 2])]), in: 1, noting: &failed) == (3, 0))
-        ledger.forget(failed)
-        #expect(claim(day, in: &ledger) == 2880)
-        #expect(claim([try batch([("a", 2880, [0, 2]), ("a", 2881, [0, 2])])], in: &ledger) == 4)
+        #expect(ledger.insert(try batch([("a", 2880, [2]), ("a", 2881, [0, 2])]), in: 1, undoLog: &failed) == (3, 0))
+        ledger.undo(failed)
+        #expect(insert(day, in: &ledger) == 2880)
+        #expect(insert([try batch([("a", 2880, [0, 2]), ("a", 2881, [0, 2])])], in: &ledger) == 4)
         #expect(ledger.counts.counts(of: 2879..<2882) == [4, 2, 2])
     }
 
-    /// Claims, failures, evictions and a restore in any order count as a set of keys does.
+    /// Insertions, failures, evictions and a restore in any order count as a set of keys does.
     @Test(arguments: 0..<20) func anyHistoryIsTheSameAsASet(seed: UInt64) throws {
         var state = seed &* 2_862_933_555_777_941_757 &+ 3_037_000_493
         func random(_ bound: Int) -> Int {
@@ -226,10 +227,10 @@ struct SharedPageTests {
             }
             let growth = ledger.growth(of: batch)
             let before = ledger.approximateBytes
-            var claims = MinuteLedger.Claims()
-            #expect(ledger.claim(batch, in: 1, noting: &claims).inserted == new)
+            var undoLog = MinuteLedger.UndoLog()
+            #expect(ledger.insert(batch, in: 1, undoLog: &undoLog).inserted == new)
             if growth == .none { #expect(ledger.approximateBytes <= before) }
-            if random(4) == 0 { ledger.forget(claims) } else { known = now }
+            if random(4) == 0 { ledger.undo(undoLog) } else { known = now }
         }
         for device in 0..<2 {
             let found = try ledger.minutes(of: [DeviceID("\(device)")], on: 1...3).first
@@ -240,8 +241,8 @@ struct SharedPageTests {
         }
     }
 
-    private func sightings(_ ledger: MinuteLedger) -> [String] {
-        ledger.sightings(from: 0, for: .seconds(60)).found.map {
+    private func lastSeen(_ ledger: MinuteLedger) -> [String] {
+        ledger.lastSeen(from: 0, for: .seconds(60)).found.map {
             "\($0.device) \($0.last.time) \($0.last.missing?.componentName ?? "-") \($0.lastMinute ?? 0)"
         }
     }
@@ -253,45 +254,45 @@ struct SharedPageTests {
 
     @Test func aDeviceIsHeardWithoutReadingsAndForgottenWithItsLastSegment() throws {
         var ledger = MinuteLedger()
-        var claims = MinuteLedger.Claims()
-        _ = ledger.claim(try message("a", 90, #""pm1:0":{"apower":1}"#), in: 1, noting: &claims)
-        #expect(sightings(ledger) == ["a 90 pm1:0 0"] && ledger.deviceCount == 1)
+        var undoLog = MinuteLedger.UndoLog()
+        _ = ledger.insert(try message("a", 90, #""pm1:0":{"apower":1}"#), in: 1, undoLog: &undoLog)
+        #expect(lastSeen(ledger) == ["a 90 pm1:0 0"] && ledger.deviceCount == 1)
         // A message without power keeps the reason, and a late one the time.
-        _ = ledger.claim(try message("a", 60, #""sys":{}"#), in: 1, noting: &claims)
-        #expect(sightings(ledger) == ["a 90 pm1:0 0"])
-        _ = ledger.claim(try message("a", 150, #""switch:0":{"apower":1}"#), in: 2, noting: &claims)
-        #expect(sightings(ledger) == ["a 150 - 2"])
-        ledger.forget(before: 2)
-        #expect(sightings(ledger) == ["a 150 - 2"])
-        _ = ledger.claim(try message("a", 200, #""switch:0":{"apower":null}"#), in: 3, noting: &claims)
-        ledger.forget(before: 3)
-        #expect(sightings(ledger) == ["a 200 switch:0 0"])
+        _ = ledger.insert(try message("a", 60, #""sys":{}"#), in: 1, undoLog: &undoLog)
+        #expect(lastSeen(ledger) == ["a 90 pm1:0 0"])
+        _ = ledger.insert(try message("a", 150, #""switch:0":{"apower":1}"#), in: 2, undoLog: &undoLog)
+        #expect(lastSeen(ledger) == ["a 150 - 2"])
+        ledger.evict(before: 2)
+        #expect(lastSeen(ledger) == ["a 150 - 2"])
+        _ = ledger.insert(try message("a", 200, #""switch:0":{"apower":null}"#), in: 3, undoLog: &undoLog)
+        ledger.evict(before: 3)
+        #expect(lastSeen(ledger) == ["a 200 switch:0 0"])
         #expect(ledger.minutes(of: [try DeviceID("a")], on: 0...0).map(\.last.time) == [200])
-        ledger.forget(before: 4)
-        #expect(sightings(ledger) == [] && ledger.deviceCount == 0 && ledger.approximateBytes == 0)
-        _ = ledger.claim(try message("b", 300, #""sys":{}"#), in: 4, noting: &claims)
-        #expect(sightings(ledger) == ["b 300 - 0"])
+        ledger.evict(before: 4)
+        #expect(lastSeen(ledger) == [] && ledger.deviceCount == 0 && ledger.approximateBytes == 0)
+        _ = ledger.insert(try message("b", 300, #""sys":{}"#), in: 4, undoLog: &undoLog)
+        #expect(lastSeen(ledger) == ["b 300 - 0"])
     }
 
     @Test func aMessageOfAFailedGroupWasNotHeard() throws {
         var ledger = MinuteLedger()
-        var (kept, first, second) = (MinuteLedger.Claims(), MinuteLedger.Claims(), MinuteLedger.Claims())
-        _ = ledger.claim(try message("a", 60, #""switch:0":{"apower":1}"#), in: 1, noting: &kept)
-        _ = ledger.claim(try message("a", 150, #""pm1:0":{"apower":1}"#), in: 1, noting: &first)
-        _ = ledger.claim(try message("a", 300, #""pm1:1":{"apower":1}"#), in: 1, noting: &first)
-        _ = ledger.claim(try message("b", 300, #""sys":{}"#), in: 1, noting: &second)
-        _ = ledger.claim(try message("a", 400, #""pm1:2":{"apower":1}"#), in: 1, noting: &second)
-        for claims in [second, first] { ledger.forget(claims) }
-        #expect(sightings(ledger) == ["a 60 - 1"])
+        var (kept, first, second) = (MinuteLedger.UndoLog(), MinuteLedger.UndoLog(), MinuteLedger.UndoLog())
+        _ = ledger.insert(try message("a", 60, #""switch:0":{"apower":1}"#), in: 1, undoLog: &kept)
+        _ = ledger.insert(try message("a", 150, #""pm1:0":{"apower":1}"#), in: 1, undoLog: &first)
+        _ = ledger.insert(try message("a", 300, #""pm1:1":{"apower":1}"#), in: 1, undoLog: &first)
+        _ = ledger.insert(try message("b", 300, #""sys":{}"#), in: 1, undoLog: &second)
+        _ = ledger.insert(try message("a", 400, #""pm1:2":{"apower":1}"#), in: 1, undoLog: &second)
+        for undoLog in [second, first] { ledger.undo(undoLog) }
+        #expect(lastSeen(ledger) == ["a 60 - 1"])
         #expect(ledger.minutes(of: [try DeviceID("b")], on: 0...0).isEmpty)
         // The number that it has is given up with its segment.
-        ledger.forget(before: 2)
+        ledger.evict(before: 2)
         #expect(ledger.deviceCount == 0)
     }
 
     @Test func aFullLedgerTakesWhatItKnows() throws {
         var ledger = MinuteLedger()
-        #expect(claim([try batch([("a", 1441, [0, 1])])], in: &ledger) == 2)
+        #expect(insert([try batch([("a", 1441, [0, 1])])], in: &ledger) == 2)
         let bytes = ledger.approximateBytes
         let known = try batch([("a", 1441, [0]), ("a", 1450, [0, 1])])
         let nextDay = try batch([("a", 2880, [0])])

@@ -229,7 +229,7 @@ struct DrainTests {
             path: fixture.path, database: try fixture.database, logger: logger, interruption: Interruption())
         let session = try Fixture.untilConnected {
             try DrainSession(
-                drain, directory: fixture.directory, report: DrainReport(logger: logger), lockPatience: .zero)
+                drain, directory: fixture.directory, report: DrainReport(logger: logger), lockTimeout: .zero)
         }
         try session.pass()
         try fixture.sql(change)

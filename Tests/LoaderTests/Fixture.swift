@@ -82,7 +82,7 @@ final class Fixture {
     func drain(_ change: (inout Drain) -> Void = { _ in }) throws -> DrainReport.Summary {
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         var drain = Drain(
-            path: path, database: try database, lockPatience: .zero, logger: logger, interruption: Interruption())
+            path: path, database: try database, lockTimeout: .zero, logger: logger, interruption: Interruption())
         change(&drain)
         return try Self.untilConnected {
             let report = DrainReport(logger: logger)

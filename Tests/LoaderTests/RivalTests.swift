@@ -188,7 +188,7 @@ struct RivalTests {
         drain.retention = Retention(age: .zero, bytes: 0)
         let session = try Fixture.untilConnected {
             try DrainSession(
-                drain, directory: fixture.directory, report: DrainReport(logger: Self.logger), lockPatience: .zero)
+                drain, directory: fixture.directory, report: DrainReport(logger: Self.logger), lockTimeout: .zero)
         }
         try fixture.sql("DELETE FROM power_logs; DELETE FROM spool_progress")
         try session.pass()

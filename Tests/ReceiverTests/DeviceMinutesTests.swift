@@ -21,8 +21,8 @@ struct DeviceMinutesTests {
 
     private func ledger(_ readings: [(src: String, minute: Int64, channel: Int)]) throws -> MinuteLedger {
         var ledger = MinuteLedger()
-        var claims = MinuteLedger.Claims()
-        _ = ledger.claim(try batch(readings), in: 1, noting: &claims)
+        var undoLog = MinuteLedger.UndoLog()
+        _ = ledger.insert(try batch(readings), in: 1, undoLog: &undoLog)
         return ledger
     }
 
@@ -44,11 +44,11 @@ struct DeviceMinutesTests {
 
     @Test func sightingsComeInPiecesAndAreWhole() throws {
         let ledger = try ledger((0..<1000).map { (src: "d\($0)", minute: Self.midnight + Int64($0), channel: $0 % 4) })
-        var found: [MinuteLedger.Sighting] = []
+        var found: [MinuteLedger.LastSeen] = []
         var next: Int? = 0
         var pieces = 0
         while let number = next {
-            let piece = ledger.sightings(from: number, for: .zero)
+            let piece = ledger.lastSeen(from: number, for: .zero)
             (found, next, pieces) = (found + piece.found, piece.next, pieces + 1)
         }
         #expect(pieces == 8 && found.count == 1000)
@@ -59,7 +59,7 @@ struct DeviceMinutesTests {
         let m = Self.midnight
         let ledger = try ledger([("a", m + 9, 0), ("a", m + 8, 3), ("b", m - 1, 0), ("b", m - 2000, 3)])
         let minutes = Dictionary(
-            uniqueKeysWithValues: ledger.sightings(from: 0, for: .seconds(1)).found.map {
+            uniqueKeysWithValues: ledger.lastSeen(from: 0, for: .seconds(1)).found.map {
                 ($0.device.description, $0.lastMinute)
             })
         #expect(minutes == ["a": m + 9, "b": m - 1])
@@ -68,12 +68,12 @@ struct DeviceMinutesTests {
     @Test func keysOfAFailedGroupAreNeitherSeenNorCounted() throws {
         let m = Self.midnight
         var ledger = try ledger([("a", m, 0)])
-        var failed = MinuteLedger.Claims()
-        _ = ledger.claim(try batch([("a", m, 0), ("a", m + 1, 0), ("ghost", m, 0)]), in: 1, noting: &failed)
+        var failed = MinuteLedger.UndoLog()
+        _ = ledger.insert(try batch([("a", m, 0), ("a", m + 1, 0), ("ghost", m, 0)]), in: 1, undoLog: &failed)
         #expect(ledger.counts.counts(of: m..<m + 2) == [2, 1])
-        ledger.forget(failed)
+        ledger.undo(failed)
         #expect(ledger.counts.counts(of: m..<m + 2) == [1, 0])
-        #expect(ledger.sightings(from: 0, for: .seconds(1)).found.map(\.lastMinute) == [m])
+        #expect(ledger.lastSeen(from: 0, for: .seconds(1)).found.map(\.lastMinute) == [m])
         #expect(ledger.minutes(of: [try Readings.DeviceID("ghost")], on: Self.today...Self.today).isEmpty)
     }
 
@@ -92,11 +92,11 @@ struct DeviceMinutesTests {
 
     @Test func aForgottenDeviceIsNotSeen() throws {
         var ledger = try ledger([("a", Self.midnight, 0)])
-        ledger.forget(before: 2)
-        #expect(ledger.sightings(from: 0, for: .seconds(1)).found.isEmpty)
-        var claims = MinuteLedger.Claims()
-        _ = ledger.claim(try batch([("b", Self.midnight, 0)]), in: 2, noting: &claims)
-        #expect(ledger.sightings(from: 0, for: .seconds(1)).found.map(\.device.description) == ["b"])
+        ledger.evict(before: 2)
+        #expect(ledger.lastSeen(from: 0, for: .seconds(1)).found.isEmpty)
+        var undoLog = MinuteLedger.UndoLog()
+        _ = ledger.insert(try batch([("b", Self.midnight, 0)]), in: 2, undoLog: &undoLog)
+        #expect(ledger.lastSeen(from: 0, for: .seconds(1)).found.map(\.device.description) == ["b"])
     }
 
     @Test func aListAsksForNewestReadingsAtSomeDistancesAndForOneOfEachHour() throws {

@@ -6,12 +6,12 @@ import Testing
 
 struct DeviceSnapshotTests {
     /// Devices whose minute is from 3 on report. Each of them was heard in the minute of its reading.
-    private let silence = Silence(afterSeconds: 0, now: 3 * 60_000)
+    private let silence = SilenceRule(afterSeconds: 0, now: 3 * 60_000)
 
     private func snapshot(_ devices: KeyValuePairs<String, Int64>) throws -> DeviceSnapshot {
         DeviceSnapshot(
             try devices.enumerated().map {
-                MinuteLedger.Sighting(
+                MinuteLedger.LastSeen(
                     number: $0, device: try Readings.DeviceID($1.key),
                     last: LastMessage(time: $1.value * 60, missing: nil), lastMinute: $1.value)
             }, silence)
@@ -20,7 +20,7 @@ struct DeviceSnapshotTests {
     private func snapshot(_ names: [String]) throws -> DeviceSnapshot {
         DeviceSnapshot(
             try names.enumerated().map {
-                MinuteLedger.Sighting(
+                MinuteLedger.LastSeen(
                     number: $0, device: try Readings.DeviceID($1), last: LastMessage(time: 0, missing: nil),
                     lastMinute: 0)
             }, silence)
@@ -46,19 +46,19 @@ struct DeviceSnapshotTests {
     }
 
     @Test func numbersThatCameWentOrChangedHandsAreInOrder() throws {
-        func sighting(_ number: Int, _ name: String) throws -> MinuteLedger.Sighting {
-            MinuteLedger.Sighting(
+        func seen(_ number: Int, _ name: String) throws -> MinuteLedger.LastSeen {
+            MinuteLedger.LastSeen(
                 number: number, device: try Readings.DeviceID(name), last: LastMessage(time: 0, missing: nil),
                 lastMinute: 0)
         }
         let first = DeviceSnapshot(
-            [try sighting(0, "c"), try sighting(1, "a"), try sighting(3, "b"), try sighting(9, "z")], silence)
-        #expect(first.sightings.map(\.device.description) == ["a", "b", "c", "z"])
+            [try seen(0, "c"), try seen(1, "a"), try seen(3, "b"), try seen(9, "z")], silence)
+        #expect(first.lastSeen.map(\.device.description) == ["a", "b", "c", "z"])
         // 3 is gone, 1 is another device, 2 and 4 are new.
         let second = DeviceSnapshot(
-            [try sighting(0, "c"), try sighting(1, "x"), try sighting(2, "aa"), try sighting(4, "d")], silence,
+            [try seen(0, "c"), try seen(1, "x"), try seen(2, "aa"), try seen(4, "d")], silence,
             after: first)
-        #expect(second.sightings.map(\.device.description) == ["aa", "c", "d", "x"])
+        #expect(second.lastSeen.map(\.device.description) == ["aa", "c", "d", "x"])
         #expect(DeviceSnapshot([], silence, after: second).count == 0)
     }
 
@@ -78,15 +78,15 @@ struct DeviceSnapshotTests {
 
     @Test func devicesThatAreHeardAndGiveNoReadingAreCountedAndFiltered() throws {
         let (null, none) = (MissingReading(.null, .switch, number: 0), MissingReading(.noPower))
-        let sightings = try [
+        let lastSeen = try [
             ("gone", 1, 1, null), ("late", 9, 2, null), ("never", 9, nil, null), ("meterless", 9, nil, none),
             ("fine", 9, 9, nil),
         ].enumerated().map { (number, device: (String, Int64, Int64?, MissingReading?)) in
-            MinuteLedger.Sighting(
+            MinuteLedger.LastSeen(
                 number: number, device: try Readings.DeviceID(device.0),
                 last: LastMessage(time: device.1 * 60, missing: device.3), lastMinute: device.2)
         }
-        let snapshot = DeviceSnapshot(sightings, silence)
+        let snapshot = DeviceSnapshot(lastSeen, silence)
         func find(_ query: DeviceQuery) -> [String] { names(snapshot.find(query)) }
         let counts = snapshot.find(DeviceQuery(limit: 0))
         #expect((counts.silent, counts.withoutReadings, counts.withoutMeter) == (1, 3, 1))

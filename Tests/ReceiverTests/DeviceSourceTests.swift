@@ -27,7 +27,7 @@ struct DeviceSourceTests {
         let recovery = try SpoolRecovery(of: directory, logger: logger)
         let commit = GroupCommit(
             ledger: recovery.ledger, writer: SpoolWriter(directory: directory, newest: recovery.newest),
-            ledgerBytes: .max, holdings: SpoolHoldings(records: recovery.records), timeout: .seconds(600),
+            ledgerBytes: .max, spoolState: SpoolState(records: recovery.records), timeout: .seconds(600),
             logger: logger)
         let source = DeviceSource(
             groupCommit: commit,
@@ -94,7 +94,7 @@ struct DeviceSourceTests {
         }
     }
 
-    @Test func theSpoolTellsAllButPowersWithTheDatabaseAway() async throws {
+    @Test func theSpoolGivesAllButPowersWhileTheDatabaseIsAway() async throws {
         try await withSource(at: Self.minute * 60_000) { source, groupCommit in
             try await commit(
                 "plug", [Self.minute - 1439, Self.minute - 60, Self.minute - 1, Self.minute], to: groupCommit)
@@ -135,7 +135,7 @@ struct DeviceSourceTests {
         }
     }
 
-    @Test func noMoreThanAFewLookAtTheSameTime() async throws {
+    @Test func noMoreThanAFewCallsRunAtTheSameTime() async throws {
         try await withSource(at: Self.minute * 60_000) { source, _ in
             let answered = try await untilAnswered {
                 let answered = await withTaskGroup(of: Bool.self) { group in

@@ -95,7 +95,7 @@ struct PrometheusTextTests {
 }
 
 struct SingleFlightTests {
-    @Test func nobodyWaitsLongerThanItsPatienceAndOneLookGoesOn() async {
+    @Test func nobodyWaitsBeyondItsTimeoutAndOneCallGoesOn() async {
         let looks = Mutex(0)
         let (gate, open) = AsyncStream.makeStream(of: Void.self)
         let look = SingleFlight(timeout: .milliseconds(20)) { () -> Int? in

@@ -156,7 +156,7 @@ struct StatusPageTests {
         #expect(html.contains("(since 2026-11-24 17:35 UTC: the meter of switch:0 is broken: its power is null)"))
         #expect(html.contains("(never one: its power is in pm1:0, which INGEST_COMPONENTS"))
         #expect(html.components(separatedBy: ">no readings</span>").count == 1 + 2)
-        #expect(html.contains("none yet<span class=\"remark\">heard 3 s ago; its power is in pm1:0"))
+        #expect(html.contains("none yet<span class=\"detail\">heard 3 s ago; its power is in pm1:0"))
         #expect(!html.contains("devices report."))
         let day = DeviceDay(
             device: try DeviceID("pm"), last: untaken.last, lastMinute: nil, state: .withoutReadings,

@@ -265,7 +265,7 @@ final class Simulation {
                 writer: SpoolWriter(
                     directory: directory, newest: recovery.newest,
                     newestRecords: recovery.records[recovery.newest] ?? 0, limits: limits, clock: disk.clock),
-                ledgerBytes: .max, holdings: SpoolHoldings(records: recovery.records), logger: logger)
+                ledgerBytes: .max, spoolState: SpoolState(records: recovery.records), logger: logger)
         } catch {
             // A receiver that cannot start says so and ends; nothing was promised.
             lastRefusal = error.description

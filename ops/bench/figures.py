@@ -553,11 +553,11 @@ def growth(rig, effort):
 
 #: The name of a step in the results, and the arguments of `hot`: the step, and INGEST_COMPONENTS if it is not the default.
 STEPS = {
-    "decode": ("decode",), "breaks": ("breaks",), "claim": ("claim",), "record": ("record",), "all": ("all",),
+    "decode": ("decode",), "breaks": ("breaks",), "insert": ("insert",), "record": ("record",), "all": ("all",),
     "decode, all components": ("decode", "all"), "all, all components": ("all", "all"),
 }
 #: What a step needs beforehand is counted by itself and taken off.
-PREPARATION = {"claim": "decoded"}
+PREPARATION = {"insert": "decoded"}
 
 
 def hot(rig, effort):

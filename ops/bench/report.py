@@ -279,7 +279,7 @@ def memory_table(results):
 
 def hot_table(results):
     names = {
-        "decode": "parse and validate", "breaks": "line breaks to spaces", "claim": "check against the ledger",
+        "decode": "parse and validate", "breaks": "line breaks to spaces", "insert": "check against the ledger",
         "record": "record line and checksum", "all": "all of it",
         "decode, all components": "parse and validate, `INGEST_COMPONENTS=all`",
         "all, all components": "all of it, `INGEST_COMPONENTS=all`"}

@@ -8,7 +8,7 @@ import Synchronization
 /// orderly.
 final class Interruption: Sendable {
     /// Timeout for an orderly end. The process then exits, and the server rolls back a statement that is still running.
-    private static let patience = DispatchTimeInterval.seconds(5)
+    private static let timeout = DispatchTimeInterval.seconds(5)
 
     private static let signals = [SIGTERM, SIGINT]
 
@@ -41,7 +41,7 @@ final class Interruption: Sendable {
             source.setEventHandler { [self] in
                 if isRequested { _exit(0) }
                 request()
-                DispatchQueue.global().asyncAfter(deadline: .now() + Self.patience) { _exit(0) }
+                DispatchQueue.global().asyncAfter(deadline: .now() + Self.timeout) { _exit(0) }
             }
             source.resume()
             return source

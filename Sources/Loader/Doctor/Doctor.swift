@@ -12,7 +12,7 @@ struct Doctor {
     let settings: Settings
 
     /// Timeout for a statement of the checks.
-    private static let patience = Duration.seconds(10)
+    private static let timeout = Duration.seconds(10)
 
     func run(_ checkup: inout Checkup) {
         checkup.add(
@@ -43,7 +43,7 @@ struct Doctor {
 
     private func connect(_ database: Database, _ checkup: inout Checkup) -> Connection? {
         do {
-            return try Connection(database.conninfo, applicationName: "shelly-loader doctor", timeout: Self.patience)
+            return try Connection(database.conninfo, applicationName: "shelly-loader doctor", timeout: Self.timeout)
         } catch {
             let fix =
                 error.isOurs

@@ -10,7 +10,7 @@ extension Drain {
         let lock = try SpoolLock(.loader, of: path)
         defer { withExtendedLifetime(lock) {} }
         try directory.synchronize()
-        let session = try DrainSession(self, directory: directory, report: report, lockPatience: lockPatience)
+        let session = try DrainSession(self, directory: directory, report: report, lockTimeout: lockTimeout)
         defer { session.end() }
         try session.pass()
     }
@@ -29,7 +29,7 @@ extension Drain {
         var wasConnected = false
         while !interruption.isRequested {
             do {
-                let session = try DrainSession(self, directory: directory, report: report, lockPatience: lockPatience)
+                let session = try DrainSession(self, directory: directory, report: report, lockTimeout: lockTimeout)
                 wasConnected = true
                 defer { session.end() }
                 while !interruption.isRequested {

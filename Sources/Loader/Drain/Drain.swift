@@ -21,7 +21,7 @@ struct Drain {
     /// Pause between two passes over the spool.
     var followPause = Duration.seconds(1)
     /// Timeout for the lease in the database, which a killed loader's transaction may still hold for a short time.
-    var lockPatience = Duration.seconds(5)
+    var lockTimeout = Duration.seconds(5)
     let logger: Logger
     let interruption: Interruption
 }

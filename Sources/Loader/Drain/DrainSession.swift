@@ -40,10 +40,10 @@ final class DrainSession {
 
     /// Connects, takes the lease and reads the progress.
     ///
-    /// - Parameter lockPatience: timeout for the lease, as the server may need a moment to detect that a killed loader
+    /// - Parameter lockTimeout: timeout for the lease, as the server may need a moment to detect that a killed loader
     ///   is gone, and to end its transaction.
     init(
-        _ drain: Drain, directory: SpoolDirectory, report: DrainReport, lockPatience: Duration
+        _ drain: Drain, directory: SpoolDirectory, report: DrainReport, lockTimeout: Duration
     ) throws {
         self.directory = directory
         retention = drain.retention
@@ -57,7 +57,7 @@ final class DrainSession {
             deadLetters: DeadLetters(directory: directory, limits: drain.limits),
             statementRows: drain.statementRows, report: report,
             logger: drain.logger, interruption: drain.interruption)
-        progress = try Self.begin(context, patience: lockPatience)
+        progress = try Self.begin(context, timeout: lockTimeout)
         markedFront = directory.loadMark().map { Front(segment: $0.segment, bytes: $0.bytes, records: $0.records) }
     }
 
@@ -240,13 +240,13 @@ final class DrainSession {
     /// Takes the lease and, in the same transaction, checks the table and reads the progress. flock(2) does not cover a
     /// copy of the spool or another machine.
     private static func begin(
-        _ context: SegmentDrain.Context, patience: Duration
+        _ context: SegmentDrain.Context, timeout: Duration
     ) throws -> [Progress.Key: Progress] {
-        let deadline = ContinuousClock.now + patience
+        let deadline = ContinuousClock.now + timeout
         while true {
             let progress = try context.connection.retryingTransaction(SegmentDrain.attempts) {
                 () throws -> [Progress.Key: Progress]? in
-                guard try context.lease.claim(on: context.connection) else { return nil }
+                guard try context.lease.acquire(on: context.connection) else { return nil }
                 try context.table.check(on: context.connection)
                 return try context.progressTable.read(on: context.connection)
             }
@@ -262,7 +262,7 @@ final class DrainSession {
     private func renewLease() throws {
         guard ContinuousClock.now - leaseRenewed > SpoolLease.renewal else { return }
         let isOurs = try context.connection.retryingTransaction(SegmentDrain.attempts) {
-            try context.lease.claim(on: context.connection)
+            try context.lease.acquire(on: context.connection)
         }
         guard isOurs else { throw LoaderError.spoolBusy(identity: context.lease.spool) }
         leaseRenewed = .now

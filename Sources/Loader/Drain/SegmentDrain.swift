@@ -214,7 +214,7 @@ struct SegmentDrain {
     }
 
     private func write(_ load: Load, meanwhile: @escaping () -> Void) throws -> Progress {
-        guard try context.lease.claim(on: context.connection) else {
+        guard try context.lease.acquire(on: context.connection) else {
             throw LoaderError.spoolBusy(identity: context.lease.spool)
         }
         var reached = load.added(to: progress)

@@ -29,7 +29,7 @@ struct SpoolLease {
 
     /// Takes or renews the lease until the end of the caller's transaction and some time beyond. Returns false if another
     /// loader has it, or if a transaction of such a loader has not ended.
-    func claim(on connection: Connection) throws(PostgresError) -> Bool {
+    func acquire(on connection: Connection) throws(PostgresError) -> Bool {
         try connection.execute(
             """
             INSERT INTO \(table) AS l (spool, holder, renewed_at)

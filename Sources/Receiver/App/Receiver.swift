@@ -33,7 +33,7 @@ struct Receiver {
         try Connection.check(settings.text(.databaseURL) ?? "")
         let now: @Sendable () -> Int64 = { Timestamp.now.unixMilliseconds }
         let limits = SpoolWriter.Limits(settings)
-        let holdings = SpoolHoldings(
+        let spoolState = SpoolState(
             records: recovery.records, ledgerBytes: recovery.ledger.approximateBytes,
             devices: recovery.ledger.deviceCount)
         let metrics = Metrics()
@@ -43,7 +43,7 @@ struct Receiver {
             writer: SpoolWriter(
                 directory: directory, newest: recovery.newest, newestRecords: recovery.records[recovery.newest] ?? 0,
                 limits: limits, rules: rules.text, observer: metrics.committed),
-            ledgerBytes: settings.integer(.ledgerBytes), holdings: holdings,
+            ledgerBytes: settings.integer(.ledgerBytes), spoolState: spoolState,
             timeout: settings.duration(.commitSeconds), logger: logger)
         let authentication = Authentication(keys: secrets.ingestKeys)
 
@@ -56,10 +56,11 @@ struct Receiver {
         certificate = secrets.certificate
         let table = try TableName(settings.required(.table))
         let spoolStatistics = SpoolStatisticsSource(
-            directory: directory, holdings: holdings, now: now)
+            directory: directory, spoolState: spoolState, now: now)
         let readiness = Readiness(
             authentication: authentication, room: SpoolRoom(directory: directory, limits: limits),
-            holdings: holdings, groupCommit: groupCommit, ledgerLimitBytes: settings.integer(.ledgerBytes), risk: risk)
+            spoolState: spoolState, groupCommit: groupCommit, ledgerLimitBytes: settings.integer(.ledgerBytes),
+            risk: risk)
         let queueStatistics = QueueStatisticsSource(
             url: settings.text(.databaseURL) ?? "", table: table, logger: logger)
         let devices = DeviceSource(
@@ -84,12 +85,12 @@ struct Receiver {
             statisticsAreLocked: settings.text(.statsAccess) == "key",
             unreadable: RepeatedMessage(logger), metrics: metrics,
             metricsPage: MetricsPage(
-                metrics: metrics, holdings: holdings, groupCommit: groupCommit, limits: limits,
+                metrics: metrics, spoolState: spoolState, groupCommit: groupCommit, limits: limits,
                 ledgerLimitBytes: settings.integer(.ledgerBytes), certificate: secrets.certificate,
                 devices: devices, spool: spoolStatistics, readiness: readiness),
             pages: PageHandler(
                 devices: devices, metrics: metrics, readiness: readiness, queueStatistics: queueStatistics,
-                spoolStatistics: spoolStatistics, backlog: backlog, holdings: holdings,
+                spoolStatistics: spoolStatistics, backlog: backlog, spoolState: spoolState,
                 now: now))
     }
 

@@ -13,7 +13,7 @@ struct Committer {
     private let writer: SpoolWriter
     private var directory: SpoolDirectory { writer.directory }
     private let ledgerBytes: Int
-    private let holdings: SpoolHoldings
+    private let spoolState: SpoolState
     private let logger: Logger
     private let background: (@escaping @Sendable () -> Void) -> Void
     /// The groups that were written, or could not be, and are not complete yet; in order.
@@ -27,13 +27,13 @@ struct Committer {
 
     /// - Parameter background: runs work for which no batch waits, in the order of submission. The default runs it at once.
     init(
-        ledger: MinuteLedger, writer: SpoolWriter, ledgerBytes: Int, holdings: SpoolHoldings, logger: Logger,
+        ledger: MinuteLedger, writer: SpoolWriter, ledgerBytes: Int, spoolState: SpoolState, logger: Logger,
         background: @escaping (@escaping @Sendable () -> Void) -> Void = { $0() }
     ) {
         self.ledger = ledger
         self.writer = writer
         self.ledgerBytes = ledgerBytes
-        self.holdings = holdings
+        self.spoolState = spoolState
         self.logger = logger
         self.background = background
         isMarkedLarge = writer.directory.ledgerMark()?.isLarge ?? false
@@ -43,16 +43,16 @@ struct Committer {
     private struct Group {
         /// The outcome of each batch once it is durable.
         let outcomes: [CommitOutcome]
-        let claims: MinuteLedger.Claims
+        let undoLog: MinuteLedger.UndoLog
         var isWritten = true
 
-        init(_ outcomes: [CommitOutcome], _ claims: MinuteLedger.Claims) {
+        init(_ outcomes: [CommitOutcome], _ undoLog: MinuteLedger.UndoLog) {
             self.outcomes = outcomes
-            self.claims = claims
+            self.undoLog = undoLog
         }
 
         init(_ batches: Int, refused failure: CommitFailure) {
-            self.init(Array(repeating: .failure(failure), count: batches), MinuteLedger.Claims())
+            self.init(Array(repeating: .failure(failure), count: batches), MinuteLedger.UndoLog())
             isWritten = false
         }
     }
@@ -73,7 +73,7 @@ struct Committer {
     /// Writes the batches and counts them against the ledger, behind the groups that are not complete yet.
     mutating func write(_ batches: [(content: Batch, record: NewRecord)?]) {
         if isIdle { rotateIfDue() }
-        // A probe, which has no batch, finds out whether a full ledger may forget keys by now.
+        // A probe, which has no batch, finds out whether a full ledger may evict keys by now.
         if batches.contains(where: { $0 == nil }),
             MinuteLedger.refusesNewDevices(at: ledger.approximateBytes, of: ledgerBytes)
         {
@@ -84,16 +84,16 @@ struct Committer {
         do throws(SpoolError) {
             let records = zip(batches, isAdmitted).compactMap { batch, isAdmitted in isAdmitted ? batch?.record : nil }
             var positions = try writer.write(records).makeIterator()
-            var claims = MinuteLedger.Claims()
+            var undoLog = MinuteLedger.UndoLog()
             let outcomes = zip(batches, isAdmitted).map { batch, isAdmitted -> CommitOutcome in
                 guard isAdmitted else { return .failure(.ledgerFull) }
                 guard let batch, let position = positions.next() else { return .success(nil) }
-                let count = ledger.claim(batch.content, in: position.segment, noting: &claims)
+                let count = ledger.insert(batch.content, in: position.segment, undoLog: &undoLog)
                 return .success(
                     Acknowledgement(
                         inserted: count.inserted, duplicates: count.duplicates, position: position))
             }
-            groups.append(Group(outcomes, claims))
+            groups.append(Group(outcomes, undoLog))
         } catch {
             groups.append(Group(batches.count, refused: .spool(error)))
             if writer.segment == nil { failure = failure ?? error }
@@ -104,7 +104,7 @@ struct Committer {
     private mutating func admits(_ batch: Batch?) -> Bool {
         guard let batch, !ledger.admits(batch, below: ledgerBytes) else { return true }
         writer.recount()
-        ledger.forget(before: writer.oldest)
+        ledger.evict(before: writer.oldest)
         guard !ledger.admits(batch, below: ledgerBytes) else { return true }
         warnOfRefusedDevices(in: batch)
         return false
@@ -147,13 +147,13 @@ struct Committer {
             if let synchronization = sync.synchronization { writer.markDurable(synchronization, took: took) }
             let outcomes = groups.prefix(sync.groups).flatMap(\.outcomes)
             groups.removeFirst(sync.groups)
-            ledger.forget(before: writer.oldest)
+            ledger.evict(before: writer.oldest)
             report(outcomes)
             return outcomes
         } catch {
             writer.discardSegment()
             // These keys were never acknowledged, so they may be sent, and counted, again (invariant 5).
-            for group in groups.reversed() { ledger.forget(group.claims) }
+            for group in groups.reversed() { ledger.undo(group.undoLog) }
             let outcomes = groups.flatMap { group -> [CommitOutcome] in
                 group.isWritten ? group.outcomes.map { _ in .failure(.spool(error)) } : group.outcomes
             }
@@ -165,7 +165,7 @@ struct Committer {
 
     private mutating func report(_ outcomes: [CommitOutcome]) {
         markLedger()
-        holdings.update { state in
+        spoolState.update { state in
             for outcome in outcomes {
                 switch outcome {
                 case .success(let acknowledgement):

@@ -47,14 +47,14 @@ package final class GroupCommit: Sendable {
     ///
     /// - Parameter timeout: how long a batch waits for the disk before it fails with `diskTimeout`, as it may not be durable.
     package init(
-        ledger: sending MinuteLedger, writer: sending SpoolWriter, ledgerBytes: Int, holdings: SpoolHoldings,
+        ledger: sending MinuteLedger, writer: sending SpoolWriter, ledgerBytes: Int, spoolState: SpoolState,
         timeout: Duration = .seconds(20), logger: Logger
     ) {
         self.logger = logger
         state = Mutex(State(queue: CommitQueue(.init(timeout: timeout))))
         committer = Mutex(
             Committer(
-                ledger: ledger, writer: writer, ledgerBytes: ledgerBytes, holdings: holdings, logger: logger
+                ledger: ledger, writer: writer, ledgerBytes: ledgerBytes, spoolState: spoolState, logger: logger
             ) { [background] in background.async(execute: $0) })
         commitThread = WorkerThread(name: "commit")
         aheadThread = WorkerThread(name: "commit-ahead")

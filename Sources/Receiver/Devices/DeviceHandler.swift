@@ -31,14 +31,3 @@ struct DeviceHandler: Sendable {
         return .json(found.json, headers: headers)
     }
 }
-
-extension DeviceQuery {
-    /// Reads the query's `limit`, `after`, `search`, `silent` and `without_readings`; throws 422.
-    init(_ parameters: QueryParameters) throws(Rejection) {
-        limit = try parameters.integer("limit", in: 1...Self.maximumLimit) ?? limit
-        after = try parameters.text("after", maximumBytes: DeviceID.maximumBytes) ?? ""
-        search = try parameters.text("search", maximumBytes: DeviceID.maximumBytes) ?? ""
-        isSilent = try parameters.bool("silent")
-        isWithoutReadings = try parameters.bool("without_readings")
-    }
-}

@@ -1,13 +1,6 @@
 import Ledger
 import Readings
 
-/// The key of a reading: device, channel and minute since 1970.
-struct ReadingKey: Hashable, Sendable {
-    let device: DeviceID
-    let channel: Int
-    let minute: Int64
-}
-
 /// The readings whose powers a list shows.
 extension DeviceMinutes {
     /// Minutes by which the loader may be behind the newest reading while the list still shows a power.

@@ -19,10 +19,3 @@ struct DevicePage: Sendable, Equatable {
     let silentAfterSeconds: Int
     let database: DatabaseState
 }
-
-/// Whether the database answered.
-enum DatabaseState: String, Sendable {
-    case ok
-    /// Unreachable, too slow, or without the table; its data is missing.
-    case away
-}

@@ -1,3 +1,5 @@
+import Readings
+
 /// A query for a page of the list of devices.
 struct DeviceQuery: Sendable, Hashable {
     /// The maximum number of devices on a page.
@@ -19,5 +21,16 @@ struct DeviceQuery: Sendable, Hashable {
     func includes(_ state: DeviceState) -> Bool {
         (isSilent.map { $0 == (state == .silent) } ?? true)
             && (isWithoutReadings.map { $0 == state.isWithoutReadings } ?? true)
+    }
+}
+
+extension DeviceQuery {
+    /// Reads the query's `limit`, `after`, `search`, `silent` and `without_readings`; throws 422.
+    init(_ parameters: QueryParameters) throws(Rejection) {
+        limit = try parameters.integer("limit", in: 1...Self.maximumLimit) ?? limit
+        after = try parameters.text("after", maximumBytes: DeviceID.maximumBytes) ?? ""
+        search = try parameters.text("search", maximumBytes: DeviceID.maximumBytes) ?? ""
+        isSilent = try parameters.bool("silent")
+        isWithoutReadings = try parameters.bool("without_readings")
     }
 }

@@ -4,28 +4,28 @@ import Readings
 
 /// All devices that the spool knew at one moment, sorted by the bytes of their names, and their states then.
 struct DeviceSnapshot: Sendable {
-    let sightings: [MinuteLedger.Sighting]
-    private let silence: Silence
+    let lastSeen: [MinuteLedger.LastSeen]
+    private let silence: SilenceRule
 
     /// - Parameter previous: an earlier snapshot. Most devices are already sorted in its order, so sorting takes little
     ///   time.
-    init(_ sightings: [MinuteLedger.Sighting], _ silence: Silence, after previous: DeviceSnapshot? = nil) {
-        var new = [MinuteLedger.Sighting?](repeating: nil, count: (sightings.map(\.number).max() ?? -1) + 1)
-        for sighting in sightings { new[sighting.number] = sighting }
-        var ordered: [MinuteLedger.Sighting] = []
-        ordered.reserveCapacity(sightings.count)
-        for known in previous?.sightings ?? [] where known.number < new.count {
-            guard let sighting = new[known.number] else { continue }
-            ordered.append(sighting)
+    init(_ lastSeen: [MinuteLedger.LastSeen], _ silence: SilenceRule, after previous: DeviceSnapshot? = nil) {
+        var new = [MinuteLedger.LastSeen?](repeating: nil, count: (lastSeen.map(\.number).max() ?? -1) + 1)
+        for seen in lastSeen { new[seen.number] = seen }
+        var ordered: [MinuteLedger.LastSeen] = []
+        ordered.reserveCapacity(lastSeen.count)
+        for known in previous?.lastSeen ?? [] where known.number < new.count {
+            guard let seen = new[known.number] else { continue }
+            ordered.append(seen)
             new[known.number] = nil
         }
         ordered += new.compactMap { $0 }
         ordered.sort { $0.device.utf8.lexicographicallyPrecedes($1.device.utf8) }
-        self.sightings = ordered
+        self.lastSeen = ordered
         self.silence = silence
     }
 
-    var count: Int { sightings.count }
+    var count: Int { lastSeen.count }
 
     struct Device {
         let id: DeviceID
@@ -53,20 +53,20 @@ struct DeviceSnapshot: Sendable {
         let after = Array(query.after.utf8)
         var search = NameSearch(query.search)
         var matches = Matches()
-        for sighting in sightings {
-            let state = silence.state(sighting.last, lastMinute: sighting.lastMinute)
+        for seen in lastSeen {
+            let state = silence.state(seen.last, lastMinute: seen.lastMinute)
             if state == .silent { matches.silent += 1 }
             if state.isWithoutReadings { matches.withoutReadings += 1 }
             if state == .withoutMeter { matches.withoutMeter += 1 }
-            if state == .withoutReadings, sighting.last.missing?.reason == .energyAlone { matches.energyAlone += 1 }
+            if state == .withoutReadings, seen.last.missing?.reason == .energyAlone { matches.energyAlone += 1 }
             guard query.includes(state) else { continue }
-            guard search.matches(sighting.device) else { continue }
+            guard search.matches(seen.device) else { continue }
             matches.matching += 1
-            guard after.isEmpty || after.lexicographicallyPrecedes(sighting.device.utf8) else { continue }
+            guard after.isEmpty || after.lexicographicallyPrecedes(seen.device.utf8) else { continue }
             if matches.devices.count < query.limit {
                 matches.devices.append(
                     Device(
-                        id: sighting.device, last: sighting.last, lastMinute: sighting.lastMinute, state: state))
+                        id: seen.device, last: seen.last, lastMinute: seen.lastMinute, state: state))
             } else {
                 matches.isMore = true
             }

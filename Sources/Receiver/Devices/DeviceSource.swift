@@ -145,7 +145,7 @@ actor DeviceSource {
         return minute + 1 - .minutesPerDay..<minute + 1
     }
 
-    private nonisolated var silence: Silence { Silence(afterSeconds: silentAfterSeconds, now: now()) }
+    private nonisolated var silence: SilenceRule { SilenceRule(afterSeconds: silentAfterSeconds, now: now()) }
 
     private func copy(of devices: [DeviceID], _ minutes: Range<Int64>) async throws(Rejection) -> [DeviceMinutes] {
         let days = minutes.lowerBound / .minutesPerDay...(minutes.upperBound - 1) / .minutesPerDay
@@ -185,14 +185,14 @@ actor DeviceSource {
     }
 
     private func takeSnapshot() async throws(Rejection) -> DeviceSnapshot {
-        var sightings: [MinuteLedger.Sighting] = []
+        var lastSeen: [MinuteLedger.LastSeen] = []
         var number: Int? = 0
         while let first = number {
-            let (found, next) = try await ask { $0.sightings(from: first, for: .milliseconds(2)) }
-            sightings += found
+            let (found, next) = try await ask { $0.lastSeen(from: first, for: .milliseconds(2)) }
+            lastSeen += found
             number = next
         }
-        let taken = DeviceSnapshot(sightings, silence, after: previous)
+        let taken = DeviceSnapshot(lastSeen, silence, after: previous)
         previous = taken
         return taken
     }

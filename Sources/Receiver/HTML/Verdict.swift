@@ -9,12 +9,12 @@ struct Verdict: Sendable, Equatable {
     let level: Level
     let sentence: String
     /// The remedy or the cause.
-    var remark: HTML?
+    var detail: HTML?
 
     var html: HTML {
         """
         <li class="\(level.name)">\(level.mark)<div><b class="word">\(level.word)</b> <strong>\(sentence)</strong>\
-        \(remark.map { " <span class=\"remark\">\($0)</span>" })</div></li>
+        \(detail.map { " <span class=\"detail\">\($0)</span>" })</div></li>
         """
     }
 }

@@ -127,12 +127,12 @@ struct IngestHandler: Sendable {
         if let first = batch.untaken.first {
             untaken.warn(
                 "power of \(batch.untaken.count) components of a batch is not taken, such as "
-                    + remark(on: first, in: batch))
+                    + detail(on: first, in: batch))
         }
         logger.info("batch", metadata: ["batch": .stringConvertible(BatchOutcome(batch, acknowledgement, seconds))])
     }
 
-    private func remark(on untaken: UntakenComponent, in batch: Batch) -> String {
+    private func detail(on untaken: UntakenComponent, in batch: Batch) -> String {
         let device = "\(untaken.component.rawValue) of \(batch.devices[untaken.device])"
         guard let component = untaken.component.component else { return device + ", which no setting takes" }
         guard !rules.components.contains(component) else {

@@ -3,7 +3,7 @@ package import Readings
 /// Queries for devices. They run between two groups, so each one does a small piece of the work.
 extension MinuteLedger {
     /// A device, its newest message, and the newest minute of all its channels.
-    package struct Sighting: Sendable {
+    package struct LastSeen: Sendable {
         /// The device's number in the ledger.
         package let number: Int
         package let device: DeviceID
@@ -14,14 +14,14 @@ extension MinuteLedger {
 
     /// Returns devices from a number on, as many as the time allows, and the number to continue from; nil after the
     /// last.
-    package func sightings(from number: Int, for time: Duration) -> (found: [Sighting], next: Int?) {
+    package func lastSeen(from number: Int, for time: Duration) -> (found: [LastSeen], next: Int?) {
         let end = ContinuousClock.now + time
-        var found: [Sighting] = []
+        var found: [LastSeen] = []
         var number = number
         while number < deviceNumbers {
             if let last = lastMessage(of: number) {
                 found.append(
-                    Sighting(number: number, device: name(of: number), last: last, lastMinute: lastMinute(of: number)))
+                    LastSeen(number: number, device: name(of: number), last: last, lastMinute: lastMinute(of: number)))
             }
             number += 1
             if number.isMultiple(of: 128), ContinuousClock.now >= end { break }

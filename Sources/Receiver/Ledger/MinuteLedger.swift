@@ -16,7 +16,7 @@ package import Readings
 /// device's name.
 package struct MinuteLedger: Sendable {
     /// Keys that a group has set, so that they can be removed if the group does not become durable.
-    package struct Claims {
+    package struct UndoLog {
         fileprivate var keys: [(device: UInt32, minute: UInt32, channels: UInt32)] = []
         /// The newest messages before those of the group.
         fileprivate var lastMessages: [(device: UInt32, last: LastMessage?)] = []
@@ -102,8 +102,8 @@ package struct MinuteLedger: Sendable {
     /// before.
     ///
     /// - Parameter segment: number of the segment that holds the batch, or will hold it.
-    package mutating func claim(
-        _ batch: Batch, in segment: Int, noting claims: inout Claims
+    package mutating func insert(
+        _ batch: Batch, in segment: Int, undoLog: inout UndoLog
     ) -> (inserted: Int, duplicates: Int) {
         let segment = UInt32(clamping: segment)
         if segment != keysSegment {
@@ -112,7 +112,7 @@ package struct MinuteLedger: Sendable {
         }
         let numbers = batch.devices.map { number(of: $0) }
         for (device, last) in zip(numbers, batch.lastMessages) {
-            claims.lastMessages.append((UInt32(device), contacts[device]?.last))
+            undoLog.lastMessages.append((UInt32(device), contacts[device]?.last))
             note(last, of: device, in: segment)
         }
         var inserted = 0
@@ -123,7 +123,7 @@ package struct MinuteLedger: Sendable {
             let place = place(of: delta.day, device, in: segment)
             let new = set(delta.minutes, of: Int(delta.word), delta.channels, device, at: place)
             guard new != 0 else { continue }
-            claims.keys.append((UInt32(device), UInt32(truncatingIfNeeded: keys.minute), new))
+            undoLog.keys.append((UInt32(device), UInt32(truncatingIfNeeded: keys.minute), new))
             inserted += new.nonzeroBitCount
         }
         return (inserted, batch.readings.count - inserted)
@@ -186,10 +186,10 @@ package struct MinuteLedger: Sendable {
     }
 
     /// Removes the keys that a group has set.
-    package mutating func forget(_ claims: Claims) {
+    package mutating func undo(_ undoLog: UndoLog) {
         spoiltSegment = keysSegment
-        for (device, last) in claims.lastMessages.reversed() { contacts[Int(device)]?.last = last }
-        for (device, minute, channels) in claims.keys {
+        for (device, last) in undoLog.lastMessages.reversed() { contacts[Int(device)]?.last = last }
+        for (device, minute, channels) in undoLog.keys {
             let (day, ofDay) = minute.quotientAndRemainder(dividingBy: UInt32(Int64.minutesPerDay))
             guard let place = place(known: day, Int(device)) else { continue }
             clear(ofDay, channels, Int(device), at: place)
@@ -198,7 +198,7 @@ package struct MinuteLedger: Sendable {
     }
 
     /// Evicts the days and devices whose last segment is before `oldest`; the spool no longer holds them.
-    package mutating func forget(before oldest: Int) {
+    package mutating func evict(before oldest: Int) {
         guard oldest > self.oldest else { return }
         self.oldest = oldest
         for number in days.indices {

@@ -15,7 +15,7 @@ struct MetricsPage: Sendable {
     private static let timeout = Duration.seconds(3)
 
     private let metrics: Metrics
-    private let holdings: SpoolHoldings
+    private let spoolState: SpoolState
     private let groupCommit: GroupCommit
     private let limits: SpoolWriter.Limits
     private let ledgerLimitBytes: Int
@@ -25,12 +25,12 @@ struct MetricsPage: Sendable {
     private let readiness: SingleFlight<Bool>
 
     init(
-        metrics: Metrics, holdings: SpoolHoldings, groupCommit: GroupCommit, limits: SpoolWriter.Limits,
+        metrics: Metrics, spoolState: SpoolState, groupCommit: GroupCommit, limits: SpoolWriter.Limits,
         ledgerLimitBytes: Int, certificate: LiveCertificate?, devices: DeviceSource, spool: SpoolStatisticsSource,
         readiness: Readiness
     ) {
         self.metrics = metrics
-        self.holdings = holdings
+        self.spoolState = spoolState
         self.groupCommit = groupCommit
         self.limits = limits
         self.ledgerLimitBytes = ledgerLimitBytes
@@ -51,7 +51,7 @@ struct MetricsPage: Sendable {
             [("version", Version.text), ("commit", Version.commit)])
         page.gauge("shelly_ready", "Whether the receiver takes batches and has room for more, as /readyz.", isReady)
         page.append(metrics.snapshot())
-        append(holdings.current, to: &page)
+        append(spoolState.current, to: &page)
         if let counts = await counts { append(counts, to: &page) }
         page.gauge("shelly_spool_readable", "Whether the receiver could read the spool's directory.", statistics != nil)
         if let statistics { append(statistics, to: &page) }
@@ -78,7 +78,7 @@ struct MetricsPage: Sendable {
             counts.energyAlone)
     }
 
-    private func append(_ held: SpoolHoldings.State, to page: inout PrometheusText) {
+    private func append(_ held: SpoolState.Content, to page: inout PrometheusText) {
         page.gauge("shelly_devices", "Devices with a message in the spool.", held.devices)
         page.gauge("shelly_ledger_bytes", "Memory of the ledger of minute keys.", held.ledgerBytes)
         page.gauge("shelly_ledger_limit_bytes", "Memory above which batches are refused.", ledgerLimitBytes)

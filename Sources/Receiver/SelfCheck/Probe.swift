@@ -89,7 +89,7 @@ struct Probe {
             let connection = try Connection(
                 databaseURL, applicationName: "shelly-receiver --check", timeout: .seconds(5))
             let start = ContinuousClock.now
-            while start.duration(to: .now) < Self.patience {
+            while start.duration(to: .now) < Self.timeout {
                 let rows = try connection.execute(
                     "SELECT 1 FROM \(table.quoted) WHERE idempotency_key = $1",
                     [.text("\(Self.device)_0_\(seconds / 60)")])
@@ -106,7 +106,7 @@ struct Probe {
             checkup.add(
                 .fail(
                     subject,
-                    "it is spooled, but not in \(table.quoted) after \(Self.patience.components.seconds) s",
+                    "it is spooled, but not in \(table.quoted) after \(Self.timeout.components.seconds) s",
                     do: "start the loader, or wait for its timer; run 'shelly-loader doctor' for details")
             )
         } catch {
@@ -114,7 +114,7 @@ struct Probe {
         }
     }
 
-    private static let patience = Duration.seconds(90)
+    private static let timeout = Duration.seconds(90)
 
     private static func text(_ answer: ProbeClient.Reply) -> String { "\(answer.status) \(answer.body.prefix(200))" }
 }

@@ -12,7 +12,7 @@ struct ProbeClient {
     private let path: String
     private let verifiesCertificate: Bool
 
-    private static let patience = TimeAmount.seconds(15)
+    private static let timeout = TimeAmount.seconds(15)
     private static let longestAnswer = 1 << 20
 
     struct Reply {
@@ -85,7 +85,7 @@ struct ProbeClient {
             let cause = connecting?.connectionErrors.first?.error ?? connecting?.dnsAError ?? error
             throw ProbeError(description: "\(url) cannot be reached: \(cause)")
         }
-        let timeout = loop.scheduleTask(in: Self.patience) { channel.close(promise: nil) }
+        let timeout = loop.scheduleTask(in: Self.timeout) { channel.close(promise: nil) }
         channel.write(HTTPClientRequestPart.head(request), promise: nil)
         if !body.isEmpty {
             channel.write(HTTPClientRequestPart.body(.byteBuffer(ByteBuffer(string: body))), promise: nil)

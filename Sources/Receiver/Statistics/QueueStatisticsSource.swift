@@ -12,8 +12,8 @@ import Text
 /// time, whatever the number of requests.
 final class QueueStatisticsSource: Sendable {
     /// How long a request waits for newer statistics than those in memory, and for a connection.
-    private static let patience = Duration.seconds(1)
-    private static let connectPatience = Duration.milliseconds(1700)
+    private static let timeout = Duration.seconds(1)
+    private static let connectTimeout = Duration.milliseconds(1700)
 
     private let memory = SharedMemory()
     private let query: SingleFlight<Bool>
@@ -42,7 +42,7 @@ final class QueueStatisticsSource: Sendable {
     func outcome() async -> StatisticsMemory.Outcome {
         if let fresh = memory.fresh() { return fresh }
         let isKnown = if case .statistics = memory.outcome() { true } else { false }
-        _ = await query.value(within: isKnown ? Self.patience : Self.connectPatience)
+        _ = await query.value(within: isKnown ? Self.timeout : Self.connectTimeout)
         return memory.outcome()
     }
 }

@@ -7,7 +7,7 @@ import Spool
 struct Readiness: Sendable {
     let authentication: Authentication
     let room: SpoolRoom
-    let holdings: SpoolHoldings
+    let spoolState: SpoolState
     let groupCommit: GroupCommit
     let ledgerLimitBytes: Int
     /// Why acknowledged readings can be lost where the spool lies, nil if they cannot. A text of this program, without
@@ -29,7 +29,7 @@ struct Readiness: Sendable {
     /// Throws the reason why the receiver is not ready.
     func check() async throws(Rejection) {
         try await checkSpool()
-        // A probe lets the ledger forget the keys of segments that are gone, because without traffic nothing else does.
+        // A probe lets the ledger evict the keys of segments that are gone, because without traffic nothing else does.
         if isLedgerNearlyFull { try await probe() }
         if isLedgerNearlyFull {
             throw Rejection(
@@ -39,7 +39,7 @@ struct Readiness: Sendable {
     }
 
     private var isLedgerNearlyFull: Bool {
-        MinuteLedger.refusesNewDevices(at: holdings.current.ledgerBytes, of: ledgerLimitBytes)
+        MinuteLedger.refusesNewDevices(at: spoolState.current.ledgerBytes, of: ledgerLimitBytes)
     }
 
     private func checkSpool() async throws(Rejection) {
@@ -51,7 +51,7 @@ struct Readiness: Sendable {
         }
         guard !groupCommit.isStalled else { throw Rejection(.diskTimeout) }
         // After a failure a probe has to retry the spool, because without traffic nothing else does.
-        if holdings.failure != nil { try await probe() }
+        if spoolState.failure != nil { try await probe() }
     }
 
     private func probe() async throws(Rejection) {

@@ -33,8 +33,8 @@ final class SingleFlight<Value: Sendable>: Sendable {
     }
 
     /// The result of the call; nil when it has none, or on a timeout.
-    func value(within patience: Duration? = nil) async -> Value? {
-        let timeout = min(patience ?? self.timeout, self.timeout)
+    func value(within limit: Duration? = nil) async -> Value? {
+        let timeout = min(limit ?? self.timeout, self.timeout)
         return await withCheckedContinuation { continuation in
             let (number, isFirst) = state.withLock { (state) -> (Int?, Bool) in
                 guard state.waiting.count < Self.maximumWaiting else { return (nil, false) }

@@ -10,12 +10,12 @@ actor SpoolStatisticsSource {
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
     private let directory: SpoolDirectory
-    private let holdings: SpoolHoldings
+    private let spoolState: SpoolState
     private let now: @Sendable () -> Int64
 
-    init(directory: SpoolDirectory, holdings: SpoolHoldings, now: @escaping @Sendable () -> Int64) {
+    init(directory: SpoolDirectory, spoolState: SpoolState, now: @escaping @Sendable () -> Int64) {
         self.directory = directory
-        self.holdings = holdings
+        self.spoolState = spoolState
         self.now = now
     }
 
@@ -23,7 +23,7 @@ actor SpoolStatisticsSource {
     func json() throws(SpoolError) -> String { JSONText(encoding: try statistics()).text }
 
     func statistics() throws(SpoolError) -> SpoolStatistics {
-        let held = holdings.current
+        let held = spoolState.current
         let mark = directory.loadMark()
         let drainMark = directory.drainMark()
         var result = SpoolStatistics(

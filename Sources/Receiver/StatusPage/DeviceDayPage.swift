@@ -39,7 +39,7 @@ struct DeviceDayPage: Sendable {
         guard let last = day.last else {
             return Verdict(
                 level: .idle, sentence: "The spool has no message of this device.",
-                remark: "The readings below are from the database.")
+                detail: "The readings below are from the database.")
         }
         let heard = Age(seconds: now / 1000 - last.time)
         let moment = day.lastMinute.map { "\(Timestamp(minute: $0).readable(.minutes)) UTC" }
@@ -47,18 +47,18 @@ struct DeviceDayPage: Sendable {
         case .silent:
             return Verdict(
                 level: .attention, sentence: "Silent: last heard \(heard) ago.",
-                remark: "\(moment.map { "Last reading \($0)" } ?? "No reading")")
+                detail: "\(moment.map { "Last reading \($0)" } ?? "No reading")")
         case .withoutReadings:
             return Verdict(
                 level: .attention,
                 sentence: "Heard \(heard) ago, but without readings\(moment.map { " since \($0)" } ?? "").",
-                remark: "\(last.missing.map { "Reason: \($0.sentence)." } ?? "")")
+                detail: "\(last.missing.map { "Reason: \($0.sentence)." } ?? "")")
         case .withoutMeter:
             return Verdict(
-                level: .idle, sentence: "Heard \(heard) ago.", remark: "\(last.missing?.sentence ?? "")")
+                level: .idle, sentence: "Heard \(heard) ago.", detail: "\(last.missing?.sentence ?? "")")
         case .reporting:
             let age = Age(seconds: now / 1000 - (day.lastMinute ?? 0) * 60)
-            return Verdict(level: .good, sentence: "Reports: last reading \(age) ago.", remark: "\(moment ?? "")")
+            return Verdict(level: .good, sentence: "Reports: last reading \(age) ago.", detail: "\(moment ?? "")")
         }
     }
 
@@ -67,7 +67,7 @@ struct DeviceDayPage: Sendable {
             ? nil
             : Verdict(
                 level: .failing, sentence: "Database unavailable: power values cannot be shown.",
-                remark: "The marks are readings in the spool.")
+                detail: "The marks are readings in the spool.")
     }
 
     private var dayLinks: HTML {

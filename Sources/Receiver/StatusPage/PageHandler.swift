@@ -28,7 +28,7 @@ struct PageHandler: Sendable {
 
     init(
         devices: DeviceSource, metrics: Metrics, readiness: Readiness, queueStatistics: QueueStatisticsSource,
-        spoolStatistics: SpoolStatisticsSource, backlog: BacklogWatch, holdings: SpoolHoldings,
+        spoolStatistics: SpoolStatisticsSource, backlog: BacklogWatch, spoolState: SpoolState,
         now: @escaping @Sendable () -> Int64
     ) {
         self.devices = devices
@@ -40,7 +40,7 @@ struct PageHandler: Sendable {
                 try await readiness.check()
                 return .ready
             } catch {
-                return StatusPage.ReadinessState(error, failure: holdings.failure)
+                return StatusPage.ReadinessState(error, failure: spoolState.failure)
             }
         }
         database = SingleFlight(timeout: Self.timeout) { StatusPage.DatabaseStatus(await queueStatistics.outcome()) }

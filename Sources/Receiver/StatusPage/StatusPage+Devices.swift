@@ -38,7 +38,7 @@ extension StatusPage {
         }
         if list.database == .away, !list.devices.isEmpty {
             html +=
-                "<p class=\"remark\">Power values are in the database, which does not answer; the curves show readings per hour instead.</p>"
+                "<p class=\"detail\">Power values are in the database, which does not answer; the curves show readings per hour instead.</p>"
         }
         let first: HTML? = isNarrowed ? "<a href=\"/#devices\">From the beginning</a>" : nil
         let next: HTML? = list.next.map { place in
@@ -76,7 +76,7 @@ extension StatusPage {
         guard device.state.isWithoutReadings else { return nil }
         let age = Age(seconds: now / 1000 - device.last.time)
         return """
-            <span class="remark">heard \(age.description) ago\(device.last.missing.map { "; " + $0.sentence } ?? "")</span>
+            <span class="detail">heard \(age.description) ago\(device.last.missing.map { "; " + $0.sentence } ?? "")</span>
             """
     }
 

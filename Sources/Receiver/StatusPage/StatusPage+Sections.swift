@@ -5,9 +5,9 @@ import Time
 extension StatusPage {
     var facts: [HTML] {
         var facts: [HTML] = []
-        func add(_ name: String, _ value: String, _ remark: String? = nil) {
+        func add(_ name: String, _ value: String, _ detail: String? = nil) {
             facts.append(
-                "<div><dt>\(name)</dt><dd>\(value)\(remark.map { "<span class=\"remark\">\($0)</span>" })</dd></div>")
+                "<div><dt>\(name)</dt><dd>\(value)\(detail.map { "<span class=\"detail\">\($0)</span>" })</dd></div>")
         }
         if let recentRate { add("Readings a minute", recentRate, "mean over 15 minutes") }
         if let spool {
@@ -119,7 +119,7 @@ extension StatusPage {
             <table class="figures"><thead><tr><th scope="col">Reason</th><th scope="col">Count</th></tr></thead>\
             <tbody>\(counted.map { reason, count -> HTML in
                 "<tr><td>\(reason.sentence)</td><td>\(Figures.grouped(count))</td></tr>"
-            })</tbody></table><p class="remark">Since the start \(ago(startedAt)).</p>
+            })</tbody></table><p class="detail">Since the start \(ago(startedAt)).</p>
             """
     }
 }

@@ -21,11 +21,11 @@ extension StatusPage {
         case .silent:
             return Verdict(
                 level: .failing, sentence: "Not ready to take data: the spool's disk does not answer.",
-                remark: "Batches are answered with 503, and the queue keeps them.")
+                detail: "Batches are answered with 503, and the queue keeps them.")
         case .refuses(let reason, let failure):
             return Verdict(
                 level: .failing, sentence: "Not ready to take data: \(reason).",
-                remark: "\(failure ?? "Batches are refused, and the queue keeps them.")")
+                detail: "\(failure ?? "Batches are refused, and the queue keeps them.")")
         }
         guard let last = batches.first else {
             return Verdict(
@@ -36,7 +36,7 @@ extension StatusPage {
         return isQuiet
             ? Verdict(
                 level: .attention, sentence: "Ready, but no batch has come for \(span(since: last.receivedAt)).",
-                remark: "Does the queue deliver?")
+                detail: "Does the queue deliver?")
             : Verdict(level: .good, sentence: "Taking data: last batch \(ago(last.receivedAt)).")
     }
 
@@ -45,12 +45,12 @@ extension StatusPage {
         case .away(let reason):
             return Verdict(
                 level: .failing, sentence: "Database unavailable: " + pending,
-                remark: "\(reason)")
+                detail: "\(reason)")
         case .refuses(let reason):
             return Verdict(
                 level: .failing,
                 sentence: "Database answers, but its table cannot be read: " + pending,
-                remark: "\(reason)")
+                detail: "\(reason)")
         case .answers:
             guard let spool else {
                 return Verdict(level: .failing, sentence: "Database answers, but the spool cannot be read.")
@@ -63,7 +63,7 @@ extension StatusPage {
             }
             return Verdict(
                 level: .attention, sentence: "Database answers, but the loader is behind: " + waiting(spool),
-                remark: spool.lastDrainAt.map { "The loader last finished \(ago($0))." } ?? "Is the loader running?")
+                detail: spool.lastDrainAt.map { "The loader last finished \(ago($0))." } ?? "Is the loader running?")
         }
     }
 
@@ -87,18 +87,18 @@ extension StatusPage {
             level: .attention,
             sentence:
                 "\(Figures.grouped(devices.silent)) of \(Figures.count(devices.total, "device")) \(verb) silent.",
-            remark: namesOfSilent(devices))
+            detail: namesOfSilent(devices))
     }
 
     /// The devices that are heard and give no reading, though they have a meter; some with the reason.
     private var missingVerdict: Verdict? {
         guard let devices, devices.withoutReadings > devices.withoutMeter else { return nil }
         let count = devices.withoutReadings - devices.withoutMeter
-        var remark: HTML = "No reading for \(Age(seconds: Int64(devices.silentAfterSeconds)).description) or longer"
+        var detail: HTML = "No reading for \(Age(seconds: Int64(devices.silentAfterSeconds)).description) or longer"
         for (index, device) in devices.named(.withoutReadings).enumerated() {
             let since = device.lastMinute.map { "since \(Timestamp(minute: $0).readable(.minutes)) UTC" } ?? "never one"
             let reason = device.last.missing.map { ": " + $0.sentence } ?? ""
-            remark += "\(index == 0 ? ": " : "; ")\(link(to: device)) (\(since)\(reason))"
+            detail += "\(index == 0 ? ": " : "; ")\(link(to: device)) (\(since)\(reason))"
         }
         let verb = count == 1 ? "is" : "are"
         return Verdict(
@@ -107,7 +107,7 @@ extension StatusPage {
                 \(Figures.grouped(count)) of \(Figures.count(devices.total, "device")) \(verb) heard, \
                 but without readings.
                 """,
-            remark: remark)
+            detail: detail)
     }
 
     private func link(to device: DeviceSummary) -> HTML {
@@ -121,33 +121,33 @@ extension StatusPage {
         guard !recent.isEmpty else { return nil }
         let types = UntakenComponent.ComponentType.allCases.filter { type in recent.contains { $0.component == type } }
         let devices = Set(recent.map(\.device)).count
-        var remark: HTML = "INGEST_COMPONENTS says which components become readings, with channels 0 to 3"
+        var detail: HTML = "INGEST_COMPONENTS says which components become readings, with channels 0 to 3"
         for (index, entry) in recent.suffix(3).reversed().enumerated() {
-            remark += "\(index == 0 ? ": " : ", ")<bdi>\("\(entry.device)")</bdi> (\(entry.component.rawValue))"
+            detail += "\(index == 0 ? ": " : ", ")<bdi>\("\(entry.device)")</bdi> (\(entry.component.rawValue))"
         }
-        remark += ". shelly-loader replay --components takes them from the spool."
+        detail += ". shelly-loader replay --components takes them from the spool."
         return Verdict(
             level: .attention,
             sentence:
                 "\(Figures.count(devices, "device")) \(devices == 1 ? "sends" : "send") power that becomes no reading: "
                 + types.map(\.rawValue).joined(separator: ", ") + ".",
-            remark: remark)
+            detail: detail)
     }
 
     private var diskVerdict: Verdict? {
-        risk.map { Verdict(level: .attention, sentence: "Acknowledged readings can be lost.", remark: "\($0).") }
+        risk.map { Verdict(level: .attention, sentence: "Acknowledged readings can be lost.", detail: "\($0).") }
     }
 
     /// Some of the silent devices' names, so that a reader need not search when there are few.
     private func namesOfSilent(_ list: DeviceList) -> HTML {
         let named = list.named(.silent)
-        var remark: HTML = "No message for \(Age(seconds: Int64(list.silentAfterSeconds)).description) or longer"
+        var detail: HTML = "No message for \(Age(seconds: Int64(list.silentAfterSeconds)).description) or longer"
         for (index, device) in named.enumerated() {
-            remark += "\(index == 0 ? ": " : ", ")\(link(to: device))"
+            detail += "\(index == 0 ? ": " : ", ")\(link(to: device))"
         }
         let left = list.silent - named.count
-        if !named.isEmpty, left > 0 { remark += " and \(Figures.grouped(left)) more" }
-        return remark
+        if !named.isEmpty, left > 0 { detail += " and \(Figures.grouped(left)) more" }
+        return detail
     }
 
     /// The records that the spool keeps for the database, if the spool can be read.

@@ -6,7 +6,7 @@ struct UnknownDevicePage: Sendable {
     var html: HTML {
         let verdict = Verdict(
             level: .attention, sentence: "Unknown device.",
-            remark: "Neither the spool nor the database, if it answers, has a reading of it in this period.")
+            detail: "Neither the spool nor the database, if it answers, has a reading of it in this period.")
         return HTMLPage(
             title: "Unknown device · Shelly Collector", level: verdict.level, now: now,
             content: """

@@ -36,7 +36,7 @@ public struct DiskCheck {
     }
 
     private static let rounds = 20
-    private static let patience = Duration.seconds(3)
+    private static let timeout = Duration.seconds(3)
     private static let slow = Duration.milliseconds(20)
     private static let tooFast = Duration.microseconds(20)
 
@@ -75,7 +75,7 @@ public struct DiskCheck {
         let block = [UInt8](repeating: 0x2E, count: 4096)
         var durations: [Duration] = []
         let begin = ContinuousClock.now
-        while durations.count < Self.rounds, durations.isEmpty || begin.duration(to: .now) < Self.patience {
+        while durations.count < Self.rounds, durations.isEmpty || begin.duration(to: .now) < Self.timeout {
             let start = ContinuousClock.now
             let offset = durations.count * block.count
             try file.writeAll(block[...], at: offset)

@@ -19,7 +19,7 @@ public final class LogOutput: Sendable {
     private enum Way { case socket, ownNonBlocking, file, shared }
 
     /// Timeout for writing one line, after which lines are dropped.
-    private static let patience = Duration.milliseconds(100)
+    private static let timeout = Duration.milliseconds(100)
 
     /// Whether journald reads the output. journald adds its own times and expects levels as `<6>`.
     let isJournal: Bool
@@ -95,7 +95,7 @@ public final class LogOutput: Sendable {
                 return drop(begun: rest.count < line.count)
             } else {
                 guard !isStuck.load(ordering: .relaxed) else { return drop(begun: rest.count < line.count) }
-                let end = deadline ?? .now + Self.patience
+                let end = deadline ?? .now + Self.timeout
                 deadline = end
                 guard isReady(for: end - .now) else {
                     isStuck.store(true, ordering: .relaxed)

@@ -20,7 +20,7 @@ struct Hot {
         /// The same preparation as for the next two.
         case decoded
         /// Looking up and setting the minute keys, all of them new.
-        case claim
+        case insert
         /// The record's line and its checksum, as the writer makes them.
         case record
         /// All of it, one after the other.
@@ -74,23 +74,23 @@ struct Hot {
             bodies.append(source.body + padding)
         }
         var batches: [Batch] = []
-        if step == .claim || step == .decoded { for body in bodies { batches.append(try decode(body)) } }
+        if step == .insert || step == .decoded { for body in bodies { batches.append(try decode(body)) } }
         var records: [NewRecord] = []
         if step == .record { for body in bodies { records.append(record(body[..<source.body.count])) } }
-        var claims = MinuteLedger.Claims()
+        var undoLog = MinuteLedger.UndoLog()
 
         let start = ContinuousClock.now
         switch step {
         case .none, .decoded: break
         case .decode: for body in bodies { _ = try decode(body) }
         case .breaks: for index in bodies.indices { _ = withoutLineBreaks(&bodies[index]) }
-        case .claim: for batch in batches { _ = ledger.claim(batch, in: writer.next, noting: &claims) }
+        case .insert: for batch in batches { _ = ledger.insert(batch, in: writer.next, undoLog: &undoLog) }
         case .record: _ = try writer.append(records)
         case .all:
             for index in bodies.indices {
                 let batch = try decode(bodies[index])
                 let text = withoutLineBreaks(&bodies[index])
-                _ = ledger.claim(batch, in: writer.next, noting: &claims)
+                _ = ledger.insert(batch, in: writer.next, undoLog: &undoLog)
                 records.append(record(text))
             }
             _ = try writer.append(records)

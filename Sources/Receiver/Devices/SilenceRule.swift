@@ -1,7 +1,7 @@
 import Readings
 
 /// Which devices are silent at one moment, and which are heard and give no reading.
-struct Silence: Sendable {
+struct SilenceRule: Sendable {
     /// Unix seconds.
     private let firstHeard: Int64
     /// A reading may be of the last second of its minute.
