@@ -20,6 +20,23 @@ struct SpoolFileSystemTests {
         #expect((kind.risk == nil) == [.local, .unknown].contains(nature))
     }
 
+    @Test func anOverlayWithoutFsyncIsToldByItsOptions() {
+        let table = """
+            27 1 254:0 / / rw,relatime - ext4 /dev/vda rw
+            47 44 0:44 / /my\\040disk rw,relatime shared:1 master:2 - overlay o rw,lowerdir=/l,workdir=/w,fsync=volatile
+            48 44 0:45 / /b rw,relatime - overlay o rw,lowerdir=/l,volatile,workdir=/w
+            49 44 0:46 / /c rw,relatime - overlay o rw,lowerdir=/volatile,workdir=/w
+            50 44
+            """
+        func kind(_ device: String, type: UInt32 = 0x794C_7630) -> SpoolFileSystem {
+            SpoolFileSystem(type: type, options: MountOptions.of(device: device, in: table))
+        }
+        #expect(kind("0:44").nature == .volatileOverlay && kind("0:45").nature == .volatileOverlay)
+        #expect(kind("0:44").isRefused && kind("0:44").risk?.contains("fsync does nothing") == true)
+        #expect(kind("0:46").nature == .overlay && kind("9:9").nature == .overlay && !kind("0:46").isRefused)
+        #expect(kind("0:44", type: 0xEF53).nature == .local)
+    }
+
     @Test func aPathThatIsNotThereYetLiesWhereItsParentDoes() throws {
         #expect(try SpoolFileSystem(at: "/proc/not/there/yet") == SpoolFileSystem(type: 0x9FA0))
         #expect(try SpoolFileSystem(at: "not-there/yet") == SpoolFileSystem(at: "."))

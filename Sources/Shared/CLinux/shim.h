@@ -1,7 +1,8 @@
 // Functions of the C library that Swift's Glibc module lacks: adjtimex(2), malloc_trim(3), pthread_setname_np(3),
-// statfs(2), sync_file_range(2).
+// statfs(2), sync_file_range(2), major(3).
 #include <malloc.h>
 #include <pthread.h>
+#include <sys/sysmacros.h>
 #include <sys/timex.h>
 #include <sys/types.h>
 #include <sys/vfs.h>

@@ -10,7 +10,7 @@ public struct DiskCheck {
     private let acceptsLosses: Bool
     private let disk: any Disk
 
-    /// - Parameter acceptsLosses: whether the receiver starts on a file system in memory.
+    /// - Parameter acceptsLosses: whether the receiver starts where acknowledged readings can be lost.
     public init(_ path: FilePath, acceptsLosses: Bool, disk: any Disk = SystemDisk()) {
         self.path = path
         self.acceptsLosses = acceptsLosses
@@ -31,7 +31,7 @@ public struct DiskCheck {
         }
         guard let risk = kind.risk else { return .ok(subject, kind.name) }
         // The receiver does not start there.
-        if kind.nature == .memory, !acceptsLosses { return .fail(subject, risk, do: kind.fix) }
+        if kind.isRefused, !acceptsLosses { return .fail(subject, risk, do: kind.fix) }
         return .warn(subject, risk, do: kind.fix)
     }
 
@@ -60,7 +60,7 @@ public struct DiskCheck {
                 do: "no batch is answered faster than that; concurrent batches share one wait, and a faster disk "
                     + "shortens it")
         }
-        if median < Self.tooFast, kind?.nature != .memory {
+        if median < Self.tooFast, kind?.isRefused != true {
             return .warn(
                 subject, "\(text), faster than a disk can be: a layer below may not wait for its write cache",
                 do: "make sure that the disk, its controller or the hypervisor survives a power cut")

@@ -12,6 +12,8 @@ public struct SpoolFileSystem: Sendable, Equatable {
         case memory
         /// In the writable layer of a container.
         case overlay
+        /// The same, mounted so that fsync does nothing.
+        case volatileOverlay
         /// On another machine, or wherever the program behind it puts it.
         case remote
         /// A type that is not in the table.
@@ -22,9 +24,15 @@ public struct SpoolFileSystem: Sendable, Equatable {
     public let name: String
     public let nature: Nature
 
-    /// - Parameter type: statfs(2) `f_type`.
-    public init(type: UInt32) {
-        (name, nature) = Self.kinds[type] ?? ("unknown (0x\(String(type, radix: 16)))", .unknown)
+    /// - Parameters:
+    ///   - type: statfs(2) `f_type`.
+    ///   - options: mount options of this file system, of which only those that turn fsync off matter.
+    public init(type: UInt32, options: [Substring] = []) {
+        let (name, nature) = Self.kinds[type] ?? ("unknown (0x\(String(type, radix: 16)))", .unknown)
+        // The second is how Linux 6.18 shows the first.
+        let isVolatile = nature == .overlay && options.contains { $0 == "volatile" || $0 == "fsync=volatile" }
+        self.name = name
+        self.nature = isVolatile ? .volatileOverlay : nature
     }
 
     /// The file system at a path, or at its nearest ancestor that exists.
@@ -33,7 +41,8 @@ public struct SpoolFileSystem: Sendable, Equatable {
         while true {
             var status = statfs()
             if statfs(place.string, &status) == 0 {
-                self.init(type: UInt32(truncatingIfNeeded: status.f_type))
+                self.init(
+                    type: UInt32(truncatingIfNeeded: status.f_type), options: MountOptions.ofFileSystem(at: place))
                 return
             }
             let error = Errno(rawValue: errno)
@@ -43,14 +52,19 @@ public struct SpoolFileSystem: Sendable, Equatable {
         }
     }
 
+    /// Whether the receiver must not start there, because what it acknowledged is only in memory.
+    public var isRefused: Bool { nature == .memory || nature == .volatileOverlay }
+
     /// Why acknowledged readings can be lost there; nil where the file system gives no reason to expect it.
     public var risk: String? {
         switch nature {
         case .local, .unknown: nil
         case .memory: "\(name) lies in memory: a restart of the machine or container loses acknowledged readings"
         case .overlay:
-            "\(name) is a container's own layer: it is removed with the container, and some engines mount it so that "
-                + "fsync does nothing"
+            "\(name) is a container's own layer: it is removed with the container"
+        case .volatileOverlay:
+            "\(name) is mounted with the option volatile, so that fsync does nothing: a power failure loses acknowledged "
+                + "readings"
         case .remote:
             "\(name) is no local disk: locks and durability are only as good as the server or program behind it"
         }
@@ -62,6 +76,8 @@ public struct SpoolFileSystem: Sendable, Equatable {
         case .local, .unknown: "nothing has to be done"
         case .memory: "put the spool on a disk (SPOOL_DIR), or set SPOOL_FILE_SYSTEM=any if losses are acceptable"
         case .overlay: "mount a volume for the spool (SPOOL_DIR)"
+        case .volatileOverlay:
+            "mount a volume for the spool (SPOOL_DIR), or set SPOOL_FILE_SYSTEM=any if losses are acceptable"
         case .remote: "put the spool on a local disk (SPOOL_DIR), or set SPOOL_FILE_SYSTEM=any if you trust that server"
         }
     }
