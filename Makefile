@@ -10,7 +10,7 @@ PARTS =
 export SHELLY_COMMIT ?= $(shell ops/dev/commit.sh)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-long test-worker check-prometheus check-proxies check-mqtt simulate powercut fuzz schemathesis tsan bench bench-smoke compile-times build deb deb-test image image-test release check-manifests format clean-local
+.PHONY: help run demo test test-long test-worker check-prometheus check-proxies check-mqtt simulate powercut fuzz schemathesis tsan bench bench-smoke compile-times build deb deb-test image image-test release check-manifests check-arm64 format clean-local
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -86,6 +86,9 @@ release: ## package, image, bill of materials and checksums of the commit in .lo
 
 check-manifests: ## lint the workflow, compose.yaml and the Kubernetes example, with linters from PyPI
 	@ops/dev/check-manifests.sh
+
+check-arm64: ## compile the C and C++ parts for arm64 and compare their results under QEMU with those of this machine
+	@ops/dev/arm64.sh
 
 image: ## build the container image in .local/image without a registry, as root
 	@ops/container/build.sh

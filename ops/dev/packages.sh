@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks that everything that some work needs is here, and installs the Debian packages that are missing:
 #
-#   packages.sh PURPOSE...    build, run, test, worker, proxy, mqtt, schemathesis, bench, times, package, boot, image or manifests
+#   packages.sh PURPOSE...    build, run, test, worker, proxy, mqtt, schemathesis, bench, times, package, boot, image, arm64 or manifests
 #
 # Says nothing and changes nothing when all is well. Otherwise says which packages it installs, and how much that is.
 set -euo pipefail
@@ -43,7 +43,8 @@ dpkg-dev        | package       | command -v dpkg-shlibdeps   | finds what the p
 lintian         | package       | command -v lintian          | looks for faults in the package
 mandoc          | package       | command -v mandoc           | looks for faults in its manual pages
 systemd         | package       | command -v systemd-analyze  | looks for faults in its units, and at how exposed they are
-mmdebstrap      | boot image    | command -v mmdebstrap       | makes the clean root that the package is tried in, and that of the image
+mmdebstrap      | boot image arm64 | command -v mmdebstrap       | makes the clean root that the package is tried in, and that of the image
+qemu-user       | arm64         | command -v qemu-aarch64     | runs programs for arm64
 systemd-container | boot        | command -v systemd-nspawn   | boots that root
 podman          | image         | command -v podman           | builds the container image, and runs it in its test
 runc            | image         | command -v runc             | starts the containers of podman
@@ -52,7 +53,7 @@ aardvark-dns    | image         | test -x /usr/lib/podman/aardvark-dns | gives t
 '
 
 main() {
-    (($# > 0)) || fail "usage: packages.sh PURPOSE..., of build, run, test, worker, proxy, mqtt, schemathesis, bench, times, package, boot, image, manifests"
+    (($# > 0)) || fail "usage: packages.sh PURPOSE..., of build, run, test, worker, proxy, mqtt, schemathesis, bench, times, package, boot, image, arm64, manifests"
     if is_for build "$@"; then require_swift; fi
     local missing=() package purposes check reason
     while IFS='|' read -r package purposes check reason; do
