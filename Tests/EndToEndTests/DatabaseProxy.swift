@@ -22,6 +22,7 @@ final class DatabaseProxy: Sendable {
     private let server: Int
     /// How long bytes take in each direction.
     private let delay: Duration
+    private let connections = Mutex((all: 0, open: 0))
     private let fault = Mutex<(effect: Effect, statement: String, previous: String)?>(nil)
 
     init(to server: Int, delay: Duration = .zero) throws {
@@ -60,11 +61,16 @@ final class DatabaseProxy: Sendable {
     /// Whether what was armed is still to come.
     var isArmed: Bool { fault.withLock { $0 != nil } }
 
+    /// The connections since the start, and those that are open now.
+    var count: (all: Int, open: Int) { connections.withLock { $0 } }
+
     /// Takes no more connections.
     func close() { shutdown(listener, Int32(SHUT_RDWR)) }
 
     /// Moves bytes between the two until one of them ends.
     private func serve(_ client: Int32) {
+        connections.withLock { $0 = ($0.all + 1, $0.open + 1) }
+        defer { connections.withLock { $0.open -= 1 } }
         let upstream = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer {
             Glibc.close(client)

@@ -32,7 +32,8 @@ struct DeviceSourceTests {
         let source = DeviceSource(
             groupCommit: commit,
             powers: PowerSource(
-                url: "postgresql://nobody@127.0.0.1:1/nothing", table: try TableName("power_logs"), logger: logger),
+                url: "postgresql://nobody@127.0.0.1:1/nothing", table: try TableName("power_logs"),
+                databaseSleep: .zero, logger: logger),
             silentAfterSeconds: 900, now: { milliseconds })
         try await body(source, commit)
         await commit.stop()

@@ -50,6 +50,16 @@ struct StatisticsMemoryTests {
         #expect(text(memory.fresh(at: at(28))) == "none")
     }
 
+    @Test func aDatabaseThatMaySleepIsNotQueriedMeanwhile() {
+        var memory = StatisticsMemory(databaseSleep: .seconds(900))
+        run(&memory, 0, 0.1)
+        #expect(text(memory.fresh(at: at(900))) == "7 rows, 900 s")
+        #expect(text(memory.fresh(at: at(901))) == "none")
+        // Only a query shows that it is back.
+        run(&memory, 1000, 1000.1, .failure(away))
+        #expect(text(memory.fresh(at: at(1001))) == "failure" && text(memory.fresh(at: at(1002))) == "none")
+    }
+
     @Test func whileAQueryIsInFlightTheMemoryAnswersWithItsAge() {
         var memory = StatisticsMemory()
         run(&memory, 0, 0.1)

@@ -59,13 +59,14 @@ struct StatusPageTests {
         intake: StatusPage.ReadinessState = .ready, database: StatusPage.DatabaseStatus = .answers(rows: 0),
         spool: SpoolStatistics? = spool(), history: ReadingHistory? = nil, devices: DeviceList? = list([]),
         backlog: BacklogHistory = BacklogHistory(), batches: [RecentBatches.Entry] = [batch(ago: 3)],
-        refusals: [Rejection.Reason: Int] = [:], risk: String? = nil
+        refusals: [Rejection.Reason: Int] = [:], risk: String? = nil, databaseSleepSeconds: Int64 = 0
     ) -> StatusPage {
         StatusPage(
             now: now, startedAt: now - 200_000, intake: intake, database: database, spool: spool,
             backlog: backlog,
             history: history ?? ReadingHistory(minutes: day, counts: [Int](repeating: 0, count: 1440)),
-            devices: devices, batches: batches, refusals: refusals, risk: risk)
+            devices: devices, batches: batches, refusals: refusals, risk: risk,
+            databaseSleepSeconds: databaseSleepSeconds)
     }
 
     private static let away = StatusPage.DatabaseStatus.away("database unavailable: <refused>")
@@ -86,6 +87,10 @@ struct StatusPageTests {
             (
                 page(spool: spool(records: 1234, oldest: 300, drainedAgo: 290)), 1, .attention,
                 "Database answers, but the loader is behind: 1,234 records are pending in the spool, the oldest for 5 min."
+            ),
+            (
+                page(spool: spool(records: 1234, oldest: 1199, drainedAgo: 1000), databaseSleepSeconds: 900), 1, .good,
+                "Database is 19 min behind."
             ),
             (page(spool: nil), 1, .failing, "Database answers, but the spool cannot be read."),
             (

@@ -20,6 +20,8 @@ struct DrainCommand: LoaderCommand {
     @OptionGroup var options: CommonOptions
     @Flag(help: "Keep loading new records until SIGTERM; wait for the database while it is unavailable.")
     var follow = false
+    @Flag(help: "Load at once, though DATABASE_SLEEP_SECONDS have not passed since the last load.")
+    var now = false
     @Flag(help: "Print no summary when there was nothing to load.")
     var quiet = false
     @Flag(help: "Print the summary as JSON.")
@@ -35,6 +37,7 @@ struct DrainCommand: LoaderCommand {
             statementRows: settings.integer(.statementRows), retention: settings.retention,
             letterRetention: settings.letterRetention, limits: SpoolWriter.Limits(settings),
             followPause: settings.duration(.followSeconds),
+            databaseSleep: now ? .zero : settings.duration(.databaseSleepSeconds),
             logger: settings.logger, interruption: interruption)
         let report = DrainReport(logger: settings.logger)
         defer { ProgressLine.clear() }

@@ -35,7 +35,11 @@ struct Doctor {
             checkup.add(TableCheck(connection, database.table).results())
         }
         if let spool {
-            checkup.add(LoadCheck(spool, database, letterRetention: settings.letterRetention).results())
+            checkup.add(
+                LoadCheck(
+                    spool, database, letterRetention: settings.letterRetention,
+                    databaseSleep: settings.duration(.databaseSleepSeconds)
+                ).results())
             checkup.add(UntakenCheck(spool).results())
             checkup.add(LedgerCheck(directory: spool).results())
         }

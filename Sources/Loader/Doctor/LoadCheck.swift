@@ -9,11 +9,14 @@ struct LoadCheck {
     private let directory: SpoolDirectory
     private let database: Database
     private let letterRetention: Duration?
+    private let databaseSleep: Duration
     private static let late = 3600.0
     /// Pending segments are read for damage, up to this many bytes.
     private static let readBytes = 256 << 20
 
-    init(_ directory: SpoolDirectory, _ database: Database, letterRetention: Duration?) {
+    /// - Parameter databaseSleep: time for which the loader leaves the database alone after each load.
+    init(_ directory: SpoolDirectory, _ database: Database, letterRetention: Duration?, databaseSleep: Duration) {
+        self.databaseSleep = databaseSleep
         self.letterRetention = letterRetention
         self.directory = directory
         self.database = database
@@ -32,7 +35,7 @@ struct LoadCheck {
         let last = status.lastLoad.map { "last load \($0)" } ?? "nothing loaded yet"
         guard let age = status.oldestUnloadedSeconds else { return .ok("load", "no record is pending; \(last)") }
         let text = "\(status.backlogBytes.inBytes) pending, the oldest for \(Age(seconds: Int64(age))); \(last)"
-        guard age > Self.late else { return .ok("load", text) }
+        guard age > Self.late + databaseSleep / .seconds(1) else { return .ok("load", text) }
         return .warn(
             "load", text,
             do: status.loader == nil

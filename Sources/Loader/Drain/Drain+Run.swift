@@ -9,6 +9,9 @@ extension Drain {
         let directory = try SpoolDirectory(existing: path)
         let lock = try SpoolLock(.loader, of: path)
         defer { withExtendedLifetime(lock) {} }
+        if try isAtRest(directory) {
+            return logger.info("the database is left alone (DATABASE_SLEEP_SECONDS); 'drain --now' loads at once")
+        }
         try directory.synchronize()
         let session = try DrainSession(self, directory: directory, report: report, lockTimeout: lockTimeout)
         defer { session.end() }
@@ -29,14 +32,21 @@ extension Drain {
         var wasConnected = false
         while !interruption.isRequested {
             do {
-                let session = try DrainSession(self, directory: directory, report: report, lockTimeout: lockTimeout)
-                wasConnected = true
-                defer { session.end() }
-                while !interruption.isRequested {
-                    try session.pass()
-                    pause.reset()
-                    interruption.pause(followPause)
+                // At its start the loader looks at the database in any case.
+                if try !wasConnected || !isAtRest(directory) {
+                    let session = try DrainSession(
+                        self, directory: directory, report: report, lockTimeout: lockTimeout)
+                    wasConnected = true
+                    defer { session.end() }
+                    repeat {
+                        try session.pass()
+                        pause.reset()
+                        guard databaseSleep == .zero else { break }
+                        interruption.pause(followPause)
+                    } while !interruption.isRequested
                 }
+                interruption.pause(followPause)
+                continue
             } catch let error as PostgresError where !error.isOurs {
                 logger.warning("\(error.withRemedy); trying again in \(pause.duration.components.seconds) s")
             } catch let error as LoaderError where error.isOfTheTable || wasConnected && error.isBusy {

@@ -16,6 +16,7 @@ final class DrainSession {
     private var exhausted: (segment: Int, bytes: Int)?
     private let retention: Retention
     private let letterRetention: Duration?
+    private let databaseSleeps: Bool
     private var pruned: ContinuousClock.Instant?
     /// All records before `front` are loaded. `markedFront` is the position in the spool's load mark.
     private var front: Front?
@@ -48,6 +49,7 @@ final class DrainSession {
         self.directory = directory
         retention = drain.retention
         letterRetention = drain.letterRetention
+        databaseSleeps = drain.databaseSleep > .zero
         let connection = try drain.database.connect()
         let table = drain.database.table
         context = SegmentDrain.Context(
@@ -90,7 +92,9 @@ final class DrainSession {
             }
         }
         try prune()
-        if isClean, !context.interruption.isRequested { writeDrainMark() }
+        guard !context.interruption.isRequested else { return }
+        if isClean { writeDrainMark() }
+        if databaseSleeps { writeDatabaseMark() }
     }
 
     /// Gives the lease back, so that another loader need not wait until it has expired.
@@ -232,6 +236,14 @@ final class DrainSession {
         do {
             try directory.write(DrainMark())
             drainMarked = .now
+        } catch {
+            context.logger.warning("\(error)")
+        }
+    }
+
+    private func writeDatabaseMark() {
+        do {
+            try directory.write(DatabaseMark(segment: exhausted?.segment, bytes: exhausted?.bytes))
         } catch {
             context.logger.warning("\(error)")
         }

@@ -61,11 +61,13 @@ struct Receiver {
             authentication: authentication, room: SpoolRoom(directory: directory, limits: limits),
             spoolState: spoolState, groupCommit: groupCommit, ledgerLimitBytes: settings.integer(.ledgerBytes),
             risk: risk)
+        let databaseSleep = settings.duration(.databaseSleepSeconds)
         let queueStatistics = QueueStatisticsSource(
-            url: settings.text(.databaseURL) ?? "", table: table, logger: logger)
+            url: settings.text(.databaseURL) ?? "", table: table, databaseSleep: databaseSleep, logger: logger)
         let devices = DeviceSource(
             groupCommit: groupCommit,
-            powers: PowerSource(url: settings.text(.databaseURL) ?? "", table: table, logger: logger),
+            powers: PowerSource(
+                url: settings.text(.databaseURL) ?? "", table: table, databaseSleep: databaseSleep, logger: logger),
             silentAfterSeconds: settings.integer(.silentSeconds), now: now)
         backlog = BacklogWatch(spoolStatistics, now: now)
         ingest = IngestHandler(
@@ -91,7 +93,7 @@ struct Receiver {
             pages: PageHandler(
                 devices: devices, metrics: metrics, readiness: readiness, queueStatistics: queueStatistics,
                 spoolStatistics: spoolStatistics, backlog: backlog, spoolState: spoolState,
-                now: now))
+                databaseSleepSeconds: databaseSleep.components.seconds, now: now))
     }
 
     /// The HTTP server around the routes.

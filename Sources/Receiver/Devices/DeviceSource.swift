@@ -79,7 +79,7 @@ actor DeviceSource {
         let found = await powers.powers(
             of: matches.devices.compactMap { known[$0.id] }.flatMap { device in
                 device.channels.flatMap { device.keys(of: $0, in: minutes, isWithHours: isWithHours) }
-            })
+            }, for: .list(matches.devices.map(\.id)))
         return DevicePage(
             devices: matches.devices.compactMap { device in
                 known[device.id].map { summary(of: device, $0, minutes, found, isWithHours: isWithHours) }
@@ -98,7 +98,7 @@ actor DeviceSource {
         let found = await powers.powers(
             of: (0..<4).flatMap { channel in
                 minutes.map { ReadingKey(device: device, channel: channel, minute: $0) }
-            })
+            }, for: .day(device, day))
         let channels = (0..<4).compactMap { channel -> DeviceDay.Channel? in
             let spooled = Set(known?.minutes(of: channel, in: minutes) ?? [])
             let points = minutes.compactMap { minute -> DeviceDay.MinuteReading? in

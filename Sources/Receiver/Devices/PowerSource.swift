@@ -1,11 +1,15 @@
 import Logging
 import Postgres
 import Readings
+import Time
 
 /// Powers from the database, by idempotency key, which always has an index.
 ///
 /// An actor on its own queue, since libpq blocks. Calls run one after another, so one query is in flight. For some
 /// seconds the same query is answered from memory. For the same time after a failure, every query fails.
+///
+/// If the database may sleep, a question is answered from memory for as long as that, without the minutes that have come
+/// since.
 actor PowerSource {
     private static let freshFor = Duration.seconds(3)
     private static let maximumAnswers = 8
@@ -16,28 +20,52 @@ actor PowerSource {
     private let executor = BlockingExecutor(label: "devices.database")
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
+    /// Who asks for powers, so that a page that is opened again and again is known although its minutes move on.
+    enum Question: Equatable {
+        case list([DeviceID])
+        case day(DeviceID, CalendarDay?)
+    }
+
+    private struct Answer {
+        let question: Question
+        let keys: [ReadingKey]
+        let at: ContinuousClock.Instant
+        let powers: [ReadingKey: Double]
+    }
+
     private let table: TableName
+    private let databaseSleep: Duration
     private let logger: Logger
     private var database: ReadConnection
-    private var answers: [(keys: [ReadingKey], at: ContinuousClock.Instant, powers: [ReadingKey: Double])] = []
+    private var answers: [Answer] = []
     private var failed: ContinuousClock.Instant?
 
-    init(url: String, table: TableName, logger: Logger) {
-        database = ReadConnection(url: url, connectTimeout: Self.connectTimeout, queryTimeout: Self.queryTimeout)
+    /// - Parameter databaseSleep: minimum interval between two queries for the same question, without a connection; zero to
+    ///   stay connected.
+    init(url: String, table: TableName, databaseSleep: Duration, logger: Logger) {
+        database = ReadConnection(
+            url: url, connectTimeout: Self.connectTimeout, queryTimeout: Self.queryTimeout,
+            isKept: databaseSleep == .zero)
+        self.databaseSleep = databaseSleep
         self.table = table
         self.logger = logger
     }
 
     /// The powers of these readings, as far as the database has them; nil when the database does not answer.
-    func powers(of keys: [ReadingKey]) -> [ReadingKey: Double]? {
-        answers.removeAll { $0.at.duration(to: .now) >= Self.freshFor }
-        if let answer = answers.first(where: { $0.keys == keys }) { return answer.powers }
+    func powers(of keys: [ReadingKey], for question: Question) -> [ReadingKey: Double]? {
+        let now = ContinuousClock.now
+        answers.removeAll { $0.at.duration(to: now) >= max(Self.freshFor, databaseSleep) }
+        if let known = answers.first(where: { answer in
+            answer.question == question && (answer.at.duration(to: now) < databaseSleep || answer.keys == keys)
+        }) {
+            return known.powers
+        }
         if let failed, failed.duration(to: .now) < Self.freshFor { return nil }
         do {
             let powers = try query(keys)
             failed = nil
             if answers.count == Self.maximumAnswers { answers.removeFirst() }
-            answers.append((keys, .now, powers))
+            answers.append(Answer(question: question, keys: keys, at: .now, powers: powers))
             return powers
         } catch {
             logger.notice("device power query failed: \(error)")

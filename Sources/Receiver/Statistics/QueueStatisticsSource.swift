@@ -15,11 +15,15 @@ final class QueueStatisticsSource: Sendable {
     private static let timeout = Duration.seconds(1)
     private static let connectTimeout = Duration.milliseconds(1700)
 
-    private let memory = SharedMemory()
+    private let memory: SharedMemory
     private let query: SingleFlight<Bool>
 
-    init(url: String, table: TableName, logger: Logger) {
-        let reader = StatisticsReader(url: url, table: table, memory: memory, logger: logger)
+    /// - Parameter databaseSleep: minimum interval between two queries, without a connection; zero to stay connected.
+    init(url: String, table: TableName, databaseSleep: Duration, logger: Logger) {
+        let memory = SharedMemory(databaseSleep: databaseSleep)
+        self.memory = memory
+        let reader = StatisticsReader(
+            url: url, table: table, memory: memory, isKept: databaseSleep == .zero, logger: logger)
         query = SingleFlight(timeout: StatisticsReader.longest) {
             await reader.read()
             return true
@@ -49,7 +53,9 @@ final class QueueStatisticsSource: Sendable {
 
 /// The memory, which requests and the query share.
 private final class SharedMemory: Sendable {
-    private let memory = Mutex(StatisticsMemory())
+    private let memory: Mutex<StatisticsMemory>
+
+    init(databaseSleep: Duration) { memory = Mutex(StatisticsMemory(databaseSleep: databaseSleep)) }
 
     func fresh() -> StatisticsMemory.Outcome? { memory.withLock { $0.fresh(at: .now) } }
     func outcome() -> StatisticsMemory.Outcome { memory.withLock { $0.outcome(at: .now) } }
@@ -73,8 +79,9 @@ private actor StatisticsReader {
     private let memory: SharedMemory
     private var database: ReadConnection
 
-    init(url: String, table: TableName, memory: SharedMemory, logger: Logger) {
-        database = ReadConnection(url: url, connectTimeout: Self.connectTimeout, queryTimeout: Self.queryTimeout)
+    init(url: String, table: TableName, memory: SharedMemory, isKept: Bool, logger: Logger) {
+        database = ReadConnection(
+            url: url, connectTimeout: Self.connectTimeout, queryTimeout: Self.queryTimeout, isKept: isKept)
         self.table = table
         self.memory = memory
         self.logger = logger

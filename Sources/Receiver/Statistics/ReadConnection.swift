@@ -1,14 +1,18 @@
 import Postgres
 
 /// A database connection for interactive queries, kept between queries and reopened when it was lost.
+///
+/// If the database may sleep, the connection is closed after each query.
 struct ReadConnection {
     private let url: String
     private let connectTimeout: Duration
     /// Timeout for each statement without one.
     let queryTimeout: Duration
+    private let isKept: Bool
     private var connection: Connection?
 
-    init(url: String, connectTimeout: Duration, queryTimeout: Duration) {
+    init(url: String, connectTimeout: Duration, queryTimeout: Duration, isKept: Bool) {
+        self.isKept = isKept
         self.url = url
         self.connectTimeout = connectTimeout
         self.queryTimeout = queryTimeout
@@ -19,6 +23,7 @@ struct ReadConnection {
         _ body: (Connection) throws(PostgresError) -> Value
     ) throws(PostgresError) -> Value {
         let started = ContinuousClock.now
+        defer { if !isKept { connection = nil } }
         do throws(PostgresError) {
             return try body(open())
         } catch {

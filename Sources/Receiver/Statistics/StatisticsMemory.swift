@@ -23,12 +23,16 @@ struct StatisticsMemory {
     private static let interval = Duration.seconds(1)
     private static let intervalPerQueryTime = 4
 
+    /// Minimum interval between two queries if the database may sleep, zero if it does not.
+    private let databaseSleep: Duration
     private var phase = Phase.idle
     private var begun: ContinuousClock.Instant?
     private var newest: (statistics: QueueStatistics, asOf: ContinuousClock.Instant)?
     /// Why the last query failed, nil if it succeeded.
     private var failure: PostgresError?
     private var freshUntil: ContinuousClock.Instant?
+
+    init(databaseSleep: Duration = .zero) { self.databaseSleep = databaseSleep }
 
     /// The outcome that needs no new query; nil if the request has to wait for one.
     func fresh(at now: ContinuousClock.Instant) -> Outcome? {
@@ -57,12 +61,15 @@ struct StatisticsMemory {
 
     mutating func ended(_ result: Result<QueueStatistics, PostgresError>, at now: ContinuousClock.Instant) {
         var queryTime = Duration.zero
+        // After a failure, only a query shows that the database is back.
+        var sleep = Duration.zero
         switch result {
         case .success(let statistics):
             let asOf = begun ?? now
             queryTime = asOf.duration(to: now)
             newest = (statistics, asOf)
             failure = nil
+            sleep = databaseSleep
         // The server is up, but slow or locked: older statistics are better than none.
         case .failure(let error) where ["57014", "55P03"].contains(error.sqlState) && newest != nil && failure == nil:
             break
@@ -70,6 +77,6 @@ struct StatisticsMemory {
         }
         phase = .idle
         begun = nil
-        freshUntil = now + max(Self.interval, queryTime * Self.intervalPerQueryTime)
+        freshUntil = now + max(Self.interval, sleep, queryTime * Self.intervalPerQueryTime)
     }
 }

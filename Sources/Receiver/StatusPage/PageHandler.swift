@@ -22,6 +22,7 @@ struct PageHandler: Sendable {
     private let spool: SingleFlight<SpoolStatistics>
     private let backlog: BacklogWatch
     private let risk: String?
+    private let databaseSleepSeconds: Int64
     /// The wall clock, Unix milliseconds.
     private let now: @Sendable () -> Int64
     private let startedAt: Int64
@@ -29,8 +30,9 @@ struct PageHandler: Sendable {
     init(
         devices: DeviceSource, metrics: Metrics, readiness: Readiness, queueStatistics: QueueStatisticsSource,
         spoolStatistics: SpoolStatisticsSource, backlog: BacklogWatch, spoolState: SpoolState,
-        now: @escaping @Sendable () -> Int64
+        databaseSleepSeconds: Int64, now: @escaping @Sendable () -> Int64
     ) {
+        self.databaseSleepSeconds = databaseSleepSeconds
         self.devices = devices
         self.metrics = metrics
         self.backlog = backlog
@@ -81,7 +83,8 @@ struct PageHandler: Sendable {
             backlog: held.map { seen.appending(.init($0, now: now)) } ?? seen, history: await history,
             devices: await list,
             batches: counted.recent.newestFirst,
-            refusals: counted.refusals, untaken: counted.untakenDevices.entries, risk: risk)
+            refusals: counted.refusals, untaken: counted.untakenDevices.entries, risk: risk,
+            databaseSleepSeconds: databaseSleepSeconds)
     }
 }
 

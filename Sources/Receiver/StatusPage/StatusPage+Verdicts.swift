@@ -58,7 +58,7 @@ extension StatusPage {
             guard let age = oldestSeconds, spool.backlog.records > 0 else {
                 return Verdict(level: .good, sentence: "Database is up to date: no record is pending.")
             }
-            guard age >= Self.behindSeconds else {
+            guard age >= Self.behindSeconds + databaseSleepSeconds else {
                 return Verdict(level: .good, sentence: "Database is \(Age(seconds: age)) behind.")
             }
             return Verdict(

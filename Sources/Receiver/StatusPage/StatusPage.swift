@@ -23,6 +23,8 @@ struct StatusPage: Sendable {
     var untaken: [RecentDevices.Entry] = []
     /// Why acknowledged readings can be lost where the spool lies, nil if they cannot.
     let risk: String?
+    /// Time for which the loader leaves the database alone after each load.
+    var databaseSleepSeconds: Int64 = 0
 
     /// Whether batches would be accepted now and in the near future, as in `/readyz`.
     enum ReadinessState: Sendable {

@@ -57,7 +57,7 @@ extension Setting {
         "SPOOL_DIR", .text, standard: "./spool", "Directory of the spool")
     public static let spoolFileSystem = Setting(
         "SPOOL_FILE_SYSTEM", .choice(["durable", "any"]), standard: "durable",
-        "Where the spool may lie: durable refuses memory and warns of containers' layers and network disks; any accepts losses"
+        "Where the spool may lie: durable refuses memory and disks without fsync, and warns of containers' layers and network disks; any accepts losses"
     )
     public static let host = Setting(
         "HOST", .text, standard: "127.0.0.1", "Address that the receiver listens on")
@@ -67,6 +67,10 @@ extension Setting {
         "DATABASE_URL", .secret, "PostgreSQL, as URL or key/value list; without it, libpq's own PG… variables apply")
     public static let table = Setting(
         "DATABASE_TABLE", .text, standard: "power_logs", "Table of the readings, with its schema if needed")
+    public static let databaseSleepSeconds = Setting(
+        "DATABASE_SLEEP_SECONDS", .integer(0...86_400), standard: "0",
+        "Least time between two uses of the database by the loader, and by a page, so that a serverless one can sleep; 0 to stay connected"
+    )
     public static let logLevel = Setting(
         "LOG_LEVEL", .choice(["trace", "debug", "info", "notice", "warning", "error", "critical"]), standard: "info",
         "Lowest level that is logged")
@@ -160,7 +164,7 @@ extension Setting {
     /// All settings, in the order of the documentation.
     public static let all: [Setting] = [
         ingestAPIKey, ingestAPIKeyFile, readAPIKey, readAPIKeyFile, statsAccess, tlsCertificateFile, tlsKeyFile,
-        spoolDirectory, spoolFileSystem, host, port, databaseURL, table, logLevel, logFormat,
+        spoolDirectory, spoolFileSystem, host, port, databaseURL, table, databaseSleepSeconds, logLevel, logFormat,
         segmentBytes, segmentSeconds, reserveBytes, spoolBytes, inFlightBytes, inFlightRequests, connections,
         connectionsPerAddress, proxies, headSeconds, bodySeconds, commitSeconds, answerSeconds, idleSeconds,
         stopSeconds, ledgerBytes, components, power, silentSeconds,

@@ -1,0 +1,27 @@
+import Spool
+import Time
+
+/// Lets a serverless database sleep: passes that leave it alone.
+extension Drain {
+    /// The database is used once in this time even if nothing waits: it may have been restored, and lacks rows then.
+    private static let longestRest = Duration.seconds(86_400)
+    /// Minimum interval between two renewals of the drain mark.
+    private static let drainMarkAge = Int64(10_000)
+
+    /// Whether a pass would find nothing to do, or comes too early after the last one.
+    func isAtRest(_ directory: SpoolDirectory) throws(SpoolError) -> Bool {
+        guard databaseSleep > .zero, let mark = directory.databaseMark(), let used = mark.usedAtMilliseconds else {
+            return false
+        }
+        let now = Timestamp.now.unixMilliseconds
+        let rest = Duration.milliseconds(now - used)
+        // The clock may have been set back.
+        guard rest >= .zero, rest < Self.longestRest else { return false }
+        guard try mark.coversAll(of: directory) else { return rest < databaseSleep }
+        // A loader that rests is at work. A failure shows as a loader that is not.
+        if now - (directory.drainMark()?.drainedAtMilliseconds ?? 0) >= Self.drainMarkAge {
+            try? directory.write(DrainMark())
+        }
+        return true
+    }
+}
