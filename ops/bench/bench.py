@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Measures the product and its comparators, and writes the tables, JSON and plots of docs/BENCHMARKS.md.
 
-    bench.py                      all parts, in at most 15 minutes once built
+    bench.py                      all parts, in some 20 minutes once built
     bench.py ingest latency       these parts; the last results of the others are kept
     bench.py --quick --output DIR one short run of each part, to check that the bench works; the figures mean nothing
 
 FULL=1 measures the growth with 10 GB instead of 2. SHELLY_BIN=DIR takes the release programs from DIR, SHELLY_PEER=DIR
-the peer (default ../shared/peer; left out if it does not exist).
+the peer that inserts row by row (default ../shared/peer; left out if it does not exist).
 """
 
 import argparse
@@ -42,7 +42,6 @@ def main():
     run(ROOT / "ops/dev/packages.sh", "build", "run", "bench")
     with Rig() as rig:
         rig.build()
-        rig.choose_peer(may_install=not arguments.quick)
         if not arguments.quick:
             rig.memory_of_a_run = 2 << 30
         results["machine"] = report.machine(rig)

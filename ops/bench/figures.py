@@ -27,6 +27,11 @@ class Effort:
     seconds: int = 3
     #: Messages of a batch and connections.
     loads: tuple = ((100, 32), (100, 64), (1, 64), (10, 64), (1000, 64))
+    #: Those of them at which the other ways to do it run as well.
+    compared_loads: tuple = ((100, 32), (1, 64))
+    #: Messages of a batch, and seconds, of the open loop.
+    open_loop_batches: tuple = (100, 10)
+    open_loop_seconds: int = 6
     #: Messages in a spool that is drained.
     drain_messages: int = 75_000
     #: Rows that are in the table already.
@@ -41,7 +46,8 @@ class Effort:
 
 
 QUICK = Effort(
-    rounds=1, close_rounds=1, seconds=1, loads=((100, 32), (1, 64)), drain_messages=4_000, table_rows=10_000,
+    rounds=1, close_rounds=1, seconds=1, loads=((100, 32), (1, 64)), compared_loads=((100, 32),), open_loop_batches=(100,),
+    open_loop_seconds=1, drain_messages=4_000, table_rows=10_000,
     spools=(50_000_000,), fleets=(10, 100_000), counted_messages=1_600, timed_messages=16_000)
 
 
@@ -74,7 +80,7 @@ MESSAGE_BYTES = (BENCH / "message.json").stat().st_size
 
 
 def ingest(rig, effort):
-    """Acknowledged messages a second: the receiver, its disk and its HTTP library alone, and the peer if it is there."""
+    """Acknowledged messages a second: the receiver, its disk and its HTTP library alone, and other ways to do it."""
     groups = {}
 
     def ours(batch, connections):
@@ -102,6 +108,24 @@ def ingest(rig, effort):
         rig.sql("CHECKPOINT", "peer")
         return result | {"messages_per_second": round(rows / 4 / seconds, 1)}
 
+    def endpoint(server, batch, connections):
+        result = server.load(batch, connections, effort.seconds)
+        settle(server)
+        rows = int(rig.sql("SELECT count(*) FROM power_logs", server.name))
+        if rows < 4 * batch * result["requests"]:
+            raise SystemExit(f"bench: {server.name} answered {result['requests']} batches and inserted {rows} rows")
+        rig.sql("TRUNCATE power_logs", server.name)
+        rig.sql("CHECKPOINT", server.name)
+        return result
+
+    def spool(start, batch, connections):
+        with start() as server:
+            result = server.load(batch, connections, effort.seconds)
+            stored = server.file.stat().st_size
+        if stored < result["requests"] * batch * MESSAGE_BYTES:
+            raise SystemExit(f"bench: {server.name} answered {result['requests']} batches and stored {stored} bytes")
+        return result
+
     def disk(batch, connections):
         # The groups that the receiver has just made.
         group = groups[batch, connections]
@@ -112,6 +136,10 @@ def ingest(rig, effort):
     with contextlib.ExitStack() as stack:
         floor = stack.enter_context(rig.floor())
         peer = stack.enter_context(rig.peer()) if rig.has_peer else None
+        endpoints = [stack.enter_context(rig.endpoint(grouped)) for grouped in (False, True)]
+        spools = {
+            "python": rig.python_spool, "lean": lambda: rig.lean("decode"), "bare": lambda: rig.lean("store"),
+        }
         runs = {}
         for batch, connections in effort.loads:
             name = f"{batch}x{connections}"
@@ -124,38 +152,51 @@ def ingest(rig, effort):
             # It is a target at these; its answers take the longest of all to come.
             if peer and batch != 10:
                 runs[f"peer {name}"] = lambda b=batch, c=connections: slowly(b, c)
+            if (batch, connections) not in effort.compared_loads:
+                continue
+            for server in endpoints:
+                runs[f"{server.name} {name}"] = lambda s=server, b=batch, c=connections: endpoint(s, b, c)
+            for who, start in spools.items():
+                runs[f"{who} {name}"] = lambda s=start, b=batch, c=connections: spool(s, b, c)
         return alternate(effort.rounds, runs)
 
 
 def latency(rig, effort):
-    """Time to the acknowledgement, beside plain appends of the same bytes and the HTTP library that does nothing."""
+    """Time to the acknowledgement, beside plain appends of the same bytes, the HTTP library that does nothing and lean C++."""
     with rig.receiver("spool", fills=False) as receiver:
         receiver.time_answers(10, 16, 1)
         group = mean_group(receiver)
     group_bytes = round(group * 10 * MESSAGE_BYTES)
+    servers = {
+        "receiver": lambda: rig.receiver("spool"), "library": rig.floor, "lean": lambda: rig.lean("decode"),
+    }
 
-    def answers(batch, connections, pause=0):
+    def closed_loop(start):
+        with start() as server:
+            return server.time_answers(10, 16, effort.seconds)
+
+    def open_loop(start, batch):
+        with start() as server:
+            return server.time_answers(batch, 64, effort.open_loop_seconds, maxima[batch] / 10 / batch)
+
+    maxima = {}
+    for batch in effort.open_loop_batches:
+        say(f"  the maximum load, {batch} a batch")
         with rig.receiver("spool") as receiver:
-            return receiver.time_answers(batch, connections, effort.seconds, pause)
-
-    def library(batch, connections, pause=0):
-        with rig.floor() as floor:
-            return floor.time_answers(batch, connections, effort.seconds, pause)
-
-    say("  the maximum load")
-    with rig.receiver("spool") as receiver:
-        most = receiver.load(100, 64, effort.seconds)["messages_per_second"]
-    # 16 connections with a pause each that makes a tenth of the requests together.
-    pause = 16 / (most / 10 / 100) * 1000
-    results = alternate(effort.rounds, {
-        "ack 10x16": lambda: answers(10, 16),
-        "library 10x16": lambda: library(10, 16),
+            maxima[batch] = round(receiver.load(batch, 64, effort.seconds)["messages_per_second"])
+    runs = {
+        "ack 10x16": lambda: closed_loop(servers["receiver"]),
+        "library 10x16": lambda: closed_loop(servers["library"]),
         "append of its groups": lambda: rig.diskfloor(group_bytes, effort.seconds),
-        "ack at a tenth": lambda: answers(100, 16, pause),
-        "library at a tenth": lambda: library(100, 16, pause),
         "append of a batch": lambda: rig.diskfloor(100 * MESSAGE_BYTES, effort.seconds),
-    })
-    return results | {"group": {"batches": round(group, 2), "bytes": group_bytes}, "maximum": round(most)}
+    } | {
+        f"{who} {batch} at a tenth": lambda start=start, batch=batch: open_loop(start, batch)
+        for batch in maxima for who, start in servers.items()
+    }
+    return alternate(effort.rounds, runs) | {
+        "group": {"batches": round(group, 2), "bytes": group_bytes},
+        "maxima": {str(batch): most for batch, most in maxima.items()},
+    }
 
 
 def records_of(receiver):

@@ -1,10 +1,13 @@
-// latency PORT KEY TEMPLATE BATCH CONNECTIONS SECONDS PAUSE_MS RUN: posts batches and prints how long the answers took.
+// latency PORT KEY TEMPLATE BATCH CONNECTIONS SECONDS RATE RUN: posts batches and prints how long the answers took.
 //
-// Each connection sends its next batch when it has its answer, or after an exponentially distributed pause of PAUSE_MS
-// on the average. What is sent in the first half second is not counted: a server that has just begun takes several times
-// as long for its first answers. The same load as batch.lua makes for wrk, in one thread as well, but for times: wrk with
-// a script collects garbage now and then, and its 99th percentile is more than twice what this one sees on the same
-// server.
+// RATE 0 is a closed loop: each connection sends its next batch when it has its answer. Otherwise the loop is open: RATE
+// batches a second, each with a fixed time of sending, and a time to the answer counts from that time, whether a
+// connection was free or not. So an answer that takes long does not keep later batches out of the measurement
+// (coordinated omission).
+//
+// Batches of the first half second are not counted: a server that has just begun takes several times as long for its first
+// answers. The same load as batch.lua makes for wrk, in one thread as well, but for times: wrk with a script collects
+// garbage now and then, and its 99th percentile is more than twice what this one sees on the same server.
 #define _GNU_SOURCE
 #include "measure.h"
 
@@ -15,6 +18,7 @@
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -32,16 +36,16 @@ struct connection {
     size_t length, sent;
     struct place *places;
     int place_count;
-    double began, due;
+    double due;
     char answer[4096];
     size_t received;
 };
 
-static unsigned counter;
-static int poller;
+/// Seconds that are not counted at first, and those that an answer may take after the end.
+static const double warm_up = 0.5, patience = 10;
 
-// When a connection that has its answer sends again.
-static double due(double pause) { return now() + (pause > 0 ? -log(1 - drand48()) * pause : 0); }
+static unsigned counter;
+static int poller, port;
 
 static void write_digits(char *at, int width, unsigned base, unsigned number) {
     for (; width > 0; number /= base) at[--width] = "0123456789abcdef"[number % base];
@@ -81,8 +85,8 @@ static void prepare(struct connection *self, const char *template, int batch, in
 static void send_more(struct connection *self) {
     while (self->sent < self->length) {
         ssize_t count = send(self->socket, self->request + self->sent, self->length - self->sent, MSG_NOSIGNAL);
-        if (count < 0 && errno == EAGAIN) break;
-        check(count > 0, "send");
+        // An ended connection is found by the next recv.
+        if (count < 0) break;
         self->sent += count;
     }
     int waits = self->sent < self->length;
@@ -103,30 +107,27 @@ static void renew(struct connection *self, int batch) {
     counter += batch;
 }
 
-static void begin(struct connection *self) {
+static void begin(struct connection *self, double due) {
     self->sent = self->received = 0;
     self->is_busy = 1;
-    self->began = now();
+    self->due = due;
     send_more(self);
 }
 
-// Reads on; whether the answer is whole, which has to be 200.
-static int is_answered(struct connection *self) {
+// Reads on: the answer's status when it is whole, 0 before, -1 when the connection has ended.
+static int answered(struct connection *self) {
     ssize_t count = recv(self->socket, self->answer + self->received, sizeof self->answer - 1 - self->received, 0);
     if (count < 0 && errno == EAGAIN) return 0;
-    check(count > 0, "recv");
+    if (count <= 0) return -1;
     self->received += count;
     self->answer[self->received] = 0;
     char *end = strstr(self->answer, "\r\n\r\n"), *length = strcasestr(self->answer, "content-length:");
     if (!end || !length) return 0;
-    if (strncmp(self->answer, "HTTP/1.1 200 ", 13)) {
-        fprintf(stderr, "latency: %s\n", self->answer);
-        exit(1);
-    }
-    return self->received >= (size_t)(end + 4 - self->answer) + strtoul(length + 15, NULL, 10);
+    if (self->received < (size_t)(end + 4 - self->answer) + strtoul(length + 15, NULL, 10)) return 0;
+    return atoi(self->answer + strlen("HTTP/1.1 "));
 }
 
-static void open_connection(struct connection *self, int port) {
+static void open_connection(struct connection *self) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     self->socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -134,42 +135,57 @@ static void open_connection(struct connection *self, int port) {
     int yes = 1;
     check(setsockopt(self->socket, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes) == 0, "setsockopt");
     check(fcntl(self->socket, F_SETFL, O_NONBLOCK) == 0, "fcntl");
+    self->waits_for_room = 0;
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = self};
     check(epoll_ctl(poller, EPOLL_CTL_ADD, self->socket, &event) == 0, "epoll_ctl");
 }
 
 int main(int count, char **arguments) {
     if (count != 9) {
-        fprintf(stderr, "usage: latency PORT KEY TEMPLATE BATCH CONNECTIONS SECONDS PAUSE_MS RUN\n");
+        fprintf(stderr, "usage: latency PORT KEY TEMPLATE BATCH CONNECTIONS SECONDS RATE RUN\n");
         return 64;
     }
-    int batch = atoi(arguments[4]), connection_count = atoi(arguments[5]), run = atoi(arguments[8]), answers = 0;
-    double seconds = atof(arguments[6]), pause = atof(arguments[7]) / 1000;
+    port = atoi(arguments[1]);
+    int batch = atoi(arguments[4]), connection_count = atoi(arguments[5]), run = atoi(arguments[8]);
+    double seconds = atof(arguments[6]), rate = atof(arguments[7]);
     if (batch < 1 || connection_count < 1 || connection_count > most_connections || seconds <= 0) return 64;
     char template[65536];
     FILE *file = fopen(arguments[3], "r");
     check(file && fgets(template, sizeof template, file), arguments[3]);
     template[strcspn(template, "\n")] = 0;
+    // Without it the kernel may wake this thread 50 µs late.
+    check(prctl(PR_SET_TIMERSLACK, 1) == 0, "prctl");
 
     srand(run);
     check((poller = epoll_create1(EPOLL_CLOEXEC)) >= 0, "epoll_create1");
-    struct connection *connections = calloc(connection_count, sizeof *connections);
-    double *times = malloc(most_answers * sizeof *times), start = now() + 0.5;
+    struct connection *connections = calloc(connection_count, sizeof *connections), *idle[most_connections];
+    // In turn, so that none is idle for so long that the server closes it.
+    int idle_count = 0, first = 0;
     for (int index = 0; index < connection_count; index++) {
-        open_connection(&connections[index], atoi(arguments[1]));
+        open_connection(&connections[index]);
         prepare(&connections[index], template, batch, run, arguments[2]);
         renew(&connections[index], batch);
-        connections[index].due = due(pause);
+        idle[idle_count++] = &connections[index];
     }
+    double *times = malloc(most_answers * sizeof *times);
+    double begun = now(), start = begun + warm_up, end = start + seconds, last = start;
+    int answers = 0, sent = 0, ended = 0, errors = 0, is_all_sent = 0;
     struct epoll_event events[64];
-    while (now() - start < seconds && answers < most_answers) {
-        double next = start + seconds;
-        for (int index = 0; index < connection_count; index++) {
-            struct connection *self = &connections[index];
-            if (self->is_busy) continue;
-            if (self->due <= now()) begin(self);
-            else if (self->due < next) next = self->due;
+    for (;;) {
+        double next = end + patience;
+        while (idle_count > 0) {
+            double due = rate > 0 ? begun + sent / rate : now();
+            if ((is_all_sent = due >= end)) break;
+            if (due > now()) {
+                next = due;
+                break;
+            }
+            begin(idle[first], due);
+            first = (first + 1) % connection_count;
+            idle_count--;
+            sent++;
         }
+        if ((is_all_sent && ended == sent) || now() > end + patience || answers == most_answers) break;
         // Not epoll_wait, whose milliseconds would have several begin at once.
         double wait = fmax(0, next - now());
         struct timespec time = {.tv_sec = (time_t)wait, .tv_nsec = (long)(fmod(wait, 1) * 1e9)};
@@ -178,23 +194,36 @@ int main(int count, char **arguments) {
         for (int index = 0; index < ready; index++) {
             struct connection *self = events[index].data.ptr;
             if (events[index].events & EPOLLOUT) send_more(self);
-            if (!(events[index].events & ~EPOLLOUT) || !is_answered(self)) continue;
-            if (self->began >= start) times[answers++] = now() - self->began;
+            int status = events[index].events & ~EPOLLOUT ? answered(self) : 0;
+            if (status == 0) continue;
+            if (status != 200) {
+                close(self->socket);
+                open_connection(self);
+            }
+            if (!self->is_busy) continue;
             self->is_busy = 0;
-            self->due = due(pause);
+            ended++;
+            if (status != 200) {
+                if (errors++ == 0) fprintf(stderr, "latency: %d: %s\n", status, self->answer);
+            } else if (self->due >= start) {
+                last = now();
+                times[answers++] = last - self->due;
+            }
             renew(self, batch);
+            idle[(first + idle_count++) % connection_count] = self;
             if (answers == most_answers) break;
         }
     }
-    double elapsed = now() - start;
     if (answers == 0) {
-        fprintf(stderr, "latency: no answer within %.1f s\n", elapsed);
+        fprintf(stderr, "latency: no answer within %.1f s\n", now() - begun);
         return 1;
     }
+    double elapsed = fmax(seconds, last - start);
     qsort(times, answers, sizeof *times, by_value);
-    printf("{\"requests\":%d,\"seconds\":%.4f,\"messages_per_second\":%.1f,\"p50_ms\":%.3f,\"p90_ms\":%.3f,"
-           "\"p99_ms\":%.3f,\"max_ms\":%.3f}\n",
-           answers, elapsed, answers * batch / elapsed, times[answers / 2] * 1e3, times[answers * 9L / 10] * 1e3,
-           times[answers * 99L / 100] * 1e3, times[answers - 1] * 1e3);
+    printf("{\"requests\":%d,\"seconds\":%.4f,\"intended_per_second\":%.1f,\"messages_per_second\":%.1f,\"p50_ms\":%.3f,"
+           "\"p90_ms\":%.3f,\"p99_ms\":%.3f,\"p999_ms\":%.3f,\"max_ms\":%.3f,\"errors\":%d}\n",
+           answers, elapsed, rate * batch, answers * batch / elapsed, times[answers / 2] * 1e3,
+           times[answers * 9L / 10] * 1e3, times[answers * 99L / 100] * 1e3, times[answers * 999L / 1000] * 1e3,
+           times[answers - 1] * 1e3, errors + sent - ended);
     return 0;
 }

@@ -43,9 +43,9 @@ def between(text, name, content):
     return pattern.sub(lambda _: f"{begin}\n\n{content}\n\n{end}", text)
 
 
-def table(head, rows):
-    """A table in Markdown; columns of numbers have a heading and stand to the right."""
-    lines = [head, ["---:" if name and place else "---" for place, name in enumerate(head)], *rows]
+def table(head, rows, text=()):
+    """A table in Markdown; columns of numbers have a heading, which is not one of `text`, and stand to the right."""
+    lines = [head, ["---:" if name and place and name not in text else "---" for place, name in enumerate(head)], *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
@@ -79,9 +79,10 @@ def targets(results):
 
     if "ingest" in results:
         ingest = results["ingest"]
-        for load, name, times, share in (
-                ("100x32", "100 a batch, 32 connections", 100, 35), ("100x64", "100 a batch, 64 connections", 100, 35),
-                ("1x64", "1 a batch, 64 connections", 15, 60)):
+        for load, name, times, share, of_lean, microseconds in (
+                ("100x32", "100 a batch, 32 connections", 100, 35, 90, 2.4),
+                ("100x64", "100 a batch, 64 connections", 100, 35, 90, 2.4),
+                ("1x64", "1 a batch, 64 connections", 15, 60, 70, 25)):
             if f"ours {load}" not in ingest:
                 continue
             ours = median(ingest[f"ours {load}"], "messages_per_second")
@@ -94,18 +95,33 @@ def targets(results):
             if f"peer {load}" in ingest:
                 peer = median(ingest[f"peer {load}"], "messages_per_second")
                 add(f"ingest, {name}: of the peer", of("peer"), times, " ×", f"{rate}, peer {count(peer)}")
+            durable = [who for who in ("peer", "endpoint", "grouped", "python") if f"{who} {load}" in ingest]
+            if "python" in durable:
+                fastest = max(durable, key=lambda who, load=load: median(ingest[f"{who} {load}"], "messages_per_second"))
+                add(f"ingest, {name}: of the fastest other way in the table", of(fastest), 1, " ×", COMPARED[fastest][0])
+            if f"lean {load}" in ingest:
+                lean = median(ingest[f"lean {load}"], "messages_per_second")
+                add(f"ingest, {name}: of lean C++", 100 * of("lean"), of_lean, " %", f"lean C++ {count(lean)}")
+                add(f"ingest, {name}: processor time of a message", cpu_of(ingest[f"ours {load}"]), microseconds, " µs",
+                    f"lean C++ {count(cpu_of(ingest[f'lean {load}']))}", at_most=True)
             add(f"ingest, {name}: of the HTTP library", 100 * of("floor"), share, " %",
                 f"{rate}, library {count(floor)}")
         busiest = max(
-            median(runs, "generator_cores") for name, runs in ingest.items() if name.startswith(("ours", "floor")))
+            median(runs, "generator_cores") for name, runs in ingest.items() if name.startswith(("ours", "floor", "lean")))
         add("the load generator, of a core at most", 100 * busiest, 90, " %", at_most=True)
     if "latency" in results:
+        latency = results["latency"]
         for ack, append, name, times in (
                 ("ack 10x16", "append of its groups", "p99 of the answer, 10 a batch, 16 connections: of an append", 3),
-                ("ack at a tenth", "append of a batch", "p99 of the answer at a tenth of the load: of an append", 5)):
-            ours, disk = (median(results["latency"][name], "p99_ms") for name in (ack, append))
-            add(name, ratio(results["latency"], ack, append, "p99_ms"), times, " ×",
+                ("receiver 100 at a tenth", "append of a batch", "p99 of the answer at a tenth of the load: of an append", 5)):
+            ours, disk = (median(latency[name], "p99_ms") for name in (ack, append))
+            add(name, ratio(latency, ack, append, "p99_ms"), times, " ×",
                 f"{ours:.2f} ms, append {disk:.2f} ms", at_most=True)
+        for batch in latency["maxima"]:
+            ours, lean = (f"{who} {batch} at a tenth" for who in ("receiver", "lean"))
+            add(f"p99 of the answer at a tenth of the load, {batch} a batch: of lean C++", ratio(latency, ours, lean, "p99_ms"),
+                2, " ×", f"{median(latency[ours], 'p99_ms'):.2f} ms, lean C++ {median(latency[lean], 'p99_ms'):.2f} ms",
+                at_most=True)
     if "herd" in results:
         add("10,000 devices at once, all answered", median(results["herd"]["herd"], "ms"), 250, " ms", at_most=True)
     if "drain" in results:
@@ -172,24 +188,46 @@ def summary(results):
 
 # The tables of the single parts.
 
+#: The rows of the table: who it is, and what it lacks of the receiver's work.
+COMPARED = {
+    "ours": ("receiver", ""),
+    "disk": ("disk alone, appends of {} batches", "all but the disk"),
+    "bare": ("lean C++ that only stores", "as below; reads no byte of a body"),
+    "lean": ("lean C++", "key, limits, deadlines, full validation, rotation, recovery, failing disks, statistics, TLS"),
+    "floor": ("HTTP library alone", "reads no byte of a body and stores none"),
+    "python": ("spool in Python", "recovery, torn tails, limits, rotation, single bad readings, failing disks, statistics"),
+    "endpoint": ("endpoint, a statement for a batch", "ingest without the database, bounds, single bad readings, statistics"),
+    "grouped": ("endpoint, a statement for all that wait", "the same"),
+    "peer": ("FastAPI peer, row by row", "ingest without the database, bounds"),
+}
+
+
+def cpu_of(runs):
+    """Microseconds of processor time of a message."""
+    return statistics.median(1e6 * run["server_cores"] / run["messages_per_second"] for run in runs)
+
+
 def ingest_table(results):
     rows = []
     for batch, connections in sorted({load_of(name) for name in results if " " in name}):
-        for who, name in (
-                ("ours", "receiver"), ("disk", "disk alone, appends of {} batches"), ("floor", "HTTP library alone"),
-                ("peer", "FastAPI peer")):
-            runs = results.get(f"{who} {batch}x{connections}")
+        load = f"{batch}x{connections}"
+        for who, (name, lacks) in COMPARED.items():
+            runs = results.get(f"{who} {load}")
             if not runs:
                 continue
+            times = "" if who == "ours" else count(ratio(results, f"ours {load}", f"{who} {load}", "messages_per_second"))
             cores = [
                 f"{median(runs, field):.2f}" if field in runs[0] else "" for field in ("server_cores", "generator_cores")]
+            # Most of an endpoint's time is its database's, which is not in it.
+            cpu = count(cpu_of(runs)) if who in ("ours", "lean", "bare", "floor", "python") else ""
             rows.append((
                 f"{batch}, {connections}", name.format(f"{median(runs, 'batches'):.1f}" if who == "disk" else ""),
-                count(median(runs, "messages_per_second")), f"{median(runs, 'p50_ms'):.2f}",
-                f"{median(runs, 'p99_ms'):.2f}", *cores))
+                count(median(runs, "messages_per_second")), times, f"{median(runs, 'p50_ms'):.2f}",
+                f"{median(runs, 'p99_ms'):.2f}", cpu, *cores, lacks))
     return table(
-        ("messages of a batch, connections", "", "messages/s", "p50 ms", "p99 ms", "cores of the server", "of wrk"),
-        rows)
+        ("messages of a batch, connections", "", "messages/s", "receiver ÷ it", "p50 ms", "p99 ms",
+         "µs of processor a message", "cores of the server", "of wrk", "it lacks"),
+        rows, text=("it lacks",))
 
 
 def load_of(name):
@@ -199,18 +237,27 @@ def load_of(name):
 
 def latency_table(results):
     group = results["group"]
-    names = (
-        ("ack 10x16", "answer, 10 messages a batch, 16 connections"),
+    names = [
+        ("ack 10x16", "closed loop, 10 messages a batch, 16 connections: answer"),
         ("library 10x16", "the HTTP library's alone"),
         ("append of its groups",
-         f"append + fdatasync of {group['bytes']:,} bytes, the mean group of {group['batches']} batches"),
-        ("ack at a tenth", f"answer, 100 a batch, at a tenth of {results['maximum']:,} messages/s"),
-        ("library at a tenth", "the HTTP library's alone"),
-        ("append of a batch", "append + fdatasync of one such batch"))
-    rows = [
-        (text, *(f"{median(results[name], field):.2f}" for field in ("p50_ms", "p99_ms", "max_ms")))
-        for name, text in names if name in results]
-    return table(("", "p50 ms", "p99 ms", "max ms"), rows)
+         f"append + fdatasync of {group['bytes']:,} bytes, the mean group of {group['batches']} batches")]
+    for batch, most in results["maxima"].items():
+        names += [
+            (f"receiver {batch} at a tenth", f"open loop, {batch} a batch, at a tenth of {most:,} messages/s: answer"),
+            (f"lean {batch} at a tenth", "lean C++ at the same rate"),
+            (f"library {batch} at a tenth", "the HTTP library alone at the same rate")]
+    names.append(("append of a batch", "append + fdatasync of a batch of 100"))
+    rows = []
+    for name, text in names:
+        runs = results[name]
+        rates = [
+            count(median(runs, field)) if name.endswith("tenth") else ""
+            for field in ("intended_per_second", "messages_per_second")]
+        times = [
+            f"{median(runs, field):.2f}" if field in runs[0] else "" for field in ("p50_ms", "p99_ms", "p999_ms", "max_ms")]
+        rows.append((text, *rates, *times))
+    return table(("", "messages/s intended", "achieved", "p50 ms", "p99 ms", "p99.9 ms", "max ms"), rows)
 
 
 def herd_table(results):

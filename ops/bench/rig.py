@@ -17,6 +17,7 @@ import time
 import urllib.parse
 
 BENCH = pathlib.Path(__file__).resolve().parent
+COMPARATORS = BENCH / "comparators"
 ROOT = BENCH.parent.parent
 STATE = ROOT / ".local" / "bench"
 KEY = "bench-key"
@@ -67,8 +68,13 @@ class Process:
         self.pid = self.child.pid
 
     def cpu_seconds(self):
-        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        """Of the process and its children, such as uvicorn's workers."""
+        children = pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        ticks = 0
+        for pid in (self.pid, *children):
+            fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / TICKS
 
     def memory_mib(self, field="VmHWM"):
         for line in pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines():
@@ -140,13 +146,16 @@ class Server(Process):
             raise SystemExit(f"bench: {self.name} refused {result['errors']} requests:\n{output}")
         return result
 
-    def time_answers(self, batch, connections, seconds, pause_ms=0):
-        """Posts batches and says how long the answers took, by a generator that is steadier than wrk."""
+    def time_answers(self, batch, connections, seconds, rate=0):
+        """Posts batches and says how long the answers took, by a generator that is steadier than wrk: `rate` batches a
+        second whatever the answers take, or as many as the answers allow."""
         self.check()
-        answers = run(
-            STATE / "latency", self.port, KEY, BENCH / "message.json", batch, connections, seconds, pause_ms, next_run())
+        answers = json.loads(run(
+            STATE / "latency", self.port, KEY, BENCH / "message.json", batch, connections, seconds, rate, next_run()))
         self.check()
-        return json.loads(answers)
+        if answers["errors"] > 0:
+            raise SystemExit(f"bench: {self.name}: {answers['errors']} batches without an answer of 200")
+        return answers
 
 
 _run = int(time.time()) % 30000
@@ -187,6 +196,7 @@ class Rig:
         self.tools = None
         self.database_url = None
         self._peer = None
+        self._python = STATE / "venv/bin/python"
         self._filled = {}
         #: Bytes of the page cache that a run of the receiver may fill.
         self.memory_of_a_run = 0
@@ -224,22 +234,33 @@ class Rig:
             self.programs = pathlib.Path(run(ROOT / "ops/dev/build.sh", "release").strip())
         say("building the comparators")
         self.tools = pathlib.Path(run(ROOT / "ops/dev/build.sh", "release", environment={"SHELLY_BENCH": "1"}).strip())
-        for program in ("diskfloor", "latency"):
-            run("cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", STATE / program, BENCH / f"{program}.c", "-lm")
-
-    def choose_peer(self, may_install):
-        """Finds the peer, and installs what it needs if it may."""
+        self.build_tools()
+        self.install_python()
         directory = pathlib.Path(os.environ.get("SHELLY_PEER") or ROOT.parent / "shared" / "peer")
-        environment = STATE / "venv"
-        if not (directory / "app.py").exists():
-            return say(f"no peer: {directory}/app.py does not exist")
-        if not (environment / "bin/uvicorn").exists():
-            if not may_install:
-                return say("no peer: it is not installed, and a quick run does not install it")
-            say("installing the peer")
-            run(sys.executable, "-m", "venv", environment)
-            run(environment / "bin/pip", "install", "-q", "fastapi", "uvicorn[standard]", "asyncpg")
-        self._peer = directory
+        if (directory / "app.py").exists():
+            self._peer = directory
+        else:
+            say(f"no peer: {directory}/app.py does not exist")
+
+    def build_tools(self):
+        """The programs in C and C++."""
+        warnings = ("-Wall", "-Wextra", "-Werror")
+        for program in ("diskfloor", "latency"):
+            run("cc", "-O2", *warnings, "-o", STATE / program, BENCH / f"{program}.c", "-lm")
+        checksum = ROOT / "Sources/Shared/CCrc32c"
+        run("cc", "-O2", *warnings, "-I", checksum / "include", "-c", "-o", STATE / "crc32c.o", checksum / "CCrc32c.c")
+        run("g++", "-std=c++20", "-O2", "-march=native", *warnings, "-o", STATE / "lean", COMPARATORS / "lean.cpp",
+            STATE / "crc32c.o", "-lsimdjson")
+
+    def install_python(self):
+        """The packages of the comparators in Python, in a virtual environment."""
+        modules = {"fastapi": "fastapi", "uvicorn": "uvicorn[standard]", "asyncpg": "asyncpg", "msgspec": "msgspec"}
+        if self._python.exists() and subprocess.run(
+                [self._python, "-c", f"import {', '.join(modules)}"], stderr=subprocess.DEVNULL, check=False).returncode == 0:
+            return
+        say("installing the packages of the comparators in Python")
+        run(sys.executable, "-m", "venv", self._python.parent.parent)
+        run(self._python, "-m", "pip", "install", "-q", *modules.values())
 
     @property
     def has_peer(self):
@@ -306,21 +327,55 @@ class Rig:
         return self._stoppable(Server("floor", [self.tools / "floor", port], port, "/"))
 
     def peer(self):
-        """The FastAPI peer in a virtual environment, with a table of its own."""
-        self.start_postgres()
-        self.sql("DROP DATABASE IF EXISTS peer", "postgres")
-        self.sql("CREATE DATABASE peer", "postgres")
+        """The FastAPI peer, with a table of its own."""
+        self.fresh_database("peer")
         run("psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-d", self.url("peer"), "-f", self._peer / "schema.sql")
+        return self._uvicorn("peer", "app:app", self._peer, {"DATABASE_URL": self.url("peer"), "LOG_LEVEL": "WARNING"})
+
+    def endpoint(self, grouped):
+        """The endpoint with one statement a batch, or for all batches that wait, on the product's table."""
+        name = "grouped" if grouped else "endpoint"
+        self.fresh_database(name)
+        self.migrate(name)
+        settings = {"DATABASE_URL": self.url(name), "GROUP": str(int(grouped))}
+        return self._uvicorn(name, "endpoint:app", COMPARATORS, settings, workers=2)
+
+    def python_spool(self):
+        return self._with_file("python", lambda file: self._uvicorn(
+            "python", "spool:app", COMPARATORS, {"SPOOL_FILE": str(file)}))
+
+    def lean(self, mode):
+        """The lean C++, which decodes or only stores."""
+        port = free_port()
+        return self._with_file("lean", lambda file: self._stoppable(
+            Server("lean", [STATE / "lean", port, file, mode], port, "/")))
+
+    def fresh_database(self, name):
+        self.start_postgres()
+        self.sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", "postgres")
+        self.sql(f"CREATE DATABASE {name}", "postgres")
+
+    def _uvicorn(self, name, application, directory, settings, workers=1):
         port = free_port()
         command = [
-            STATE / "venv/bin/uvicorn", "app:app", "--port", port, "--workers", "1", "--log-level", "warning",
+            self._python, "-m", "uvicorn", application, "--port", port, "--workers", workers, "--log-level", "warning",
             "--no-access-log",
         ]
-        settings = {
-            "DATABASE_URL": self.url("peer"), "INGEST_API_KEY": KEY, "LOG_LEVEL": "WARNING",
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
-        return self._stoppable(Server("peer", command, port, "/openapi.json", settings, self._peer))
+        settings = settings | {"INGEST_API_KEY": KEY, "PYTHONDONTWRITEBYTECODE": "1"}
+        return self._stoppable(Server(name, command, port, "/openapi.json", settings, directory))
+
+    @contextlib.contextmanager
+    def _with_file(self, name, start):
+        """A server that writes one file, its `file`, which is removed afterwards."""
+        self.back_memory(self.memory_of_a_run)
+        file = STATE / f"{name}.data"
+        file.unlink(missing_ok=True)
+        try:
+            with start(file) as server:
+                server.file = file
+                yield server
+        finally:
+            file.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _stoppable(self, process):
