@@ -203,7 +203,7 @@ let package = Package(
         .testTarget(
             name: "LoaderTests",
             dependencies: [
-                "Loader", "Readings", "Spool", "Postgres", "Time",
+                "Loader", "Checkup", "Readings", "Spool", "Postgres", "Time",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Logging", package: "swift-log"),

@@ -73,8 +73,8 @@ final class Fixture {
     }
 
     /// Appends records to the open segment.
-    func append(_ bodies: String...) throws {
-        _ = try writer.append(bodies.map { NewRecord(receivedAt: Self.receivedAt, body: Array($0.utf8)[...]) })
+    func append(_ bodies: String..., receivedAt: Int64 = Fixture.receivedAt) throws {
+        _ = try writer.append(bodies.map { NewRecord(receivedAt: receivedAt, body: Array($0.utf8)[...]) })
     }
 
     func seal() { writer.seal() }

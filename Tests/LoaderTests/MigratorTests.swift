@@ -93,7 +93,6 @@ struct MigratorTests {
             "CREATE TABLE power_logs(extra text NOT NULL, voltage real NOT NULL DEFAULT 0)",
             "extra, voltage must not be null"
         ),
-        ("CREATE TABLE power_logs(device_id text) PARTITION BY LIST (device_id)", "is a partitioned table"),
         ("CREATE VIEW power_logs AS SELECT 1 AS id", "is a view"),
         (
             "CREATE TABLE power_logs(device_id text); CREATE INDEX idx_power_logs_timestamp ON power_logs (device_id)",

@@ -3,6 +3,7 @@
 // Uses Logs, Postgres, Readings, Text, Time.
 
 import Postgres
+import Time
 
 /// An error of the loader itself.
 enum LoaderError: Error, CustomStringConvertible {
@@ -19,6 +20,8 @@ enum LoaderError: Error, CustomStringConvertible {
     case takesNoRow(table: String, reason: String)
     /// The table is not fit for readings: why, and how to change it.
     case unfit(table: String, reason: String, remedy: String)
+    /// Rows have no partition: their minutes since 1970.
+    case noPartition(table: String, minutes: [Int64])
     /// Writing to standard output failed.
     case output(String)
     /// An argument is invalid.
@@ -29,7 +32,7 @@ enum LoaderError: Error, CustomStringConvertible {
     /// Whether it can be mended at the server while the loader waits.
     var isOfTheTable: Bool {
         switch self {
-        case .takesNoRow, .unfit: true
+        case .takesNoRow, .unfit, .noPartition: true
         default: false
         }
     }
@@ -49,6 +52,9 @@ enum LoaderError: Error, CustomStringConvertible {
         case .takesNoRow(let table, let reason):
             "table \(table) refuses every row: \(reason); nothing was set aside, and loading continues when the table is corrected"
         case .unfit(let table, let reason, let remedy): "table \(table) \(reason); \(remedy)"
+        case .noPartition(let table, let minutes):
+            "table \(table) has no partition for \(minutes.first.map { Timestamp(minute: $0).readable(.minutes) } ?? "") UTC; "
+                + "create it, and run this again"
         case .output(let cause): "cannot write to standard output: \(cause)"
         case .argument(let message): message
         case .tableLocked(let table, let step, let seconds):

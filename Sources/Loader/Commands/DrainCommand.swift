@@ -35,7 +35,8 @@ struct DrainCommand: LoaderCommand {
         let drain = Drain(
             path: settings.spoolPath, database: try settings.database(),
             statementRows: settings.integer(.statementRows), retention: settings.retention,
-            letterRetention: settings.letterRetention, limits: SpoolWriter.Limits(settings),
+            letterRetention: settings.letterRetention, rowRetention: settings.rowRetention,
+            limits: SpoolWriter.Limits(settings),
             followPause: settings.duration(.followSeconds),
             databaseSleep: now ? .zero : settings.duration(.databaseSleepSeconds),
             logger: settings.logger, interruption: interruption)

@@ -12,13 +12,20 @@ struct MigrateCommand: LoaderCommand {
     @OptionGroup var options: CommonOptions
     @Flag(name: .customLong("print"), help: "Print the SQL and change nothing.")
     var printOnly = false
+    @Option(
+        help: ArgumentHelp(
+            "Partition a new table by day, week or month. The loader makes further partitions of that width.",
+            valueName: "width"))
+    var partition: PartitionWidth?
 
     func execute() throws {
         let database = try options.settings().database()
-        if printOnly { return print(Migrator.sql(for: database.table), terminator: "") }
+        if printOnly { return print(Migrator.sql(for: database.table, partitions: partition), terminator: "") }
         let interruption = Interruption()
         let signals = interruption.watchSignals()
         defer { withExtendedLifetime(signals) {} }
-        try Migrator(database: database, say: { print($0) }, interruption: interruption).run()
+        try Migrator(database: database, partitions: partition, say: { print($0) }, interruption: interruption).run()
     }
 }
+
+extension PartitionWidth: ExpressibleByArgument {}

@@ -17,7 +17,7 @@ struct VerifyCommand: LoaderCommand {
         var verification = Verification(directory: try settings.spool())
         if database {
             verification.reconciliation = try Reconciliation(
-                try settings.database(), directory: verification.directory)
+                try settings.database(), directory: verification.directory, rowRetention: settings.rowRetention)
         }
         let report = VerificationReport { if !json { print($0) } }
         try verification.run(report)
@@ -31,6 +31,7 @@ struct VerifyCommand: LoaderCommand {
             if let database = summary.database {
                 print(
                     "\(database.readings.counted("reading")) in loaded records, \(database.rejected) of them rejected, "
+                        + (database.expired > 0 ? "\(database.expired) past the retention of rows, " : "")
                         + "\(database.missing) missing; \(database.notLoadedYet) not loaded yet")
             }
         }

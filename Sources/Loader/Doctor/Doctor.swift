@@ -1,6 +1,6 @@
 // Doctor: `doctor`: one check a file.
 // Begin here.
-// Uses CommandLine, Schema, Segments, Status, Table, Checkup, Postgres, Readings, Settings, Spool, Text, Time.
+// Uses CommandLine, Partitions, Schema, Segments, Status, Table, Checkup, Postgres, Readings, Settings, Spool, Text, Time.
 
 import Checkup
 import Postgres
@@ -33,6 +33,7 @@ struct Doctor {
         if let connection = connect(database, &checkup) {
             checkup.add(DatabaseCheck(connection).results())
             checkup.add(TableCheck(connection, database.table).results())
+            checkup.add(PartitionCheck(connection, database.table, retention: settings.rowRetention).results())
         }
         if let spool {
             checkup.add(

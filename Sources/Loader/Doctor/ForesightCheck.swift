@@ -113,9 +113,10 @@ struct ForesightCheck {
     private func triggers() throws(PostgresError) -> [CheckResult] {
         let rows = try connection.execute(
             """
-            SELECT string_agg(quote_ident(tgname), ', ' ORDER BY tgname)
+            SELECT string_agg(DISTINCT quote_ident(tgname), ', ' ORDER BY quote_ident(tgname))
             FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
-            WHERE tgrelid = to_regclass($1) AND NOT tgisinternal AND tgenabled IN ('O', 'A')
+            WHERE tgrelid IN (SELECT to_regclass($1) UNION SELECT relid FROM pg_partition_tree(to_regclass($1)))
+                AND NOT tgisinternal AND tgenabled IN ('O', 'A')
                 AND tgtype & 7 = 7 AND p.prosrc ~* 'return\\s+null'
             """, [.text(table.quoted)])
         guard let names = rows[0, 0] else { return [] }

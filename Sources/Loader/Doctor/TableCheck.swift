@@ -107,7 +107,9 @@ struct TableCheck {
     private func index() throws(PostgresError) -> [CheckResult] {
         let found = try inspection.indexes().filter { $0.column == "idempotency_key" }
         do {
-            try connection.transactionThatChangesNothing { try ReadingTable(name: table).check(on: connection) }
+            try connection.transactionThatChangesNothing {
+                try ReadingTable(name: table).check(on: connection, everywhere: true)
+            }
         } catch let error as PostgresError where error.sqlState == "42P10" {
             return [explain(found)]
         } catch let error as PostgresError {
@@ -117,6 +119,7 @@ struct TableCheck {
         } catch {
             return [.fail("table", "\(error)", do: "look at the table (\\d in psql)")]
         }
+        if try inspection.isPartitioned { return [.ok("unique index", "on idempotency_key in each partition")] }
         let names = found.filter { $0.isUnique && $0.isValid }.map(\.name)
         return [.ok("unique index", "\(names.joined(separator: ", ")) on idempotency_key")]
     }

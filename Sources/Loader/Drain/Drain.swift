@@ -1,6 +1,6 @@
 // Drain: `drain`: segments to rows, and the retention of loaded segments.
 // Begin here, then Drain+Run.swift, DrainSession.swift and SegmentDrain.swift.
-// Uses CommandLine, DeadLetters, Segments, Table, Postgres, Readings, Spool, Time.
+// Uses CommandLine, DeadLetters, Partitions, Segments, Table, Postgres, Readings, Spool, Time.
 
 import Logging
 import Spool
@@ -16,6 +16,8 @@ struct Drain {
     var retention = Retention(age: .seconds(14 * 86_400))
     /// How long dead letters are kept, or nil to keep them all.
     var letterRetention: Duration?
+    /// How long rows of a partitioned table are kept, or nil to keep them all.
+    var rowRetention: RowRetention?
     /// The room that dead letters may take.
     var limits = SpoolWriter.Limits()
     /// Pause between two passes over the spool.

@@ -17,6 +17,7 @@ final class DrainSession {
     private let retention: Retention
     private let letterRetention: Duration?
     private let databaseSleeps: Bool
+    private let rowRetention: RowRetention?
     private var pruned: ContinuousClock.Instant?
     /// All records before `front` are loaded. `markedFront` is the position in the spool's load mark.
     private var front: Front?
@@ -38,6 +39,7 @@ final class DrainSession {
     private static let drainMarkAge = Duration.seconds(10)
     /// Minimum interval between two searches for expired segments.
     private static let pruningAge = Duration.seconds(60)
+    private var partitionsKept: ContinuousClock.Instant?
 
     /// Connects, takes the lease and reads the progress.
     ///
@@ -50,10 +52,12 @@ final class DrainSession {
         retention = drain.retention
         letterRetention = drain.letterRetention
         databaseSleeps = drain.databaseSleep > .zero
+        rowRetention = drain.rowRetention
         let connection = try drain.database.connect()
         let table = drain.database.table
         context = SegmentDrain.Context(
             connection: connection, table: ReadingTable(name: table),
+            partitions: PartitionUpkeep(table: table, connection: connection) { drain.logger.info("\($0)") },
             progressTable: ProgressTable(spool: directory.identity, beside: table),
             lease: SpoolLease(of: directory, beside: table),
             deadLetters: DeadLetters(directory: directory, limits: drain.limits),
@@ -92,6 +96,7 @@ final class DrainSession {
             }
         }
         try prune()
+        try keepPartitions()
         guard !context.interruption.isRequested else { return }
         if isClean { writeDrainMark() }
         if databaseSleeps { writeDatabaseMark() }
@@ -133,6 +138,21 @@ final class DrainSession {
         } catch let error as SpoolError {
             context.report.problem(error.description)
             isClean = false
+        }
+    }
+
+    /// Creates partitions ahead of time and drops those past the retention. A failure stops no loading: a partition that
+    /// a row needs is created with the row.
+    private func keepPartitions() throws {
+        if let partitionsKept, ContinuousClock.now - partitionsKept < Self.pruningAge { return }
+        partitionsKept = .now
+        do {
+            try context.partitions.createAhead()
+            if let rowRetention { try context.partitions.drop(pastRetention: rowRetention) }
+        } catch let error as PostgresError where context.connection.isUsable {
+            context.report.note("partitions are as they were, and are looked after again in a minute: \(error)")
+        } catch let error as LoaderError {
+            context.report.note("\(error)")
         }
     }
 

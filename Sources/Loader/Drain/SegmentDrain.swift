@@ -10,6 +10,7 @@ struct SegmentDrain {
     struct Context {
         let connection: Connection
         let table: ReadingTable
+        let partitions: PartitionUpkeep
         let progressTable: ProgressTable
         let lease: SpoolLease
         let deadLetters: DeadLetters
@@ -195,7 +196,7 @@ struct SegmentDrain {
     /// (invariants 6 and 8).
     private mutating func commit(_ load: Load, meanwhile: @escaping () -> Void) throws {
         let begin = ContinuousClock.now
-        let reached = try context.connection.retryingTransaction(Self.attempts) {
+        let reached = try context.partitions.transaction(Self.attempts) {
             try write(load, meanwhile: meanwhile)
         }
         context.logger.debug(

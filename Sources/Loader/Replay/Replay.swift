@@ -1,6 +1,6 @@
 // Replay: `replay` and `cat`: retained records again, to the database or to the terminal.
 // Begin here.
-// Uses CommandLine, DeadLetters, Segments, Table, Postgres, Readings, Spool, Text, Time.
+// Uses CommandLine, DeadLetters, Partitions, Segments, Table, Postgres, Readings, Spool, Text, Time.
 
 import Postgres
 import Readings
@@ -129,7 +129,8 @@ struct Replay {
     }
 
     private func insert(_ rows: RowBuffer, _ destination: Destination, _ counts: inout Counts) throws {
-        let outcome = try destination.connection.retryingTransaction(Self.attempts) {
+        let partitions = PartitionUpkeep(table: destination.table.name, connection: destination.connection) { _ in }
+        let outcome = try partitions.transaction(Self.attempts) {
             try destination.table.insert(rows, on: destination.connection)
         }
         counts.inserted += outcome.inserted

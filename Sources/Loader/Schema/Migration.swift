@@ -21,7 +21,9 @@ struct Migration {
     let statements: [String]
 
     /// All steps for the given table of readings.
-    static func all(for table: TableName) -> [Migration] {
+    ///
+    /// - Parameter isPartitioned: whether it is partitioned by time, if it does not exist yet.
+    static func all(for table: TableName, isPartitioned: Bool = false) -> [Migration] {
         let readings = table.quoted
         let progress = table.quoted(ProgressTable.name)
         let lease = table.quoted(SpoolLease.name)
@@ -33,15 +35,15 @@ struct Migration {
                 statements: [
                     """
                     CREATE TABLE IF NOT EXISTS \(readings) (
-                        id bigserial PRIMARY KEY,
+                        id bigserial\(isPartitioned ? "" : " PRIMARY KEY"),
                         device_id text,
                         channel int,
                         power double precision,
                         voltage double precision,
                         "current" double precision,
-                        "timestamp" timestamptz,
+                        "timestamp" timestamptz\(isPartitioned ? " NOT NULL" : ""),
                         idempotency_key text
-                    )
+                    )\(isPartitioned ? " PARTITION BY RANGE (\"timestamp\")" : "")
                     """,
                     comment(readings, "device_id", "Name of the device, its src"),
                     comment(readings, "channel", "Channel of the device, 0 to 3"),

@@ -1,9 +1,10 @@
 // Schema: `migrate`: the tables, step by step.
 // Begin here.
-// Uses CommandLine, Table, Postgres, Spool.
+// Uses CommandLine, Partitions, Table, Postgres, Spool, Time.
 
 import Postgres
 import Spool
+import Time
 
 /// Brings the existing schema to the state that `drain` needs, and reports each step.
 ///
@@ -12,6 +13,8 @@ import Spool
 /// concurrently.
 struct Migrator {
     let database: Database
+    /// The width of the partitions of a new table, or nil for a plain table. An existing table stays what it is.
+    var partitions: PartitionWidth?
     /// Prints one line per step.
     let say: (String) -> Void
     /// Lock timeout of one attempt to add a column. Writers queue behind the attempt for at most this long.
@@ -20,13 +23,28 @@ struct Migrator {
     let interruption: Interruption
 
     /// Building an index may take hours. The operator can interrupt it earlier.
-    private static let indexTimeout = Duration.seconds(7 * 86_400)
+    static let indexTimeout = Duration.seconds(7 * 86_400)
 
-    /// The whole schema as repeatable SQL, which `psql` can run too.
-    static func sql(for table: TableName) -> String {
-        Migration.all(for: table).map { migration in
-            "-- \(migration.number): \(migration.subject)\n" + migration.statements.map { $0 + ";\n" }.joined()
-        }.joined(separator: "\n")
+    /// The whole schema as SQL, which `psql` can run too. It can be repeated, except for partitions.
+    static func sql(for table: TableName, partitions: PartitionWidth? = nil, now: Timestamp = .now) -> String {
+        var steps = Migration.all(for: table, isPartitioned: partitions != nil).map { migration in
+            let statements = migration.statements.map {
+                // PostgreSQL builds no index of a partitioned table concurrently.
+                partitions == nil ? $0 : $0.removing(" CONCURRENTLY")
+            }
+            return "-- \(migration.number): \(migration.subject)\n" + statements.map { $0 + ";\n" }.joined()
+        }
+        if let partitions {
+            // The key's index is each partition's own.
+            steps.removeAll { $0.contains("CREATE UNIQUE INDEX") }
+            let first = PartitionUpkeep.firstRanges(partitions, now: now.unixSeconds / 60)
+            steps += first.map { range in
+                let new = NewPartition(
+                    of: table.name, in: table.schema ?? "public", range, width: partitions, hasPrimaryKey: true)
+                return "-- partition \(new.quoted)\n" + new.statements.map { $0 + ";\n" }.joined()
+            }
+        }
+        return steps.joined(separator: "\n")
     }
 
     func run() throws {
@@ -44,7 +62,9 @@ struct Migrator {
     private func migrate(on connection: Connection) throws {
         let table = database.table
         let isNew = try !inspection(connection).exists(table.quoted)
-        for migration in Migration.all(for: table) {
+        if !isNew, partitions != nil { try requirePartitions(on: connection) }
+        let isPartitioned = try isNew ? partitions != nil : inspection(connection).isPartitioned
+        for migration in Migration.all(for: table, isPartitioned: isPartitioned) {
             switch migration.object {
             case .table:
                 if !isNew { try requireTable(on: connection) }
@@ -54,10 +74,15 @@ struct Migrator {
                 try create(migration, isThere: try inspection(connection).exists(name), on: connection)
             case .column(let name, let table):
                 try addColumn(name, of: table, migration, isNew: isNew, on: connection)
+            case .index(_, let column) where isPartitioned && column == "idempotency_key":
+                try buildPartitionIndexes(on: connection)
+            case .index(let name, _) where isPartitioned:
+                try buildPartitionedIndex(name, migration, on: connection)
             case .index(let name, let column):
                 try buildIndex(name, column, migration, isNew: isNew, on: connection)
             }
         }
+        if let partitions { try upkeep(connection).createFirst(partitions) }
         try check(connection)
     }
 
@@ -87,7 +112,7 @@ struct Migrator {
         if let objection = try inspection(connection).objection() { throw LoaderError.argument(objection) }
     }
 
-    private func inspection(_ connection: Connection) -> TableInspection {
+    func inspection(_ connection: Connection) -> TableInspection {
         TableInspection(connection: connection, table: database.table)
     }
 
@@ -107,24 +132,29 @@ struct Migrator {
     ) throws {
         let isThere = try inspection(connection).has(column: name, of: table)
         if isThere, !isNew { return say("\(migration.subject): already exists") }
+        try withShortLock(migration.subject, migration.statements, of: table, on: connection)
+        say(isThere ? "created \(migration.subject)" : "added \(migration.subject)")
+    }
+
+    /// Runs a step that needs the table's lock for a moment. While a statement waits for the lock, all other statements
+    /// queue behind it, so the timeout is short.
+    func withShortLock(
+        _ subject: String, _ statements: [String], of table: String, on connection: Connection
+    ) throws {
         for attempt in 1...lockAttempts {
             do {
-                try connection.transaction {
-                    // While this statement waits for the table's lock, all other statements queue behind it, so the
-                    // timeout is short.
+                return try connection.transaction {
                     _ = try connection.execute("SET LOCAL lock_timeout = \(Int(lockTimeout / .milliseconds(1)))")
-                    for statement in migration.statements { _ = try connection.execute(statement) }
+                    for statement in statements { _ = try connection.execute(statement) }
                 }
-                return say(isThere ? "created \(migration.subject)" : "added \(migration.subject)")
             } catch let error as PostgresError where error.sqlState == "55P03" {
-                if attempt == 1 { say("\(migration.subject): waiting for a transaction that locks the table") }
+                if attempt == 1 { say("\(subject): waiting for a transaction that locks the table") }
                 interruption.pause(.milliseconds(500))
                 if interruption.isRequested { break }
             }
         }
         throw LoaderError.tableLocked(
-            table: table, step: "add \(migration.subject)",
-            seconds: lockAttempts * Int(lockTimeout / .seconds(1)))
+            table: table, step: "add \(subject)", seconds: lockAttempts * Int(lockTimeout / .seconds(1)))
     }
 
     private func buildIndex(
@@ -168,7 +198,7 @@ struct Migrator {
     }
 
     /// The unique index cannot be built because the table has a key more than once.
-    private func doubledKeys(_ error: PostgresError) -> LoaderError {
+    func doubledKeys(_ error: PostgresError) -> LoaderError {
         let table = database.table.quoted
         return .unfit(
             table: table, reason: "has rows with the same idempotency_key: \(error)",
@@ -222,7 +252,7 @@ struct Migrator {
     /// Checks the table with the planner, so that a problem is reported now and not by `drain`.
     private func check(_ connection: Connection) throws {
         do {
-            try ReadingTable(name: database.table).check(on: connection)
+            try ReadingTable(name: database.table).check(on: connection, everywhere: true)
         } catch let error as PostgresError where error.needsMigration {
             throw LoaderError.unsuitable(table: database.table.quoted, error)
         }
@@ -238,7 +268,7 @@ struct Migrator {
 }
 
 extension String {
-    fileprivate func removing(_ word: String) -> String {
+    func removing(_ word: String) -> String {
         guard let range = firstRange(of: word) else { return self }
         return String(self[..<range.lowerBound] + self[range.upperBound...])
     }

@@ -22,15 +22,23 @@ struct TableInspection {
         try connection.execute("SELECT to_regclass($1)", [.text(name)])[0, 0] != nil
     }
 
-    /// Why the existing table is unsuitable, or nil if it may be suitable. It must be a plain table: other kinds cannot
-    /// have a unique index on the key alone.
+    /// Why the existing table is unsuitable, or nil if it may be suitable. It must be a table, partitioned or not: other kinds
+    /// cannot have a unique index.
     func objection() throws(PostgresError) -> String? {
         let kind = try connection.execute(
             "SELECT relkind FROM pg_class WHERE oid = to_regclass($1)", [.text(table.quoted)])[0, 0]
-        guard kind != "r" else { return nil }
-        let name = ["p": "a partitioned table", "v": "a view", "m": "a materialized view", "f": "a foreign table"]
-        return "\(table.quoted) is \(kind.flatMap { name[$0] } ?? "no table"): readings need a plain table, which can "
-            + "have a unique index on idempotency_key; name another one with DATABASE_TABLE"
+        guard kind != "r", kind != "p" else { return nil }
+        let name = ["v": "a view", "m": "a materialized view", "f": "a foreign table"]
+        return "\(table.quoted) is \(kind.flatMap { name[$0] } ?? "no table"): readings need a table, which can have "
+            + "a unique index on idempotency_key; name another one with DATABASE_TABLE"
+    }
+
+    var isPartitioned: Bool {
+        get throws(PostgresError) {
+            try connection.execute(
+                "SELECT FROM pg_class WHERE oid = to_regclass($1) AND relkind = 'p'", [.text(table.quoted)]
+            ).affected > 0
+        }
     }
 
     func has(column name: String, of table: String) throws(PostgresError) -> Bool {

@@ -2,15 +2,44 @@ import Postgres
 
 extension ReadingTable {
     /// Runs the statement with no rows. It fails if the table, a column or the unique index is missing, and as
-    /// `checkColumns` does.
-    func check(on connection: Connection) throws {
+    /// `checkColumns` does. The partitions' indexes are checked when rows go there, unless `everywhere` is true.
+    func check(on connection: Connection, everywhere: Bool = false) throws {
         try checkColumns(on: connection)
-        _ = try connection.execute(indexCheck)
+        hint.isPartitioned = try PartitionedTable(name: name).partitions(on: connection) != nil
+        if hint.isPartitioned == false {
+            _ = try connection.execute(indexCheck)
+        } else if everywhere {
+            try checkPartition(on: connection)
+        }
+    }
+
+    /// Fails if the partition, or one of all partitions, cannot keep duplicates out, or if a crash of the server would
+    /// empty it.
+    func checkPartition(on connection: Connection) throws {
+        let table = PartitionedTable(name: name)
+        if let partition, partition.isDetaching {
+            throw unfit(
+                "has a partition that is being detached, \(partition.name), and readings for it",
+                remedy: "ALTER TABLE \(name.quoted) DETACH PARTITION \(partition.name) FINALIZE")
+        }
+        let unindexed = try table.unindexed(partition, on: connection)
+        guard unindexed.isEmpty else {
+            throw unfit(
+                "has no unique index on idempotency_key in the partition \(unindexed.joined(separator: ", "))",
+                remedy: "run 'shelly-loader migrate'")
+        }
+        let unlogged = try table.unlogged(partition, on: connection)
+        guard unlogged.isEmpty else {
+            throw unfit(
+                "has an UNLOGGED partition, \(unlogged.joined(separator: ", ")): a crash of the server empties it, though "
+                    + "the progress says that its rows are loaded", remedy: "ALTER TABLE \(unlogged[0]) SET LOGGED")
+        }
     }
 
     /// Checks what can be checked without the unique index. It fails if a column's type cannot be filled, or holds no
     /// time of day, if the table has further NOT NULL columns without a default, or requires voltage or current,
-    /// because the table could then refuse readings, and if a crash of the server would empty the table.
+    /// because the table could then refuse readings, if a crash of the server would empty the table, and if
+    /// duplicates could get into different partitions.
     func checkColumns(on connection: Connection) throws {
         _ = try connection.execute(noRow)
         let faults = try connection.execute(
@@ -41,6 +70,9 @@ extension ReadingTable {
             throw unfit(
                 "is UNLOGGED: a crash of the server empties it, though the progress says that its rows are loaded",
                 remedy: "ALTER TABLE \(name.quoted) SET LOGGED")
+        }
+        if let (reason, remedy) = try PartitionedTable(name: name).objection(on: connection) {
+            throw unfit(reason, remedy: remedy)
         }
     }
 

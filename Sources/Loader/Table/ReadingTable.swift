@@ -1,6 +1,6 @@
 // Table: the rows: connection, buffer, insertion, progress.
 // Begin here.
-// Uses CommandLine, Postgres, Readings, Settings, Spool.
+// Uses CommandLine, Partitions, Postgres, Readings, Settings, Spool.
 
 import Postgres
 
@@ -8,6 +8,8 @@ import Postgres
 struct ReadingTable {
     let name: TableName
     let hint = InsertHint()
+    /// The partition that statements are about; nil if the table is not partitioned.
+    var partition: Partition?
 
     init(name: TableName) { self.name = name }
 
@@ -15,6 +17,9 @@ struct ReadingTable {
     final class InsertHint {
         /// Whether nearly all rows were duplicates, as in a replay.
         var expectsDuplicates = false
+        /// Whether the table is partitioned by time; nil if it is not known yet. If the table is replaced by one of the other
+        /// kind, statements fail until the next session.
+        var isPartitioned: Bool?
     }
 
     /// The result for the rows. Inserted rows, duplicates and refusals add up to their number.
@@ -26,6 +31,13 @@ struct ReadingTable {
         var conflicts = 0
         /// Rows that the table refuses because of their own values.
         var refusals: [Refusal] = []
+
+        static func += (sum: inout Outcome, part: Outcome) {
+            sum.inserted += part.inserted
+            sum.duplicates += part.duplicates
+            sum.conflicts += part.conflicts
+            sum.refusals += part.refusals
+        }
     }
 
     /// A row that the table refuses.
@@ -50,13 +62,20 @@ struct ReadingTable {
         SELECT new.* FROM unnest($1::text[], $2::int4[], $3::float8[], $4::float8[], $5::float8[], $6::timestamptz[], $7::text[])
             AS new(device_, channel_, power_, voltage_, current_, timestamp_, key_)
         WHERE (SELECT true FROM \(name.quoted) AS present
-            WHERE present.idempotency_key = new.key_ AND present.idempotency_key IS NOT NULL LIMIT 1) IS NULL
-        \(isRace ? Self.conflictClause : "")
+            WHERE present.idempotency_key = new.key_ AND present.idempotency_key IS NOT NULL\(condition(on: "present"))
+            LIMIT 1) IS NULL
+        \(isRace ? conflictClause : "")
         """
     }
 
-    /// Inserts no row, and fails without the unique index, which nothing may drop until the transaction ends.
-    var indexCheck: String { noRow + " " + Self.conflictClause }
+    /// Restricts a lookup to the partition.
+    func condition(on alias: String) -> String { partition?.condition(on: "\(alias).\"timestamp\"") ?? "" }
+
+    /// Inserts no row, and fails without the unique index. It locks the table or the partition, so that nothing drops the
+    /// index until the transaction ends. That a partition has the index, `checkPartition` finds out.
+    var indexCheck: String {
+        partition.map(PartitionedTable(name: name).lock) ?? noRow + " " + conflictClause
+    }
 
     /// Inserts no row, and fails without the table or a column.
     var noRow: String {
@@ -68,6 +87,10 @@ struct ReadingTable {
 
     static let columns = "(device_id, channel, power, voltage, \"current\", \"timestamp\", idempotency_key)"
 
-    // The conflict target repeats the partial index's predicate; without it, PostgreSQL does not find the index.
-    private static let conflictClause = "ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING"
+    // The conflict target repeats the partial index's predicate; without it, PostgreSQL does not find the index. A
+    // partitioned table cannot have that index itself, and with a target PostgreSQL looks for it there.
+    private var conflictClause: String {
+        partition == nil
+            ? "ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING" : "ON CONFLICT DO NOTHING"
+    }
 }

@@ -20,6 +20,8 @@ final class RowBuffer {
         private let volts: Double
         private let amperes: Double
 
+        /// Minutes since 1970, as in the key.
+        var minute: Int64 { timestamp / 60 }
         var voltage: Double? { present & 1 != 0 ? volts : nil }
         var current: Double? { present & 2 != 0 ? amperes : nil }
 

@@ -12,10 +12,16 @@ extension ReadingTable {
         _ rows: RowBuffer, on connection: Connection, meanwhile: @escaping () -> Void = {}
     ) throws -> Outcome {
         guard !rows.isEmpty else { return Outcome() }
-        var insertion = RowInsertion(
-            rows: rows, sorted: rows.sorted(), connection: connection, table: self, meanwhile: meanwhile)
-        try insertion.run()
-        return insertion.outcome
+        var outcome = Outcome()
+        for part in try parts(of: rows, on: connection) {
+            var table = self
+            table.partition = part.partition
+            var insertion = RowInsertion(
+                rows: rows, sorted: part.sorted, connection: connection, table: table, meanwhile: meanwhile)
+            try insertion.run()
+            outcome += insertion.outcome
+        }
+        return outcome
     }
 }
 
@@ -64,6 +70,7 @@ struct RowInsertion {
         // With a constraint deferred to COMMIT, the whole transaction would fail there, and the refused row would be
         // unknown.
         _ = try connection.execute("SET CONSTRAINTS ALL IMMEDIATE; \(table.indexCheck); SAVEPOINT part")
+        if table.partition != nil { try table.checkPartition(on: connection) }
         try insertWithinSavepoint(firsts[...])
         table.hint.expectsDuplicates = outcome.inserted < sorted.count / 10
         // The table now has a row for each key that it takes.
@@ -121,7 +128,14 @@ struct RowInsertion {
 
     /// Refuses rows that the table took without an error and does not have. Of those with the same key, the first that
     /// stays is inserted.
-    private mutating func refuseVanished(_ positions: [Int]) throws {
+    private mutating func refuseVanished(_ vanished: [Int]) throws {
+        var positions = vanished
+        if isRace, table.partition != nil, !positions.isEmpty {
+            // Without a target, ON CONFLICT passes over rows for any unique index. Without ON CONFLICT, the error names it.
+            isRace = false
+            try insert(positions[...])
+            positions = try compare(positions.filter { !refused.contains($0) }).absent
+        }
         var last: (position: Int, isTaken: Bool)?
         for position in positions {
             let isSameKey = last.map { rows.haveSameKey(sorted[$0.position], sorted[position]) } ?? false
@@ -167,14 +181,15 @@ struct RowInsertion {
 
     /// Throws if the table refuses other rows as well: then the fault is not the row's.
     ///
-    /// The other rows are the newest row that the table has, in another minute, the refused one without its values, and
-    /// one of a device with a plain name. None of them stays.
+    /// The other rows are the newest row that the table or the partition has, in another minute, the refused one without
+    /// its values, and one of a device with a plain name. None of them stays.
     private mutating func expectAnotherRowToBeTaken(_ refusal: ReadingTable.Refusal) throws {
         let columns = ReadingTable.columns
         let newest = """
             INSERT INTO \(table.name.quoted) \(columns)
             SELECT device_id, channel, power, voltage, "current", "timestamp", regexp_replace(idempotency_key, '[0-9]+$', '0')
-            FROM \(table.name.quoted) WHERE idempotency_key IS NOT NULL ORDER BY "timestamp" DESC LIMIT 1
+            FROM \(table.name.quoted) AS t WHERE idempotency_key IS NOT NULL\(table.condition(on: "t"))
+            ORDER BY "timestamp" DESC LIMIT 1
             """
         let row = rows.rows[Int(refusal.row)]
         let withoutValues = """
@@ -234,7 +249,8 @@ struct RowInsertion {
                 AS new(power_, voltage_, current_, timestamp_, key_, place)
             LEFT JOIN LATERAL (
                 SELECT idempotency_key, power, voltage, "current", "timestamp" FROM \(table.name.quoted)
-                WHERE idempotency_key = new.key_ AND idempotency_key IS NOT NULL LIMIT 1
+                AS present WHERE idempotency_key = new.key_ AND idempotency_key IS NOT NULL\(table.condition(on: "present"))
+                LIMIT 1
             ) AS t ON true
             """
         var found = Comparison()

@@ -23,6 +23,11 @@ extension Settings {
         integer(.rejectedRetentionSeconds) == 0 ? nil : duration(.rejectedRetentionSeconds)
     }
 
+    /// How long rows of a partitioned table are kept, or nil to keep them all.
+    var rowRetention: RowRetention? {
+        integer(.rowRetentionDays) == 0 ? nil : RowRetention(days: integer(.rowRetentionDays))
+    }
+
     func database() throws(PostgresError) -> Database {
         Database(
             conninfo: text(.databaseURL) ?? "", table: try TableName(required(.table)),

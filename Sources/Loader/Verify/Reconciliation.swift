@@ -1,12 +1,14 @@
 import Postgres
 import Readings
 import Spool
+import Time
 
 /// Compares the spool's readings with the database: each reading that the progress counts as loaded must be in the
 /// table, or in `rejected/` with its reason (invariants 2 and 8).
 final class Reconciliation {
     private let connection: Connection
     private let table: TableName
+    private let rowRetention: RowRetention?
     private let deadLetters: DeadLetters
     private let progress: [Progress.Key: Progress]
     private let decoder = BatchDecoder()
@@ -27,7 +29,11 @@ final class Reconciliation {
     /// Number of keys per statement.
     private static let statementKeys = 50_000
 
-    init(_ database: Database, directory: SpoolDirectory) throws(PostgresError) {
+    /// - Parameter rowRetention: how long rows of a partitioned table are kept, or nil if all are kept.
+    init(
+        _ database: Database, directory: SpoolDirectory, rowRetention: RowRetention? = nil
+    ) throws(PostgresError) {
+        self.rowRetention = rowRetention
         connection = try database.connect()
         table = database.table
         deadLetters = DeadLetters(directory: directory)
@@ -85,19 +91,33 @@ final class Reconciliation {
     }
 
     private func compare(_ report: VerificationReport) throws {
-        var keys = BinaryArray(.text)
-        for row in rows.rows { rows.withKey(of: row) { keys.append(utf8: $0) } }
-        let answer = try connection.query(
-            """
-            SELECT k.number FROM unnest($1::text[]) WITH ORDINALITY AS k(key, number)
-            WHERE NOT EXISTS (SELECT 1 FROM \(table.quoted) AS t WHERE t.idempotency_key = k.key AND t.idempotency_key IS NOT NULL)
-            ORDER BY k.number
-            """, [.array(keys)])
-        let absent = (0..<answer.count).compactMap { answer.integer($0, 0).map { $0 - 1 } }
+        let all = (0..<Int32(rows.count)).map { $0 }
+        let absent: [Int]
+        if let list = try PartitionedTable(name: table).partitions(on: connection) {
+            let withoutPartition = all.filter { !list.has(rows.rows[Int($0)].minute) }.map { Int($0) }
+            let parts = ReadingTable.parts(of: rows, all, by: list).parts
+            absent = try (parts.flatMap { try self.absent($0.sorted, in: $0.partition) } + withoutPartition).sorted()
+        } else {
+            absent = try self.absent(all, in: nil)
+        }
         if !absent.isEmpty || !expectedLetters.isEmpty { try classify(absent, report) }
         rows.removeAll()
         expectedLetters = []
         segments = segments.suffix(1).map { SegmentStart(row: 0, number: $0.number) }
+    }
+
+    /// Those of the rows whose key is not in the table, or not in the partition.
+    private func absent(_ indices: [Int32], in partition: Partition?) throws(PostgresError) -> [Int] {
+        var keys = BinaryArray(.text)
+        for index in indices { rows.withKey(of: rows.rows[Int(index)]) { keys.append(utf8: $0) } }
+        let answer = try connection.query(
+            """
+            SELECT k.number FROM unnest($1::text[]) WITH ORDINALITY AS k(key, number)
+            WHERE NOT EXISTS (SELECT 1 FROM \(table.quoted) AS t WHERE t.idempotency_key = k.key
+                AND t.idempotency_key IS NOT NULL\(partition?.condition(on: "t.\"timestamp\"") ?? ""))
+            ORDER BY k.number
+            """, [.array(keys)])
+        return (0..<answer.count).compactMap { answer.integer($0, 0).map { Int(indices[$0 - 1]) } }
     }
 
     /// Distinguishes rejected rows from missing rows, and checks that the expected dead letters exist.
@@ -123,6 +143,8 @@ final class Reconciliation {
             let key = key(index)
             if rejected.contains(key) {
                 report.summary.database?.rejected += 1
+            } else if rowRetention?.isPast(rows.rows[index].minute, now: Timestamp.now.unixSeconds / 60) == true {
+                report.summary.database?.expired += 1
             } else {
                 let segment = segments.last { $0.row <= index }?.number ?? 0
                 let position = SpoolPosition(segment: segment, sequence: Int(rows.rows[index].record))

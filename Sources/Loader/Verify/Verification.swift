@@ -1,6 +1,6 @@
 // Verify: `verify`: the spool's records against themselves and against the database.
 // Begin here.
-// Uses DeadLetters, Segments, Table, Postgres, Readings, Spool.
+// Uses DeadLetters, Partitions, Segments, Table, Postgres, Readings, Spool, Time.
 
 import Readings
 import Spool

@@ -77,6 +77,10 @@ actor PowerSource {
     private func query(_ keys: [ReadingKey]) throws(PostgresError) -> [ReadingKey: Double] {
         var texts = BinaryArray(.text)
         var text: [UInt8] = []
+        // In a partitioned table, only the partitions of this time are looked through.
+        let minutes = keys.map(\.minute)
+        let (first, end) = (minutes.min() ?? 0, (minutes.max() ?? 0) + 1)
+        func literal(_ minute: Int64) -> String { "'\(Timestamp(minute: minute).text(.seconds))Z'" }
         for key in keys {
             text.removeAll(keepingCapacity: true)
             IdempotencyKey.append(device: key.device, channel: key.channel, minute: key.minute, to: &text)
@@ -88,7 +92,8 @@ actor PowerSource {
             SELECT place, found.power::text FROM unnest($1::text[]) WITH ORDINALITY AS wanted(key, place)
             CROSS JOIN LATERAL (
                 SELECT power FROM \(table.quoted)
-                WHERE idempotency_key = wanted.key AND idempotency_key IS NOT NULL LIMIT 1
+                WHERE idempotency_key = wanted.key AND idempotency_key IS NOT NULL
+                    AND "timestamp" >= \(literal(first)) AND "timestamp" < \(literal(end)) LIMIT 1
             ) AS found
             """
         let rows = try database.query { (connection) throws(PostgresError) in

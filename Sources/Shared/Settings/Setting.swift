@@ -161,6 +161,10 @@ extension Setting {
         "LOADER_REJECTED_RETENTION_SECONDS", .integer(0...(1 << 32)), standard: "0",
         "Age at which a day's dead letters are removed, once their segments are; 0 to keep them all")
 
+    public static let rowRetentionDays = Setting(
+        "LOADER_ROW_RETENTION_DAYS", .integer(0...36_500), standard: "0",
+        "Age at which partitions of a partitioned table are dropped with their rows; 0 to keep all rows")
+
     /// All settings, in the order of the documentation.
     public static let all: [Setting] = [
         ingestAPIKey, ingestAPIKeyFile, readAPIKey, readAPIKeyFile, statsAccess, tlsCertificateFile, tlsKeyFile,
@@ -169,6 +173,6 @@ extension Setting {
         connectionsPerAddress, proxies, headSeconds, bodySeconds, commitSeconds, answerSeconds, idleSeconds,
         stopSeconds, ledgerBytes, components, power, silentSeconds,
         statementRows, statementSeconds, followSeconds, retentionSeconds, retentionBytes,
-        rejectedRetentionSeconds,
+        rejectedRetentionSeconds, rowRetentionDays,
     ]
 }

@@ -1,0 +1,42 @@
+/// How long rows are kept, and which partitions expire.
+struct RowRetention: Equatable, Sendable {
+    let days: Int
+
+    /// Newer partitions with rows that there must be before one expires.
+    private static let filledPartitions = 2
+
+    private var minutes: Int64 { Int64(days) * PartitionWidth.minutesOfDay }
+
+    /// Whether a reading of this minute is older than the retention.
+    func isPast(_ minute: Int64, now: Int64) -> Bool { minute < now - minutes }
+
+    /// The partitions whose rows are all older than the retention.
+    ///
+    /// A clock that jumps ahead must not empty the table. So newer partitions that have rows must cover the retention too,
+    /// and there must be two of them at least: partitions without rows prove nothing about the time.
+    ///
+    /// - Parameters:
+    ///   - now: minutes since 1970, by the clock that is behind the others.
+    ///   - hasRows: called for partitions from the newest on, and only if one is old enough.
+    func expired(
+        _ list: PartitionList, now: Int64, hasRows: (Partition) throws -> Bool
+    ) rethrows -> [Partition] {
+        let cut = now - minutes
+        func isOld(_ range: Range<Int64>) -> Bool { range.upperBound <= cut }
+        guard list.ranges.contains(where: { $0.minutes.map(isOld) ?? false }) else { return [] }
+        var covered: Int64 = 0
+        var filled = 0
+        var expired: [Partition] = []
+        for partition in list.ranges.reversed() {
+            guard let range = partition.minutes else { continue }
+            if isOld(range), covered >= minutes, filled >= Self.filledPartitions {
+                expired.append(partition)
+            } else if try hasRows(partition) {
+                filled += 1
+                // A partition without a beginning covers an unknown time.
+                if range.lowerBound != .min { covered += max(0, min(range.upperBound, now) - range.lowerBound) }
+            }
+        }
+        return expired.reversed()
+    }
+}
