@@ -65,6 +65,42 @@ struct MovingInTests {
         #expect(try rig.insertAsFirstVersion("new-0", minutes: 50..<60) == 10)
     }
 
+    /// Runs the statements of the document, while the loader follows.
+    @Test func aPlainTableBecomesTheFirstPartition() throws {
+        try rig.startReceiver()
+        try rig.startLoader("drain", "--follow")
+        func post(_ device: String, _ minutes: Range<Int>, rows: Int) throws {
+            #expect(try rig.post(Rig.batch(device, minutes: minutes)).status == 200)
+            try rig.wait("the rows do not come") { try rig.query("SELECT count(*) FROM power_logs") == "\(rows)" }
+        }
+        try post("before", 3000..<3100, rows: 100)
+        let blocks = try rig.statements(inSection: "Partition an existing table")
+        #expect(blocks.count == 3)
+        let convert = {
+            try rig.run(blocks[0])
+            try rig.run(blocks[1])
+            try rig.expect(rig.load("migrate", "--partition", "day"), status: 0)
+        }
+        try convert()
+        try post("converted", 3000..<3100, rows: 200)
+        try rig.run(blocks[2])
+        try post("back", 3000..<3100, rows: 300)
+        try convert()
+        // The chosen time is at most two days ago, and these are of today and of the day before yesterday.
+        try post("after", 0..<100, rows: 400)
+        #expect(try rig.post(Rig.batch("before", minutes: 2950..<3100)).status == 200)
+        try post("after", 0..<110, rows: 460)
+        #expect(rig.stopLoader() == 0)
+        #expect(try rig.query("SELECT count(*) FROM power_logs_before") == "350")
+        #expect(
+            try rig.query("SELECT count(DISTINCT id) || ' ' || count(DISTINCT idempotency_key) FROM power_logs")
+                == "460 460")
+        #expect(try rig.query("SELECT relkind::text FROM pg_class WHERE oid = 'power_logs'::regclass") == "p")
+        let doctor = try rig.load("doctor")
+        #expect(doctor.text.contains("by day") && !doctor.text.contains("FAIL  unique index"), "\(doctor.text)")
+        #expect(try rig.load("verify", "--database").status == 0)
+    }
+
     @Test(arguments: Dump.allCases)
     func aDatabaseFromADumpFillsItself(dump: Dump) throws {
         try rig.startReceiver(["SPOOL_SEGMENT_BYTES": "4096"])
@@ -306,6 +342,27 @@ extension Rig {
             if !new.isEmpty { inserted += 1 }
         }
         return inserted
+    }
+
+    /// The blocks of SQL in a section of docs/MOVING_IN.md, with yesterday in place of the date that they choose.
+    fileprivate func statements(inSection title: String) throws -> [String] {
+        let file = #filePath.split(separator: "/").dropLast(3).reduce("") { $0 + "/" + $1 } + "/docs/MOVING_IN.md"
+        let document = try String(contentsOfFile: file, encoding: .utf8)
+        let section = try #require(
+            document.components(separatedBy: "\n## \(title)\n").last?.components(separatedBy: "\n## ").first)
+        let day = ISO8601DateFormatter().string(from: Date(timeIntervalSince1970: Double(Rig.newestMinute - 1440) * 60))
+            .prefix(10)
+        var blocks: [String] = [""]
+        for line in section.components(separatedBy: "\n") {
+            if line.hasPrefix("       ") { blocks[blocks.count - 1] += line + "\n" } else { blocks.append("") }
+        }
+        return blocks.filter { $0.contains(";") }.map { $0.replacing("2026-11-30", with: day) }
+    }
+
+    /// Runs statements one after another, as psql does.
+    fileprivate func run(_ statements: String) throws {
+        let connection = try connect()
+        for statement in statements.components(separatedBy: ";\n") { _ = try connection.execute(statement) }
     }
 
     private var dumpFile: String { directory + "/shelly.dump" }
