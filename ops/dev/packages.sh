@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Checks that everything that some work needs is here, and installs the Debian packages that are missing:
 #
-#   packages.sh PURPOSE...    build, run, test, worker, proxy, mqtt, schemathesis, bench, times, package, boot, image, arm64 or manifests
+#   packages.sh PURPOSE...    build, run, test, worker, proxy, mqtt, schemathesis, bench, times, package, lint, boot, image, arm64 or manifests
+#
+#   packages.sh --list PURPOSE...    the packages' names, one per line, and no more
 #
 # Says nothing and changes nothing when all is well. Otherwise says which packages it installs, and how much that is.
 set -euo pipefail
@@ -40,9 +42,9 @@ binutils        | bench package image | command -v strip            | takes away
 python3         | test bench package schemathesis times manifests image | command -v python3 | runs the scripts in Python
 python3-venv    | bench schemathesis manifests image | python3 -m ensurepip --version | FastAPI and schemathesis are installed in virtual environments
 dpkg-dev        | package       | command -v dpkg-shlibdeps   | finds what the package depends on
-lintian         | package       | command -v lintian          | looks for faults in the package
-mandoc          | package       | command -v mandoc           | looks for faults in its manual pages
-systemd         | package       | command -v systemd-analyze  | looks for faults in its units, and at how exposed they are
+lintian         | lint          | command -v lintian          | looks for faults in the package
+mandoc          | lint          | command -v mandoc           | looks for faults in its manual pages
+systemd         | lint          | command -v systemd-analyze  | looks for faults in its units, and at how exposed they are
 mmdebstrap      | boot image arm64 | command -v mmdebstrap       | makes the clean root that the package is tried in, and that of the image
 qemu-user       | arm64         | command -v qemu-aarch64     | runs programs for arm64
 systemd-container | boot        | command -v systemd-nspawn   | boots that root
@@ -53,12 +55,17 @@ aardvark-dns    | image         | test -x /usr/lib/podman/aardvark-dns | gives t
 '
 
 main() {
-    (($# > 0)) || fail "usage: packages.sh PURPOSE..., of build, run, test, worker, proxy, mqtt, schemathesis, bench, times, package, boot, image, arm64, manifests"
-    if is_for build "$@"; then require_swift; fi
-    local missing=() package purposes check reason
+    (($# > 0)) || fail "usage: packages.sh PURPOSE..., of build, run, test, worker, proxy, mqtt, schemathesis, bench, times, package, lint, boot, image, arm64, manifests"
+    local missing=() package purposes check reason is_list=''
+    if [[ $1 == --list ]]; then is_list=yes; fi
+    if [[ -z $is_list ]] && is_for build "$@"; then require_swift; fi
     while IFS='|' read -r package purposes check reason; do
         package=${package//[[:space:]]/}
         if [[ -z $package ]] || ! is_for "$purposes" "$@"; then continue; fi
+        if [[ -n $is_list ]]; then
+            echo "$package"
+            continue
+        fi
         # Split on purpose: a check is a command and its words.
         # shellcheck disable=SC2086
         if ! $check >/dev/null 2>&1; then

@@ -1,40 +1,122 @@
 #!/usr/bin/env bash
-# Makes a release in .local/release: the Debian package, the container image, a bill of materials and the checksums of all. The same
-# commit is to give the same files in any directory, as long as Swift, Debian's packages and the packages of Package.swift are the same.
+# Makes a release in .local/release: the Debian package for each release of Debian, the container image, a bill of materials, the
+# versions of the Swift packages in Package.resolved, and the checksums of all.
 #
-#   build.sh
+#   build.sh [SUITE...]    for these releases of Debian; for bookworm and trixie if none is named
 #
-# As root, as the image needs. SHELLY_BIN=DIR takes the two programs from DIR instead of building them.
+# As root. The same commit gives the same bytes in any directory, if Swift, Debian's packages and the Swift packages are the same: the
+# programs are compiled from a clone of the commit, in a clean root of their release of Debian, under one path.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-readonly output=$PWD/.local/release
+readonly output=$PWD/.local/release state=$PWD/.local/release-build
+# Where compilers and programs find the sources, whatever directory they are in.
+readonly place=/usr/src/shelly-collector
+# Libraries that the Swift toolchain needs beside those of a compiler.
+readonly toolchain_libraries=(libcurl4 libncurses6 libsqlite3-0 libxml2)
 
-[[ -z $(git status --porcelain) ]] || {
-    echo "release: files differ from the commit: $(git status --porcelain | head -n 3)" >&2
+main() {
+    if [[ ${1:-} == --in-namespace ]]; then
+        compile "$2"
+        return
+    fi
+    local suites=("$@") suite
+    if ((${#suites[@]} == 0)); then suites=(bookworm trixie); fi
+    ops/dev/packages.sh build package lint image
+    ((EUID == 0)) || fail "it takes root to make a Debian root"
+    [[ -z $(git status --porcelain) ]] || fail "files differ from the commit: $(git status --porcelain | head -n 3)"
+    toolchain=$(dirname "$(dirname "$(readlink -f "$(command -v swift)")")")
+    [[ $toolchain != /usr ]] || fail "the Swift toolchain lies in /usr; it must have a directory of its own, which a clean root can show"
+    SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+    SHELLY_COMMIT=$(ops/dev/commit.sh)
+    export SOURCE_DATE_EPOCH SHELLY_COMMIT toolchain
+    rm -rf "$output"
+    mkdir -p "$output" "$state"
+
+    for suite in "${suites[@]}"; do
+        make_root "$suite"
+        clone "$suite"
+        unshare --mount "$PWD/ops/release/build.sh" --in-namespace "$suite" >&2
+        cp "$state/$suite/source/.local/deb"/*.deb "$output"
+        ops/deb/check.sh "$output"/*"+deb$(release_of "$suite")_"*.deb >&2
+    done
+    cp "$state/${suites[0]}/source/Package.resolved" "$output"
+    if [[ " ${suites[*]} " == *" bookworm "* ]]; then
+        make_image
+        make_bill
+    fi
+    cd "$output"
+    sha256sum -- * >SHA256SUMS
+    cat SHA256SUMS
+}
+
+# A root with all that compiling and packaging needs; a day old at most.
+make_root() {
+    local root=$state/$1/root
+    if [[ -e $root/complete && ! $(find "$root/complete" -mtime +0) ]]; then return; fi
+    rm -rf "$root"
+    mkdir -p "$root"
+    local packages
+    mapfile -t packages < <(ops/dev/packages.sh --list build package)
+    # Unpacked here, since device files cannot be made everywhere, and are not needed.
+    mmdebstrap --quiet --variant=minbase --include="${packages[*]} ${toolchain_libraries[*]}" \
+        --format=tar "$1" - | tar --extract --directory "$root" --exclude='./dev/*'
+    touch "$root/complete"
+}
+
+# The commit alone, each file with its time.
+clone() {
+    local source=$state/$1/source
+    rm -rf "$source"
+    git clone --quiet . "$source"
+    if [[ -e Package.resolved ]]; then cp Package.resolved "$source"; fi
+}
+
+# In a mount namespace of its own: in the clean root, with the clone and the toolchain in it.
+compile() {
+    local suite=$1 source=$state/$1/source root=$state/$1/root
+    mount --make-rprivate /
+    mkdir -p "$place" "$root$place" "$root$toolchain"
+    mount --bind "$source" "$place"
+    # The clean root needs no network and no settings of git.
+    (cd "$place" && swift package --scratch-path .build-deb resolve)
+    find "$source" -path "$source/.git" -prune -o -exec touch --no-dereference -d "@$SOURCE_DATE_EPOCH" {} +
+    mount --bind "$source" "$root$place"
+    mount --bind "$toolchain" "$root$toolchain"
+    mount --rbind /dev "$root/dev"
+    mount --rbind /proc "$root/proc"
+    chroot "$root" env -i PATH="$toolchain/bin:/usr/sbin:/usr/bin:/sbin:/bin" HOME=/root LC_ALL=C.UTF-8 TZ=UTC \
+        SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" SHELLY_COMMIT="$SHELLY_COMMIT" "$place/ops/deb/package.sh"
+}
+
+release_of() {
+    # shellcheck source=/dev/null
+    (. "$state/$1/root/etc/os-release" && echo "$VERSION_ID")
+}
+
+# Of the programs of the package for Debian 12.
+make_image() {
+    rm -f .local/image/base.tar
+    SHELLY_BIN=$state/bookworm/source/.local/deb/work/programs ops/container/build.sh >&2
+    gzip -9n <"$(echo .local/image/*-image.tar)" >"$output/$(basename .local/image/*-image.tar).gz"
+}
+
+make_bill() {
+    local line version swift
+    line=$("$state/bookworm/source/.local/deb/work/programs/shelly-receiver" --version)
+    version=${line%% *}
+    # dpkg-query expands the format. The limits are lower than podman's own, which not every machine allows.
+    # shellcheck disable=SC2016
+    ops/container/podman.sh run --rm --network none --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 \
+        localhost/shelly-collector:latest dpkg-query --show --showformat '${Package} ${Version} ${Architecture}\n' >.local/image/packages
+    swift=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9.]*\).*/\1/p' | head -n 1)
+    ops/release/sbom.py "$version" "$SOURCE_DATE_EPOCH" "$swift" "$output/Package.resolved" .local/image/packages \
+        >"$output/shelly-collector-$version.cdx.json"
+}
+
+fail() {
+    echo "release: $*" >&2
     exit 1
 }
-SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
-SHELLY_COMMIT=$(ops/dev/commit.sh)
-export SOURCE_DATE_EPOCH SHELLY_COMMIT
-SHELLY_BIN=${SHELLY_BIN:-$(ops/dev/build.sh release)}
-export SHELLY_BIN
 
-rm -rf "$output" .local/image/base.tar
-mkdir -p "$output"
-ops/deb/build.sh >&2
-ops/container/build.sh >&2
-cp .local/deb/*.deb "$output"
-gzip -9n <"$(echo .local/image/*-image.tar)" >"$output/$(basename .local/image/*-image.tar).gz"
-line=$("$SHELLY_BIN/shelly-receiver" --version)
-# dpkg-query expands the format.
-# shellcheck disable=SC2016
-# The limits are lower than podman's own, which not every machine allows.
-ops/container/podman.sh run --rm --network none --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 localhost/shelly-collector:latest \
-    dpkg-query --show --showformat '${Package} ${Version} ${Architecture}\n' >.local/image/packages
-swift=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9.]*\).*/\1/p' | head -n 1)
-ops/release/sbom.py "${line%% *}" "$SOURCE_DATE_EPOCH" "$swift" Package.resolved .local/image/packages \
-    >"$output/shelly-collector-${line%% *}.cdx.json"
-cd "$output"
-sha256sum -- * >SHA256SUMS
-cat SHA256SUMS
+main "$@"
