@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs a package, or else the one in .local/deb, in a clean Debian root that is booted with a real systemd, and tries
-# what its users rely on:
+# Installs a package, or else the one in .local/deb, in a clean root of its release of Debian, which is booted with a real systemd, and
+# tries what its users rely on:
 #
 #   test.sh [PACKAGE.deb]
 #
@@ -25,6 +25,11 @@ main() {
     if ((EUID == 0)); then ops/dev/packages.sh boot; fi
     package=$(realpath "${1:-$(compgen -G '.local/deb/*.deb')}") || fail "there is no package: make deb"
     version=$(dpkg-deb -f "$package" Version)
+    case $version in
+        *+deb12) suite=bookworm ;;
+        *+deb13) suite=trixie ;;
+        *) fail "version $version is of no known release of Debian" ;;
+    esac
     require_boot
     trap clean_up EXIT
     trap 'exit 130' INT
@@ -67,10 +72,10 @@ make_root() {
     # The package's dependencies are fetched now and installed later, as the booted root has no network.
     mmdebstrap --quiet --variant=minbase --skip=cleanup/apt --include=systemd-sysv,dbus,postgresql,curl,procps \
         --customize-hook="APT_CONFIG=\$MMDEBSTRAP_APT_CONFIG apt-get install -qq -y --no-install-recommends --download-only $package" \
-        bookworm "$root" >"$state/mmdebstrap.log" 2>&1 || fail_with "$state/mmdebstrap.log" "mmdebstrap failed"
+        "$suite" "$root" >"$state/mmdebstrap.log" 2>&1 || fail_with "$state/mmdebstrap.log" "mmdebstrap failed"
     cp "$package" "$root/root/package.deb"
     [[ ! -e $root/usr/bin/swift ]] || fail "there is a Swift toolchain in the root"
-    good "$(cut -d. -f1 "$root/etc/debian_version"), $(du -sm "$root" | cut -f1) MB"
+    good "Debian $(cut -d. -f1 "$root/etc/debian_version"), $(du -sm "$root" | cut -f1) MB"
 }
 
 boot() {
@@ -115,7 +120,7 @@ install_package() {
         line=$(inside "$program" --version)
         commit=${line#*(}
         commit=${commit%)}
-        [[ $version == "${line%% *}" || $version == "${line%% *}~"*".$commit" ]] ||
+        [[ $version == "${line%% *}+"* || $version == "${line%% *}~"*".$commit+"* ]] ||
             fail "$program says $line, but the package is version $version"
     done
     expect "$(inside stat -c '%a %U:%G' /etc/shelly-collector/ingest.key)" "600 root:root"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes a release in .local/release: the Debian package for each release of Debian, the container image, a bill of materials, the
-# versions of the Swift packages in Package.resolved, and the checksums of all.
+# versions of the Swift packages in Package.resolved, the commit, and the checksums of all.
 #
 #   build.sh [SUITE...]    for these releases of Debian; for bookworm and trixie if none is named
 #
@@ -27,6 +27,7 @@ main() {
     [[ -z $(git status --porcelain) ]] || fail "files differ from the commit: $(git status --porcelain | head -n 3)"
     toolchain=$(dirname "$(dirname "$(readlink -f "$(command -v swift)")")")
     [[ $toolchain != /usr ]] || fail "the Swift toolchain lies in /usr; it must have a directory of its own, which a clean root can show"
+    commit=$(git rev-parse HEAD)
     SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
     SHELLY_COMMIT=$(ops/dev/commit.sh)
     export SOURCE_DATE_EPOCH SHELLY_COMMIT toolchain
@@ -41,6 +42,7 @@ main() {
         ops/deb/check.sh "$output"/*"+deb$(release_of "$suite")_"*.deb >&2
     done
     cp "$state/${suites[0]}/source/Package.resolved" "$output"
+    echo "$commit" >"$output/commit"
     if [[ " ${suites[*]} " == *" bookworm "* ]]; then
         make_image
         make_bill
@@ -69,6 +71,7 @@ clone() {
     local source=$state/$1/source
     rm -rf "$source"
     git clone --quiet . "$source"
+    git -C "$source" checkout --quiet --detach "$commit"
     if [[ -e Package.resolved ]]; then cp Package.resolved "$source"; fi
 }
 
