@@ -91,7 +91,7 @@ let package = Package(
         .target(
             name: "Spool",
             dependencies: [
-                "CCrc32c", "CLinux", "Text", "Time", .product(name: "SystemPackage", package: "swift-system"),
+                "CCrc32c", "CLinux", "CZstd", "Text", "Time", .product(name: "SystemPackage", package: "swift-system"),
             ],
             path: "Sources/Shared/Spool",
             swiftSettings: swiftSettings
@@ -150,6 +150,12 @@ let package = Package(
             pkgConfig: "libpq",
             providers: [.apt(["libpq-dev"])]
         ),
+        .systemLibrary(
+            name: "CZstd",
+            path: "Sources/Shared/CZstd",
+            pkgConfig: "libzstd",
+            providers: [.apt(["libzstd-dev"])]
+        ),
         .target(
             name: "CSimdjson",
             path: "Sources/Shared/CSimdjson",
@@ -159,7 +165,7 @@ let package = Package(
         .testTarget(name: "ReadingsTests", dependencies: ["Readings"], swiftSettings: swiftSettings),
         .testTarget(
             name: "SpoolTests",
-            dependencies: ["Spool", "CCrc32c", .product(name: "SystemPackage", package: "swift-system")],
+            dependencies: ["Spool", "CCrc32c", "CZstd", .product(name: "SystemPackage", package: "swift-system")],
             swiftSettings: swiftSettings
         ),
         .testTarget(
@@ -213,7 +219,7 @@ let package = Package(
         .testTarget(
             name: "SimulationTests",
             dependencies: [
-                "Commit", "Ledger", "Readings", "Spool", "Seeds",
+                "Commit", "CZstd", "Ledger", "Readings", "Spool", "Seeds",
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Logging", package: "swift-log"),
             ],

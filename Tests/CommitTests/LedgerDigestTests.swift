@@ -95,6 +95,36 @@ struct LedgerDigestTests {
         #expect((a.approximateBytes, b.approximateBytes) == (0, 0))
     }
 
+    /// A compressed segment keeps its digest, and its text is read only without one.
+    @Test func aStartFromCompressedSegmentsKnowsWhatAStartFromPlainOnesKnows() throws {
+        defer { try? FileManager.default.removeItem(atPath: path.string) }
+        let directory = try SpoolDirectory(creating: path)
+        try fill(directory)
+        let plain = try SpoolRecovery(of: directory, logger: logger)
+        for segment in try directory.segments().dropLast() {
+            try directory.moveToLoaded(segment.number)
+            let moved = try #require(try directory.segments().first { $0.number == segment.number })
+            _ = try #require(try directory.compress(moved))
+        }
+        #expect(try directory.segments().count { $0.isCompressed } > 1)
+        func expectTheSame() throws {
+            let compressed = try SpoolRecovery(of: directory, logger: logger)
+            #expect(compressed.unreadable.isEmpty)
+            #expect(heard(compressed.ledger) == heard(plain.ledger))
+            #expect(compressed.records == plain.records && compressed.newest == plain.newest)
+            #expect(compressed.ledger.counts.counts(of: 0..<500) == plain.ledger.counts.counts(of: 0..<500))
+        }
+        try expectTheSame()
+        for name in try digests(of: directory) { try directory.disk.remove(directory.ledger.appending(name)) }
+        try expectTheSame()
+        // With the digests made again, a frame that cannot be read does not matter.
+        let first = try #require(try directory.segments().first)
+        var bytes = try directory.contents(of: first.path)
+        bytes[bytes.count / 2] ^= 1
+        try Data(bytes).write(to: URL(filePath: first.path.string))
+        try expectTheSame()
+    }
+
     /// One of the segments is no file, one has lost its end, and only some have a digest.
     @Test(arguments: [2, 3, 50]) func readersBesideOneAnotherFindWhatOneFinds(readers: Int) throws {
         defer { try? FileManager.default.removeItem(atPath: path.string) }

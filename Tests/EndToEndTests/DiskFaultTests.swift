@@ -158,6 +158,29 @@ struct DiskFaultTests {
         }
     }
 
+    /// A full disk while a loaded segment is compressed is one line in the log; loading goes on, and the next run tries again.
+    @Test(.enabled(if: Strace.obstacle == nil, "\(Strace.obstacle ?? "")"))
+    func aFaultWhileALoadedSegmentIsCompressedStopsNoLoading() throws {
+        for fault in ["pwrite64:error=ENOSPC", "pwrite64:error=EIO:when=2", "fdatasync:error=EIO"] {
+            try rig.beginAgain()
+            let book = BatchBook(readings: 60)
+            try rig.startReceiver(["SPOOL_SEGMENT_BYTES": "4096"])
+            let client = try RawClient(port: rig.port)
+            for batch in 0..<4 { try book.post("plug-\(batch)", through: client, expecting: 200) }
+            #expect(rig.stopReceiver() == 0)
+            let draft = rig.spool + "/compressed.new"
+            try rig.startLoader("drain", under: Strace.around(fault, paths: [draft]))
+            #expect(rig.awaitLoader() == 0)
+            #expect(try rig.readingsInTable() == book.all.mapValues { _ in book.readings })
+            let log = try rig.loaderLog
+            #expect(log.contains("a loaded segment stays uncompressed for now: cannot write \(draft)"), "\(log)")
+            #expect(log.contains("LOADER_COMPRESS=off"))
+            #expect(!FileManager.default.fileExists(atPath: draft))
+            try rig.expectLoaded(book)
+            #expect(try rig.segmentNames().filter { $0.hasSuffix(".zst") }.count == rig.segmentNames().count - 1)
+        }
+    }
+
     @Test(.enabled(if: MountedDisk.obstacle == nil, "\(MountedDisk.obstacle ?? "")"))
     func noRoomForAnotherFileIsA503UntilThereIsSome() throws {
         // The bytes are there and the inodes are not, which statvfs(3) does not warn of.
@@ -248,7 +271,7 @@ struct DiskFaultTests {
         for (step, offset) in ["+0", "+30d", "-20h", "+0"].enumerated() {
             try set(offset)
             for batch in 0..<4 { try book.post("plug-\(step)-\(batch)", through: client, expecting: 200) }
-            try rig.expect(rig.load("drain"), status: 0)
+            try rig.expect(rig.load("drain", environment: ["LOADER_COMPRESS": "off"]), status: 0)
         }
         let created = try rig.segmentNames().compactMap { name in
             let segment = try String(contentsOfFile: rig.segmentPath(name), encoding: .utf8)
@@ -258,7 +281,7 @@ struct DiskFaultTests {
         #expect(created.sorted() != created)
         try expectKept(book)
         // A clock that was wrong for a while makes the loader remove nothing.
-        #expect(try rig.segmentNames().first == "00000001.spool")
+        #expect(try rig.segmentNames().first == "00000001.spool.zst")
     }
 
     @Test func twoReceiversAndTwoLoadersAtOnceDoTheWorkOfOne() throws {

@@ -86,7 +86,7 @@ struct KillPointTests {
 
     @Test func loaderKilledAtEveryCallLoadsOnceAndDropsNothing() throws {
         let (model, book) = try spooled()
-        for call in ["openat", "fdatasync", "sendto", "write", "fsync", "pwrite64", "rename"] {
+        for call in ["openat", "fdatasync", "sendto", "write", "fsync", "pwrite64", "rename", "unlink"] {
             let points = try killPoints(call) { injection in
                 try FileManager.default.copyItem(atPath: model, toPath: rig.spool)
                 var status: Int32 = 0
@@ -107,6 +107,11 @@ struct KillPointTests {
                 try rig.expectLoaded(book)
                 #expect(try rig.deadLetteredDevices() == Set(book.all.keys))
                 #expect(try FileManager.default.contentsOfDirectory(atPath: rig.spool + "/pending") == [])
+                // The first is compressed, whether the kill came before or within it, and the newest is not.
+                #expect(
+                    try FileManager.default.contentsOfDirectory(atPath: rig.spool + "/loaded").sorted()
+                        == ["00000001.spool.zst", "00000002.spool"])
+                #expect(!FileManager.default.fileExists(atPath: rig.spool + "/compressed.new"))
                 #expect(try rig.query(Self.progressAddsUp(to: book)) == "t", "\(injection)")
                 return status == 0
             }
@@ -135,7 +140,8 @@ struct KillPointTests {
     /// Those that the loader opens.
     private var loaderPaths: [String] {
         let segments = (1...2).map { String(format: "/pending/%08d.spool", $0) }
-        return spoolPaths + (segments + ["/loaded.json.new", "/drained.json.new"]).map { rig.spool + $0 }
+        let made = ["/loaded.json.new", "/drained.json.new", "/compressed.new", "/loaded/00000001.spool"]
+        return spoolPaths + (segments + made).map { rig.spool + $0 }
     }
 }
 

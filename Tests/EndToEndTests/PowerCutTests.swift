@@ -34,6 +34,7 @@ struct PowerCutTests {
     @Test func everyAcknowledgedReadingOutlivesThePower() throws {
         var checked = 0
         var lost = 0
+        var compressed = 0
         for first in stride(from: 0, to: Self.cycles, by: Self.cyclesOfADisk) {
             try withDisk { disk in
                 for cycle in first..<min(first + Self.cyclesOfADisk, Self.cycles) {
@@ -43,13 +44,17 @@ struct PowerCutTests {
                     checked += book.acknowledged * book.readings
                     lost += try lostBatches(book, prefix: "c\(cycle)-", load) * book.readings
                 }
+                let loaded = try FileManager.default.contentsOfDirectory(atPath: rig.spool + "/loaded")
+                compressed += loaded.count { $0.hasSuffix(".zst") }
                 let verified = try rig.load("verify", "--database")
                 #expect(verified.status == 0, "\(verified.text)")
             }
         }
         #expect(lost == 0)
-        #expect(checked > 0)
-        print("power cuts: \(Self.cycles), acknowledged readings checked: \(checked), lost: \(lost)")
+        #expect(checked > 0 && compressed > 0)
+        print(
+            "power cuts: \(Self.cycles), acknowledged readings checked: \(checked), lost: \(lost), "
+                + "segments compressed: \(compressed)")
     }
 
     @Test(.enabled(if: Strace.obstacle == nil, "\(Strace.obstacle ?? "")"))

@@ -58,6 +58,38 @@ struct SegmentReaderFuzzTests {
         }
     }
 
+    /// The same for a compressed segment, whose offsets are those of its text. Its frames end anywhere, not with lines.
+    @Test func recordsOfACompressedSegmentWereWrittenAndEveryByteIsAccountedFor() throws {
+        let compressor = try ZstdCompressor()
+        try Fuzzing.run("compressed") { seed in
+            var random = SeededGenerator(seed: seed)
+            let (plain, records) = segment(&random)
+            var table = SeekTable()
+            var bytes: [UInt8] = []
+            while table.textBytes < plain.count {
+                let rest = plain[table.textBytes...]
+                let frame = try compressor.frame(of: Array(rest.prefix(Int.random(in: 1...700, using: &random))))
+                bytes += frame
+                table.append(bytes: frame.count, text: min(rest.count, ZstdFrame.contentBytes(frame[...]) ?? 0))
+            }
+            bytes += table.encoded
+            for _ in 0..<Int.random(in: 0...3, using: &random) { _ = random.mutate(&bytes) }
+            do {
+                let file = try CompressedSegment(MemoryFile(bytes, seed: seed))
+                let (events, ends) = try read(file, from: 0)
+                try checkTiling(events, ends, count: file.size())
+                let written = Set(records.map(\.0))
+                for case .record(let record, _) in events where !written.contains(record) {
+                    throw Objection("record \(record.sequence) was never written")
+                }
+            } catch let objection as Objection {
+                throw Finding(message: objection.message, input: bytes)
+            } catch let error as SpoolError {
+                throw Finding(message: error.description, input: bytes)
+            }
+        }
+    }
+
     private struct Objection: Error {
         let message: String
         init(_ message: String) { self.message = message }
@@ -96,7 +128,11 @@ struct SegmentReaderFuzzTests {
     private func read(
         _ bytes: [UInt8], from offset: Int, _ seed: UInt64
     ) throws(SpoolError) -> (events: [Event], ends: [Int]) {
-        let reader = try SegmentReader(MemoryFile(bytes, seed: seed), path: "segment", from: offset)
+        try read(MemoryFile(bytes, seed: seed), from: offset)
+    }
+
+    private func read(_ file: any DiskFile, from offset: Int) throws(SpoolError) -> (events: [Event], ends: [Int]) {
+        let reader = try SegmentReader(file, path: "segment", from: offset)
         var events: [Event] = []
         var ends: [Int] = []
         while let event = try reader.next() {

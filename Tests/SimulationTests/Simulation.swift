@@ -1,3 +1,4 @@
+import CZstd
 import Logging
 import Readings
 import Seeds
@@ -8,7 +9,7 @@ import SystemPackage
 @testable import Ledger
 
 /// A spool's life by the numbers of a seed: commits, failures, deaths, power cuts, restarts, drains, rotations, prunings,
-/// replays and restored databases; and after each step the question whether everything that was promised still holds.
+/// compressions, replays and restored databases; and after each step the question whether everything that was promised still holds.
 ///
 /// The receiver's part is the product's own, from the ledger to the disk's seam, without its threads; the loader's is the
 /// product's reader and directory, with a table in memory whose transactions cannot fail by halves. It may pass between
@@ -27,6 +28,7 @@ final class Simulation {
         var faults = 0
         var loaded = 0
         var pruned = 0
+        var compressed = 0
         var replays = 0
         var restores = 0
         var rotations = 0
@@ -41,6 +43,7 @@ final class Simulation {
             left.faults += right.faults
             left.loaded += right.loaded
             left.pruned += right.pruned
+            left.compressed += right.compressed
             left.replays += right.replays
             left.restores += right.restores
             left.rotations += right.rotations
@@ -90,6 +93,7 @@ final class Simulation {
     /// What was read before: bodies' readings and files' content.
     private var readings: [String: [Sent]] = [:]
     private var seen: [String: (bytes: [UInt8], found: Found)] = [:]
+    private var texts: [String: (bytes: [UInt8], text: [UInt8])] = [:]
     /// What an interlude found wrong.
     private var violation: Violation?
 
@@ -115,13 +119,15 @@ final class Simulation {
 
     /// What a script is made of.
     enum Step {
-        case start, commit, overlappingCommit, failingCommit, stop, drain, prune, replay, backUp, restore, wait
+        case start, commit, overlappingCommit, failingCommit, stop, drain, compress, prune, replay, backUp, restore,
+            wait
         case powerCut
 
         /// Something of everything, to try a fault at each operation in turn.
         static let everything: [Self] = [
-            .start, .commit, .drain, .commit, .stop, .backUp, .start, .commit, .drain, .prune, .wait, .commit, .restore,
-            .start, .replay, .drain, .overlappingCommit,
+            .start, .commit, .drain, .commit, .stop, .backUp, .start, .commit, .drain, .compress, .prune, .wait,
+            .commit,
+            .restore, .start, .replay, .drain, .overlappingCommit,
         ]
     }
 
@@ -147,6 +153,7 @@ final class Simulation {
             disk.fault = { _, _ in nil }
         case .stop: committer?.stop()
         case .drain: try drain()
+        case .compress: compress()
         case .prune: try prune()
         case .replay: try replay()
         case .backUp: backup = database
@@ -162,7 +169,8 @@ final class Simulation {
         switch Int.random(in: 0..<100, using: &random) {
         case 0..<30: try live(.commit)
         case 30..<45: try live(.overlappingCommit)
-        case 45..<57: try live(.drain)
+        case 45..<54: try live(.drain)
+        case 54..<57: try live(.compress)
         case 57..<60: try live(.prune)
         case 60..<62: try live(.replay)
         case 62..<63: try live(.backUp)
@@ -212,7 +220,7 @@ final class Simulation {
         }
     }
 
-    /// The loader makes a pass while the receiver is in the midst of what it does next.
+    /// The loader makes a pass, or compresses, while the receiver is in the midst of what it does next.
     private func interlude() {
         guard Int.random(in: 0..<4, using: &random) == 0 else { return }
         let operation = disk.operations + Int.random(in: 0..<10, using: &random)
@@ -220,6 +228,7 @@ final class Simulation {
             operation,
             { [unowned self] in
                 tally.interludes += 1
+                if random.oneIn(3) { compress() }
                 do { try drain() } catch { violation = violation ?? Violation(description: "\(error)") }
             }
         )
@@ -433,6 +442,19 @@ final class Simulation {
         }
     }
 
+    /// The loader's compression, as its own code does it, in frames of a few records.
+    private func compress() {
+        do throws(SpoolError) {
+            let directory = try SpoolDirectory(existing: Self.path, disk: disk)
+            for segment in try directory.segments().dropLast() where segment.isLoaded && !segment.isCompressed {
+                let frameBytes = Int.random(in: 300...3000, using: &random)
+                if try directory.compress(segment, frameBytes: frameBytes) != nil { tally.compressed += 1 }
+            }
+        } catch {
+            return
+        }
+    }
+
     /// Everything that the spool holds goes in again, twice: only what no pass has reached can be new, and nothing can be
     /// the second time.
     private func replay() throws {
@@ -443,7 +465,7 @@ final class Simulation {
                 let directory = try SpoolDirectory(existing: Self.path, disk: disk)
                 for segment in try directory.segments() {
                     let file: any DiskFile
-                    do throws(Errno) { file = try disk.open(segment.path) } catch { return }
+                    do throws(Errno) { file = try disk.openSegment(segment.path) } catch { return }
                     var loaded = 0
                     let reader = try SegmentReader(file, path: segment.path)
                     while let event = try reader.next() {
@@ -534,8 +556,16 @@ final class Simulation {
     }
 
     private func segments() -> [Found] {
-        let files = disk.contents(of: Self.path.appending("pending"))
+        let names = disk.contents(of: Self.path.appending("pending"))
             .merging(disk.contents(of: Self.path.appending("loaded"))) { $1 }
+        var files: [String: [UInt8]] = [:]
+        for (name, bytes) in names {
+            guard name.hasSuffix(".zst") else { continue }
+            let plain = String(name.dropLast(4))
+            // Both are there when the loader died in between, and both are whole.
+            if names[plain] == nil { files[plain] = decompressed(name, bytes) }
+        }
+        for (name, bytes) in names where !name.hasSuffix(".zst") { files[name] = bytes }
         return files.sorted { $0.key < $1.key }.map { name, bytes in
             // Most files are as they were; two arrays that share their memory are compared at once.
             if let seen = seen[name], seen.bytes == bytes { return seen.found }
@@ -554,6 +584,16 @@ final class Simulation {
             seen[name] = (bytes, found)
             return found
         }
+    }
+
+    /// The text of a compressed file, as zstdcat gives it; nothing if the file is not whole.
+    private func decompressed(_ name: String, _ bytes: [UInt8]) -> [UInt8] {
+        if let known = texts[name], known.bytes == bytes { return known.text }
+        var text = [UInt8](repeating: 0, count: 1 << 20)
+        let count = ZSTD_decompress(&text, text.count, bytes, bytes.count)
+        text = ZSTD_isError(count) == 0 ? Array(text.prefix(count)) : []
+        texts[name] = (bytes, text)
+        return text
     }
 
     /// CRC-32C byte by byte, from its polynomial.

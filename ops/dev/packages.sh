@@ -16,7 +16,8 @@ readonly packages='
 libpq-dev       | build         | header libpq-fe.h           | the PostgreSQL client library that receiver and loader link
 libssl-dev      | build         | header openssl/evp.h        | the digests of keys; libpq-dev brings it
 libsimdjson-dev | build         | header simdjson.h           | the JSON parser of the receiver
-pkg-config      | build         | command -v pkg-config       | how SwiftPM finds libpq
+libzstd-dev     | build         | header zstd.h               | the compression of loaded segments
+pkg-config      | build         | command -v pkg-config       | how SwiftPM finds libpq and libzstd
 g++             | build         | command -v g++              | libstdc++ and its headers, for the simdjson shim
 git             | build         | command -v git              | SwiftPM fetches dependencies with it
 ca-certificates | build         | test -e /etc/ssl/certs/ca-certificates.crt | SwiftPM fetches dependencies over TLS

@@ -2,16 +2,16 @@
 import json
 
 
-def write(path, batches, rules, received_at):
+def write(path, batches, rules, received_at, spool="dev", number=1):
     """A segment with a record for each list of messages, received at this time in Unix seconds, by these reading rules."""
-    header = {"format": "shelly-spool", "version": 1, "spool": "dev", "segment": 1, "created": "2026-11-24T00:00:00Z"}
+    header = {"format": "shelly-spool", "version": 1, "spool": spool, "segment": number, "created": "2026-11-24T00:00:00Z"}
     if rules:
         header["rules"] = rules
     with open(path, "w", encoding="ascii") as segment:
         segment.write(json.dumps(header) + "\n")
-        for number, messages in enumerate(batches, 1):
+        for sequence, messages in enumerate(batches, 1):
             body = json.dumps({"messages": messages})
-            line = f"{number} {received_at * 1000} {len(body)} {body}"
+            line = f"{sequence} {received_at * 1000} {len(body)} {body}"
             segment.write(f"{checksum(line.encode()):08x} {line}\n")
 
 

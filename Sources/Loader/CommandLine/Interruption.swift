@@ -25,7 +25,8 @@ final class Interruption: Sendable {
     /// Waits for the duration, or until a request arrives.
     func pause(_ duration: Duration) {
         guard !isRequested else { return }
-        _ = wake.wait(timeout: .now() + .milliseconds(Int(duration / .milliseconds(1))))
+        // Each thread that wakes wakes the next one.
+        if wake.wait(timeout: .now() + .milliseconds(Int(duration / .milliseconds(1)))) == .success { wake.signal() }
     }
 
     /// Turns SIGTERM and SIGINT into requests as long as the returned sources are kept. Call it on the main thread, before

@@ -12,8 +12,8 @@ struct DrainCommand: LoaderCommand {
         commandName: "drain",
         abstract: "Load the spooled readings into the table, each once.",
         discussion: """
-            Segments that are wholly loaded move to loaded/; what cannot be loaded goes to rejected/ with its reason. \
-            Damaged byte ranges are logged and passed over, which ends the run with exit code 1; 'shelly-loader verify' \
+            Segments that are wholly loaded move to loaded/ and are compressed there (LOADER_COMPRESS); what cannot be loaded \
+            goes to rejected/ with its reason. Damaged byte ranges are logged and passed over, which ends the run with exit code 1; 'shelly-loader verify' \
             lists them again.
             """)
 
@@ -35,7 +35,8 @@ struct DrainCommand: LoaderCommand {
         let drain = Drain(
             path: settings.spoolPath, database: try settings.database(),
             statementRows: settings.integer(.statementRows), retention: settings.retention,
-            letterRetention: settings.letterRetention, rowRetention: settings.rowRetention,
+            isCompressing: settings.isCompressing, letterRetention: settings.letterRetention,
+            rowRetention: settings.rowRetention,
             limits: SpoolWriter.Limits(settings),
             followPause: settings.duration(.followSeconds),
             databaseSleep: now ? .zero : settings.duration(.databaseSleepSeconds),

@@ -27,7 +27,8 @@ extension DeadLetters {
 
     /// The day on which the oldest segment was created, or nil if it is not known.
     private func oldestSegmentDay() throws(SpoolError) -> Substring? {
-        guard let segment = try directory.segments().first, let file = try? directory.disk.open(segment.path) else {
+        guard let segment = try directory.segments().first, let file = try? directory.disk.openSegment(segment.path)
+        else {
             return nil
         }
         return try SegmentFirstLine(of: file, at: segment.path).header?.created.prefix(10)

@@ -13,9 +13,18 @@ extension Drain {
             return logger.info("the database is left alone (DATABASE_SLEEP_SECONDS); 'drain --now' loads at once")
         }
         try directory.synchronize()
+        try load(directory, report)
+        if isCompressing { compression(of: directory).run() }
+    }
+
+    private func load(_ directory: SpoolDirectory, _ report: DrainReport) throws {
         let session = try DrainSession(self, directory: directory, report: report, lockTimeout: lockTimeout)
         defer { session.end() }
         try session.pass()
+    }
+
+    private func compression(of directory: SpoolDirectory) -> Compression {
+        Compression(directory: directory, logger: logger, interruption: interruption)
     }
 
     /// Loads present and future records until it is interrupted. It waits for the spool and for the database.
@@ -27,6 +36,11 @@ extension Drain {
         let lock = try SpoolLock(.loader, of: path)
         defer { withExtendedLifetime(lock) {} }
         try directory.synchronize()
+        let awaitCompression = isCompressing ? compression(of: directory).follow() : {}
+        defer {
+            interruption.request()
+            awaitCompression()
+        }
         logger.info("following", metadata: ["spool": "\(path)", "table": "\(database.table.quoted)"])
         var pause = RetryPause(followPause: followPause)
         var wasConnected = false

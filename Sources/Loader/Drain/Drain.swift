@@ -1,5 +1,5 @@
 // Drain: `drain`: segments to rows, and the retention of loaded segments.
-// Begin here, then Drain+Run.swift, DrainSession.swift and SegmentDrain.swift.
+// Begin here, then Drain+Run.swift, DrainSession.swift, SegmentDrain.swift and Compression.swift.
 // Uses CommandLine, DeadLetters, Partitions, Segments, Table, Postgres, Readings, Spool, Time.
 
 import Logging
@@ -14,6 +14,8 @@ struct Drain {
     var statementRows = 50_000
     /// How long loaded segments are kept.
     var retention = Retention(age: .seconds(14 * 86_400))
+    /// Whether loaded segments are compressed.
+    var isCompressing = false
     /// How long dead letters are kept, or nil to keep them all.
     var letterRetention: Duration?
     /// How long rows of a partitioned table are kept, or nil to keep them all.

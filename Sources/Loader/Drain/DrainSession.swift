@@ -202,10 +202,10 @@ final class DrainSession {
     /// It may have more if the spool was copied while it was in use. The copy's loader treats the segment that the
     /// original still writes to as closed, and both loaders share the same progress.
     private func isAtItsEnd(_ segment: SpoolDirectory.Segment, _ known: Progress, isClosed: Bool) throws -> Bool {
-        guard FileLength.of(segment.path) ?? 0 <= known.bytes else { return false }
-        if isClosed { return true }
         let file = try open(segment)
         do throws(Errno) {
+            guard try file.size() <= known.bytes else { return false }
+            if isClosed { return true }
             return try file.segmentFooter() != nil
         } catch {
             throw SpoolError.disk("read", segment.path, error)
@@ -220,7 +220,7 @@ final class DrainSession {
 
     private func open(_ segment: SpoolDirectory.Segment) throws(SpoolError) -> any DiskFile {
         do {
-            return try directory.disk.open(segment.path)
+            return try directory.disk.openSegment(segment.path)
         } catch {
             throw .disk("open", segment.path, error)
         }

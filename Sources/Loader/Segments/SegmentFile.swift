@@ -44,7 +44,7 @@ struct SegmentFile {
     func open() throws(SpoolError) -> SegmentReader {
         let file: any DiskFile
         do {
-            file = try SystemDisk().open(path)
+            file = try SystemDisk().openSegment(path)
         } catch {
             throw .disk("open", path, error)
         }

@@ -28,6 +28,8 @@ extension Settings {
         integer(.rowRetentionDays) == 0 ? nil : RowRetention(days: integer(.rowRetentionDays))
     }
 
+    var isCompressing: Bool { required(.compress) == "on" }
+
     func database() throws(PostgresError) -> Database {
         Database(
             conninfo: text(.databaseURL) ?? "", table: try TableName(required(.table)),

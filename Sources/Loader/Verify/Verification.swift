@@ -44,11 +44,21 @@ struct Verification {
                     ofFile: folder.appending(name), "is not a segment; it is never loaded; move it to another place")
             }
         }
+        var pendingNames: [Int: String] = [:]
+        for name in pending { SpoolDirectory.number(ofFileNamed: name).map { pendingNames[$0] = name } }
         // A segment that was moved in between was listed twice, and is no longer in pending/.
-        for name in Set(pending).intersection(loaded).sorted()
-        where FileLength.exists(directory.pending.appending(name)) {
+        for name in loaded {
+            guard let number = SpoolDirectory.number(ofFileNamed: name), let other = pendingNames[number],
+                FileLength.exists(directory.pending.appending(other))
+            else { continue }
             report.problem(
                 ofFile: directory.loaded.appending(name), "is in pending/ as well; compare the two and remove one")
+        }
+        for segment in segments where segment.isLoaded && !segment.isCompressed {
+            let other = directory.compressedPath(segment.number)
+            guard FileLength.exists(other), FileLength.exists(segment.path) else { continue }
+            report.note(
+                "\(segment.path) is compressed as well; the plain file counts until the next drain has compared both")
         }
         let newest = segments.last?.number ?? 0
         let marked = [mark?.segment ?? 0].filter { $0 > newest }

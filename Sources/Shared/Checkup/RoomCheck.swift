@@ -55,11 +55,12 @@ public struct RoomCheck {
         for segment in try directory.segments() {
             var status = stat()
             guard stat(segment.path.string, &status) == 0, status.st_mtim.tv_sec > now - Self.day else { continue }
+            // The loader may have moved it meanwhile. Compressed or not, it took as many bytes as its text has.
+            guard let text = try? directory.disk.openSegment(segment.path).size() else { continue }
             first = first ?? segment
-            bytes += status.st_size
+            bytes += text
         }
-        // The loader may have moved it meanwhile.
-        guard let first, let file = try? directory.disk.open(first.path) else { return nil }
+        guard let first, let file = try? directory.disk.openSegment(first.path) else { return nil }
         guard let record = try SegmentReader(file, path: first.path).nextRecord() else { return nil }
         let seconds = now - Int(record.receivedAt / 1000)
         return seconds < 60 ? nil : Double(bytes) / Double(seconds)

@@ -150,6 +150,9 @@ extension Setting {
         "Pause of drain --follow when there is nothing to load; while the database is unavailable it retries after 1 to 8 s"
     )
 
+    public static let compress = Setting(
+        "LOADER_COMPRESS", .choice(["on", "off"]), standard: "on",
+        "Whether loaded segments are compressed with zstd; off leaves new ones as text, and reads both kinds")
     public static let retentionSeconds = Setting(
         "LOADER_RETENTION_SECONDS", .integer(0...(1 << 32)), standard: "1209600",
         "Age at which a loaded segment is removed; keep at least as long as the queue keeps a message")
@@ -172,7 +175,7 @@ extension Setting {
         segmentBytes, segmentSeconds, reserveBytes, spoolBytes, inFlightBytes, inFlightRequests, connections,
         connectionsPerAddress, proxies, headSeconds, bodySeconds, commitSeconds, answerSeconds, idleSeconds,
         stopSeconds, ledgerBytes, components, power, silentSeconds,
-        statementRows, statementSeconds, followSeconds, retentionSeconds, retentionBytes,
+        statementRows, statementSeconds, followSeconds, compress, retentionSeconds, retentionBytes,
         rejectedRetentionSeconds, rowRetentionDays,
     ]
 }

@@ -52,6 +52,10 @@ public protocol DiskFile: AnyObject {
     func dropPageCache() throws(Errno)
     /// Whether the file still has a name (fstat(2)). A removed file is lost when it is closed, synchronized or not.
     func hasName() throws(Errno) -> Bool
+    /// Gives the file the owner and the group of another one, if they differ (fchown(2)).
+    func takeOwner(of other: any DiskFile) throws(Errno)
+    /// Why the byte at `offset`, which was read, is not the one that was written, if the file itself detects that.
+    func damage(at offset: Int) -> String?
 }
 
 extension DiskFile {
@@ -60,6 +64,12 @@ extension DiskFile {
 
     /// Returns true, for files that no other process can remove.
     public func hasName() throws(Errno) -> Bool { true }
+
+    /// Does nothing, for files without owners.
+    public func takeOwner(of other: any DiskFile) throws(Errno) {}
+
+    /// Returns nil, for files without checksums of their own.
+    public func damage(at offset: Int) -> String? { nil }
 
     /// Writes all of `bytes` at `offset`, in as many calls as necessary.
     public func writeAll(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(Errno) {

@@ -7,7 +7,8 @@ extension DiskFile {
 
     func segmentFirstLine() throws(Errno) -> SegmentFirstLine {
         let size = try size()
-        let beginning = try bytes(0..<min(size, SegmentFormat.longestLineBytes))
+        // No further than the line, which is a frame of its own in a compressed segment.
+        let beginning = try bytes(0..<min(size, SegmentFormat.longestLineBytes), until: UInt8(ascii: "\n"))
         guard let end = beginning.firstIndex(of: UInt8(ascii: "\n")) else {
             return SegmentFirstLine(header: nil, isWhole: size > SegmentFormat.longestLineBytes)
         }
@@ -25,8 +26,8 @@ extension DiskFile {
         return footer?.bytes == end - (tail.count - start) ? footer : nil
     }
 
-    /// These bytes of the file, or fewer if the file ends earlier.
-    func bytes(_ range: Range<Int>) throws(Errno) -> [UInt8] {
+    /// These bytes of the file, or fewer if the file ends earlier, or if a read returned `delimiter`.
+    func bytes(_ range: Range<Int>, until delimiter: UInt8? = nil) throws(Errno) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: range.count)
         var count = 0
         while count < range.count {
@@ -37,6 +38,7 @@ extension DiskFile {
             }
             if more == 0 { break }
             count += more
+            if let delimiter, bytes[position..<count].contains(delimiter) { break }
         }
         return Array(bytes.prefix(count))
     }

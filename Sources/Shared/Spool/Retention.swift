@@ -10,7 +10,7 @@ internal import Time
 public struct Retention: Sendable {
     /// A segment that was created longer ago than this is removed.
     public var age: Duration
-    /// If the loaded segments together have more bytes than this, the oldest are removed. nil means no limit.
+    /// If the loaded segments' files together have more bytes than this, the oldest are removed. nil means no limit.
     public var bytes: Int?
 
     public init(age: Duration, bytes: Int? = nil) {
@@ -73,8 +73,7 @@ extension SpoolDirectory {
         var candidates: [Retention.Candidate] = []
         for segment in segments {
             let (found, bytes) = try Spool.disk("read", segment.path) { () throws(Errno) in
-                let file = try disk.open(segment.path)
-                return (try file.segmentHeader(), try file.size())
+                (try disk.openSegment(segment.path).segmentHeader(), try disk.size(of: segment.path))
             }
             guard let header = found, let created = header.createdAt, header.spool == identity,
                 header.segment == segment.number
@@ -91,9 +90,10 @@ extension SpoolDirectory {
         var pruned = Pruned()
         let expired = Set(numbers)
         for segment in segments where expired.contains(segment.number) {
-            let file = try Spool.disk("open", segment.path) { () throws(Errno) in try disk.open(segment.path) }
-            let reader = try SegmentReader(file, path: segment.path)
-            guard try reader.isUndamaged() else {
+            let (file, bytes) = try Spool.disk("open", segment.path) { () throws(Errno) in
+                (try disk.openSegment(segment.path), try disk.size(of: segment.path))
+            }
+            guard try SegmentReader(file, path: segment.path).isUndamaged() else {
                 pruned.damaged.append(segment.path)
                 continue
             }
@@ -102,7 +102,7 @@ extension SpoolDirectory {
                 try Spool.disk("remove", segment.path) { () throws(Errno) in try disk.remove(segment.path) }
             }
             pruned.segments.append(segment.number)
-            pruned.bytes += reader.end
+            pruned.bytes += bytes
         }
         if !dryRun, !pruned.segments.isEmpty {
             let loaded = loaded

@@ -90,8 +90,10 @@ public final class SegmentReader {
                 isFinished = true
                 return yield(.tornTail(offset..<end), before: offset)
             }
+            let earlier = damageStart == nil ? nil : takeFlaw()
             if damageStart == nil { damageStart = offset }
             offset += length
+            if let earlier { return earlier }
         }
         isFinished = true
         return takeDamage(upTo: offset)
@@ -119,7 +121,14 @@ public final class SegmentReader {
     }
 
     private func fail(_ reason: String) {
-        if damageStart == nil { damageReason = reason }
+        if damageStart == nil { damageReason = file.damage(at: offset) ?? reason }
+    }
+
+    /// The damage up to here, if the file has another reason for the damage from here on.
+    private func takeFlaw() -> Event? {
+        guard let flaw = file.damage(at: offset), flaw != damageReason else { return nil }
+        defer { damageReason = flaw }
+        return takeDamage(upTo: offset)
     }
 
     /// The line at `offset` and its length, or nil if there is no valid line.

@@ -10,6 +10,7 @@ public import SystemPackage
 ///     spool.json                 identity, format version
 ///     pending/00000017.spool     being written, or not fully loaded
 ///     loaded/00000016.spool      fully loaded, kept for replay
+///     loaded/00000015.spool.zst  the same, compressed
 ///     rejected/2026-11-23.ndjson messages and readings that could not be loaded
 ///     ledger/00000016.keys       the receiver's digests of segments
 public struct SpoolDirectory: Sendable {
@@ -69,15 +70,21 @@ public struct SpoolDirectory: Sendable {
         public let path: FilePath
         /// Whether the file is in `loaded/` rather than `pending/`.
         public let isLoaded: Bool
+        /// Whether the file is compressed. `Disk.openSegment` opens both kinds.
+        public var isCompressed: Bool { SpoolDirectory.isCompressed(path) }
     }
 
-    /// All segments by number. A segment that is listed twice, while it is being moved, is returned from `pending/`.
+    /// All segments by number. A segment that is listed twice, while it is being moved or compressed, is returned from
+    /// `pending/`, or else as the plain file.
     public func segments() throws(SpoolError) -> [Segment] {
-        // `pending/` first: a segment that is moved in between is then listed twice rather than missed.
+        // `pending/` first, and compressed files last: a segment that is moved or compressed in between is then listed
+        // twice rather than missed.
         var found: [Int: Segment] = [:]
-        for (directory, isLoaded) in [(pending, false), (loaded, true)] {
+        for (directory, isLoaded, isCompressed) in [
+            (pending, false, false), (loaded, true, false), (loaded, true, true),
+        ] {
             let names = try Spool.disk("list", directory) { () throws(Errno) in try disk.names(in: directory) }
-            for name in names {
+            for name in names where Self.isCompressed(FilePath(name)) == isCompressed {
                 guard let number = Self.number(ofFileNamed: name), found[number] == nil else { continue }
                 found[number] = Segment(number: number, path: directory.appending(name), isLoaded: isLoaded)
             }
@@ -130,14 +137,8 @@ public struct SpoolDirectory: Sendable {
 
     /// Opens a segment at its present path and makes its contents durable (invariant 3).
     public func openDurably(_ segment: Segment) throws(SpoolError) -> any DiskFile {
-        let moved = loaded.appending(Self.fileName(segment.number))
         do throws(Errno) {
-            let file: any DiskFile
-            do throws(Errno) {
-                file = try disk.open(segment.path)
-            } catch .noSuchFileOrDirectory {
-                file = try disk.open(moved)
-            }
+            let file = try openWherever(segment)
             try file.synchronize()
             return file
         } catch {
@@ -145,15 +146,24 @@ public struct SpoolDirectory: Sendable {
         }
     }
 
+    /// Opens a segment, even if it was moved or compressed after it was listed.
+    private func openWherever(_ segment: Segment) throws(Errno) -> any DiskFile {
+        let moved = loaded.appending(Self.fileName(segment.number))
+        for path in [segment.path, moved] {
+            do throws(Errno) { return try disk.openSegment(path) } catch .noSuchFileOrDirectory {}
+        }
+        return try disk.openSegment(compressedPath(segment.number))
+    }
+
     /// Like `openDurably`, but reads come from the disk rather than from the page cache.
     ///
     /// The two differ after a failed fdatasync(2), in a process that started after the one that saw the failure. The
     /// kernel has marked the pages clean, so they can still be read, and another fdatasync(2) succeeds without writing
-    /// them. A segment with a footer had no such failure.
+    /// them. A segment with a footer had no such failure, and a compressed one was read from the disk when it was made.
     public func openAsOnDisk(_ segment: Segment) throws(SpoolError) -> any DiskFile {
         let file = try openDurably(segment)
         do throws(Errno) {
-            if try file.segmentFooter() == nil { try file.dropPageCache() }
+            if !(file is CompressedSegment), try file.segmentFooter() == nil { try file.dropPageCache() }
             return file
         } catch {
             throw .disk("read", segment.path, error)
@@ -174,8 +184,9 @@ public struct SpoolDirectory: Sendable {
         let target = loaded.appending(name)
         // rename(2) would replace a file of the same name, for example a segment that was copied back by hand.
         let present = try Spool.disk("list", loaded) { () throws(Errno) in try disk.names(in: loaded) }
-        guard !present.contains(name) else {
-            throw .unfit(source, "cannot be moved, \(target) already exists; compare the two and remove one")
+        if let other = present.first(where: { Self.number(ofFileNamed: $0) == number }) {
+            throw .unfit(
+                source, "cannot be moved, \(loaded.appending(other)) already exists; compare the two and remove one")
         }
         try Spool.disk("move", source) { () throws(Errno) in try disk.rename(source, to: target) }
         try synchronize()
@@ -188,14 +199,24 @@ public struct SpoolDirectory: Sendable {
 
     static func fileName(_ number: Int) -> String { SpoolPosition.digits(number) + ".spool" }
 
+    /// The file of a segment that is compressed.
+    public func compressedPath(_ number: Int) -> FilePath { loaded.appending(Self.fileName(number) + compressedSuffix) }
+
+    /// Whether a file is a compressed segment by its name.
+    static func isCompressed(_ path: FilePath) -> Bool { path.string.hasSuffix(compressedSuffix) }
+
     /// The number in a segment's file name, or nil if `name` is not a segment's name.
     public static func number(ofFileNamed name: String) -> Int? {
-        guard name.hasSuffix(".spool") else { return nil }
-        let digits = name.dropLast(6)
+        let plain = name.hasSuffix(compressedSuffix) ? name.dropLast(compressedSuffix.utf8.count) : name[...]
+        guard plain.hasSuffix(".spool") else { return nil }
+        let digits = plain.dropLast(6)
         guard digits.utf8.count >= 8, digits.utf8.allSatisfy({ 0x30...0x39 ~= $0 }) else { return nil }
         return Int(digits)
     }
 }
+
+/// The end of a compressed segment's name, behind the name of the plain file.
+private let compressedSuffix = ".zst"
 
 extension SpoolDirectory {
     private struct Identity: Codable {

@@ -122,6 +122,16 @@ private final class SystemFile: DiskFile {
         try check(fdatasync(descriptor))
     }
 
+    func takeOwner(of other: any DiskFile) throws(Errno) {
+        guard let other = other as? SystemFile else { return }
+        var (own, wanted) = (stat(), stat())
+        try check(fstat(descriptor, &own))
+        try check(fstat(other.descriptor, &wanted))
+        // A sandbox may refuse the call even if it changes nothing.
+        guard own.st_uid != wanted.st_uid || own.st_gid != wanted.st_gid else { return }
+        try check(fchown(descriptor, wanted.st_uid, wanted.st_gid))
+    }
+
     func dropPageCache() throws(Errno) {
         let cause = posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED)
         if cause != 0 { throw Errno(rawValue: cause) }

@@ -1,0 +1,2 @@
+// Zstandard, which compresses loaded segments; pkg-config `libzstd` gives the include path.
+#include <zstd.h>

@@ -1,0 +1,142 @@
+internal import Glibc
+internal import SystemPackage
+
+extension SpoolDirectory {
+    /// The lengths of a segment's text and of its compressed file, in bytes.
+    public struct Compressed: Sendable, Equatable {
+        public let textBytes: Int
+        public let bytes: Int
+    }
+
+    /// Replaces a plain segment in `loaded/` with a compressed file of the same text.
+    ///
+    /// The compressed file gets its name when it is durable and its text was read back from the disk; the plain file goes
+    /// when that name is durable. So at each moment one of them is there and whole. If both are, the plain file counts, and
+    /// this compares the two: equal ones end in the compressed file.
+    ///
+    /// - Parameters:
+    ///   - frameBytes: about how much text a frame has.
+    ///   - isCancelled: called for each frame.
+    /// - Returns: nil if it was cancelled, and nothing has changed.
+    /// - Throws: the plain file stays. `unfit` if a compressed file with another text is there, and both stay.
+    public func compress(
+        _ segment: Segment, frameBytes: Int = CompressedSegment.frameBytes, isCancelled: () -> Bool = { false }
+    ) throws(SpoolError) -> Compressed? {
+        let target = compressedPath(segment.number)
+        let plain = try openAsOnDisk(segment)
+        if !(try hasFile(at: target)) {
+            // Only one of this name exists, so those of killed processes do not pile up.
+            let draft = path.appending("compressed.new")
+            try removeDraft(draft)
+            do throws(SpoolError) {
+                guard let file = try write(plain, to: draft, frameBytes, isCancelled) else {
+                    try removeDraft(draft)
+                    return nil
+                }
+                guard let isEqual = try compare(plain, file, at: draft, isCancelled) else {
+                    try removeDraft(draft)
+                    return nil
+                }
+                guard isEqual else { throw .unfit(draft, "reads back differently than it was written; check the disk") }
+                try Spool.disk("move", draft) { () throws(Errno) in try disk.rename(draft, to: target) }
+            } catch {
+                try? removeDraft(draft)
+                throw error
+            }
+        } else {
+            let file = try Spool.disk("open", target) { () throws(Errno) in try disk.open(target) }
+            try Spool.disk("synchronize", target) { () throws(Errno) in try file.synchronize() }
+            guard let isEqual = try compare(plain, file, at: target, isCancelled) else { return nil }
+            guard isEqual else {
+                throw .unfit(target, "has another text than \(segment.path); compare the two and remove one")
+            }
+        }
+        try synchronize()
+        try Spool.disk("remove", segment.path) { () throws(Errno) in try disk.remove(segment.path) }
+        return try Spool.disk("examine", target) { () throws(Errno) in
+            Compressed(textBytes: try plain.size(), bytes: try disk.size(of: target))
+        }
+    }
+
+    private func hasFile(at path: FilePath) throws(SpoolError) -> Bool {
+        do throws(Errno) {
+            _ = try disk.size(of: path)
+            return true
+        } catch .noSuchFileOrDirectory {
+            return false
+        } catch {
+            throw .disk("examine", path, error)
+        }
+    }
+
+    private func removeDraft(_ draft: FilePath) throws(SpoolError) {
+        do throws(Errno) {
+            try disk.remove(draft)
+        } catch .noSuchFileOrDirectory {
+        } catch {
+            throw .disk("remove", draft, error)
+        }
+    }
+
+    /// Writes the frames and their table, and makes them durable. Returns nil if it was cancelled.
+    private func write(
+        _ plain: any DiskFile, to draft: FilePath, _ frameBytes: Int, _ isCancelled: () -> Bool
+    ) throws(SpoolError) -> (any DiskFile)? {
+        try Spool.disk("write", draft) { () throws(Errno) in
+            let file = try disk.create(draft)
+            try file.takeOwner(of: plain)
+            let compressor = try ZstdCompressor()
+            var table = SeekTable()
+            while let text = try plain.frame(from: table.textBytes, frameBytes) {
+                if isCancelled() { return nil }
+                let frame = try compressor.frame(of: text)
+                try file.writeAll(frame[...], at: table.bytes)
+                table.append(bytes: frame.count, text: text.count)
+            }
+            try file.writeAll(table.encoded[...], at: table.bytes)
+            try file.synchronize()
+            return file
+        }
+    }
+
+    /// Whether the compressed file, as it is on the disk, has the text of the plain one. Returns nil if it was cancelled.
+    private func compare(
+        _ plain: any DiskFile, _ file: any DiskFile, at path: FilePath, _ isCancelled: () -> Bool
+    ) throws(SpoolError) -> Bool? {
+        try Spool.disk("read", path) { () throws(Errno) in
+            try file.dropPageCache()
+            let compressed = try CompressedSegment(file)
+            let end = try plain.size()
+            guard try compressed.size() == end else { return false }
+            var offset = 0
+            while offset < end {
+                if isCancelled() { return nil }
+                let range = offset..<min(end, offset + CompressedSegment.frameBytes)
+                let text = try compressed.bytes(range)
+                guard text.count == range.count, text == (try plain.bytes(range)) else { return false }
+                offset = range.upperBound
+            }
+            return !compressed.isDamaged
+        }
+    }
+}
+
+extension DiskFile {
+    /// The text of the frame that begins at `offset` of a plain segment, or nil at the end.
+    ///
+    /// The first frame is the header, which is read most often. A frame ends with a line, unless a line is longer than any
+    /// record.
+    fileprivate func frame(from offset: Int, _ frameBytes: Int) throws(Errno) -> [UInt8]? {
+        let isFirst = offset == 0
+        var length = isFirst ? SegmentFormat.longestLineBytes : frameBytes
+        while true {
+            let text = try bytes(offset..<(offset + length))
+            let lineBreak = UInt8(ascii: "\n")
+            if isFirst, let end = text.firstIndex(of: lineBreak) { return Array(text[...end]) }
+            if text.count < length { return text.isEmpty ? nil : text }
+            if !isFirst, let end = text.lastIndex(of: lineBreak) { return Array(text[...end]) }
+            if length == CompressedSegment.longestFrameBytes { return text }
+            length = min(2 * length, CompressedSegment.longestFrameBytes)
+        }
+    }
+}

@@ -1,0 +1,163 @@
+import Foundation
+import Logging
+import Spool
+import Synchronization
+import SystemPackage
+import Testing
+
+@testable import Loader
+
+/// Loaded segments are compressed, and each command reads them like plain ones (invariants 2, 6, 7 and 8).
+@Suite(.enabled(if: Fixture.isAvailable))
+struct CompressionTests {
+    let fixture: Fixture
+    private static let minutes = 100
+
+    /// Two sealed segments that are worth it, and the newest one.
+    init() throws {
+        fixture = try Fixture()
+        for first in [0, Self.minutes] {
+            try fixture.append(Fixture.batch(minutes: first..<(first + Self.minutes)))
+            fixture.seal()
+        }
+        try fixture.append(Fixture.batch(minutes: 1000..<1001, device: "other"))
+        fixture.seal()
+    }
+
+    private func drain() throws -> DrainReport.Summary { try fixture.drain { $0.isCompressing = true } }
+
+    private var compressed: [Bool] { get throws { try fixture.directory.segments().map(\.isCompressed) } }
+
+    private func verify(_ change: (inout Verification) throws -> Void = { _ in }) throws -> VerificationReport.Summary {
+        let report = VerificationReport { _ in }
+        var verification = Verification(directory: fixture.directory)
+        try change(&verification)
+        try verification.run(report)
+        return report.summary
+    }
+
+    @Test func aDrainCompressesWhatItHasLoadedAndNeverTheNewest() throws {
+        let plain = try [1, 2].map { try fixture.bytes($0) }
+        let summary = try drain()
+        #expect((summary.inserted, summary.problems) == (2 * Self.minutes + 1, 0))
+        #expect(try compressed == [true, true, false])
+        for (number, text) in zip(1...2, plain) {
+            let file = SegmentFile(try fixture.segment(number))
+            #expect(file.number == number)
+            #expect(try file.open().end == text.count)
+            #expect(try fixture.bytes(number).count * 3 < text.count)
+        }
+        #expect(try drain() == DrainReport.Summary(seconds: 0) || drain().records == 0)
+        let verified = try verify {
+            $0.reconciliation = try Reconciliation(fixture.database, directory: fixture.directory)
+        }
+        #expect(verified.problems == 0 && verified.records == 3 && verified.notes.isEmpty)
+        #expect(verified.database?.readings == 2 * Self.minutes + 1 && verified.database?.missing == 0)
+    }
+
+    @Test func withoutTheSettingNothingIsCompressed() throws {
+        _ = try fixture.drain()
+        #expect(try compressed == [false, false, false])
+        // Plain segments of before are compressed later.
+        #expect(try drain().records == 0)
+        #expect(try compressed == [true, true, false])
+    }
+
+    /// Invariant 6: a restored database fills itself again from what the spool still holds.
+    @Test func aRestoredDatabaseIsFilledFromCompressedSegments() throws {
+        _ = try drain()
+        try fixture.sql("DELETE FROM power_logs; DELETE FROM spool_progress")
+        #expect(try drain().inserted == 2 * Self.minutes + 1)
+        #expect(try fixture.count() == 2 * Self.minutes + 1)
+        #expect(try fixture.progress().count == 3)
+        #expect(try compressed == [true, true, false])
+    }
+
+    @Test func replayAndCatReadACompressedFileFromAnywhere() throws {
+        _ = try drain()
+        let copy = fixture.path.appending("copy-without-a-name")
+        try FileManager.default.copyItem(atPath: try fixture.segment(2).path.string, toPath: copy.string)
+        try fixture.sql("DELETE FROM power_logs")
+        let selection = try ReadingSelection.parse(["--device", "plug"])
+        let replay = Replay(
+            selection: selection, rules: try RuleChange.parse([]),
+            destination: Replay.Destination(
+                connection: try Fixture.connect(), table: ReadingTable(name: try fixture.table)),
+            damaged: { Issue.record("\($0)") })
+        #expect(try replay.run(SegmentFile(copy)).inserted == Self.minutes)
+        #expect(try fixture.count() == Self.minutes)
+        var lines = 0
+        let dump = RecordDump(
+            selection: selection, readings: true, put: { _ in lines += 1 }, damaged: { Issue.record("\($0)") })
+        for file in try SegmentFile.named(["1", "2", "3"], in: { fixture.directory }) { try dump.run(file) }
+        #expect(lines == 2 * Self.minutes)
+    }
+
+    @Test func damageInACompressedSegmentIsNamedAndTheSegmentIsKept() throws {
+        _ = try drain()
+        let path = try fixture.segment(1).path
+        var bytes = try fixture.bytes(1)
+        bytes[bytes.count / 2] ^= 1
+        try fixture.overwrite(1, bytes)
+        var said: [String] = []
+        let report = VerificationReport { said.append($0) }
+        try Verification(directory: fixture.directory).run(report)
+        #expect(said.first?.hasPrefix("\(path) bytes ") == true)
+        #expect(said.first?.contains(": frame 2 of the compressed file, its bytes ") == true)
+        #expect(said.first?.hasSuffix("restore this file from a backup") == true)
+        #expect(try drain().problems == 0)
+        _ = try fixture.drain { $0.retention.bytes = 0 }
+        #expect(try fixture.directory.segments().map(\.number) == [1, 3])
+        #expect(try fixture.bytes(1) == bytes)
+    }
+
+    /// A full disk or a wrong right never stops loading.
+    @Test func aFailureIsLoggedWithItsRemedyAndTheNextRunTriesAgain() throws {
+        // No file can have this name as long as a folder has it.
+        let obstacle = fixture.path.appending("compressed.new")
+        try FileManager.default.createDirectory(
+            atPath: obstacle.appending("x").string, withIntermediateDirectories: true)
+        let summary = try drain()
+        #expect((summary.inserted, summary.problems) == (2 * Self.minutes + 1, 0))
+        let lines = Mutex<[String]>([])
+        let recorder = Recorder { line in lines.withLock { $0.append(line) } }
+        Compression(
+            directory: fixture.directory, logger: Logger(label: "test") { _ in recorder }, interruption: Interruption()
+        ).run()
+        #expect(try compressed == [false, false, false])
+        let warnings = lines.withLock { $0 }
+        #expect(warnings.count == 2)
+        #expect(warnings.allSatisfy { $0.contains("\(obstacle)") && $0.contains("LOADER_COMPRESS=off") }, "\(warnings)")
+        try FileManager.default.removeItem(atPath: obstacle.string)
+        _ = try drain()
+        #expect(try compressed == [true, true, false])
+    }
+
+    @Test func verifyNotesAPlainFileBesideItsCompressedOne() throws {
+        let plain = try fixture.bytes(1)
+        _ = try drain()
+        try Data(plain).write(to: URL(filePath: fixture.directory.loaded.appending("00000001.spool").string))
+        let summary = try verify()
+        #expect(summary.problems == 0 && summary.notes.count == 1)
+        _ = try drain()
+        #expect(try compressed == [true, true, false] && verify().notes.isEmpty)
+        // In pending/ it is a fault, compressed or not.
+        try Data(plain).write(to: URL(filePath: fixture.directory.pending.appending("00000001.spool").string))
+        #expect(try verify().findings.contains { $0.reason.contains("is in pending/ as well") })
+    }
+}
+
+/// Passes warnings on.
+private struct Recorder: LogHandler {
+    let note: @Sendable (String) -> Void
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.warning
+    subscript(metadataKey key: String) -> Logger.MetadataValue? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    init(_ note: @escaping @Sendable (String) -> Void) { self.note = note }
+
+    func log(event: LogEvent) { note("\(event.message)") }
+}
