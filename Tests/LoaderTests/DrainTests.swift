@@ -260,7 +260,14 @@ struct DrainTests {
         let interruption = Interruption()
         let drain = Drain(
             path: fixture.path, database: try fixture.markedDatabase, followPause: .milliseconds(10),
+            lockTimeout: .zero,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, interruption: interruption)
+        // Of a loader that was killed in another container.
+        try fixture.sql(
+            """
+            INSERT INTO spool_lease VALUES
+                ('\(fixture.directory.identity)', 'elsewhere:/spool', clock_timestamp() - interval '29 s')
+            """)
         async let ended: Void = withCheckedThrowingContinuation { continuation in
             // A thread that may block: the cooperative pool's must not.
             DispatchQueue.global().async {

@@ -14,6 +14,8 @@ case ${1:-} in
         map=$(pwd -P)=.
         flags=(-c release --static-swift-stdlib --scratch-path .build-deb
             -Xcc "-ffile-prefix-map=$map" -Xcxx "-ffile-prefix-map=$map" -Xswiftc -file-prefix-map -Xswiftc "$map" -Xlinker --build-id=none)
+        # Swift's driver takes gold. Debian 13 has none among its binutils, and ld.bfd in its place makes no RELRO of Swift's sections.
+        command -v ld.gold >/dev/null || flags+=(-Xswiftc -use-ld=lld)
         ;;
     *)
         echo "usage: ops/dev/build.sh debug|release" >&2

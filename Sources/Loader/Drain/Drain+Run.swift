@@ -44,12 +44,14 @@ extension Drain {
         logger.info("following", metadata: ["spool": "\(path)", "table": "\(database.table.quoted)"])
         var pause = RetryPause(followPause: followPause)
         var wasConnected = false
+        // A loader that was killed in another container, which had another host name, keeps its lease for this long.
+        let leaseTimeout = max(lockTimeout, .seconds(SpoolLease.seconds + 5))
         while !interruption.isRequested {
             do {
                 // At its start the loader looks at the database in any case.
                 if try !wasConnected || !isAtRest(directory) {
                     let session = try DrainSession(
-                        self, directory: directory, report: report, lockTimeout: lockTimeout)
+                        self, directory: directory, report: report, lockTimeout: leaseTimeout)
                     wasConnected = true
                     defer { session.end() }
                     repeat {

@@ -275,6 +275,7 @@ final class DrainSession {
         _ context: SegmentDrain.Context, timeout: Duration
     ) throws -> [Progress.Key: Progress] {
         let deadline = ContinuousClock.now + timeout
+        var isFirst = true
         while true {
             let progress = try context.connection.retryingTransaction(SegmentDrain.attempts) {
                 () throws -> [Progress.Key: Progress]? in
@@ -286,6 +287,12 @@ final class DrainSession {
             guard ContinuousClock.now < deadline, !context.interruption.isRequested else {
                 throw LoaderError.spoolBusy(identity: context.lease.spool)
             }
+            if isFirst {
+                context.logger.info(
+                    "another loader has the spool's lease; waiting for it",
+                    metadata: ["seconds": "\(timeout / .seconds(1))"])
+            }
+            isFirst = false
             context.interruption.pause(.milliseconds(200))
         }
     }
