@@ -39,7 +39,7 @@ mosquitto       | mqtt          | root_command mosquitto      | a test takes mes
 mosquitto-clients | mqtt        | command -v mosquitto_pub    | the same: devices that publish
 wrk             | bench         | command -v wrk              | load generator
 valgrind        | bench         | command -v valgrind         | counts instructions
-binutils        | bench package image | command -v strip            | takes away debugging information
+binutils        | bench         | command -v strip            | takes away debugging information
 python3         | test bench package schemathesis times manifests image | command -v python3 | runs the scripts in Python
 python3-venv    | bench schemathesis manifests image | python3 -m ensurepip --version | FastAPI and schemathesis are installed in virtual environments
 dpkg-dev        | package       | command -v dpkg-shlibdeps   | finds what the package depends on
