@@ -265,6 +265,12 @@ if Context.environment["SHELLY_BENCH"] != nil {
             path: "ops/bench/Sources/Hot",
             swiftSettings: swiftSettings
         ),
+        .executableTarget(
+            name: "retain",
+            dependencies: ["Ledger", "Readings", "Spool", .product(name: "SystemPackage", package: "swift-system")],
+            path: "ops/bench/Sources/Retain",
+            swiftSettings: swiftSettings
+        ),
         .target(name: "Message", path: "ops/bench/Sources/Message", swiftSettings: swiftSettings),
     ]
 }

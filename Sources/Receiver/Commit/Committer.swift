@@ -219,6 +219,7 @@ struct Committer {
         background { [directory, oldest = writer.oldest] in
             directory.write(digest)
             directory.removeDigests(before: oldest)
+            directory.mergeDigests()
         }
     }
 

@@ -51,6 +51,9 @@ package final class GroupCommit: Sendable {
         timeout: Duration = .seconds(20), logger: Logger
     ) {
         self.logger = logger
+        let directory = writer.directory
+        // The start may have made digests of segments that a killed receiver left.
+        background.async { directory.mergeDigests() }
         state = Mutex(State(queue: CommitQueue(.init(timeout: timeout))))
         committer = Mutex(
             Committer(

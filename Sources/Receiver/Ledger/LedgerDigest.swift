@@ -111,16 +111,20 @@ package struct LedgerDigest: Equatable, Sendable {
             devices.append(device)
             lastMessages.append(LastMessage(time: time, missing: missing))
         }
-        guard let deltaCount = takeCount() else { return nil }
-        var deltas: [SegmentKeys.Delta] = []
-        deltas.reserveCapacity(deltaCount)
-        for _ in 0..<deltaCount {
-            guard let device = take(UInt32.self), device < deviceCount, let day = take(UInt32.self),
-                let word = take(UInt16.self), word < PagePool.words, let minutes = take(UInt32.self)
-            else { return nil }
-            deltas.append(SegmentKeys.Delta(device: device, dayAndChannels: day, word: word, minutes: minutes))
+        guard let deltaCount = takeCount(), content.count - position == deltaCount * Self.keyBytes else { return nil }
+        // As many and as small as they are, they are not taken one by one.
+        let deltas = content.dropFirst(position).withUnsafeBytes { bytes in
+            (0..<deltaCount).map { index in
+                func load<Value: FixedWidthInteger>(_ offset: Int, _ type: Value.Type) -> Value {
+                    Value(
+                        littleEndian: bytes.loadUnaligned(fromByteOffset: index * Self.keyBytes + offset, as: type))
+                }
+                return SegmentKeys.Delta(
+                    device: load(0, UInt32.self), dayAndChannels: load(4, UInt32.self), word: load(8, UInt16.self),
+                    minutes: load(10, UInt32.self))
+            }
         }
-        guard position == content.count else { return nil }
+        guard deltas.allSatisfy({ $0.device < deviceCount && $0.word < PagePool.words }) else { return nil }
         self.spool = String(decoding: spool, as: UTF8.self)
         self.created = String(decoding: created, as: UTF8.self)
         self.segment = Int(segment)
@@ -170,29 +174,39 @@ extension SpoolDirectory {
     /// The digest of a segment, if there is one that belongs to exactly this file.
     func digest(of segment: Segment, _ file: any DiskFile) throws(Errno) -> LedgerDigest? {
         guard let bytes = try? contents(of: digestPath(segment.number)), let digest = LedgerDigest(decoding: bytes),
-            digest.spool == identity, digest.segment == segment.number, digest.bytes == (try file.size()),
-            let header = try file.segmentHeader(), header.created == digest.created, header.segment == segment.number,
-            header.spool == identity
+            try isDigest(digest, of: segment, file)
         else { return nil }
         return digest
     }
 
-    /// Writes a segment's digest. Errors are ignored: without the digest a start only takes longer.
-    package func write(_ digest: LedgerDigest) {
-        let path = digestPath(digest.segment)
-        try? disk.remove(path)
-        guard let file = try? disk.create(path) else { return }
-        digest.encoded.withUnsafeBytes { bytes in _ = try? file.writeAll(bytes, at: 0) }
+    /// Whether a digest belongs to exactly this file.
+    func isDigest(_ digest: LedgerDigest, of segment: Segment, _ file: any DiskFile) throws(Errno) -> Bool {
+        guard digest.spool == identity, digest.segment == segment.number, digest.bytes == (try file.size()),
+            let header = try file.segmentHeader()
+        else { return false }
+        return header.created == digest.created && header.segment == segment.number && header.spool == identity
     }
 
-    /// Removes the digests of segments before `oldest`.
+    /// Writes a segment's digest. Errors are ignored: without the digest a start only takes longer.
+    package func write(_ digest: LedgerDigest) {
+        write(digest.encoded, to: digestPath(digest.segment))
+    }
+
+    func write(_ bytes: [UInt8], to path: FilePath) {
+        try? disk.remove(path)
+        guard let file = try? disk.create(path) else { return }
+        try? file.writeAll(bytes[...], at: 0)
+    }
+
+    /// Removes the digests of segments before `oldest`, and the merged ones that begin with such a segment.
     package func removeDigests(before oldest: Int) {
         for name in (try? disk.names(in: ledger)) ?? [] {
-            if let number = Int(name.prefix { $0 != "." }), number < oldest { try? disk.remove(ledger.appending(name)) }
+            guard let number = Int(name.prefix { $0 != "." && $0 != "-" }), number < oldest else { continue }
+            try? disk.remove(ledger.appending(name))
         }
     }
 
-    private func digestPath(_ number: Int) -> FilePath {
+    func digestPath(_ number: Int) -> FilePath {
         ledger.appending(SpoolPosition.digits(number) + ".keys")
     }
 }

@@ -185,6 +185,29 @@ package struct MinuteLedger: Sendable {
         }
     }
 
+    /// All keys by segment, those of a device's day in the last segment with a key of that day. A device is in the
+    /// segments with its days, and in the last one with a message of it.
+    ///
+    /// `restore` of each of them, in order, gives this ledger again.
+    func keysByLastSegment() -> [Int: SegmentKeys.Numbered] {
+        var segments: [UInt32: SegmentKeys.Collection] = [:]
+        for (number, contact) in contacts.enumerated() {
+            guard let contact, let last = contact.last else { continue }
+            let device = devices.names[number]
+            segments[contact.segment, default: .init()].add(device, last)
+            for day in days[number] {
+                for link in links(of: day) {
+                    let dayAndChannels = day.day << 4 | link.channels
+                    for (word, minutes) in pages.bits(of: link.page).enumerated() where minutes != 0 {
+                        segments[day.segment, default: .init()].add(
+                            device, last, dayAndChannels, word: UInt16(word), minutes)
+                    }
+                }
+            }
+        }
+        return Dictionary(uniqueKeysWithValues: segments.map { (Int($0.key), $0.value.numbered) })
+    }
+
     /// Removes the keys that a group has set.
     package mutating func undo(_ undoLog: UndoLog) {
         spoiltSegment = keysSegment

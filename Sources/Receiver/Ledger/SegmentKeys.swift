@@ -31,6 +31,39 @@ package struct SegmentKeys: Sendable {
         }
     }
 
+    /// Keys of a segment, device after device.
+    package struct Collection {
+        private var devices: [DeviceID] = []
+        private var lastMessages: [LastMessage] = []
+        private var deltas: [Delta] = []
+
+        package init() {}
+
+        /// Adds a device with its newest message, unless it was added last.
+        mutating func add(_ device: DeviceID, _ last: LastMessage) {
+            guard devices.last != device else { return }
+            devices.append(device)
+            lastMessages.append(last)
+        }
+
+        /// Adds keys of up to 32 minutes of a device, which is added too.
+        ///
+        /// - Parameters:
+        ///   - dayAndChannels: day since 1970 times 16, plus a bit for each channel.
+        ///   - word: minute of the day divided by 32.
+        ///   - minutes: one bit for each minute of the word.
+        package mutating func add(
+            _ device: DeviceID, _ last: LastMessage, _ dayAndChannels: UInt32, word: UInt16, _ minutes: UInt32
+        ) {
+            add(device, last)
+            deltas.append(
+                Delta(
+                    device: UInt32(devices.count - 1), dayAndChannels: dayAndChannels, word: word, minutes: minutes))
+        }
+
+        package var numbered: Numbered { Numbered(devices: devices, lastMessages: lastMessages, deltas: deltas) }
+    }
+
     private var deltas: [Delta] = []
     /// The index of the latest delta of each device, for each channel that may be the first of its channels.
     private var latest: [UInt32] = []

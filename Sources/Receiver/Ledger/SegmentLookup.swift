@@ -4,19 +4,30 @@ import Readings
 import Spool
 import Synchronization
 
-/// Finds the keys of a retained segment on another thread, from its digest or from the segment itself.
+/// Finds the keys of retained segments on another thread, from their digests or from a segment itself.
 final class SegmentLookup: Sendable {
-    /// The content that could be read, and the error that prevented reading the rest.
-    typealias Content = (digest: LedgerDigest?, error: SpoolError?)
+    /// Segments that are looked up together.
+    enum Subject: Sendable {
+        case segment(SpoolDirectory.Segment)
+        /// All segments of a range, from their merged digest.
+        case merged(DigestRange, [SpoolDirectory.Segment])
+    }
 
-    private let found = Mutex<Content>((nil, nil))
+    enum Content {
+        /// The digests, as far as the segment could be read, and the error that prevented reading the rest.
+        case found([LedgerDigest], SpoolError?)
+        /// The merged digest is missing or torn, or is not of exactly these segments.
+        case notMerged
+    }
+
+    let subject: Subject
+    private let found = Mutex<Content?>(nil)
     private let isOver = DispatchSemaphore(value: 0)
 
-    init(
-        of segment: SpoolDirectory.Segment, in directory: SpoolDirectory, _ logger: Logger, on queue: DispatchQueue
-    ) {
+    init(of subject: Subject, in directory: SpoolDirectory, _ logger: Logger, on queue: DispatchQueue) {
+        self.subject = subject
         queue.async { [self] in
-            let content = Self.look(into: segment, of: directory, logger)
+            let content = Self.look(into: subject, of: directory, logger)
             found.withLock { $0 = content }
             isOver.signal()
         }
@@ -26,21 +37,32 @@ final class SegmentLookup: Sendable {
     func result() -> Content {
         isOver.wait()
         return found.withLock { found in
-            defer { found = (nil, nil) }
-            return found
+            defer { found = nil }
+            return found ?? .notMerged
         }
     }
 
-    private static func look(
-        into segment: SpoolDirectory.Segment, of directory: SpoolDirectory, _ logger: Logger
-    ) -> Content {
+    private static func look(into subject: Subject, of directory: SpoolDirectory, _ logger: Logger) -> Content {
         do throws(SpoolError) {
-            // The segment first: a digest proves nothing about a segment that is not on the disk.
-            let file = try directory.openAsOnDisk(segment)
-            if let digest = try? directory.digest(of: segment, file) { return (digest, nil) }
-            return read(segment, try SegmentReader(file, path: segment.path), of: directory, logger)
+            switch subject {
+            case .segment(let segment):
+                // The segment first: a digest proves nothing about a segment that is not on the disk.
+                let file = try directory.openAsOnDisk(segment)
+                if let digest = try? directory.digest(of: segment, file) { return .found([digest], nil) }
+                return read(segment, try SegmentReader(file, path: segment.path), of: directory, logger)
+            case .merged(let range, let segments):
+                guard let merged = directory.mergedDigest(range), merged.digests.count == segments.count else {
+                    return .notMerged
+                }
+                for (digest, segment) in zip(merged.digests, segments) {
+                    let file = try directory.openAsOnDisk(segment)
+                    guard (try? directory.isDigest(digest, of: segment, file)) == true else { return .notMerged }
+                }
+                return .found(merged.digests, nil)
+            }
         } catch {
-            return (nil, error)
+            guard case .segment = subject else { return .notMerged }
+            return .found([], error)
         }
     }
 
@@ -95,7 +117,7 @@ final class SegmentLookup: Sendable {
             keys: keys.numbered(of: devices.names, lastMessages))
         // The segment has no writer any more, and its bytes are durable as read: the digest makes the next start
         // faster.
-        if failure == nil, !digest.keys.devices.isEmpty { directory.write(digest) }
-        return (digest, failure)
+        if failure == nil, !created.isEmpty { directory.write(digest) }
+        return .found([digest], failure)
     }
 }
