@@ -5,7 +5,7 @@
     bench.py ingest latency       these parts; the last results of the others are kept
     bench.py --quick --output DIR one short run of each part, to check that the bench works; the figures mean nothing
 
-FULL=1 measures the growth with 10 GB instead of 2. SHELLY_BIN=DIR takes the release programs from DIR, SHELLY_PEER=DIR
+FULL=1 measures the growth with 10 GB instead of 2, and a start with 200 GB instead of 20. SHELLY_BIN=DIR takes the release programs from DIR, SHELLY_PEER=DIR
 the peer that inserts row by row (default ../shared/peer; left out if it does not exist).
 """
 
@@ -28,6 +28,7 @@ def main():
     effort = figures.QUICK if arguments.quick else figures.Effort()
     if os.environ.get("FULL"):
         effort.spools = (2_000_000_000, 10_000_000_000)
+        effort.retained = (20_000_000_000, 200_000_000_000)
     # The rig takes down what it has started when it is left by an exception.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(1))

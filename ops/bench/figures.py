@@ -38,6 +38,8 @@ class Effort:
     table_rows: int = 1_000_000
     #: Spools that the growth is looked at with, in bytes; the empty one comes by itself.
     spools: tuple = (500_000_000, 2_000_000_000)
+    #: Larger spools that only a start is looked at with: their records are holes in the files.
+    retained: tuple = (20_000_000_000,)
     #: Devices that share the load, one after the other.
     fleets: tuple = (1_000, 100_000, 1_000_000)
     #: Messages that callgrind counts the instructions of.
@@ -48,7 +50,7 @@ class Effort:
 QUICK = Effort(
     rounds=1, close_rounds=1, seconds=1, loads=((100, 32), (1, 64)), compared_loads=((100, 32),), open_loop_batches=(100,),
     open_loop_seconds=1, drain_messages=4_000, table_rows=10_000,
-    spools=(50_000_000,), fleets=(10, 100_000), counted_messages=1_600, timed_messages=16_000)
+    spools=(50_000_000,), retained=(1_500_000_000,), fleets=(10, 100_000), counted_messages=1_600, timed_messages=16_000)
 
 
 def alternate(rounds, runs):
@@ -571,7 +573,8 @@ def growth(rig, effort):
             return result
 
     def restarted(size):
-        with rig.receiver(spools[size], fresh=False, fills=False) as receiver:
+        spool = spools.get(size) or rig.retained(size)
+        with rig.receiver(spool, fresh=False, fills=False) as receiver:
             receiver.stop(signal.SIGKILL)
             return {"ready_ms": round(receiver.ready_seconds * 1000)}
 
@@ -588,6 +591,8 @@ def growth(rig, effort):
 
     empty, *between, largest = spools
     return alternate(effort.close_rounds, runs([empty, largest])) | alternate(effort.rounds, runs(between) | {
+        f"restart {size}": lambda size=size: restarted(size) for size in effort.retained
+    } | {
         f"devices {devices}": lambda devices=devices: with_fleet(devices) for devices in effort.fleets
     })
 

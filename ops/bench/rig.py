@@ -427,6 +427,16 @@ class Rig:
             self._filled[size_bytes] = name
         return self._filled[size_bytes]
 
+    def retained(self, size_bytes):
+        """A spool of so many bytes that has all that a start reads, and holes for its records; made once."""
+        if size_bytes not in self._filled:
+            name = f"retained-{size_bytes >> 20}"
+            shutil.rmtree(STATE / name, ignore_errors=True)
+            say(f"making a spool of {size_bytes / 1e9:.3g} GB of holes")
+            run(self.tools / "retain", STATE / name, size_bytes, 10_000)
+            self._filled[size_bytes] = name
+        return self._filled[size_bytes]
+
     def forget(self, spool):
         self._filled = {size: name for size, name in self._filled.items() if name != spool}
         shutil.rmtree(STATE / spool, ignore_errors=True)
