@@ -52,18 +52,18 @@ main() {
     cat SHA256SUMS
 }
 
-# A root with all that compiling and packaging needs; a day old at most.
+# A root with all that compiling and packaging needs, as `complete` lists it; a day old at most.
 make_root() {
-    local root=$state/$1/root
-    if [[ -e $root/complete && ! $(find "$root/complete" -mtime +0) ]]; then return; fi
+    local root=$state/$1/root packages
+    mapfile -t packages < <(ops/dev/packages.sh --list build package)
+    packages+=("${toolchain_libraries[@]}")
+    if [[ $(cat "$root/complete" 2>/dev/null) == "${packages[*]}" && ! $(find "$root/complete" -mtime +0) ]]; then return; fi
     rm -rf "$root"
     mkdir -p "$root"
-    local packages
-    mapfile -t packages < <(ops/dev/packages.sh --list build package)
     # Unpacked here, since device files cannot be made everywhere, and are not needed.
-    mmdebstrap --quiet --variant=minbase --include="${packages[*]} ${toolchain_libraries[*]}" \
+    mmdebstrap --quiet --variant=minbase --include="${packages[*]}" \
         --format=tar "$1" - | tar --extract --directory "$root" --exclude='./dev/*'
-    touch "$root/complete"
+    echo "${packages[*]}" >"$root/complete"
 }
 
 # The commit alone, each file with its time.
