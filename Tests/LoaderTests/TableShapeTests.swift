@@ -86,6 +86,31 @@ struct TableShapeTests {
         #expect(try fixture.count("device_id IN ('plug', '\(shape.device)')") == 39)
     }
 
+    /// More of them than are tried one by one, with two reasons, and each letter has its own row's values.
+    @Test func manyRowsThatDoNotFitAreSetAsideWithTheirOwnReasons() throws {
+        let fixture = try Fixture()
+        try fixture.sql("ALTER TABLE power_logs ALTER power TYPE real, ADD CONSTRAINT small CHECK (power < 1000)")
+        func power(_ minute: Int) -> String { minute % 2 == 0 ? "\(2000 + minute)" : minute % 5 == 0 ? "1e300" : "1" }
+        for first in stride(from: 0, to: 2800, by: 700) {
+            let messages = (first..<(first + 700)).map {
+                Fixture.message("a\"\\{},'$é", minute: $0 % 1400, power: power($0))
+            }
+            let body = "{\"messages\":[\(messages.joined(separator: ","))]}"
+            try fixture.append(body.replacing("a\"\\", with: "a\\\"\\\\"))
+        }
+        let summary = try fixture.drain()
+        #expect((summary.inserted, summary.duplicates, summary.rejected) == (560, 560, 1680))
+        let letters = try fixture.deadLetters()
+        #expect(letters.count == 1680)
+        for minute in 0..<1400 where power(minute) != "1" {
+            let found = letters.filter { $0.contains("\"timestamp\":\(Fixture.start + Int64(minute) * 60)") }
+            let state = minute % 2 == 0 ? "23514" : "22003"
+            #expect(found.count == 2 && found.allSatisfy { $0.contains("\"sqlstate\":\"\(state)\"") }, "\(found)")
+            if minute % 2 == 0 { #expect(found.contains { $0.contains("\(2000 + minute)") }) }
+        }
+        #expect(try fixture.count("device_id = 'a\"\\{},''$é'") == 560)
+    }
+
     /// A fault that is no row's: nothing is set aside, the message says what to mend, and then all of it goes in.
     @Test(arguments: [
         (

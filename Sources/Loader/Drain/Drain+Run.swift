@@ -46,6 +46,13 @@ extension Drain {
         var wasConnected = false
         // A loader that was killed in another container, which had another host name, keeps its lease for this long.
         let leaseTimeout = max(lockTimeout, .seconds(SpoolLease.seconds + 5))
+        var warned: (text: String, at: ContinuousClock.Instant)?
+        // At each attempt it would be 43,000 lines a day.
+        func warn(_ text: String) {
+            if let warned, warned.text == text, ContinuousClock.now - warned.at < .seconds(60) { return }
+            warned = (text, .now)
+            logger.warning("\(text); trying again until it succeeds")
+        }
         while !interruption.isRequested {
             do {
                 // At its start the loader looks at the database in any case.
@@ -64,10 +71,10 @@ extension Drain {
                 interruption.pause(followPause)
                 continue
             } catch let error as PostgresError where !error.isOurs {
-                logger.warning("\(error.withRemedy); trying again in \(pause.duration.components.seconds) s")
+                warn(error.withRemedy)
             } catch let error as LoaderError where error.isOfTheTable || wasConnected && error.isBusy {
                 // The table may be corrected meanwhile, or the server has not ended our own previous session yet.
-                logger.warning("\(error); trying again in \(pause.duration.components.seconds) s")
+                warn("\(error)")
             }
             interruption.pause(pause.duration)
             pause.lengthen()

@@ -1,10 +1,11 @@
-/// The pauses between attempts while the database refuses or does not answer: each twice as long as the one before.
+/// The pauses between attempts while the database refuses or does not answer: each twice as long as the one before, up to
+/// two seconds.
 ///
-/// They do not depend on the pause between two passes, which may be an hour: a database that is back is found within
-/// seconds.
+/// They do not depend on the pause between two passes, which may be an hour: a database that is back is found within two
+/// seconds. An attempt that fails is cheap, for the loader and for the server.
 struct RetryPause {
     private static let shortest = Duration.seconds(1)
-    private static let longest = Duration.seconds(8)
+    private static let longest = Duration.seconds(2)
 
     private let first: Duration
     /// The pause before the next attempt.

@@ -42,8 +42,13 @@ struct RowInsertion {
     /// Refused positions of `sorted`.
     private var refused: Set<Int> = []
 
+    /// Errors that were a row's own fault, without their values. The server tries many rows at once, and does not report
+    /// everything that tells whose fault an error is.
+    private var known: Set<ErrorKind> = []
+    private var canTry = true
+
     /// A refused statement of so many rows or fewer is tried row by row, without further halves.
-    private static let singles = 16
+    private static let singles = 1000
 
     init(
         rows: RowBuffer, sorted: [Int32], connection: Connection, table: ReadingTable,
@@ -98,26 +103,65 @@ struct RowInsertion {
         } catch {
             guard error.faultKind == .row else { throw error }
             _ = try connection.execute("ROLLBACK TO SAVEPOINT part")
-            guard positions.count > Self.singles else { return try insertOneByOne(positions, error) }
+            guard positions.count > Self.singles else { return try insertSingly(positions, error) }
             let middle = positions.startIndex + positions.count / 2
             try insert(positions[..<middle])
             try insert(positions[middle...])
         }
     }
 
+    /// Inserts rows of which at least one is refused, within the savepoint: in the server, as far as its errors are known
+    /// to be the rows' own.
+    private mutating func insertSingly(_ positions: ArraySlice<Int>, _ error: PostgresError) throws {
+        guard positions.count > 1, canTry, let trial = try trial(positions) else {
+            return try insertOneByOne(positions, error)
+        }
+        outcome.inserted += trial.inserted
+        outcome.duplicates -= trial.inserted
+        if trial.inserted > 0 { (hasTaken, tookSinceRefusal) = (true, true) }
+        for refusal in trial.refusals {
+            let position = positions[positions.startIndex + refusal.place]
+            guard !refusal.error.isAboutKey, known.contains(ErrorKind(refusal.error)) else {
+                try insertOneByOne([position], nil)
+                continue
+            }
+            try refuse(position, refusal.error)
+            let next = position + 1
+            if next < sorted.count, rows.haveSameKey(sorted[position], sorted[next]) { try insertOneByOne([next], nil) }
+        }
+    }
+
+    /// Nil if the server cannot do this, for example because it has no PL/pgSQL.
+    private mutating func trial(_ positions: ArraySlice<Int>) throws -> RowTrial? {
+        do throws(PostgresError) {
+            let trial = try RowTrial(
+                positions.map { rows.rows[Int(sorted[$0])] }, of: rows, into: table, on: connection)
+            _ = try connection.execute("RELEASE SAVEPOINT part; SAVEPOINT part")
+            return trial
+        } catch {
+            guard connection.isUsable, error.faultKind != .server else { throw error }
+            _ = try connection.execute("ROLLBACK TO SAVEPOINT part")
+            if error.faultKind == .table { canTry = false }
+            return nil
+        }
+    }
+
     /// Inserts rows of which at least one is refused, within the savepoint.
-    private mutating func insertOneByOne(_ positions: ArraySlice<Int>, _ error: PostgresError) throws {
+    ///
+    /// - Parameter error: of these rows, if they have been tried.
+    private mutating func insertOneByOne(_ positions: ArraySlice<Int>, _ error: PostgresError?) throws {
         var queue = Array(positions.reversed())
         // A single row has been tried already.
-        var known = positions.count == 1 ? error : nil
+        var found = positions.count == 1 ? error : nil
         while let position = queue.popLast() {
             do {
-                if let known { throw known }
+                if let found { throw found }
                 try take([position])
                 _ = try connection.execute("RELEASE SAVEPOINT part; SAVEPOINT part")
             } catch let error as PostgresError where error.faultKind == .row {
-                if known == nil { _ = try connection.execute("ROLLBACK TO SAVEPOINT part") }
-                known = nil
+                if found == nil { _ = try connection.execute("ROLLBACK TO SAVEPOINT part") }
+                found = nil
+                known.insert(ErrorKind(error))
                 try refuse(position, error)
                 // The next row with this key is no longer a duplicate, as if it had come in a later statement.
                 let next = position + 1
@@ -314,6 +358,25 @@ struct RowInsertion {
             rows.withKey(of: row) { key.append(utf8: $0) }
         }
         return [device, channel, power, voltage, current, timestamp, key].map { .array($0) }
+    }
+}
+
+/// An error without the values of its row.
+private struct ErrorKind: Hashable {
+    let sqlState: String?
+    let constraint: String?
+    let table: String?
+    let column: String?
+    let isInFunction: Bool
+
+    init(_ error: PostgresError) {
+        var origin = PostgresError.Origin()
+        if case .refused(_, _, _, let found) = error { origin = found }
+        sqlState = error.sqlState
+        constraint = origin.constraint
+        table = origin.table
+        column = origin.column
+        isInFunction = origin.isInFunction
     }
 }
 

@@ -147,7 +147,7 @@ extension Setting {
         "Timeout of a statement, after which the database counts as unavailable, and of a pause in a transaction")
     public static let followSeconds = Setting(
         "LOADER_FOLLOW_SECONDS", .integer(1...3600), standard: "1",
-        "Pause of drain --follow when there is nothing to load; while the database is unavailable it retries after 1 to 8 s"
+        "Pause of drain --follow when there is nothing to load; while the database is unavailable it retries after 1 to 2 s"
     )
 
     public static let compress = Setting(
