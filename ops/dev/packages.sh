@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks that everything that some work needs is here, and installs the Debian packages that are missing:
 #
-#   packages.sh PURPOSE...    build, run, test, worker, proxy, mqtt, schemathesis, bench, times, package, lint, boot, image, arm64 or manifests
+#   packages.sh PURPOSE...    build, run, test, patroni, worker, proxy, mqtt, schemathesis, bench, times, package, lint, boot, image, arm64 or manifests
 #
 #   packages.sh --list PURPOSE...    the packages' names, one per line, and no more
 #
@@ -32,6 +32,9 @@ e2fsprogs       | test          | root_command mkfs.ext4      | tests cut the po
 mount           | test          | root_command losetup        | the same: a file as a disk
 util-linux      | test          | command -v prlimit          | tests take file descriptors away from a receiver
 rsync           | test          | command -v rsync            | a test moves a spool to another machine with it
+patroni         | patroni       | command -v patroni          | keeps a cluster of two servers, whose leader is taken away
+etcd-server     | patroni       | command -v etcd             | has the state of that cluster
+python3-etcd    | patroni       | test -e /usr/lib/python3/dist-packages/etcd | Patroni speaks to etcd with it
 chromium        | test          | command -v chromium         | tests look at the status page with it
 nodejs          | worker mqtt   | command -v node             | runs the tests of the Cloudflare Worker, and the MQTT bridge
 node-typescript | worker        | command -v tsc              | checks the types in its comments
@@ -56,7 +59,7 @@ aardvark-dns    | image         | test -x /usr/lib/podman/aardvark-dns | gives t
 '
 
 main() {
-    (($# > 0)) || fail "usage: packages.sh PURPOSE..., of build, run, test, worker, proxy, mqtt, schemathesis, bench, times, package, lint, boot, image, arm64, manifests"
+    (($# > 0)) || fail "usage: packages.sh PURPOSE..., of build, run, test, patroni, worker, proxy, mqtt, schemathesis, bench, times, package, lint, boot, image, arm64, manifests"
     local missing=() package purposes check reason is_list=''
     if [[ $1 == --list ]]; then is_list=yes; fi
     if [[ -z $is_list ]] && is_for build "$@"; then require_swift; fi
