@@ -4,6 +4,7 @@ import NIOPosix
 import Postgres
 import Readings
 import Spool
+import Synchronization
 import SystemPackage
 import Testing
 import Time
@@ -31,6 +32,7 @@ struct DeviceSourceTests {
             logger: logger)
         let source = DeviceSource(
             groupCommit: commit,
+            snapshots: DeviceSnapshots(groupCommit: commit, silentAfterSeconds: 900, now: { milliseconds }),
             powers: PowerSource(
                 url: "postgresql://nobody@127.0.0.1:1/nothing", table: try TableName("power_logs"),
                 databaseSleep: .zero, logger: logger),
@@ -123,6 +125,39 @@ struct DeviceSourceTests {
             let other = try Readings.DeviceID("other")
             let nothing = try await untilAnswered { try await source.day(of: other) }
             #expect(nothing == nil)
+        }
+    }
+
+    @Test func theListOfALargeFleetDoesNotWaitForTheLedger() async throws {
+        try await withSource(at: Self.minute * 60_000) { _, groupCommit in
+            let later = Mutex(Duration.zero)
+            let start = ContinuousClock.now
+            let snapshots = DeviceSnapshots(
+                groupCommit: groupCommit, silentAfterSeconds: 900, now: { Self.minute * 60_000 }, largeFleet: 0,
+                clock: { start + later.withLock { $0 } })
+            try await commit("plug", [Self.minute], to: groupCommit)
+            #expect(try await untilAnswered { try await snapshots.current() }.count == 1)
+            try await commit("other", [Self.minute], to: groupCommit)
+
+            let (isHeld, release) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+            async let held: Void? = groupCommit.query(within: .seconds(600)) { _ in
+                isHeld.signal()
+                release.wait()
+            }
+            await withCheckedContinuation { continuation in
+                DispatchQueue.global().async {
+                    isHeld.wait()
+                    continuation.resume()
+                }
+            }
+            later.withLock { $0 = .seconds(60) }
+            #expect(try await snapshots.current().count == 1)
+            // It is too old by now, and no other one can be had.
+            later.withLock { $0 = .seconds(3600) }
+            await #expect(throws: Rejection.self) { try await snapshots.current() }
+            release.signal()
+            await held
+            #expect(try await untilAnswered { try await snapshots.current() }.count == 2)
         }
     }
 

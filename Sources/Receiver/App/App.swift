@@ -105,7 +105,9 @@ struct App: AsyncParsableCommand {
             let application = receiver.application(settings, onListening: heartbeat.serverListens)
             // Services stop in reverse order, so the heartbeat notifies the service manager first.
             try await ServiceGroup(
-                services: [receiver.connectionTasks, application, receiver.backlog, heartbeat],
+                services: [
+                    receiver.connectionTasks, application, receiver.backlog, receiver.deviceSnapshots, heartbeat,
+                ],
                 gracefulShutdownSignals: [.sigterm, .sigint],
                 logger: logger
             ).run()

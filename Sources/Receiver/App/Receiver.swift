@@ -19,6 +19,7 @@ struct Receiver {
     private let ingest: IngestHandler
     /// Runs beside the HTTP server.
     let backlog: BacklogWatch
+    let deviceSnapshots: DeviceSnapshots
     let connections: Connections
     /// Ends after the HTTP server.
     let connectionTasks = ConnectionTasks()
@@ -64,8 +65,10 @@ struct Receiver {
         let databaseSleep = settings.duration(.databaseSleepSeconds)
         let queueStatistics = QueueStatisticsSource(
             url: settings.text(.databaseURL) ?? "", table: table, databaseSleep: databaseSleep, logger: logger)
+        deviceSnapshots = DeviceSnapshots(
+            groupCommit: groupCommit, silentAfterSeconds: settings.integer(.silentSeconds), now: now)
         let devices = DeviceSource(
-            groupCommit: groupCommit,
+            groupCommit: groupCommit, snapshots: deviceSnapshots,
             powers: PowerSource(
                 url: settings.text(.databaseURL) ?? "", table: table, databaseSleep: databaseSleep, logger: logger),
             silentAfterSeconds: settings.integer(.silentSeconds), now: now)

@@ -94,8 +94,8 @@ package final class GroupCommit: Sendable {
     /// Runs `query` on the ledger between two groups, when all its keys are durable.
     ///
     /// Returns nil on a timeout, such as when the disk does not respond, when too many queries are queued, and when the
-    /// receiver is stopping. All batches wait while `query` runs. So it is short: a query for all devices takes two
-    /// milliseconds at most, and the caller queries again for the rest.
+    /// receiver is stopping. All batches wait while `query` runs. So it is short: a query for all devices takes half
+    /// a millisecond, and the caller queries again for the rest.
     package func query<Answer: Sendable>(
         within timeout: Duration = .seconds(1), _ query: @escaping @Sendable (MinuteLedger) -> Answer
     ) async -> Answer? {

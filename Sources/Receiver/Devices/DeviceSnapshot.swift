@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Ledger
 import Readings
@@ -5,7 +6,9 @@ import Readings
 /// All devices that the spool knew at one moment, sorted by the bytes of their names, and their states then.
 struct DeviceSnapshot: Sendable {
     let lastSeen: [MinuteLedger.LastSeen]
-    private let silence: SilenceRule
+    /// The state of each.
+    private let states: [DeviceState]
+    let counts: DeviceCounts
 
     /// - Parameter previous: an earlier snapshot. Most devices are already sorted in its order, so sorting takes little
     ///   time.
@@ -20,9 +23,10 @@ struct DeviceSnapshot: Sendable {
             new[known.number] = nil
         }
         ordered += new.compactMap { $0 }
-        ordered.sort { $0.device.utf8.lexicographicallyPrecedes($1.device.utf8) }
+        ordered.sort { $0.device.utf8.precedes($1.device.utf8) }
         self.lastSeen = ordered
-        self.silence = silence
+        states = ordered.map { silence.state($0.last, lastMinute: $0.lastMinute) }
+        counts = DeviceCounts(zip(ordered, states))
     }
 
     var count: Int { lastSeen.count }
@@ -40,54 +44,63 @@ struct DeviceSnapshot: Sendable {
         var devices: [Device] = []
         /// Whether more devices follow.
         var isMore = false
-        /// The number of silent devices of the snapshot, of those without readings, and among these of those without a meter
-        /// and of those that report energy alone; and of the devices that match on all pages.
-        var silent = 0
-        var withoutReadings = 0
-        var withoutMeter = 0
-        var energyAlone = 0
+        /// The number of devices that match on all pages.
         var matching = 0
     }
 
     func find(_ query: DeviceQuery) -> Matches {
-        let after = Array(query.after.utf8)
-        var search = NameSearch(query.search)
+        let begin = query.after.isEmpty ? 0 : firstIndex(after: Array(query.after.utf8))
+        var search = query.search.isEmpty ? nil : NameSearch(query.search)
         var matches = Matches()
-        for seen in lastSeen {
-            let state = silence.state(seen.last, lastMinute: seen.lastMinute)
-            if state == .silent { matches.silent += 1 }
-            if state.isWithoutReadings { matches.withoutReadings += 1 }
-            if state == .withoutMeter { matches.withoutMeter += 1 }
-            if state == .withoutReadings, seen.last.missing?.reason == .energyAlone { matches.energyAlone += 1 }
-            guard query.includes(state) else { continue }
-            guard search.matches(seen.device) else { continue }
+        for index in states.indices where query.includes(states[index]) {
+            guard search?.matches(lastSeen[index].device) ?? true else { continue }
             matches.matching += 1
-            guard after.isEmpty || after.lexicographicallyPrecedes(seen.device.utf8) else { continue }
-            if matches.devices.count < query.limit {
-                matches.devices.append(
-                    Device(
-                        id: seen.device, last: seen.last, lastMinute: seen.lastMinute, state: state))
-            } else {
+            guard index >= begin else { continue }
+            guard matches.devices.count < query.limit else {
                 matches.isMore = true
+                continue
             }
+            let seen = lastSeen[index]
+            matches.devices.append(
+                Device(
+                    id: seen.device, last: seen.last, lastMinute: seen.lastMinute, state: states[index]))
         }
         return matches
+    }
+
+    /// The index of the first device behind a name, which need not be a device's.
+    private func firstIndex(after name: [UInt8]) -> Int {
+        var (low, high) = (0, lastSeen.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if name.precedes(lastSeen[middle].device.utf8) { high = middle } else { low = middle + 1 }
+        }
+        return low
     }
 }
 
 /// Finds a text in names regardless of the case of ASCII letters, in time proportional to the names' lengths.
 private struct NameSearch {
-    // Neither contains a NUL.
-    private let wanted: [CChar]
-    private var name: [CChar] = []
+    private let wanted: [UInt8]
+    private var name: [UInt8] = []
 
-    init(_ text: String) { wanted = text.utf8.map { CChar(bitPattern: $0.lowercasedASCII) } + [0] }
+    init(_ text: String) { wanted = text.utf8.map(\.lowercasedASCII) }
 
     mutating func matches(_ device: DeviceID) -> Bool {
         name.removeAll(keepingCapacity: true)
-        for byte in device.utf8 { name.append(CChar(bitPattern: byte.lowercasedASCII)) }
-        name.append(0)
-        return strstr(name, wanted) != nil
+        name.append(contentsOf: device.utf8)
+        name.withUnsafeMutableBufferPointer { name in
+            for index in name.indices { name[index] = name[index].lowercasedASCII }
+        }
+        return memmem(name, name.count, wanted, wanted.count) != nil
+    }
+}
+
+extension [UInt8] {
+    /// The same as `lexicographicallyPrecedes`, and several times as fast (memcmp(3)).
+    fileprivate func precedes(_ other: [UInt8]) -> Bool {
+        let order = memcmp(self, other, Swift.min(count, other.count))
+        return order != 0 ? order < 0 : count < other.count
     }
 }
 

@@ -9,7 +9,7 @@ import Time
 
 /// Device data: from the ledger, exact while the database is down, and powers from the database.
 ///
-/// An actor on its own queue, since it sorts and searches the names of all devices.
+/// An actor on its own queue, since it searches the names of all devices.
 actor DeviceSource {
     private let executor = BlockingExecutor(label: "devices")
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
@@ -21,13 +21,14 @@ actor DeviceSource {
     private let silentAfterSeconds: Int
     /// The wall clock, Unix milliseconds.
     private let now: @Sendable () -> Int64
-    private var previous: DeviceSnapshot?
-    private var snapshot: (task: Task<DeviceSnapshot, any Error>, freshUntil: ContinuousClock.Instant)?
+    private let snapshots: DeviceSnapshots
 
     init(
-        groupCommit: GroupCommit, powers: PowerSource, silentAfterSeconds: Int, now: @escaping @Sendable () -> Int64
+        groupCommit: GroupCommit, snapshots: DeviceSnapshots, powers: PowerSource, silentAfterSeconds: Int,
+        now: @escaping @Sendable () -> Int64
     ) {
         self.groupCommit = groupCommit
+        self.snapshots = snapshots
         self.powers = powers
         self.silentAfterSeconds = silentAfterSeconds
         self.now = now
@@ -39,8 +40,8 @@ actor DeviceSource {
         return ReadingHistory(minutes: minutes, counts: try await ask { $0.counts.counts(of: minutes) })
     }
 
-    /// A page of the list of devices. Devices, their last minutes and silence are those of one moment, at most a few
-    /// seconds ago; channels are as they are now.
+    /// A page of the list of devices. Devices, their last minutes and silence are those of one moment, see
+    /// `DeviceSnapshots`; channels are as they are now.
     nonisolated func page(_ query: DeviceQuery) async throws(Rejection) -> DevicePage {
         guard queryLimit.enter() else { throw Rejection.tooManyQueries }
         defer { queryLimit.leave(0) }
@@ -56,21 +57,10 @@ actor DeviceSource {
     }
 
     /// How many devices are silent, and how many are heard and give no reading.
-    nonisolated func counts() async throws(Rejection) -> DeviceCounts {
-        guard queryLimit.enter() else { throw Rejection.tooManyQueries }
-        defer { queryLimit.leave(0) }
-        return try await count()
-    }
-
-    private func count() async throws(Rejection) -> DeviceCounts {
-        let matches = try await currentSnapshot().find(DeviceQuery(limit: 0))
-        return DeviceCounts(
-            silent: matches.silent, withoutReadings: matches.withoutReadings, withoutMeter: matches.withoutMeter,
-            energyAlone: matches.energyAlone)
-    }
+    nonisolated func counts() async throws(Rejection) -> DeviceCounts { try await snapshots.current().counts }
 
     private func list(_ query: DeviceQuery) async throws(Rejection) -> DevicePage {
-        let snapshot = try await currentSnapshot()
+        let snapshot = try await snapshots.current()
         let minutes = lastDay
         let matches = snapshot.find(query)
         let known = Dictionary(
@@ -84,8 +74,9 @@ actor DeviceSource {
             devices: matches.devices.compactMap { device in
                 known[device.id].map { summary(of: device, $0, minutes, found, isWithHours: isWithHours) }
             },
-            next: matches.isMore ? matches.devices.last?.id : nil, total: snapshot.count, silent: matches.silent,
-            withoutReadings: matches.withoutReadings, withoutMeter: matches.withoutMeter, matching: matches.matching,
+            next: matches.isMore ? matches.devices.last?.id : nil, total: snapshot.count,
+            silent: snapshot.counts.silent, withoutReadings: snapshot.counts.withoutReadings,
+            withoutMeter: snapshot.counts.withoutMeter, matching: matches.matching,
             minutes: minutes,
             silentAfterSeconds: silentAfterSeconds,
             database: found == nil ? .away : .ok)
@@ -157,43 +148,5 @@ actor DeviceSource {
     ) async throws(Rejection) -> Value {
         guard let answer = await groupCommit.query(question) else { throw Rejection.ledgerTimeout }
         return answer
-    }
-
-    /// The cached snapshot, rebuilt on demand, one at a time; the longer the build takes, the longer it is cached.
-    private func currentSnapshot() async throws(Rejection) -> DeviceSnapshot {
-        if let snapshot, .now < snapshot.freshUntil { return try await Self.result(of: snapshot.task) }
-        let started = ContinuousClock.now
-        let task = Task { try await takeSnapshot() }
-        // No other call starts a snapshot before this one has ended.
-        snapshot = (task, started + .seconds(60))
-        do throws(Rejection) {
-            let taken = try await Self.result(of: task)
-            snapshot?.freshUntil = .now + max(.seconds(2), started.duration(to: .now) * 10)
-            return taken
-        } catch {
-            snapshot = nil
-            throw error
-        }
-    }
-
-    private static func result(of task: Task<DeviceSnapshot, any Error>) async throws(Rejection) -> DeviceSnapshot {
-        do {
-            return try await task.value
-        } catch {
-            throw Rejection.ledgerTimeout
-        }
-    }
-
-    private func takeSnapshot() async throws(Rejection) -> DeviceSnapshot {
-        var lastSeen: [MinuteLedger.LastSeen] = []
-        var number: Int? = 0
-        while let first = number {
-            let (found, next) = try await ask { $0.lastSeen(from: first, for: .milliseconds(2)) }
-            lastSeen += found
-            number = next
-        }
-        let taken = DeviceSnapshot(lastSeen, silence, after: previous)
-        previous = taken
-        return taken
     }
 }
