@@ -1,4 +1,5 @@
 import Dispatch
+import FoundationEssentials
 import Logging
 import Postgres
 import Spool
@@ -38,6 +39,59 @@ struct DrainTests {
         try fixture.append(Fixture.batch(minutes: 0..<1))
         _ = try fixture.drain()
         #expect(try #require(fixture.directory.drainMark()?.drainedAtMilliseconds) > first)
+    }
+
+    /// A segment that is opened would be refused here.
+    @Test func loadedSegmentsAreNotOpenedWhileTheirProgressStays() throws {
+        let fixture = try Fixture()
+        for minute in 0..<3 {
+            try fixture.append(Fixture.batch(minutes: minute..<minute + 1))
+            fixture.seal()
+        }
+        #expect(try fixture.drain().inserted == 3)
+        let whole = try fixture.bytes(2)
+        let header = String(decoding: whole, as: UTF8.self).replacing(
+            fixture.directory.identity, with: SpoolDirectory.noIdentity)
+        try fixture.overwrite(2, header.utf8)
+        #expect(try fixture.drain().isEmpty)
+        // Not when there is something to load either, nor in the run after that.
+        try fixture.append(Fixture.batch(minutes: 3..<4))
+        fixture.seal()
+        #expect(try fixture.drain().inserted == 1)
+        #expect(try fixture.drain().isEmpty)
+        // A lost load mark is written again, from all segments.
+        try FileManager.default.removeItem(atPath: fixture.path.appending("loaded.json").string)
+        #expect(try fixture.drain().problems == 1)
+        try fixture.overwrite(2, whole)
+        try FileManager.default.removeItem(atPath: fixture.path.appending("loaded.json").string)
+        #expect(try fixture.drain().isEmpty)
+        #expect(fixture.directory.loadMark()?.segment == 4)
+        #expect(fixture.directory.drainMark()?.settled?.segments == SegmentNumbers(1...4))
+
+        try fixture.overwrite(2, header.utf8)
+        let removing = try fixture.drain { $0.retention = Retention(age: .seconds(1_000_000), bytes: 0) }
+        #expect(removing.problems == 0)
+        #expect(try fixture.directory.segments().map(\.number) == [2, 4])
+    }
+
+    /// Invariant 6, whether progress is gone, is older or is of another segment.
+    @Test(arguments: [
+        "DELETE FROM spool_progress WHERE segment = 2", "UPDATE spool_progress SET created = 'then' WHERE segment = 2",
+        """
+        UPDATE spool_progress SET bytes = 0, records = 0, readings = 0, inserted = 0, finished = false WHERE segment = 2
+        """,
+    ])
+    func loadedSegmentsAreOpenedWhenTheirProgressIsNotTheSame(change: String) throws {
+        let fixture = try Fixture()
+        for minute in 0..<3 {
+            try fixture.append(Fixture.batch(minutes: minute..<minute + 1))
+            fixture.seal()
+        }
+        #expect(try fixture.drain().inserted == 3)
+        #expect(try fixture.drain().isEmpty)
+        try fixture.sql("DELETE FROM power_logs WHERE idempotency_key = 'plug_0_29398334'; \(change)")
+        #expect(try fixture.drain().inserted == 1)
+        #expect(try fixture.count() == 3)
     }
 
     @Test func aDrainThatLeavesASegmentOutHasNotSucceeded() throws {

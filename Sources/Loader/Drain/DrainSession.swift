@@ -4,14 +4,17 @@ import Spool
 import SystemPackage
 
 /// Drains a spool over one connection: it has the spool's lease in the database and knows the progress there.
+///
+/// While neither the loaded segments nor the progress change, a pass costs the same for any number of them.
 final class DrainSession {
     private let directory: SpoolDirectory
     private let context: SegmentDrain.Context
-    private var progress: [Progress.Key: Progress]
+    /// The progress of the segments from `progressFrom` on.
+    private var progress: [Progress.Key: Progress] = [:]
+    private var progressFrom = Int.max
     private var progressRead = ContinuousClock.now
     private var leaseRenewed = ContinuousClock.now
-    /// Finished segments that are in `loaded/`, by number.
-    private var done: [Int: Progress.Key] = [:]
+    private var loaded: LoadedSegments
     /// The live segment, and its length when it was last fully loaded.
     private var exhausted: (segment: Int, bytes: Int)?
     private let retention: Retention
@@ -41,7 +44,7 @@ final class DrainSession {
     private static let pruningAge = Duration.seconds(60)
     private var partitionsKept: ContinuousClock.Instant?
 
-    /// Connects, takes the lease and reads the progress.
+    /// Connects and takes the lease.
     ///
     /// - Parameter lockTimeout: timeout for the lease, as the server may need a moment to detect that a killed loader
     ///   is gone, and to end its transaction.
@@ -63,8 +66,10 @@ final class DrainSession {
             deadLetters: DeadLetters(directory: directory, limits: drain.limits),
             statementRows: drain.statementRows, report: report,
             logger: drain.logger, interruption: drain.interruption)
-        progress = try Self.begin(context, timeout: lockTimeout)
+        let state = try Self.begin(context, timeout: lockTimeout)
         markedFront = directory.loadMark().map { Front(segment: $0.segment, bytes: $0.bytes, records: $0.records) }
+        // A load mark that was lost is written by a pass over all segments.
+        loaded = LoadedSegments(mark: markedFront == nil ? nil : directory.drainMark()?.settled, state: state)
     }
 
     /// Goes through all segments once, in the order of their numbers, and loads the records that are not loaded.
@@ -72,15 +77,15 @@ final class DrainSession {
     /// It includes the segments in `loaded/`: after a restore of the database, the spool refills it (invariant 6).
     func pass() throws {
         try renewLease()
-        try refreshProgress()
         // List before any segment is opened: a segment with a successor in this list was closed before it is read.
         let segments = try directory.segments()
+        try refreshProgress(segments)
         isContiguous = true
         isClean = true
         defer { writeMark() }
         for segment in segments {
             if context.interruption.isRequested { return }
-            if segment.isLoaded, done[segment.number] != nil { continue }
+            if segment.isLoaded, loaded.contains(segment.number) { continue }
             do {
                 let isClosed = segment.isLoaded || segment.number != segments.last?.number
                 let isFinished = try drain(segment, isClosed: isClosed)
@@ -95,7 +100,7 @@ final class DrainSession {
                 isClean = false
             }
         }
-        try prune()
+        try prune(segments)
         try keepPartitions()
         guard !context.interruption.isRequested else { return }
         if isClean { writeDrainMark() }
@@ -113,28 +118,18 @@ final class DrainSession {
         context.connection.close()
     }
 
-    private func prune() throws {
+    private func prune(_ segments: [SpoolDirectory.Segment]) throws {
         if let pruned, ContinuousClock.now - pruned < Self.pruningAge { return }
         pruned = .now
         let pruning = Pruning(
             directory: directory, retention: retention, letterRetention: letterRetention,
             progressTable: context.progressTable, connection: context.connection)
         do {
-            // Read the progress again: a database that was just restored still needs segments that our memory calls
-            // loaded (invariant 6).
-            let result = try pruning.run(context.progressTable.read(on: context.connection))
-            for segment in result.segments { done[segment] = nil }
-            for path in result.damaged {
-                context.report.note("\(path) is kept beyond its time, because it is damaged")
-            }
+            if !loaded.areSettled(segments, retention) { try removeExpired(pruning, segments) }
             let letters = try pruning.letters()
             if !letters.isEmpty {
                 context.logger.info("removed dead letters of \(letters.count) days that were past their retention")
             }
-            guard !result.segments.isEmpty else { return }
-            context.logger.info(
-                "removed \(result.segments.count) segments that were loaded and past their retention",
-                metadata: ["bytes": "\(result.bytes)", "oldest": "\(SpoolPosition.digits(result.segments[0]))"])
         } catch let error as SpoolError {
             context.report.problem(error.description)
             isClean = false
@@ -156,6 +151,33 @@ final class DrainSession {
         }
     }
 
+    private func removeExpired(_ pruning: Pruning, _ segments: [SpoolDirectory.Segment]) throws {
+        // Read the progress again: a database that was just restored still needs segments that our memory calls
+        // loaded (invariant 6).
+        let removed = try pruning.run(context.progressTable.read(on: context.connection))
+        for segment in removed.segments { loaded.remove(segment) }
+        for path in removed.damaged {
+            context.report.note("\(path) is kept beyond its time, because it is damaged")
+        }
+        let gone = Set(removed.segments)
+        let state = try context.progressTable.state(on: context.connection)
+        loaded.settle(
+            segments.filter { !gone.contains($0.number) }, retention, state: state,
+            try context.progressTable.read(on: context.connection))
+        guard let oldest = removed.segments.first else { return }
+        context.logger.info(
+            "removed \(removed.segments.count) segments that were loaded and past their retention",
+            metadata: ["bytes": "\(removed.bytes)", "oldest": "\(SpoolPosition.digits(oldest))"])
+    }
+
+    private func progress(of key: Progress.Key) throws(PostgresError) -> Progress? {
+        if key.segment < progressFrom {
+            progress = try context.progressTable.read(from: key.segment, on: context.connection)
+            progressFrom = key.segment
+        }
+        return progress[key]
+    }
+
     /// Returns whether the segment is fully loaded.
     private func drain(_ segment: SpoolDirectory.Segment, isClosed: Bool) throws -> Bool {
         if !isClosed, let exhausted, exhausted == (segment.number, FileLength.of(segment.path) ?? -1) { return false }
@@ -165,7 +187,7 @@ final class DrainSession {
         }
         guard firstLine.isWhole || isClosed else { return false }
         let key = Progress.Key(segment: segment.number, created: firstLine.header?.created ?? "")
-        let known = progress[key]
+        let known = try progress(of: key)
         advance(segment, known ?? Progress())
         if let known, known.finished, try isAtItsEnd(segment, known, isClosed: isClosed) {
             return try putAway(segment, key)
@@ -175,6 +197,7 @@ final class DrainSession {
         let file = try directory.openDurably(segment)
         var drain = SegmentDrain(segment, file, key: key, from: known, in: context) { [self] progress in
             self.progress[key] = progress
+            loaded.progressMoved()
             leaseRenewed = .now
             advance(segment, progress)
             writeMark()
@@ -214,7 +237,7 @@ final class DrainSession {
 
     private func putAway(_ segment: SpoolDirectory.Segment, _ key: Progress.Key) throws -> Bool {
         if !segment.isLoaded { try directory.moveToLoaded(segment.number) }
-        done[segment.number] = key
+        loaded.insert(segment.number, key)
         return true
     }
 
@@ -226,12 +249,14 @@ final class DrainSession {
         }
     }
 
-    private func refreshProgress() throws(PostgresError) {
+    private func refreshProgress(_ segments: [SpoolDirectory.Segment]) throws(PostgresError) {
         guard ContinuousClock.now - progressRead > Self.progressAge else { return }
-        progress = try context.progressTable.read(on: context.connection)
         progressRead = .now
         exhausted = nil
-        done = done.filter { progress[$0.value]?.finished == true }
+        if let mark = loaded.mark, mark.progress == (try context.progressTable.state(on: context.connection)) { return }
+        progress = try context.progressTable.read(on: context.connection)
+        progressFrom = 0
+        loaded.refresh(segments, progress)
     }
 
     private func advance(_ segment: SpoolDirectory.Segment, _ progress: Progress) {
@@ -254,7 +279,7 @@ final class DrainSession {
     private func writeDrainMark() {
         if let drainMarked, ContinuousClock.now - drainMarked < Self.drainMarkAge { return }
         do {
-            try directory.write(DrainMark())
+            try directory.write(DrainMark(settled: loaded.mark))
             drainMarked = .now
         } catch {
             context.logger.warning("\(error)")
@@ -269,21 +294,21 @@ final class DrainSession {
         }
     }
 
-    /// Takes the lease and, in the same transaction, checks the table and reads the progress. flock(2) does not cover a
-    /// copy of the spool or another machine.
+    /// Takes the lease and, in the same transaction, checks the table and reads the progress' state. flock(2) does not
+    /// cover a copy of the spool or another machine.
     private static func begin(
         _ context: SegmentDrain.Context, timeout: Duration
-    ) throws -> [Progress.Key: Progress] {
+    ) throws -> String {
         let deadline = ContinuousClock.now + timeout
         var isFirst = true
         while true {
-            let progress = try context.connection.retryingTransaction(SegmentDrain.attempts) {
-                () throws -> [Progress.Key: Progress]? in
+            let state = try context.connection.retryingTransaction(SegmentDrain.attempts) {
+                () throws -> String? in
                 guard try context.lease.acquire(on: context.connection) else { return nil }
                 try context.table.check(on: context.connection)
-                return try context.progressTable.read(on: context.connection)
+                return try context.progressTable.state(on: context.connection)
             }
-            if let progress { return progress }
+            if let state { return state }
             guard ContinuousClock.now < deadline, !context.interruption.isRequested else {
                 throw LoaderError.spoolBusy(identity: context.lease.spool)
             }

@@ -37,13 +37,23 @@ struct ProgressTable {
         table = readings.quoted(Self.name)
     }
 
-    /// Reads the progress of all of the spool's segments.
-    func read(on connection: Connection) throws(PostgresError) -> [Progress.Key: Progress] {
+    /// A digest of the progress of the spool's segments, for which no row is transferred.
+    func state(on connection: Connection) throws(PostgresError) -> String {
+        try connection.query(
+            """
+            SELECT encode(sha256(convert_to(coalesce(string_agg(
+                concat_ws(' ', segment, created, bytes, records, readings, finished), ',' ORDER BY segment, created
+            ), ''), 'UTF8')), 'hex') FROM \(table) WHERE spool = $1
+            """, [.text(spool)])[0, 0] ?? ""
+    }
+
+    /// Reads the progress of the spool's segments from a number on.
+    func read(from first: Int = 0, on connection: Connection) throws(PostgresError) -> [Progress.Key: Progress] {
         let rows = try connection.query(
             """
             SELECT segment, created, bytes, records, readings, inserted, duplicates, rejected, finished, conflicts
-            FROM \(table) WHERE spool = $1
-            """, [.text(spool)])
+            FROM \(table) WHERE spool = $1 AND segment >= $2
+            """, [.text(spool), .integer(Int64(first))])
         var progress: [Progress.Key: Progress] = [:]
         for row in 0..<rows.count {
             func number(_ column: Int) -> Int { rows.integer(row, column) ?? 0 }

@@ -84,7 +84,7 @@ public struct SpoolDirectory: Sendable {
             (pending, false, false), (loaded, true, false), (loaded, true, true),
         ] {
             let names = try Spool.disk("list", directory) { () throws(Errno) in try disk.names(in: directory) }
-            for name in names where Self.isCompressed(FilePath(name)) == isCompressed {
+            for name in names where name.hasSuffix(compressedSuffix) == isCompressed {
                 guard let number = Self.number(ofFileNamed: name), found[number] == nil else { continue }
                 found[number] = Segment(number: number, path: directory.appending(name), isLoaded: isLoaded)
             }
