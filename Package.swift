@@ -84,7 +84,7 @@ let package = Package(
         ),
         .target(
             name: "Readings",
-            dependencies: ["CSimdjson"],
+            dependencies: ["CLinux", "CSimdjson"],
             path: "Sources/Shared/Readings",
             swiftSettings: swiftSettings
         ),

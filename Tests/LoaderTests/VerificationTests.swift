@@ -43,6 +43,27 @@ struct VerificationTests {
         #expect(summary.findings[1].record == "00000001:2")
     }
 
+    /// A few of the readings are of other times than the rest, and some rows have other times than their keys.
+    @Test(arguments: [0, 1, 20])
+    func readingsOfAllTimesAreFound(stragglers: Int) throws {
+        let fixture = try Fixture()
+        let messages =
+            (0..<60).map { Fixture.message(minute: $0) }
+            + (0..<stragglers).map { Fixture.message(minute: -700_000 * $0 - 1) }
+        try fixture.append(
+            Fixture.batch(minutes: 0..<1, device: "first"), "{\"messages\":[\(messages.joined(separator: ","))]}")
+        fixture.seal()
+        _ = try fixture.drain()
+        #expect(try verify(fixture).database == VerificationReport.DatabaseCounts(readings: 61 + stragglers))
+        try fixture.sql("UPDATE power_logs SET timestamp = timestamp - interval '2 days' WHERE channel = 0")
+        #expect(try verify(fixture).database == VerificationReport.DatabaseCounts(readings: 61 + stragglers))
+        try fixture.sql(
+            "DELETE FROM power_logs WHERE id IN (SELECT min(id) FROM power_logs) OR timestamp = (SELECT min(timestamp) FROM power_logs)"
+        )
+        let missing = try verify(fixture).database?.missing
+        #expect(missing == 61 + stragglers - (try fixture.count()) && missing ?? 0 > 0)
+    }
+
     /// Four sealed segments of three records each.
     private func fourSegments() throws -> Fixture {
         let fixture = try Fixture()

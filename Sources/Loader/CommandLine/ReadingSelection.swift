@@ -14,6 +14,9 @@ struct ReadingSelection: ParsableArguments {
     /// Whether all readings are selected.
     var isEverything: Bool { device == nil && from == nil && to == nil }
 
+    /// Whether a batch with this text can have a selected reading. It need not be decoded otherwise.
+    func mayInclude(_ body: UnsafeRawBufferPointer) -> Bool { device?.mayOccur(in: body) ?? true }
+
     func includes(_ reading: Reading, in batch: Batch) -> Bool {
         includes(device: batch.devices[reading.device], timestamp: reading.timestamp)
     }

@@ -18,6 +18,7 @@ struct RecordDump {
         try file.forEachRecord(for: decoder, damaged: damaged) { record, position in
             if !readings, selection.isEverything { return try put(line(record, position)) }
             // A record that is not a valid batch has no readings, so no selection can include it.
+            guard selection.mayInclude(record.body) else { return }
             guard let batch = try? decoder.decode(record.body, receivedAt: record.receivedAt) else { return }
             let selected = batch.readings.filter { selection.includes($0, in: batch) }
             if readings {

@@ -34,6 +34,7 @@ struct Replay {
         /// Duplicates with other values than the first reading with the same key.
         var conflicts = 0
         var rejected = 0
+        /// If a device is selected, only those of records with its name.
         var invalidMessages = 0
         var damagedRanges = 0
 
@@ -55,6 +56,10 @@ struct Replay {
             counts.damagedRanges += 1
             damaged(damage)
         } _: { record, position in
+            guard selection.mayInclude(record.body) else {
+                counts.records += 1
+                return
+            }
             try add(try? decoder.decode(record.body, receivedAt: record.receivedAt), position.sequence, rows, &counts)
         }
         try finish(rows, &counts)

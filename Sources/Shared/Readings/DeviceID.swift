@@ -1,3 +1,6 @@
+internal import CLinux
+internal import Glibc
+
 /// The name of a device, a message's `src`: 1 to 128 bytes of UTF-8, trimmed, without control characters.
 ///
 /// Two names are equal if their bytes are equal, as in PostgreSQL. Swift's `String` would also equate different normal
@@ -50,6 +53,15 @@ public struct DeviceID: Hashable, Sendable, CustomStringConvertible {
     }
 
     public var description: String { String(decoding: utf8, as: UTF8.self) }
+
+    /// Whether a batch with this text can have a message of the device; much faster than decoding it (memmem(3)).
+    ///
+    /// The name may be written with escape sequences, so a text with a backslash can have one.
+    public func mayOccur(in text: UnsafeRawBufferPointer) -> Bool {
+        guard let start = text.baseAddress else { return false }
+        return memmem(start, text.count, utf8, utf8.count) != nil
+            || memchr(start, CInt(UInt8(ascii: "\\")), text.count) != nil
+    }
 
     public static func == (a: DeviceID, b: DeviceID) -> Bool { a.digest == b.digest && a.utf8 == b.utf8 }
 
