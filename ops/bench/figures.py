@@ -42,6 +42,10 @@ class Effort:
     retained: tuple = (20_000_000_000,)
     #: Devices that share the load, one after the other.
     fleets: tuple = (1_000, 100_000, 1_000_000)
+    #: Loaded segments and devices, and batches of 100 a second while pages of devices are requested.
+    segments: int = 2_000
+    devices: int = 100_000
+    rate_beside_pages: int = 300
     #: Messages that callgrind counts the instructions of.
     counted_messages: int = 3_200
     timed_messages: int = 320_000
@@ -50,7 +54,8 @@ class Effort:
 QUICK = Effort(
     rounds=1, close_rounds=1, seconds=1, loads=((100, 32), (1, 64)), compared_loads=((100, 32),), open_loop_batches=(100,),
     open_loop_seconds=1, drain_messages=4_000, table_rows=10_000,
-    spools=(50_000_000,), retained=(1_500_000_000,), fleets=(10, 100_000), counted_messages=1_600, timed_messages=16_000)
+    spools=(50_000_000,), retained=(1_500_000_000,), fleets=(10, 100_000), segments=20, devices=10_000,
+    counted_messages=1_600, timed_messages=16_000)
 
 
 def alternate(rounds, runs):
@@ -597,6 +602,108 @@ def growth(rig, effort):
     })
 
 
+def flat(rig, effort):
+    """Costs that many loaded segments and many devices must not raise."""
+    rig.start_postgres()
+
+    def spool_of(count):
+        name = f"spool-of-{count}"
+        rig.small_segments(name, count)
+        rig.fresh_database("flat" + str(count))
+        rig.migrate("flat" + str(count))
+        rig.drain(name, "flat" + str(count))
+        # It settles which segments are loaded.
+        rig.drain(name, "flat" + str(count))
+        return name
+
+    def drain(count):
+        _, _, cpu = rig.loader_seconds(["drain"], spools[count], "flat" + str(count))
+        return {"cpu_ms": round(1000 * cpu, 1)}
+
+    def metrics(count):
+        requests = 100
+        with rig.receiver(spools[count], fresh=False, fills=False) as receiver:
+            time.sleep(1)
+            before = receiver.cpu_seconds()
+            for _ in range(requests):
+                if rigs.get(receiver.port, "/metrics")[0] != 200:
+                    raise SystemExit("bench: no metrics")
+            return {"cpu_ms": round((receiver.cpu_seconds() - before) / requests * 1000, 1)}
+
+    def ingest(paths):
+        with rig.receiver("spool-devices", fresh=False) as receiver:
+            for path in paths:
+                rigs.get(receiver.port, path)
+            with concurrent.futures.ThreadPoolExecutor(1) as pool:
+                answers = pool.submit(
+                    receiver.time_answers, 100, 64, effort.open_loop_seconds, rate=effort.rate_beside_pages)
+                pages = []
+                while paths and not answers.done():
+                    for path in paths:
+                        begin = time.monotonic()
+                        status, _ = rigs.get(receiver.port, path)
+                        pages.append(1000 * (time.monotonic() - begin))
+                        if status != 200:
+                            raise SystemExit(f"bench: {path}: {status}")
+                    time.sleep(0.05)
+                result = {"p99_ms": answers.result()["p99_ms"]}
+        if pages:
+            result |= {"page_p50_ms": round(sorted(pages)[len(pages) // 2], 1), "page_max_ms": round(max(pages), 1)}
+        return result
+
+    say(f"  {effort.segments} segments, and {effort.devices} devices")
+    spools = {count: spool_of(count) for count in (1, effort.segments)}
+    rig.forget("spool-devices")
+    rig.fill("spool-devices", effort.devices, effort.devices)
+    return alternate(effort.rounds, {
+        f"drain {count}": lambda count=count: drain(count) for count in spools
+    } | {
+        f"metrics {count}": lambda count=count: metrics(count) for count in spools
+    } | {
+        "ingest alone": lambda: ingest([]),
+        "ingest beside pages": lambda: ingest(["/api/devices", "/"]),
+    }) | {"segments": effort.segments, "devices": effort.devices}
+
+
+def first_device(rig, spool):
+    with subprocess.Popen(
+            [rig.programs / "shelly-loader", "cat", "--readings", "--spool", STATE / spool], stdout=subprocess.PIPE,
+            env=rigs.clean_environment()) as cat:
+        line = cat.stdout.readline()
+        cat.kill()
+    return json.loads(line)["device_id"]
+
+
+def reading(rig, effort):
+    """Reading a spool back: against the database, and for one device."""
+    tables = Tables(rig, effort)
+    spool = "spool-reading"
+    rig.forget(spool)
+    rig.fill(spool, effort.drain_messages)
+    # Its segments are not loaded, so they are not compressed.
+    plain = rig.filled(effort.spools[0])
+    size = sum(file.stat().st_size for file in (STATE / plain / "pending").iterdir())
+    device = first_device(rig, plain)
+
+    def read(command):
+        _, seconds, cpu = rig.loader_seconds([*command, "--device", device], plain, "base")
+        return {"gigabytes_per_second": round(size / seconds / 1e9, 2), "cpu_seconds": round(cpu, 2)}
+
+    def verify():
+        output, seconds, cpu = rig.loader_seconds(["verify", "--database", "--json"], spool, "reading")
+        found = json.loads(output)["database"]
+        if found["readings"] != 4 * effort.drain_messages or found["missing"] > 0:
+            raise SystemExit(f"bench: verify: {found}")
+        return {"readings_per_second": round(found["readings"] / seconds), "cpu_seconds": round(cpu, 2)}
+
+    results = alternate(effort.rounds, {
+        "cat --device": lambda: read(["cat"]),
+        "replay --dry-run --device": lambda: read(["replay", "--dry-run"]),
+    })
+    rig.drain(spool, tables.fresh("reading"))
+    return results | alternate(effort.rounds, {"verify --database": verify}) | {"bytes": size}
+
+
 #: The name of a step in the results, and the arguments of `hot`: the step, and INGEST_COMPONENTS if it is not the default.
 STEPS = {
     "decode": ("decode",), "breaks": ("breaks",), "insert": ("insert",), "record": ("record",), "all": ("all",),
@@ -655,5 +762,5 @@ def profile(rig, effort):
 
 PARTS = {
     "ingest": ingest, "latency": latency, "herd": herd, "drain": drain, "together": together, "growth": growth,
-    "memory": memory, "hot": hot, "profile": profile,
+    "flat": flat, "reading": reading, "memory": memory, "hot": hot, "profile": profile,
 }

@@ -152,6 +152,22 @@ def targets(results):
         for size in (spools[-1], *retained_sizes(growth)[-1:]):
             add(f"with {size / 1e9:.3g} GB in the spool: ready after kill -9", median(growth[f"restart {size}"], "ready_ms"),
                 1000, " ms", at_most=True)
+    if "flat" in results:
+        flat = results["flat"]
+        many = f"with {flat['segments']:,} loaded segments"
+        for name, what in (("drain", "an idle drain's processor time"), ("metrics", "/metrics' processor time")):
+            few, most = (median(flat[f"{name} {count}"], "cpu_ms") for count in (1, flat["segments"]))
+            add(f"{what} {many}", most, 20, " ms", f"{few:.1f} ms with 1", at_most=True)
+        beside = flat["ingest beside pages"]
+        add(f"device list and page with {flat['devices']:,} devices, the slowest", max(run["page_max_ms"] for run in beside),
+            50, " ms", f"{median(beside, 'page_p50_ms'):.1f} ms in the median", at_most=True)
+        add("p99 of the answer beside them: of alone", 100 * ratio(flat, "ingest beside pages", "ingest alone", "p99_ms"), 110,
+            " %", f"{median(beside, 'p99_ms'):.2f} ms", at_most=True)
+    if "reading" in results:
+        reading = results["reading"]
+        add("verify --database", median(reading["verify --database"], "readings_per_second"), 300_000, " readings/s")
+        for name in ("cat --device", "replay --dry-run --device"):
+            add(name, median(reading[name], "gigabytes_per_second"), 1.5, " GB/s")
     if "memory" in results:
         memory = results["memory"]
         add("receiver's memory, idle", median(memory["receiver 100x64"], "idle_mib"), 40, " MiB", at_most=True)
@@ -302,6 +318,32 @@ def growth_table(results):
          "ready after kill -9, ms"), rows)
 
 
+def flat_table(results):
+    rows = []
+    for name, text in (("drain", "`drain` without new records"), ("metrics", "`/metrics`")):
+        for count in (1, results["segments"]):
+            rows.append((
+                text, f"{count:,} loaded segments", f"{median(results[f'{name} {count}'], 'cpu_ms'):.1f}", "", "", ""))
+    for name, text in (("ingest alone", "ingest"), ("ingest beside pages", "ingest beside `/api/devices` and `/`")):
+        runs = results[name]
+        pages = [f"{median(runs, field):.1f}" if field in runs[0] else "" for field in ("page_p50_ms", "page_max_ms")]
+        rows.append((text, f"{results['devices']:,} devices", "", f"{median(runs, 'p99_ms'):.2f}", *pages))
+    return table(
+        ("", "with", "processor ms", "p99 of the answer, ms", "list and page, p50 ms", "their maximum, ms"), rows,
+        text=("with",))
+
+
+def reading_table(results):
+    rows = [
+        (f"`{name}`", f"{median(runs, 'gigabytes_per_second'):.2f} GB/s", f"{median(runs, 'cpu_seconds'):.2f}")
+        for name, runs in results.items() if name.endswith("--device")]
+    runs = results["verify --database"]
+    rows.append((
+        "`verify --database`", f"{count(median(runs, 'readings_per_second'))} readings/s",
+        f"{median(runs, 'cpu_seconds'):.2f}"))
+    return table((f"a spool of {results['bytes'] / 1e6:.0f} MB", "rate", "the loader's processor time, s"), rows)
+
+
 def profile_table(results):
     loads = [load for load in results if "x" in load]
     if not loads:
@@ -342,8 +384,8 @@ def hot_table(results):
 
 TABLES = {
     "ingest": ingest_table, "latency": latency_table, "herd": herd_table, "drain": drain_table,
-    "together": together_table, "growth": growth_table, "memory": memory_table, "hot": hot_table,
-    "profile": profile_table,
+    "together": together_table, "growth": growth_table, "flat": flat_table, "reading": reading_table,
+    "memory": memory_table, "hot": hot_table, "profile": profile_table,
 }
 
 

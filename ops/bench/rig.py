@@ -188,6 +188,16 @@ def run(*command, **options):
     return done.stdout
 
 
+def crc32c(data):
+    """The checksum of a record."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
 class Rig:
     """Where everything is, and how to start it. Use as a context manager: it stops what it has started."""
 
@@ -319,6 +329,19 @@ class Rig:
         summary["seconds"] = time.monotonic() - begin
         return summary
 
+    def loader_seconds(self, command, spool, database):
+        """One command of the loader to its end: its output, the seconds it took, and its processor time."""
+        begin = time.monotonic()
+        process = subprocess.Popen(
+            [self.programs / "shelly-loader", *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, env=clean_environment() | self.loader_environment(spool, database))
+        output = process.stdout.read().decode()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = status
+        if status != 0:
+            raise SystemExit(f"bench: shelly-loader {' '.join(command)}\nended with status {status}:\n{output[-2000:]}")
+        return output, time.monotonic() - begin, usage.ru_utime + usage.ru_stime
+
     def migrate(self, database):
         run(self.programs / "shelly-loader", "migrate", environment={"DATABASE_URL": self.url(database)})
 
@@ -416,6 +439,28 @@ class Rig:
     def fill(self, spool, messages, devices=10_000, minutes=1):
         """Adds batches to a spool, as the receiver would have; a device's messages are so many minutes apart."""
         run(self.tools / "fill", STATE / spool, BENCH / "message.json", messages, devices, next_run(), minutes)
+
+    def small_segments(self, spool, count):
+        """A spool with so many segments of a record each."""
+        directory = STATE / spool
+        shutil.rmtree(directory, ignore_errors=True)
+        for name in ("pending", "loaded", "rejected", "ledger"):
+            (directory / name).mkdir(parents=True)
+        identity = "11111111-2222-4333-8444-555555555555"
+        head = {"format": "shelly-spool", "version": 1, "spool": identity}
+        (directory / "spool.json").write_text(json.dumps(head) + "\n")
+        start = int(time.time()) - 60 * count
+        for number in range(1, count + 1):
+            created = start + 60 * number
+            header = head | {
+                "segment": number, "created": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(created))}
+            if number > 1:
+                header["predecessor"] = {"segment": number - 1, "records": 1}
+            body = '{"messages":[{"src":"plug","timestamp":%d,"params":{"switch:0":{"apower":1.5}}}]}' % created
+            record = f"1 {created}000 {len(body)} {body}".encode()
+            text = json.dumps(header).encode() + b"\n" + b"%08x %b\n" % (crc32c(record), record)
+            footer = {"end": "shelly-spool", "segment": number, "records": 1, "bytes": len(text)}
+            (directory / "pending" / f"{number:08}.spool").write_bytes(text + json.dumps(footer).encode() + b"\n")
 
     def filled(self, size_bytes):
         """A spool that holds so many bytes, made once."""
