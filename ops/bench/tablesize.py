@@ -7,11 +7,12 @@ Sizes are in million rows, WIDTH is plain, day, week or month; plain and day wit
 of the devices, four channels each, a row a minute. They end at 01:40 of yesterday, or earlier for fewer rows than the
 devices have until then. So the day's partition has a million rows each time, if a minute has 10,000.
 
-A round drains half an hour of readings into the table, and before that into a table of the smallest size, whose copy is made
-anew each time: other work on the machine then slows down both, and the ratio stays. It takes 230 bytes of disk a row, twice that
-while the index is built.
+A round drains half an hour of readings into the table, and behind that into a table of the smallest size, whose copy is made
+anew each time: other work on the machine then slows down both, and the ratio stays. The write-ahead log and the blocks that are
+not in shared_buffers do not depend on other work. It takes 230 bytes of disk a row, twice that while the index is built.
 """
 import argparse
+import collections
 import json
 import os
 import pathlib
@@ -32,6 +33,9 @@ import segment
 
 DAY, CHANNELS, MINUTES_OF_A_ROUND = 86_400, 4, 30
 NAME = "'shellypro4pm-' || lpad(to_hex(device), 12, '0')"
+
+
+Cost = collections.namedtuple("Cost", ("rate", "log", "blocks"))
 
 
 class Bench:
@@ -83,16 +87,23 @@ class Bench:
         self.sql(database, "VACUUM ANALYZE power_logs")
 
     def drain(self, database, round_):
-        """Rows a second of a round's half hour."""
+        """Of a round's half hour: rows a second, bytes of write-ahead log a row, blocks read for a thousand rows."""
         spool = self.work / "spool"
         shutil.copytree(self.filled_spool(round_), spool)
         self.sql(database, "CHECKPOINT")
+        before = self.counters(database)
         summary = json.loads(self.loader(database, "drain", "--json", spool="spool"))
         shutil.rmtree(spool)
         expected = MINUTES_OF_A_ROUND * self.rows_of_a_minute
         if summary["inserted"] != expected:
             raise SystemExit(f"tablesize: {summary['inserted']} rows of {expected}")
-        return summary["inserted"] / summary["seconds"]
+        log, blocks = (after - before for before, after in zip(before, self.counters(database)))
+        return Cost(expected / summary["seconds"], log / expected, 1000 * blocks / expected)
+
+    def counters(self, database):
+        """Bytes of write-ahead log, and blocks that were not in shared_buffers. A session reports its blocks when it ends."""
+        return [int(number) for number in self.sql(database, f"""
+            SELECT pg_current_wal_lsn() - '0/0', blks_read FROM pg_stat_database WHERE datname = '{database}'""").split("|")]
 
     def filled_spool(self, round_):
         """A spool with a round's half hour, made once."""
@@ -111,7 +122,7 @@ class Bench:
         return spool
 
     def measure(self, width, rows):
-        """Rows a second into a table of so many rows, and into one of the smallest size at the same time."""
+        """The medians of the cost into a table of so many rows, and the speed against one of the smallest size."""
         say(f"{width}, {rows / 1e6:g} million rows: made ", end="")
         begin = time.monotonic()
         self.make("subject", width, rows)
@@ -122,9 +133,9 @@ class Bench:
                      "CREATE DATABASE reference TEMPLATE smallest")
             rates.append((self.drain("subject", round_), self.drain("reference", 0)))
         self.sql("postgres", "DROP DATABASE subject WITH (FORCE)")
-        say(", ".join(f"{rate:,.0f} against {reference:,.0f}" for rate, reference in rates))
-        rate = statistics.median(rate for rate, _ in rates)
-        return rate, statistics.median(rate / reference for rate, reference in rates)
+        say(", ".join(f"{cost.rate:,.0f} against {reference.rate:,.0f}" for cost, reference in rates))
+        cost = Cost(*(statistics.median(values) for values in zip(*(cost for cost, _ in rates))))
+        return cost, statistics.median(cost.rate / reference.rate for cost, reference in rates)
 
     def size(self, database):
         return self.sql("postgres", f"SELECT pg_size_pretty(pg_database_size('{database}'))").strip()
@@ -171,14 +182,16 @@ def main():
                     found[width][rows] = bench.measure(width, rows)
         finally:
             bench.close()
-    print("| rows in the table | " + " | ".join(f"{width}, rows/s | ratio" for width in found) + " |")
-    print("| ---: |" + " ---: | ---: |" * len(found))
+    print("| rows in the table | table | rows/s | ratio | log, bytes a row | blocks read, a thousand rows |")
+    print("| ---: | --- | ---: | ---: | ---: | ---: |")
     for rows in sizes:
-        cells = [f"{found[width][rows][0]:,.0f} | {found[width][rows][1]:.2f}" for width in found]
-        print(f"| {rows:,} | " + " | ".join(cells) + " |")
+        for width in found:
+            cost, ratio = found[width][rows]
+            print(f"| {rows:,} | {width} | {cost.rate:,.0f} | {ratio:.2f} | {cost.log:,.0f} | {cost.blocks:,.1f} |")
     if arguments.plot:
         series = {width: [(rows, found[width][rows][1]) for rows in sizes] for width in found}
-        arguments.plot.write_text(plot.lines("Speed of loading over the rows in the table, 1 is the smallest plain table", "rows", series))
+        title = "Speed of loading over the rows in the table; 1 is the smallest plain table"
+        arguments.plot.write_text(plot.lines(title, "rows in the table", series))
 
 
 if __name__ == "__main__":
