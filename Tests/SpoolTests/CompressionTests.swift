@@ -232,6 +232,16 @@ struct CompressionTests {
         #expect(calls > 4)
     }
 
+    /// A loader that runs as root once must not take a segment from the receiver's user.
+    @Test(.enabled(if: geteuid() == 0, "only root can give a file away"))
+    func theCompressedFileHasThePlainOnesOwner() throws {
+        #expect(chown(directory.loaded.appending("00000001.spool").string, 65_534, 65_533) == 0)
+        _ = try compress()
+        var status = stat()
+        #expect(stat(compressedFile.string, &status) == 0)
+        #expect((status.st_uid, status.st_gid) == (65_534, 65_533))
+    }
+
     @Test func theDraftOfAKilledProcessIsReplaced() throws {
         try scratch.write([1, 2, 3], to: directory.path.appending("compressed.new"))
         _ = try compress()

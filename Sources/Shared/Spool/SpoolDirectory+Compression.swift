@@ -24,32 +24,23 @@ extension SpoolDirectory {
     ) throws(SpoolError) -> Compressed? {
         let target = compressedPath(segment.number)
         let plain = try openAsOnDisk(segment)
-        if !(try hasFile(at: target)) {
-            // Only one of this name exists, so those of killed processes do not pile up.
-            let draft = path.appending("compressed.new")
-            try removeDraft(draft)
-            do throws(SpoolError) {
-                guard let file = try write(plain, to: draft, frameBytes, isCancelled) else {
-                    try removeDraft(draft)
-                    return nil
-                }
-                guard let isEqual = try compare(plain, file, at: draft, isCancelled) else {
-                    try removeDraft(draft)
-                    return nil
-                }
-                guard isEqual else { throw .unfit(draft, "reads back differently than it was written; check the disk") }
-                try Spool.disk("move", draft) { () throws(Errno) in try disk.rename(draft, to: target) }
-            } catch {
-                try? removeDraft(draft)
-                throw error
-            }
-        } else {
+        if try hasFile(at: target) {
             let file = try Spool.disk("open", target) { () throws(Errno) in try disk.open(target) }
             try Spool.disk("synchronize", target) { () throws(Errno) in try file.synchronize() }
-            guard let isEqual = try compare(plain, file, at: target, isCancelled) else { return nil }
+            guard let isEqual = try compare(plain, of: segment, file, at: target, isCancelled) else { return nil }
             guard isEqual else {
                 throw .unfit(target, "has another text than \(segment.path); compare the two and remove one")
             }
+        } else {
+            // Only one of this name exists, so those of killed processes do not pile up.
+            let draft = path.appending("compressed.new")
+            try removeDraft(draft)
+            defer { try? removeDraft(draft) }
+            guard let file = try write(plain, of: segment, to: draft, frameBytes, isCancelled),
+                let isEqual = try compare(plain, of: segment, file, at: draft, isCancelled)
+            else { return nil }
+            guard isEqual else { throw .unfit(draft, "reads back differently than it was written; check the disk") }
+            try Spool.disk("move", draft) { () throws(Errno) in try disk.rename(draft, to: target) }
         }
         try synchronize()
         try Spool.disk("remove", segment.path) { () throws(Errno) in try disk.remove(segment.path) }
@@ -80,43 +71,53 @@ extension SpoolDirectory {
 
     /// Writes the frames and their table, and makes them durable. Returns nil if it was cancelled.
     private func write(
-        _ plain: any DiskFile, to draft: FilePath, _ frameBytes: Int, _ isCancelled: () -> Bool
+        _ plain: any DiskFile, of segment: Segment, to draft: FilePath, _ frameBytes: Int, _ isCancelled: () -> Bool
     ) throws(SpoolError) -> (any DiskFile)? {
-        try Spool.disk("write", draft) { () throws(Errno) in
+        let (file, compressor) = try Spool.disk("write", draft) { () throws(Errno) in
             let file = try disk.create(draft)
             try file.takeOwner(of: plain)
-            let compressor = try ZstdCompressor()
-            var table = SeekTable()
-            while let text = try plain.frame(from: table.textBytes, frameBytes) {
-                if isCancelled() { return nil }
-                let frame = try compressor.frame(of: text)
-                try file.writeAll(frame[...], at: table.bytes)
-                table.append(bytes: frame.count, text: text.count)
+            return (file, try ZstdCompressor())
+        }
+        var table = SeekTable()
+        while true {
+            let end = table.textBytes
+            let text = try Spool.disk("read", segment.path) { () throws(Errno) in try plain.frame(from: end, frameBytes)
             }
+            guard let text else { break }
+            if isCancelled() { return nil }
+            let offset = table.bytes
+            let length = try Spool.disk("write", draft) { () throws(Errno) in
+                let frame = try compressor.frame(of: text)
+                try file.writeAll(frame[...], at: offset)
+                return frame.count
+            }
+            table.append(bytes: length, text: text.count)
+        }
+        try Spool.disk("write", draft) { () throws(Errno) in
             try file.writeAll(table.encoded[...], at: table.bytes)
             try file.synchronize()
-            return file
         }
+        return file
     }
 
     /// Whether the compressed file, as it is on the disk, has the text of the plain one. Returns nil if it was cancelled.
     private func compare(
-        _ plain: any DiskFile, _ file: any DiskFile, at path: FilePath, _ isCancelled: () -> Bool
+        _ plain: any DiskFile, of segment: Segment, _ file: any DiskFile, at path: FilePath, _ isCancelled: () -> Bool
     ) throws(SpoolError) -> Bool? {
-        try Spool.disk("read", path) { () throws(Errno) in
+        let (compressed, end) = try Spool.disk("read", path) { () throws(Errno) in
             try file.dropPageCache()
             let compressed = try CompressedSegment(file)
-            let end = try plain.size()
-            guard try compressed.size() == end else { return false }
-            var offset = 0
-            while offset < end {
-                if isCancelled() { return nil }
-                let range = offset..<min(end, offset + CompressedSegment.frameBytes)
-                let text = try compressed.bytes(range)
-                guard text.count == range.count, text == (try plain.bytes(range)) else { return false }
-                offset = range.upperBound
-            }
-            return !compressed.isDamaged
+            return (compressed, try compressed.size())
+        }
+        var offset = 0
+        while true {
+            if isCancelled() { return nil }
+            let range = offset..<(offset + CompressedSegment.frameBytes)
+            let text = try Spool.disk("read", segment.path) { () throws(Errno) in try plain.bytes(range) }
+            let other = try Spool.disk("read", path) { () throws(Errno) in try compressed.bytes(range) }
+            guard text == other, !compressed.isDamaged else { return false }
+            offset += text.count
+            if text.isEmpty { return offset == end }
         }
     }
 }
