@@ -92,6 +92,22 @@ struct MergedDigestTests {
         #expect(fromSegments.ledger.deviceCount == 9 && fromSegments.unreadable.isEmpty)
     }
 
+    /// Their text is the same, so the digests stay theirs.
+    @Test func compressedSegmentsHaveTheMergedDigestsOfPlainOnes() throws {
+        defer { try? FileManager.default.removeItem(atPath: path.string) }
+        let directory = try SpoolDirectory(creating: path)
+        try fill(directory, segments: 1...20)
+        let before = try knowledge(SpoolRecovery(of: directory, logger: logger))
+        for segment in try directory.segments().dropLast() { try directory.moveToLoaded(segment.number) }
+        for segment in try directory.segments().dropLast() { #expect(try directory.compress(segment) != nil) }
+        // Without digests of single segments, those of 1 to 16 are known by the merged one alone.
+        try remove(names(directory).filter { !isMerged($0) }, in: directory)
+        #expect(try knowledge(SpoolRecovery(of: directory, logger: logger)) == before)
+        #expect(try names(directory).filter { !isMerged($0) }.count == 4)
+        try remove(names(directory), in: directory)
+        #expect(try knowledge(SpoolRecovery(of: directory, logger: logger)) == before)
+    }
+
     /// What can be wrong with one of the segments, or with the file.
     enum Fault: CaseIterable {
         case shorter, otherContent, missing, added, unreadable, torn, flipped, otherRange
