@@ -47,7 +47,7 @@ extension Drain {
         // A loader that was killed in another container, which had another host name, keeps its lease for this long.
         let leaseTimeout = max(lockTimeout, .seconds(SpoolLease.seconds + 5))
         var warned: (text: String, at: ContinuousClock.Instant)?
-        // At each attempt it would be 43,000 lines a day.
+        // At each attempt it would be 43,000 lines a day. After a pass that succeeds it is another fault.
         func warn(_ text: String) {
             if let warned, warned.text == text, ContinuousClock.now - warned.at < .seconds(60) { return }
             warned = (text, .now)
@@ -64,6 +64,7 @@ extension Drain {
                     repeat {
                         try session.pass()
                         pause.reset()
+                        warned = nil
                         guard databaseSleep == .zero else { break }
                         interruption.pause(followPause)
                     } while !interruption.isRequested
