@@ -147,6 +147,11 @@ struct MergedDigestTests {
         case .otherRange: try replace(file, try directory.contents(of: directory.ledger.appending(merged[1])))
         }
         let found = try knowledge(SpoolRecovery(of: directory, logger: logger))
+        // It is removed, and made anew.
+        #expect(try !names(directory).contains(merged[0]))
+        directory.mergeDigests()
+        #expect(try names(directory).contains(merged[0]))
+        #expect(try knowledge(SpoolRecovery(of: directory, logger: logger)) == found)
         try remove(names(directory), in: directory)
         let fromSegments = try SpoolRecovery(of: directory, logger: logger)
         #expect(try found == knowledge(fromSegments))

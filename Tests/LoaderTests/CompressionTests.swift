@@ -55,6 +55,16 @@ struct CompressionTests {
         #expect(verified.database?.readings == 2 * Self.minutes + 1 && verified.database?.missing == 0)
     }
 
+    /// Only `loaded/` has compressed segments; in `pending/` one would never be loaded.
+    @Test func verifyNamesACompressedSegmentAmongThePendingOnes() throws {
+        _ = try drain()
+        let misplaced = fixture.directory.pending.appending("00000001.spool.zst")
+        try fixture.directory.disk.rename(fixture.directory.compressedPath(1), to: misplaced)
+        let findings = try verify().findings
+        #expect(
+            findings.contains { $0.file == misplaced.string && $0.reason.hasPrefix("is not a segment") }, "\(findings)")
+    }
+
     @Test func withoutTheSettingNothingIsCompressed() throws {
         _ = try fixture.drain()
         #expect(try compressed == [false, false, false])

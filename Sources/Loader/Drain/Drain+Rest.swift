@@ -20,7 +20,7 @@ extension Drain {
         guard try mark.coversAll(of: directory) else { return rest < databaseSleep }
         // A loader that rests is at work. A failure shows as a loader that is not.
         if now - (directory.drainMark()?.drainedAtMilliseconds ?? 0) >= Self.drainMarkAge {
-            try? directory.write(DrainMark())
+            try? directory.write(DrainMark(settled: directory.drainMark()?.settled))
         }
         return true
     }

@@ -91,8 +91,9 @@ final class DrainSession {
                 let isFinished = try drain(segment, isClosed: isClosed)
                 isContiguous = isContiguous && isFinished
             } catch SpoolError.disk(_, let path, .noSuchFileOrDirectory) where path == segment.path {
-                // The receiver removes a segment in which no record ever became durable.
+                // The receiver removes a segment in which no record ever became durable. A loaded one was pruned by hand.
                 context.logger.debug("\(path) is gone again")
+                if segment.isLoaded { (isContiguous, isClean) = (false, false) }
             } catch let error as SpoolError {
                 // A problem with one file does not stop the others.
                 context.report.problem(error.description)
@@ -104,7 +105,7 @@ final class DrainSession {
         try keepPartitions()
         guard !context.interruption.isRequested else { return }
         if isClean { writeDrainMark() }
-        if databaseSleeps { writeDatabaseMark() }
+        if databaseSleeps, isClean { writeDatabaseMark() }
     }
 
     /// Gives the lease back, so that another loader need not wait until it has expired.
@@ -243,7 +244,7 @@ final class DrainSession {
 
     private func open(_ segment: SpoolDirectory.Segment) throws(SpoolError) -> any DiskFile {
         do {
-            return try directory.disk.openSegment(segment.path)
+            return try directory.openWherever(segment)
         } catch {
             throw .disk("open", segment.path, error)
         }

@@ -39,7 +39,10 @@ struct Verification {
     ) throws {
         let (pending, loaded) = (try names(in: directory.pending), try names(in: directory.loaded))
         for (folder, names) in [(directory.pending, pending), (directory.loaded, loaded)] {
-            for name in names where SpoolDirectory.number(ofFileNamed: name) == nil {
+            for name in names
+            where SpoolDirectory.number(ofFileNamed: name) == nil
+                || folder == directory.pending && name.hasSuffix(".zst")
+            {
                 report.problem(
                     ofFile: folder.appending(name), "is not a segment; it is never loaded; move it to another place")
             }

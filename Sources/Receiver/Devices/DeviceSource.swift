@@ -64,7 +64,9 @@ actor DeviceSource {
         let minutes = lastDay
         let matches = snapshot.find(query)
         let known = Dictionary(
-            uniqueKeysWithValues: try await copy(of: matches.devices.map(\.id), minutes).map { ($0.device, $0) })
+            try await copy(of: matches.devices.map(\.id), minutes).map { ($0.device, $0) },
+            // A device that was evicted and came back while a snapshot was taken is in it twice.
+            uniquingKeysWith: { first, _ in first })
         let isWithHours = known.count <= DeviceQuery.maximumWithHours
         let found = await powers.powers(
             of: matches.devices.compactMap { known[$0.id] }.flatMap { device in

@@ -95,6 +95,9 @@ extension SpoolDirectory {
         (try? contents(of: ledger.appending(range.fileName))).flatMap(MergedDigest.init(decoding:))
     }
 
+    /// Removes a merged digest that cannot be used, so that it is made anew.
+    func removeMergedDigest(_ range: DigestRange) { try? disk.remove(ledger.appending(range.fileName)) }
+
     /// Merges the digests of some ranges whose segments are all closed and retained; more calls do the rest. Errors are
     /// ignored: without merged digests a start only takes longer.
     package func mergeDigests() {
@@ -120,7 +123,7 @@ extension SpoolDirectory {
         let digests =
             range.parts.map { $0.flatMap { mergedDigest($0)?.digests ?? [] } }
             ?? paths.compactMap { (try? contents(of: $0)).flatMap(LedgerDigest.init(decoding:)) }
-        guard digests.map(\.segment) == segments else { return false }
+        guard !segments.isEmpty, digests.map(\.segment) == segments else { return false }
         write(MergedDigest(merging: digests).encoded, to: ledger.appending(range.fileName))
         return true
     }

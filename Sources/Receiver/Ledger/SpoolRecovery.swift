@@ -66,6 +66,7 @@ package struct SpoolRecovery {
                     "segment \(SpoolPosition.digits(segment.number)) cannot be read, its keys are unknown: \(error)")
             }
         case (.notMerged, .merged(let range, let segments)):
+            directory.removeMergedDigest(range)
             for smaller in Self.subjects(of: segments, in: directory, below: range.numbers.count) {
                 let lookup = SegmentLookup(of: smaller, in: directory, logger, on: queue)
                 add(lookup.result(), of: smaller, on: queue, in: directory, logger)

@@ -72,8 +72,15 @@ extension SpoolDirectory {
         var newest: Int64?
         var candidates: [Retention.Candidate] = []
         for segment in segments {
-            let (found, bytes) = try Spool.disk("read", segment.path) { () throws(Errno) in
-                (try disk.openSegment(segment.path).segmentHeader(), try disk.size(of: segment.path))
+            let found: SegmentHeader?
+            let bytes: Int
+            do throws(Errno) {
+                (found, bytes) = (try disk.openSegment(segment.path).segmentHeader(), try disk.size(of: segment.path))
+            } catch .noSuchFileOrDirectory {
+                // It was compressed after it was listed.
+                continue
+            } catch {
+                throw .disk("read", segment.path, error)
             }
             guard let header = found, let created = header.createdAt, header.spool == identity,
                 header.segment == segment.number
@@ -90,8 +97,15 @@ extension SpoolDirectory {
         var pruned = Pruned()
         let expired = Set(numbers)
         for segment in segments where expired.contains(segment.number) {
-            let (file, bytes) = try Spool.disk("open", segment.path) { () throws(Errno) in
-                (try disk.openSegment(segment.path), try disk.size(of: segment.path))
+            let file: any DiskFile
+            let bytes: Int
+            do throws(Errno) {
+                (file, bytes) = (try disk.openSegment(segment.path), try disk.size(of: segment.path))
+            } catch .noSuchFileOrDirectory {
+                // It was compressed after it was listed.
+                continue
+            } catch {
+                throw .disk("open", segment.path, error)
             }
             guard try SegmentReader(file, path: segment.path).isUndamaged() else {
                 pruned.damaged.append(segment.path)
@@ -99,7 +113,13 @@ extension SpoolDirectory {
             }
             if !dryRun {
                 if pruned.segments.isEmpty, let last = numbers.last { try write(PruneMark(through: last)) }
-                try Spool.disk("remove", segment.path) { () throws(Errno) in try disk.remove(segment.path) }
+                do throws(Errno) {
+                    try disk.remove(segment.path)
+                } catch .noSuchFileOrDirectory {
+                    continue
+                } catch {
+                    throw .disk("remove", segment.path, error)
+                }
             }
             pruned.segments.append(segment.number)
             pruned.bytes += bytes

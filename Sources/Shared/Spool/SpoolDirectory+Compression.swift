@@ -40,6 +40,11 @@ extension SpoolDirectory {
                 let isEqual = try compare(plain, of: segment, file, at: draft, isCancelled)
             else { return nil }
             guard isEqual else { throw .unfit(draft, "reads back differently than it was written; check the disk") }
+            let hasName = try Spool.disk("examine", segment.path) { () throws(Errno) in try plain.hasName() }
+            guard hasName else {
+                // The retention has removed it meanwhile.
+                throw .disk("open", segment.path, .noSuchFileOrDirectory)
+            }
             try Spool.disk("move", draft) { () throws(Errno) in try disk.rename(draft, to: target) }
         }
         try synchronize()

@@ -147,7 +147,7 @@ public struct SpoolDirectory: Sendable {
     }
 
     /// Opens a segment, even if it was moved or compressed after it was listed.
-    private func openWherever(_ segment: Segment) throws(Errno) -> any DiskFile {
+    public func openWherever(_ segment: Segment) throws(Errno) -> any DiskFile {
         let moved = loaded.appending(Self.fileName(segment.number))
         for path in [segment.path, moved] {
             do throws(Errno) { return try disk.openSegment(path) } catch .noSuchFileOrDirectory {}
