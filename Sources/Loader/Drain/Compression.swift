@@ -12,7 +12,7 @@ struct Compression: Sendable {
     let logger: Logger
     let interruption: Interruption
 
-    /// What one turn has done.
+    /// The outcome of one turn.
     private enum Turn {
         case compressed
         /// A segment could not be compressed. It was logged, and the next turn takes another one.

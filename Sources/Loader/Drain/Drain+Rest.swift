@@ -18,7 +18,7 @@ extension Drain {
         // The clock may have been set back.
         guard rest >= .zero, rest < Self.longestRest else { return false }
         guard try mark.coversAll(of: directory) else { return rest < databaseSleep }
-        // A loader that rests is at work. A failure shows as a loader that is not.
+        // The mark shows that the loader works, so a loader at rest renews it too.
         if now - (directory.drainMark()?.drainedAtMilliseconds ?? 0) >= Self.drainMarkAge {
             try? directory.write(DrainMark(settled: directory.drainMark()?.settled))
         }

@@ -29,7 +29,7 @@ struct LoadedSegments {
     /// Progress was written, so its state is another one.
     mutating func progressMoved() { isStateKnown = false }
 
-    /// Whether the loaded segments, their progress and the retention are what they were when they were settled.
+    /// Whether the loaded segments, their progress and the retention have not changed since they were settled.
     func areSettled(_ segments: [SpoolDirectory.Segment], _ retention: Retention) -> Bool {
         guard let mark, mark.newest == segments.last?.number, mark.retention == retention.text else { return false }
         return mark.segments == SegmentNumbers(segments.lazy.filter(\.isLoaded).map(\.number))

@@ -1,6 +1,6 @@
 import Postgres
 
-/// A partition that is to be created, with the indexes that a plain table of readings has.
+/// A partition to create, with the indexes that a plain table of readings has.
 struct NewPartition {
     /// Schema and name of the table, unquoted.
     let schema: String

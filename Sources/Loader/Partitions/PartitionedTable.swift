@@ -4,8 +4,8 @@ import Postgres
 ///
 /// A key fixes its minute, device and channel. So it fixes the partition of its rows, if each level of partitions is by
 /// time, with whole minutes as bounds, or by device or channel. A unique index on each partition then keeps duplicates
-/// out of the whole table. PostgreSQL allows none on the table itself, because the key alone is not what it is
-/// partitioned by.
+/// out of the whole table. PostgreSQL allows none on the table itself, because the table is not
+/// partitioned by the key.
 struct PartitionedTable {
     let name: TableName
 

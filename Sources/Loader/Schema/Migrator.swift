@@ -13,7 +13,7 @@ import Time
 /// concurrently.
 struct Migrator {
     let database: Database
-    /// The width of the partitions of a new table, or nil for a plain table. An existing table stays what it is.
+    /// The width of the partitions of a new table, or nil for a plain table. An existing table is not converted.
     var partitions: PartitionWidth?
     /// Prints one line per step.
     let say: (String) -> Void

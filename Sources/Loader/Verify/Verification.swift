@@ -41,7 +41,7 @@ struct Verification {
         for (folder, names) in [(directory.pending, pending), (directory.loaded, loaded)] {
             for name in names
             where SpoolDirectory.number(ofFileNamed: name) == nil
-                || folder == directory.pending && name.hasSuffix(".zst")
+                || folder == directory.pending && SpoolDirectory.isCompressed(folder.appending(name))
             {
                 report.problem(
                     ofFile: folder.appending(name), "is not a segment; it is never loaded; move it to another place")

@@ -19,7 +19,7 @@ final class DeviceSnapshots: Service {
     static let largeFleet = 5_000
     /// The renewal of half a million devices takes some seconds while batches arrive.
     private static let timeout = Duration.seconds(10)
-    /// A large fleet's snapshot is not used for longer, whatever prevents its renewal.
+    /// A large fleet's snapshot is not used for longer, even if it cannot be renewed.
     private static let longestUse = Duration.seconds(600)
 
     private let groupCommit: GroupCommit

@@ -14,7 +14,7 @@ import SystemPackage
 ///
 ///     <length> <digest> for each segment    length of 8 bytes, little-endian
 struct MergedDigest: Sendable {
-    /// By segment. Only together do they hold what their segments hold.
+    /// Sorted by segment. A single one may lack keys of its segment, which a later one has.
     let digests: [LedgerDigest]
 
     /// - Parameter digests: of adjacent segments, by number; merged ones in the order of their ranges.

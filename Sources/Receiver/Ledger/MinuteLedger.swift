@@ -77,7 +77,7 @@ package struct MinuteLedger: Sendable {
     /// Indexed by device number; nil for a number that is not used.
     private var contacts: [Contact?] = []
     private var pages = PagePool()
-    /// Keys that were claimed in the newest segment, duplicates included.
+    /// Keys that were inserted in the newest segment, duplicates included.
     private var segmentKeys = SegmentKeys()
     /// The segment to which `segmentKeys` belongs.
     private var keysSegment: UInt32 = 0
@@ -164,9 +164,9 @@ package struct MinuteLedger: Sendable {
         return growth
     }
 
-    /// The keys that were claimed in `segment`, and the devices with a message in it.
+    /// The keys that were inserted in `segment`, and the devices with a message in it.
     ///
-    /// nil when the ledger does not have all of them: keys of another segment were claimed since, or some were removed.
+    /// nil when the ledger does not have all of them: keys of another segment were inserted since, or some were removed.
     package func keys(of segment: Int) -> SegmentKeys.Numbered? {
         guard keysSegment == UInt32(clamping: segment), keysSegment != spoiltSegment else { return nil }
         return segmentKeys.numbered(

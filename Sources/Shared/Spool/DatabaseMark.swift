@@ -1,7 +1,7 @@
 internal import SystemPackage
 internal import Time
 
-/// When the loader last used the database and what it had read by then, stored in the spool as `database.json`.
+/// When the loader last used the database and how far it had read, stored in the spool as `database.json`.
 ///
 /// It is written only while `DATABASE_SLEEP_SECONDS` lets the database sleep. Like the other marks it is a hint: a loader
 /// that believes a wrong one connects too early or, within a bounded time, too late.

@@ -72,22 +72,16 @@ extension SpoolDirectory {
         var newest: Int64?
         var candidates: [Retention.Candidate] = []
         for segment in segments {
-            let found: SegmentHeader?
-            let bytes: Int
-            do throws(Errno) {
-                (found, bytes) = (try disk.openSegment(segment.path).segmentHeader(), try disk.size(of: segment.path))
-            } catch .noSuchFileOrDirectory {
-                // It was compressed after it was listed.
-                continue
-            } catch {
-                throw .disk("read", segment.path, error)
+            // It is gone if it was compressed after it was listed.
+            let present = try diskIfPresent("read", segment.path) { () throws(Errno) in
+                (header: try disk.openSegment(segment.path).segmentHeader(), bytes: try disk.size(of: segment.path))
             }
-            guard let header = found, let created = header.createdAt, header.spool == identity,
+            guard let present, let header = present.header, let created = header.createdAt, header.spool == identity,
                 header.segment == segment.number
             else { continue }
             newest = created
             guard segment.isLoaded, segment.number != segments.last?.number, isLoaded(header) else { continue }
-            candidates.append(Retention.Candidate(number: segment.number, created: created, bytes: bytes))
+            candidates.append(Retention.Candidate(number: segment.number, created: created, bytes: present.bytes))
         }
         guard let newest else { return Pruned() }
         return try remove(retention.expired(candidates, end: min(now, newest)), of: segments, dryRun: dryRun)
@@ -97,32 +91,23 @@ extension SpoolDirectory {
         var pruned = Pruned()
         let expired = Set(numbers)
         for segment in segments where expired.contains(segment.number) {
-            let file: any DiskFile
-            let bytes: Int
-            do throws(Errno) {
-                (file, bytes) = (try disk.openSegment(segment.path), try disk.size(of: segment.path))
-            } catch .noSuchFileOrDirectory {
-                // It was compressed after it was listed.
-                continue
-            } catch {
-                throw .disk("open", segment.path, error)
+            let present = try diskIfPresent("open", segment.path) { () throws(Errno) in
+                (file: try disk.openSegment(segment.path), bytes: try disk.size(of: segment.path))
             }
-            guard try SegmentReader(file, path: segment.path).isUndamaged() else {
+            guard let present else { continue }
+            guard try SegmentReader(present.file, path: segment.path).isUndamaged() else {
                 pruned.damaged.append(segment.path)
                 continue
             }
             if !dryRun {
                 if pruned.segments.isEmpty, let last = numbers.last { try write(PruneMark(through: last)) }
-                do throws(Errno) {
+                let removed: Void? = try diskIfPresent("remove", segment.path) { () throws(Errno) in
                     try disk.remove(segment.path)
-                } catch .noSuchFileOrDirectory {
-                    continue
-                } catch {
-                    throw .disk("remove", segment.path, error)
                 }
+                guard removed != nil else { continue }
             }
             pruned.segments.append(segment.number)
-            pruned.bytes += bytes
+            pruned.bytes += present.bytes
         }
         if !dryRun, !pruned.segments.isEmpty {
             let loaded = loaded

@@ -55,23 +55,11 @@ extension SpoolDirectory {
     }
 
     private func hasFile(at path: FilePath) throws(SpoolError) -> Bool {
-        do throws(Errno) {
-            _ = try disk.size(of: path)
-            return true
-        } catch .noSuchFileOrDirectory {
-            return false
-        } catch {
-            throw .disk("examine", path, error)
-        }
+        try diskIfPresent("examine", path) { () throws(Errno) in try disk.size(of: path) } != nil
     }
 
     private func removeDraft(_ draft: FilePath) throws(SpoolError) {
-        do throws(Errno) {
-            try disk.remove(draft)
-        } catch .noSuchFileOrDirectory {
-        } catch {
-            throw .disk("remove", draft, error)
-        }
+        _ = try diskIfPresent("remove", draft) { () throws(Errno) in try disk.remove(draft) }
     }
 
     /// Writes the frames and their table, and makes them durable. Returns nil if it was cancelled.

@@ -114,25 +114,14 @@ public struct SpoolDirectory: Sendable {
     }
 
     private func size(of path: FilePath) throws(SpoolError) -> Int {
-        do throws(Errno) {
-            return try disk.size(of: path)
-        } catch .noSuchFileOrDirectory {
-            // It was moved or pruned after it was listed. The next inventory will be right.
-            return 0
-        } catch {
-            throw .disk("examine", path, error)
-        }
+        // It is gone if it was moved or pruned after it was listed. The next inventory will be right.
+        try diskIfPresent("examine", path) { () throws(Errno) in try disk.size(of: path) } ?? 0
     }
 
     /// The files in `rejected/`, sorted by day.
     public func deadLetterFiles() throws(SpoolError) -> [FilePath] {
-        do throws(Errno) {
-            return try disk.names(in: rejected).filter { $0.hasSuffix(".ndjson") }.sorted().map(rejected.appending)
-        } catch .noSuchFileOrDirectory {
-            return []
-        } catch {
-            throw .disk("list", rejected, error)
-        }
+        let names = try diskIfPresent("list", rejected) { () throws(Errno) in try disk.names(in: rejected) } ?? []
+        return names.filter { $0.hasSuffix(".ndjson") }.sorted().map(rejected.appending)
     }
 
     /// Opens a segment at its present path and makes its contents durable (invariant 3).
@@ -203,7 +192,7 @@ public struct SpoolDirectory: Sendable {
     public func compressedPath(_ number: Int) -> FilePath { loaded.appending(Self.fileName(number) + compressedSuffix) }
 
     /// Whether a file is a compressed segment by its name.
-    static func isCompressed(_ path: FilePath) -> Bool { path.string.hasSuffix(compressedSuffix) }
+    public static func isCompressed(_ path: FilePath) -> Bool { path.string.hasSuffix(compressedSuffix) }
 
     /// The number in a segment's file name, or nil if `name` is not a segment's name.
     public static func number(ofFileNamed name: String) -> Int? {

@@ -37,3 +37,16 @@ func disk<T>(
         throw .disk(operation, path, error)
     }
 }
+
+/// The same for a file that may be gone: nil when it is.
+func diskIfPresent<T>(
+    _ operation: String, _ path: FilePath, _ body: () throws(Errno) -> T
+) throws(SpoolError) -> T? {
+    do throws(Errno) {
+        return try body()
+    } catch .noSuchFileOrDirectory {
+        return nil
+    } catch {
+        throw .disk(operation, path, error)
+    }
+}
