@@ -14,7 +14,7 @@ struct BatchDecoderFuzzTests {
 
     /// A result that can be compared.
     private struct Verdict: Equatable {
-        var problem: Problem?
+        var problem: InvalidInput?
         var messageCount = 0
         var devices: [DeviceID] = []
         var readings: [Reading] = []
@@ -62,7 +62,7 @@ struct BatchDecoderFuzzTests {
     }
 
     private func judge(_ body: [UInt8], _ decoder: BatchDecoder) -> Verdict {
-        do throws(Problem) {
+        do throws(InvalidInput) {
             let batch = try decoder.decode(body, receivedAt: Self.receivedAt)
             let faulty = Set(batch.invalid.map(\.index) + batch.faults.map(\.message))
             let texts = faulty.map { ($0, decoder.text(ofMessage: $0, in: body) ?? "") }

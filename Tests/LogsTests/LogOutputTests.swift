@@ -71,9 +71,10 @@ struct LogOutputTests {
         #expect(socket.read() == "<3>one\n")
         logger(LogOutput(descriptor: socket.writing, format: .text, journalStream: pipe.inode)).error("two")
         #expect(socket.read().hasSuffix("Z error   two\n"))
-        LogOutput(descriptor: socket.writing, format: .text, journalStream: socket.inode).complain("no", by: "program")
+        LogOutput(descriptor: socket.writing, format: .text, journalStream: socket.inode).reportError(
+            "no", by: "program")
         #expect(socket.read() == "<3>no\n")
-        LogOutput(descriptor: pipe.writing, format: .text).complain("no\nway", by: "program")
+        LogOutput(descriptor: pipe.writing, format: .text).reportError("no\nway", by: "program")
         #expect(pipe.read() == "program: no\\nway\n")
     }
 
@@ -136,8 +137,8 @@ struct LogOutputTests {
         }
         Glibc.write(descriptor, "before\n", 7)
         let output = LogOutput(descriptor: descriptor, format: .text)
-        output.complain("one", by: "p")
-        output.complain("two", by: "p")
+        output.reportError("one", by: "p")
+        output.reportError("two", by: "p")
         #expect(try String(contentsOfFile: path, encoding: .utf8) == "before\np: one\np: two\n")
     }
 }

@@ -24,7 +24,7 @@ struct BatchDecoderTests {
         (#"{"messages":["\ud800"]}"#, "json_invalid"), ("\u{FEFF}{}", "missing"), ("\u{FEFF}", "json_invalid"),
     ])
     func bodyIsRefusedAsAWhole(body: String, type: String) {
-        let problem = #expect(throws: Problem.self) { try decode(body) }
+        let problem = #expect(throws: InvalidInput.self) { try decode(body) }
         #expect(problem?.type == type)
     }
 
@@ -34,13 +34,15 @@ struct BatchDecoderTests {
         ("[1\(String(repeating: "0", count: 400))]", 1),
     ])
     func invalidJSONIsNamedByItsByte(body: String, offset: Int) {
-        let problem = #expect(throws: Problem.self) { try decode(body) }
+        let problem = #expect(throws: InvalidInput.self) { try decode(body) }
         #expect(problem?.location == [.member("body"), .index(offset)])
     }
 
     @Test func invalidUTF8IsNamedByItsByte() {
         let body = Array("[\"a".utf8) + [0xFF] + Array("\"]".utf8)
-        let problem = #expect(throws: Problem.self) { try BatchDecoder().decode(body, receivedAt: Self.receivedAt) }
+        let problem = #expect(throws: InvalidInput.self) {
+            try BatchDecoder().decode(body, receivedAt: Self.receivedAt)
+        }
         #expect(problem?.location == [.member("body"), .index(3)])
     }
 
@@ -53,7 +55,7 @@ struct BatchDecoderTests {
                         + String(repeating: "}", count: depth - 4)))
         }
         #expect(try decode(nested(BatchDecoder.maximumDepth - 1)).invalid.isEmpty)
-        let problem = #expect(throws: Problem.self) { try decode(nested(BatchDecoder.maximumDepth + 1)) }
+        let problem = #expect(throws: InvalidInput.self) { try decode(nested(BatchDecoder.maximumDepth + 1)) }
         #expect(problem?.message.contains("at most 64 levels") == true)
     }
 
@@ -62,7 +64,7 @@ struct BatchDecoderTests {
     @Test func thousandMessagesAreTakenAndOneMoreIsNot() throws {
         let thousand = Array(repeating: message(), count: 1000).joined(separator: ",")
         #expect(try decode("{\"messages\":[\(thousand)]}").messageCount == 1000)
-        let problem = #expect(throws: Problem.self) { try decode("{\"messages\":[\(thousand),{}]}") }
+        let problem = #expect(throws: InvalidInput.self) { try decode("{\"messages\":[\(thousand),{}]}") }
         #expect(problem?.message == "Batch too large (max 1000)")
     }
 
@@ -222,7 +224,7 @@ struct BatchDecoderTests {
             "{\"messages\":[\(message("1"))],\"x\":NaN}", "NaN", "{\"messages\":[NaN1]}",
             "{\"messages\":[\(message("nan"))]}",
         ] {
-            #expect(throws: Problem.self) {
+            #expect(throws: InvalidInput.self) {
                 try BatchDecoder().decode(Array(wrong.utf8), receivedAt: 1_795_392_000_000)
             }
         }

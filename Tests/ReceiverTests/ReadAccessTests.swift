@@ -7,17 +7,17 @@ import Testing
 
 /// Who may read device data: a table of requests.
 struct ReadAccessTests {
-    private func obstacle(
+    private func denial(
         keys: [String] = [], host: String? = "localhost:8080", path: String = "/metrics",
         headers: [(String, String)] = [],
         listener: String? = "127.0.0.1", local: String = "127.0.0.1", remote: String = "127.0.0.1"
-    ) throws -> ReadAccess.Obstacle? {
+    ) throws -> ReadAccess.Denial? {
         var request = HTTPRequest(method: .get, scheme: "http", authority: host, path: path)
         for (name, value) in headers {
             request.headerFields.append(HTTPField(name: try #require(HTTPField.Name(name)), value: value))
         }
         let access = ReadAccess(keys: LiveKeys(keys), strangers: RepeatedMessage(Logger(label: "test")))
-        return access.obstacle(
+        return access.denial(
             to: request,
             on: .init(
                 listener: try listener.map { try SocketAddress(ipAddress: $0, port: 8080) },
@@ -30,8 +30,8 @@ struct ReadAccessTests {
         "[::1]:8080",
     ])
     func withoutAReadKeyThisMachineMayRead(host: String) throws {
-        #expect(try obstacle(host: host) == nil)
-        #expect(try obstacle(host: host, listener: "::1", local: "::1", remote: "::1") == nil)
+        #expect(try denial(host: host) == nil)
+        #expect(try denial(host: host, listener: "::1", local: "::1", remote: "::1") == nil)
     }
 
     @Test(arguments: [
@@ -41,23 +41,23 @@ struct ReadAccessTests {
         "localhost@evil.example", "localhost/", "localhost,evil.example", "local host", "xn--localhost",
     ])
     func aNameThatIsNotThisMachinesIsRefused(host: String) throws {
-        #expect(try obstacle(host: host) == .foreignHost)
+        #expect(try denial(host: host) == .foreignHost)
     }
 
     @Test func aPageOfAnotherSiteIsRefused() throws {
-        #expect(try obstacle(headers: [("Sec-Fetch-Site", "cross-site")]) == .crossSite)
-        #expect(try obstacle(headers: [("Sec-Fetch-Site", "same-site")]) == .crossSite)
-        #expect(try obstacle(headers: [("Sec-Fetch-Site", "same-origin")]) == nil)
-        #expect(try obstacle(headers: [("Sec-Fetch-Site", "none")]) == nil)
+        #expect(try denial(headers: [("Sec-Fetch-Site", "cross-site")]) == .crossSite)
+        #expect(try denial(headers: [("Sec-Fetch-Site", "same-site")]) == .crossSite)
+        #expect(try denial(headers: [("Sec-Fetch-Site", "same-origin")]) == nil)
+        #expect(try denial(headers: [("Sec-Fetch-Site", "none")]) == nil)
     }
 
     @Test func aTargetInAbsoluteFormIsRefused() throws {
-        #expect(try obstacle(path: "http://evil.example/api/devices") == .foreignHost)
+        #expect(try denial(path: "http://evil.example/api/devices") == .foreignHost)
     }
 
     @Test func noHostOrTwoOfThemAreRefused() throws {
-        #expect(try obstacle(host: nil) == .foreignHost)
-        #expect(try obstacle(headers: [("Host", "localhost")]) == .forwarded)
+        #expect(try denial(host: nil) == .foreignHost)
+        #expect(try denial(headers: [("Host", "localhost")]) == .forwarded)
     }
 
     @Test(arguments: [
@@ -70,7 +70,7 @@ struct ReadAccessTests {
     ])
     func aTraceOfAProxyIsRefused(name: String) throws {
         for value in ["", "127.0.0.1", "for=127.0.0.1", "\u{FF}"] {
-            #expect(try obstacle(headers: [("Accept", "*/*"), (name, value)]) == .forwarded)
+            #expect(try denial(headers: [("Accept", "*/*"), (name, value)]) == .forwarded)
         }
     }
 
@@ -81,13 +81,13 @@ struct ReadAccessTests {
         ("127.0.0.1", "192.168.1.2", "127.0.0.1"),
     ])
     func connectionsBeyondLoopbackAreRefused(listener: String, local: String, remote: String) throws {
-        #expect(try obstacle(listener: listener, local: local, remote: remote) == .notOnLoopback)
+        #expect(try denial(listener: listener, local: local, remote: remote) == .notOnLoopback)
     }
 
     @Test func aLoopbackListenerOfEitherFamilyWillDo() throws {
-        #expect(try obstacle(listener: nil) == nil)
+        #expect(try denial(listener: nil) == nil)
         let mapped = "::ffff:127.0.0.1"
-        #expect(try obstacle(listener: mapped, local: mapped, remote: mapped) == nil)
+        #expect(try denial(listener: mapped, local: mapped, remote: mapped) == nil)
     }
 
     // "user:one", ":one", "one:two:one" and "one"; the password begins behind the first colon.
@@ -103,32 +103,32 @@ struct ReadAccessTests {
         ("Authorization", "Digest one", false), ("Cookie", "X-API-Key=one", false),
     ])
     func withReadKeysOneOfThemOpens(name: String, value: String, opens: Bool) throws {
-        let expected: ReadAccess.Obstacle? = opens ? nil : .keyMissingOrWrong
-        #expect(try obstacle(keys: ["one", "two"], headers: [(name, value)]) == expected)
+        let expected: ReadAccess.Denial? = opens ? nil : .keyMissingOrWrong
+        #expect(try denial(keys: ["one", "two"], headers: [(name, value)]) == expected)
         // From anywhere, by any name and through any proxy.
         #expect(
-            try obstacle(
+            try denial(
                 keys: ["one", "two"], host: "shelly.example", headers: [("Via", "1.1 proxy"), (name, value)],
                 listener: "0.0.0.0", local: "10.0.0.1", remote: "10.0.0.2") == expected)
     }
 
     @Test func theRightKeyCountsBesideAWrongOne() throws {
         let headers = [("X-API-Key", "wrong"), ("Authorization", "Bearer one")]
-        #expect(try obstacle(keys: ["one"], headers: headers) == nil)
+        #expect(try denial(keys: ["one"], headers: headers) == nil)
     }
 
     @Test func loopbackDoesNotReplaceTheKey() throws {
-        #expect(try obstacle(keys: ["one"]) == .keyMissingOrWrong)
+        #expect(try denial(keys: ["one"]) == .keyMissingOrWrong)
     }
 
     @Test func refusalsSayWhatToDo() {
-        let unauthorized = ReadAccess.Obstacle.keyMissingOrWrong.rejection.response
+        let unauthorized = ReadAccess.Denial.keyMissingOrWrong.rejection.response
         #expect(unauthorized.status == .unauthorized)
         #expect(
             unauthorized.headers[.wwwAuthenticate] == #"Basic realm="shelly-collector", charset="UTF-8""#)
-        for obstacle in [ReadAccess.Obstacle.notOnLoopback, .forwarded, .foreignHost, .crossSite] {
-            #expect(obstacle.rejection.response.status == .forbidden)
-            #expect(obstacle.rejection.json.contains("READ_API_KEY"))
+        for denial in [ReadAccess.Denial.notOnLoopback, .forwarded, .foreignHost, .crossSite] {
+            #expect(denial.rejection.response.status == .forbidden)
+            #expect(denial.rejection.json.contains("READ_API_KEY"))
         }
     }
 

@@ -19,7 +19,7 @@ struct CatCommand: LoaderCommand {
         var isDamaged = false
         let dump = RecordDump(selection: selection, readings: readings, put: output.put) {
             isDamaged = true
-            complain($0)
+            reportError($0)
         }
         for file in try SegmentFile.named(files, in: { try options.settings().spool() }) { try dump.run(file) }
         try output.flush()

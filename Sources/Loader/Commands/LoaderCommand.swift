@@ -22,19 +22,19 @@ extension LoaderCommand {
             try execute()
             try StandardOutput.finish()
         } catch let error as PostgresError where error.isTemporary || error.isRetryable {
-            complain("\(error.withRemedy); \(Self.whenAway)")
+            reportError("\(error.withRemedy); \(Self.whenAway)")
             throw ExitCode.databaseAway
         } catch let error as PostgresError {
-            complain(error.withRemedy)
+            reportError(error.withRemedy)
             throw ExitCode.failure
         } catch let error as LoaderError {
-            complain(error.description)
+            reportError(error.description)
             throw ExitCode.failure
         } catch let error as SpoolError {
-            complain(error.description)
+            reportError(error.description)
             throw ExitCode.failure
         } catch let error as SettingsError {
-            complain(error.description)
+            reportError(error.description)
             throw ExitCode.failure
         }
     }

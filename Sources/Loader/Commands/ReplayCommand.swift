@@ -30,12 +30,12 @@ struct ReplayCommand: LoaderCommand {
         let settings = try options.settings()
         let work = try work(settings)
         let destination = try dryRun ? nil : destination(settings)
-        let replay = Replay(selection: selection, rules: rules, destination: destination, damaged: complain)
+        let replay = Replay(selection: selection, rules: rules, destination: destination, damaged: reportError)
         var isFlawed = false
         for (path, run) in work {
             let counts = try run(replay)
             show(counts, of: path)
-            if counts.records == 0, !files.isEmpty { complain("\(path): contains no record") }
+            if counts.records == 0, !files.isEmpty { reportError("\(path): contains no record") }
             if counts.damagedRanges > 0 || (counts.records == 0 && !files.isEmpty) { isFlawed = true }
         }
         if isFlawed { throw ExitCode.failure }

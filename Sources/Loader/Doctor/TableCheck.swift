@@ -21,8 +21,8 @@ struct TableCheck {
             guard try inspection.exists(table.quoted) else {
                 return [.fail("table", "\(table.quoted) is missing, or not in the search path", do: Self.migrate)]
             }
-            if let objection = try inspection.objection() {
-                return [.fail("table", objection, do: "then run 'shelly-loader migrate'")]
+            if let incompatibility = try inspection.incompatibility() {
+                return [.fail("table", incompatibility, do: "then run 'shelly-loader migrate'")]
             }
             var results = try columns()
             // Without these, the following checks would only report the same problem again.

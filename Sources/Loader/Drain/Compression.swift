@@ -104,7 +104,7 @@ struct Compression: Sendable {
             && FileLength.of(segment.path) ?? 0 > Self.smallestBytes
         {
             if let header = try? directory.disk.openSegment(segment.path).segmentHeader(),
-                header.objections(in: directory, as: segment.number).isEmpty
+                header.incompatibilities(in: directory, as: segment.number).isEmpty
             {
                 return segment
             }

@@ -183,8 +183,8 @@ final class DrainSession {
     private func drain(_ segment: SpoolDirectory.Segment, isClosed: Bool) throws -> Bool {
         if !isClosed, let exhausted, exhausted == (segment.number, FileLength.of(segment.path) ?? -1) { return false }
         let firstLine = try SegmentFirstLine(of: try open(segment), at: segment.path)
-        if let objection = firstLine.header?.objections(in: directory, as: segment.number).first {
-            throw SpoolError.unfit(segment.path, objection)
+        if let incompatibility = firstLine.header?.incompatibilities(in: directory, as: segment.number).first {
+            throw SpoolError.unfit(segment.path, incompatibility)
         }
         guard firstLine.isWhole || isClosed else { return false }
         let key = Progress.Key(segment: segment.number, created: firstLine.header?.created ?? "")

@@ -161,7 +161,7 @@ struct SegmentDrain {
         load.records += 1
         load.bytes = record.range.upperBound
         let batch: Batch
-        do throws(Problem) {
+        do throws(InvalidInput) {
             batch = try context.decoder.decode(record.body, receivedAt: record.receivedAt)
         } catch {
             // The record's readings are unknown, so they are not counted.
@@ -224,8 +224,8 @@ struct SegmentDrain {
         reached.inserted += outcome.inserted
         reached.duplicates += outcome.duplicates
         reached.conflicts += outcome.conflicts
-        reached.rejected += outcome.refusals.count
-        if !outcome.refusals.isEmpty { try append(outcome.refusals, of: load.rows, to: &letters) }
+        reached.rejected += outcome.refusedRows.count
+        if !outcome.refusedRows.isEmpty { try append(outcome.refusedRows, of: load.rows, to: &letters) }
         try context.deadLetters.append(letters)
         let isWritten = try context.progressTable.write(
             reached, of: key, after: hasProgress ? progress : nil, on: context.connection)
@@ -237,10 +237,10 @@ struct SegmentDrain {
     /// Appends the dead letters of rows that the database refused. Rows do not keep their message, so their records are
     /// read again.
     private func append(
-        _ refusals: [ReadingTable.Refusal], of buffer: RowBuffer, to letters: inout [UInt8]
+        _ refusedRows: [ReadingTable.RefusedRow], of buffer: RowBuffer, to letters: inout [UInt8]
     ) throws {
         let rows = buffer.rows
-        let ordered = refusals.sorted {
+        let ordered = refusedRows.sorted {
             let (a, b) = (rows[Int($0.row)], rows[Int($1.row)])
             return (a.record, a.message, a.channel) < (b.record, b.message, b.channel)
         }

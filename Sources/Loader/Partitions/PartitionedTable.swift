@@ -37,7 +37,7 @@ struct PartitionedTable {
     }
 
     /// Why duplicates could get into the table, and the fix; nil if they cannot, or if the table is not partitioned.
-    func objection(on connection: Connection) throws(PostgresError) -> (reason: String, remedy: String)? {
+    func incompatibility(on connection: Connection) throws(PostgresError) -> (reason: String, remedy: String)? {
         let keys = try connection.execute(
             """
             SELECT p.partrelid::regclass, pg_get_partkeydef(p.partrelid) FROM pg_partitioned_table p

@@ -141,7 +141,7 @@ struct Replay {
         counts.inserted += outcome.inserted
         counts.duplicates += outcome.duplicates
         counts.conflicts += outcome.conflicts
-        counts.rejected += outcome.refusals.count
+        counts.rejected += outcome.refusedRows.count
         rows.removeAll()
     }
 }

@@ -109,7 +109,9 @@ struct Migrator {
     }
 
     private func requireTable(on connection: Connection) throws {
-        if let objection = try inspection(connection).objection() { throw LoaderError.argument(objection) }
+        if let incompatibility = try inspection(connection).incompatibility() {
+            throw LoaderError.argument(incompatibility)
+        }
     }
 
     func inspection(_ connection: Connection) -> TableInspection {

@@ -24,7 +24,7 @@ struct TableInspection {
 
     /// Why the existing table is unsuitable, or nil if it may be suitable. It must be a table, partitioned or not: other kinds
     /// cannot have a unique index.
-    func objection() throws(PostgresError) -> String? {
+    func incompatibility() throws(PostgresError) -> String? {
         let kind = try connection.execute(
             "SELECT relkind FROM pg_class WHERE oid = to_regclass($1)", [.text(table.quoted)])[0, 0]
         guard kind != "r", kind != "p" else { return nil }

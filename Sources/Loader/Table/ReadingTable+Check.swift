@@ -71,7 +71,7 @@ extension ReadingTable {
                 "is UNLOGGED: a crash of the server empties it, though the progress says that its rows are loaded",
                 remedy: "ALTER TABLE \(name.quoted) SET LOGGED")
         }
-        if let (reason, remedy) = try PartitionedTable(name: name).objection(on: connection) {
+        if let (reason, remedy) = try PartitionedTable(name: name).incompatibility(on: connection) {
             throw unfit(reason, remedy: remedy)
         }
     }

@@ -22,7 +22,7 @@ struct ReadingTable {
         var isPartitioned: Bool?
     }
 
-    /// The result for the rows. Inserted rows, duplicates and refusals add up to their number.
+    /// The result for the rows. Inserted rows, duplicates and refusedRows add up to their number.
     struct Outcome {
         var inserted = 0
         /// Rows whose key was in the table or earlier among the rows.
@@ -30,18 +30,18 @@ struct ReadingTable {
         /// Duplicates with other values than the first row with the same key.
         var conflicts = 0
         /// Rows that the table refuses because of their own values.
-        var refusals: [Refusal] = []
+        var refusedRows: [RefusedRow] = []
 
         static func += (sum: inout Outcome, part: Outcome) {
             sum.inserted += part.inserted
             sum.duplicates += part.duplicates
             sum.conflicts += part.conflicts
-            sum.refusals += part.refusals
+            sum.refusedRows += part.refusedRows
         }
     }
 
     /// A row that the table refuses.
-    struct Refusal {
+    struct RefusedRow {
         /// Index in the buffer.
         let row: Int32
         /// The database's error, or nil if a trigger or a rule took the row away without one.

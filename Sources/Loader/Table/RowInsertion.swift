@@ -85,7 +85,7 @@ struct RowInsertion {
             outcome.conflicts = found.conflicts + found.uncomparable
             try refuseVanished(found.absent)
         }
-        if !refused.isEmpty, !tookSinceRefusal, let refusal = outcome.refusals.last {
+        if !refused.isEmpty, !tookSinceRefusal, let refusal = outcome.refusedRows.last {
             try expectAnotherRowToBeTaken(refusal)
         }
     }
@@ -119,7 +119,7 @@ struct RowInsertion {
         outcome.inserted += trial.inserted
         outcome.duplicates -= trial.inserted
         if trial.inserted > 0 { (hasTaken, tookSinceRefusal) = (true, true) }
-        for refusal in trial.refusals {
+        for refusal in trial.refusedRows {
             let position = positions[positions.startIndex + refusal.place]
             guard !refusal.error.isAboutKey, known.contains(ErrorKind(refusal.error)) else {
                 try insertOneByOne([position], nil)
@@ -215,10 +215,10 @@ struct RowInsertion {
 
     /// - Parameter error: nil if the row vanished without an error.
     private mutating func refuse(_ position: Int, _ error: PostgresError?) throws {
-        let refusal = ReadingTable.Refusal(row: sorted[position], error: error)
+        let refusal = ReadingTable.RefusedRow(row: sorted[position], error: error)
         if !hasTaken { try expectAnotherRowToBeTaken(refusal) }
         tookSinceRefusal = false
-        outcome.refusals.append(refusal)
+        outcome.refusedRows.append(refusal)
         outcome.duplicates -= 1
         refused.insert(position)
     }
@@ -227,7 +227,7 @@ struct RowInsertion {
     ///
     /// The other rows are the newest row that the table or the partition has, in another minute, the refused one without
     /// its values, and one of a device with a plain name. None of them stays.
-    private mutating func expectAnotherRowToBeTaken(_ refusal: ReadingTable.Refusal) throws {
+    private mutating func expectAnotherRowToBeTaken(_ refusal: ReadingTable.RefusedRow) throws {
         let columns = ReadingTable.columns
         let newest = """
             INSERT INTO \(table.name.quoted) \(columns)

@@ -107,7 +107,9 @@ struct Verification {
                 header = found
                 reconciliation?.begin(
                     segment.number, created: found.created, rules: try found.readingRules(of: segment.path))
-                for objection in objections(to: found, segment) { report.problem(ofFile: segment.path, objection) }
+                for incompatibility in incompatibilities(to: found, segment) {
+                    report.problem(ofFile: segment.path, incompatibility)
+                }
             case .record(let record):
                 records += 1
                 if isSealed {
@@ -151,11 +153,12 @@ struct Verification {
             number: segment.number, path: segment.path, header: header, records: records, hasDamage: hasDamage)
     }
 
-    private func objections(to header: SegmentHeader, _ segment: SpoolDirectory.Segment) -> [String] {
-        var objections = header.objections(in: directory, as: segment.number)
+    private func incompatibilities(to header: SegmentHeader, _ segment: SpoolDirectory.Segment) -> [String] {
+        var incompatibilities = header.incompatibilities(in: directory, as: segment.number)
         if let predecessor = header.predecessor?.segment, predecessor >= header.segment {
-            objections.append("its header names segment \(SpoolPosition.digits(predecessor)) as the one before it")
+            incompatibilities.append(
+                "its header names segment \(SpoolPosition.digits(predecessor)) as the one before it")
         }
-        return objections
+        return incompatibilities
     }
 }

@@ -14,10 +14,10 @@ struct ReadAccess: Sendable {
 
     /// Admits the request, or throws the reason: 401 when a read key is configured, 403 when none is.
     func admit(_ request: HTTPRequest, from channel: any Channel) throws(Rejection) {
-        guard let obstacle = obstacle(to: request, on: .init(channel)) else { return }
+        guard let denial = denial(to: request, on: .init(channel)) else { return }
         strangers.warn(
-            "a read from \(channel.remoteAddress?.ipAddress ?? "?") was refused: \(obstacle.reason)")
-        throw obstacle.rejection
+            "a read from \(channel.remoteAddress?.ipAddress ?? "?") was refused: \(denial.reason)")
+        throw denial.rejection
     }
 
     /// The addresses of a connection.
@@ -29,7 +29,7 @@ struct ReadAccess: Sendable {
     }
 
     /// Why a request is not admitted.
-    enum Obstacle: Equatable {
+    enum Denial: Equatable {
         case keyMissingOrWrong
         case notOnLoopback
         case forwarded
@@ -38,7 +38,7 @@ struct ReadAccess: Sendable {
     }
 
     /// The reason not to admit the request; nil when there is none.
-    func obstacle(to request: HTTPRequest, on addresses: Addresses) -> Obstacle? {
+    func denial(to request: HTTPRequest, on addresses: Addresses) -> Denial? {
         guard keys.isEmpty else { return carriesKey(request) ? nil : .keyMissingOrWrong }
         guard addresses.areLoopback else { return .notOnLoopback }
         guard !request.headerFields.contains(where: { ProxyHeaders.isSign($0.name) }) else { return .forwarded }
@@ -81,7 +81,7 @@ struct ReadAccess: Sendable {
     }
 }
 
-extension ReadAccess.Obstacle {
+extension ReadAccess.Denial {
     /// For the log.
     var reason: String {
         switch self {

@@ -138,7 +138,7 @@ struct App: AsyncParsableCommand {
     }
 
     func fail(_ reason: String) throws -> Never {
-        LogOutput.standardError.complain(reason, by: "shelly-receiver")
+        LogOutput.standardError.reportError(reason, by: "shelly-receiver")
         throw ExitCode.failure
     }
 }

@@ -2,6 +2,7 @@ import HTTPTypes
 import Hummingbird
 import NIOCore
 import Spool
+import Text
 
 /// The context of a request, which gives its handler access to the connection.
 struct ConnectionContext: RequestContext {
@@ -83,7 +84,7 @@ struct Routes: HTTPResponder {
         switch path {
         case "/api/stats/queue": try await queueStatistics.respond()
         case "/api/stats/spool": .json(try await spoolStatistics.json())
-        case "/healthz": .json("{\"status\":\"ok\"}")
+        case "/healthz": .json(JSONText { $0.add("status", "ok") }.text)
         case "/readyz": try await readiness.respond()
         case "/metrics": .text(await metricsPage.text(), type: PrometheusText.contentType)
         case "/openapi.json": Self.document

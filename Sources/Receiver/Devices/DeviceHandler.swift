@@ -22,7 +22,7 @@ struct DeviceHandler: Sendable {
             return .json(try await source.page(DeviceQuery(parameters)).json, headers: headers)
         }
         guard let name = String(percentEncoded: name.dropFirst()) else {
-            throw Rejection([Problem("value_error", at: [.member("path")], "Path is not percent-encoded UTF-8")])
+            throw Rejection([InvalidInput("value_error", at: [.member("path")], "Path is not percent-encoded UTF-8")])
         }
         let day = try parameters.day("day")
         guard let id = try? DeviceID(name), let found = try await source.day(of: id, day) else {

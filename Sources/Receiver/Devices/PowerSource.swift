@@ -8,8 +8,8 @@ import Time
 /// An actor on its own queue, since libpq blocks. Calls run one after another, so one query is in flight. For some
 /// seconds the same query is answered from memory. For the same time after a failure, every query fails.
 ///
-/// If the database may sleep, a question is answered from memory for as long as that, without the minutes that have come
-/// since.
+/// If the database may sleep, a repeated query is answered from memory for as long as that, without the minutes that
+/// have come since.
 actor PowerSource {
     private static let freshFor = Duration.seconds(3)
     private static let maximumAnswers = 8
@@ -21,13 +21,13 @@ actor PowerSource {
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
     /// Who asks for powers, so that a page that is opened again and again is known although its minutes move on.
-    enum Question: Equatable {
+    enum Purpose: Equatable {
         case list([DeviceID])
         case day(DeviceID, CalendarDay?)
     }
 
     private struct Answer {
-        let question: Question
+        let purpose: Purpose
         let keys: [ReadingKey]
         let at: ContinuousClock.Instant
         let powers: [ReadingKey: Double]
@@ -40,7 +40,7 @@ actor PowerSource {
     private var answers: [Answer] = []
     private var failed: ContinuousClock.Instant?
 
-    /// - Parameter databaseSleep: minimum interval between two queries for the same question, without a connection; zero to
+    /// - Parameter databaseSleep: minimum interval between two queries of the same kind, without a connection; zero to
     ///   stay connected.
     init(url: String, table: TableName, databaseSleep: Duration, logger: Logger) {
         database = ReadConnection(
@@ -52,11 +52,11 @@ actor PowerSource {
     }
 
     /// The powers of these readings, as far as the database has them; nil when the database does not answer.
-    func powers(of keys: [ReadingKey], for question: Question) -> [ReadingKey: Double]? {
+    func powers(of keys: [ReadingKey], for purpose: Purpose) -> [ReadingKey: Double]? {
         let now = ContinuousClock.now
         answers.removeAll { $0.at.duration(to: now) >= max(Self.freshFor, databaseSleep) }
         if let known = answers.first(where: { answer in
-            answer.question == question && (answer.at.duration(to: now) < databaseSleep || answer.keys == keys)
+            answer.purpose == purpose && (answer.at.duration(to: now) < databaseSleep || answer.keys == keys)
         }) {
             return known.powers
         }
@@ -65,7 +65,7 @@ actor PowerSource {
             let powers = try query(keys)
             failed = nil
             if answers.count == Self.maximumAnswers { answers.removeFirst() }
-            answers.append(Answer(question: question, keys: keys, at: .now, powers: powers))
+            answers.append(Answer(purpose: purpose, keys: keys, at: .now, powers: powers))
             return powers
         } catch {
             logger.notice("device power query failed: \(error)")

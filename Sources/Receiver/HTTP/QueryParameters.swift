@@ -14,7 +14,9 @@ struct QueryParameters {
             guard let name = String(percentEncoded: parts[0], isForm: true),
                 let value = String(percentEncoded: parts.dropFirst().first ?? "", isForm: true)
             else {
-                throw Rejection([Problem("value_error", at: [.member("query")], "Query is not percent-encoded UTF-8")])
+                throw Rejection([
+                    InvalidInput("value_error", at: [.member("query")], "Query is not percent-encoded UTF-8")
+                ])
             }
             values[name] = value
         }
@@ -27,10 +29,10 @@ struct QueryParameters {
     func integer(_ name: String, in bounds: ClosedRange<Int>) throws(Rejection) -> Int? {
         guard let text = self[name] else { return nil }
         guard let number = Int(text) else {
-            throw Self.refusal("int_parsing", name, "Input should be a whole number")
+            throw Self.rejection("int_parsing", name, "Input should be a whole number")
         }
         guard bounds.contains(number) else {
-            throw Self.refusal(
+            throw Self.rejection(
                 "value_error", name, "Input should be from \(bounds.lowerBound) to \(bounds.upperBound)")
         }
         return number
@@ -40,7 +42,7 @@ struct QueryParameters {
     func bool(_ name: String) throws(Rejection) -> Bool? {
         guard let text = self[name] else { return nil }
         guard let value = Bool(text) else {
-            throw Self.refusal("bool_parsing", name, "Input should be true or false")
+            throw Self.rejection("bool_parsing", name, "Input should be true or false")
         }
         return value
     }
@@ -49,7 +51,7 @@ struct QueryParameters {
     func text(_ name: String, maximumBytes: Int) throws(Rejection) -> String? {
         guard let text = self[name] else { return nil }
         guard text.utf8.count <= maximumBytes else {
-            throw Self.refusal("string_too_long", name, "Input should have at most \(maximumBytes) bytes of UTF-8")
+            throw Self.rejection("string_too_long", name, "Input should have at most \(maximumBytes) bytes of UTF-8")
         }
         return text
     }
@@ -58,13 +60,13 @@ struct QueryParameters {
     func day(_ name: String) throws(Rejection) -> CalendarDay? {
         guard let text = self[name] else { return nil }
         guard let day = CalendarDay(text) else {
-            throw Self.refusal(
+            throw Self.rejection(
                 "date_from_datetime_parsing", name, "Input should be a date as 2026-11-24, from 1970-01-01 on")
         }
         return day
     }
 
-    private static func refusal(_ type: String, _ name: String, _ message: String) -> Rejection {
-        Rejection([Problem(type, at: [.member("query"), .member(name)], message)])
+    private static func rejection(_ type: String, _ name: String, _ message: String) -> Rejection {
+        Rejection([InvalidInput(type, at: [.member("query"), .member(name)], message)])
     }
 }

@@ -13,7 +13,7 @@ import Text
 struct Rejection: Error {
     enum Detail {
         case sentence(String)
-        case problems([Problem])
+        case problems([InvalidInput])
     }
 
     let status: HTTPResponse.Status
@@ -79,7 +79,7 @@ struct Rejection: Error {
     }
 
     /// 422 with all problems.
-    init(_ problems: [Problem]) {
+    init(_ problems: [InvalidInput]) {
         status = .unprocessableContent
         detail = .problems(problems)
         reason = .invalid
@@ -115,7 +115,7 @@ struct Rejection: Error {
 
 extension JSONText {
     /// Adds the members of FastAPI's shape: `{"type","loc":["body","messages",3,"timestamp"],"msg"}`.
-    fileprivate mutating func add(_ problem: Problem) {
+    fileprivate mutating func add(_ problem: InvalidInput) {
         add("type", problem.type)
         add("loc", array: problem.location) { json, step in
             switch step {

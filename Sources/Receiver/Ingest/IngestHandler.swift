@@ -66,7 +66,7 @@ struct IngestHandler: Sendable {
     ) throws(Rejection) -> Received {
         let receivedAt = now()
         let batch = try decode(intake, receivedAt)
-        guard isLenient || batch.invalid.isEmpty else { throw refusal(batch.invalid.flatMap(\.problems)) }
+        guard isLenient || batch.invalid.isEmpty else { throw rejection(batch.invalid.flatMap(\.problems)) }
         return Received(batch: batch, receivedAt: receivedAt, started: started, isLenient: isLenient)
     }
 
@@ -89,18 +89,18 @@ struct IngestHandler: Sendable {
         return answer(received.batch, acknowledgement, seconds, isLenient: received.isLenient)
     }
 
-    private func refusal(_ problems: [Problem]) -> Rejection {
+    private func rejection(_ problems: [InvalidInput]) -> Rejection {
         refusals.warn("a batch was refused: \(problems.count) problems, the first: \(problems.first?.message ?? "?")")
         return Rejection(problems)
     }
 
     private func decode(_ intake: Intake, _ receivedAt: Int64) throws(Rejection) -> Batch {
-        do throws(Problem) {
-            return try decoders.withDecoder { (decoder) throws(Problem) in
-                try intake.withBody { (body) throws(Problem) in try decoder.decode(body, receivedAt: receivedAt) }
+        do throws(InvalidInput) {
+            return try decoders.withDecoder { (decoder) throws(InvalidInput) in
+                try intake.withBody { (body) throws(InvalidInput) in try decoder.decode(body, receivedAt: receivedAt) }
             }
         } catch {
-            throw refusal([error])
+            throw rejection([error])
         }
     }
 

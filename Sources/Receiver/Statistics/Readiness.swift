@@ -2,6 +2,7 @@ import Commit
 import Hummingbird
 import Ledger
 import Spool
+import Text
 
 /// `GET /readyz`: whether a batch would be accepted now, and the next ones too. It fails before the spool is full.
 struct Readiness: Sendable {
@@ -10,14 +11,16 @@ struct Readiness: Sendable {
     let spoolState: SpoolState
     let groupCommit: GroupCommit
     let ledgerLimitBytes: Int
-    /// Why acknowledged readings can be lost where the spool lies, nil if they cannot. A text of this program, without
-    /// quotes.
+    /// Why acknowledged readings can be lost where the spool lies, nil if they cannot.
     let risk: String?
 
     func respond() async throws -> Response {
         try await check()
-        let warning = risk.map { ",\"warning\":\"\($0)\"" } ?? ""
-        return .json("{\"status\":\"ready\"\(warning)}")
+        return .json(
+            JSONText { answer in
+                answer.add("status", "ready")
+                if let risk { answer.add("warning", risk) }
+            }.text)
     }
 
     /// Throws the reason why batches of known devices would be refused; writes to the spool to find out.

@@ -61,7 +61,7 @@ public final class LogOutput: Sendable {
     }
 
     /// Reports why a program ends at once: in the usual format of Unix programs for people, otherwise as a log line.
-    public func complain(_ reason: String, by program: String) {
+    public func reportError(_ reason: String, by program: String) {
         let isForPeople = format == .text && !isJournal
         let line =
             isForPeople

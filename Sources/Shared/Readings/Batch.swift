@@ -23,7 +23,7 @@ public struct Batch: Sendable {
 public struct InvalidMessage: Sendable, Equatable {
     /// Index in the batch, from 0.
     public let index: Int
-    public let problems: [Problem]
+    public let problems: [InvalidInput]
 
     /// All problems in one human-readable line.
     public var reason: String { problems.map(\.message).joined(separator: "; ") }
@@ -32,7 +32,7 @@ public struct InvalidMessage: Sendable, Equatable {
 /// One problem in a body, in FastAPI's format: type, location and message.
 ///
 /// It contains no text from the client, so it can be returned and logged as it is.
-public struct Problem: Error, Sendable, Equatable {
+public struct InvalidInput: Error, Sendable, Equatable {
     /// A step in the path to the location: a member's name or an index.
     public enum Step: Sendable, Equatable {
         case member(String)

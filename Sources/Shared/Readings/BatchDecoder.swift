@@ -47,8 +47,8 @@ public final class BatchDecoder {
     ///   - body: JSON text in UTF-8.
     ///   - receivedAt: time of receipt, Unix milliseconds. A message's timestamp may be at most a day later.
     /// - Returns: the batch with its valid readings, and the problems of single messages and readings.
-    /// - Throws: the `Problem` for which the whole body is rejected.
-    public func decode(_ body: UnsafeRawBufferPointer, receivedAt: Int64) throws(Problem) -> Batch {
+    /// - Throws: the `InvalidInput` for which the whole body is rejected.
+    public func decode(_ body: UnsafeRawBufferPointer, receivedAt: Int64) throws(InvalidInput) -> Batch {
         foreignNumbers = []
         parser.shrink(to: max(Self.keptCapacityBytes, body.count))
         let root: JSONValue
@@ -66,10 +66,10 @@ public final class BatchDecoder {
     /// Decodes a body with such tokens. Messages with a number that is none are invalid, and the others are not.
     private func decode(
         _ tokens: PythonTokens, of body: UnsafeRawBufferPointer, receivedAt: Int64
-    ) throws(Problem) -> Batch {
+    ) throws(InvalidInput) -> Batch {
         foreignNumbers = tokens.numbers
         let result = tokens.bytes.withUnsafeBytes { bytes in
-            Result { () throws(Problem) in
+            Result { () throws(InvalidInput) in
                 let text = UnsafeRawBufferPointer(rebasing: bytes[..<body.count])
                 let root: JSONValue
                 do throws(JSONParser.Failure) { root = try parser.parse(text) } catch {
@@ -84,19 +84,21 @@ public final class BatchDecoder {
         return batch
     }
 
-    private func assemble(_ root: JSONValue, receivedAt: Int64) throws(Problem) -> Batch {
+    private func assemble(_ root: JSONValue, receivedAt: Int64) throws(InvalidInput) -> Batch {
         ranges.removeAll(keepingCapacity: true)
         firstForeignNumbers.removeAll(keepingCapacity: true)
-        guard root.isObject else { throw Problem("dict_type", at: [.member("body")], "Input should be a valid object") }
+        guard root.isObject else {
+            throw InvalidInput("dict_type", at: [.member("body")], "Input should be a valid object")
+        }
         var found: JSONValue?
         root.forEachMember { name, value in if name.equals("messages") { found = value } }
-        let location: [Problem.Step] = [.member("body"), .member("messages")]
-        guard let found else { throw Problem("missing", at: location, "Field required") }
-        guard found.isArray else { throw Problem("list_type", at: location, "Input should be a valid array") }
+        let location: [InvalidInput.Step] = [.member("body"), .member("messages")]
+        guard let found else { throw InvalidInput("missing", at: location, "Field required") }
+        guard found.isArray else { throw InvalidInput("list_type", at: location, "Input should be a valid array") }
         let count = found.elementCount(upTo: Self.maximumMessages + 1)
-        guard count > 0 else { throw Problem("value_error", at: location, "Batch cannot be empty") }
+        guard count > 0 else { throw InvalidInput("value_error", at: location, "Batch cannot be empty") }
         guard count <= Self.maximumMessages else {
-            throw Problem("value_error", at: location, "Batch too large (max \(Self.maximumMessages))")
+            throw InvalidInput("value_error", at: location, "Batch too large (max \(Self.maximumMessages))")
         }
 
         var assembly = Assembly(
@@ -121,10 +123,10 @@ public final class BatchDecoder {
     }
 
     /// Like `decode(_:receivedAt:)`, but copies bytes that have no padding.
-    public func decode(_ body: [UInt8], receivedAt: Int64) throws(Problem) -> Batch {
+    public func decode(_ body: [UInt8], receivedAt: Int64) throws(InvalidInput) -> Batch {
         let padded = body + [UInt8](repeating: 0, count: Self.padding)
         let result = padded.withUnsafeBytes { bytes in
-            Result { () throws(Problem) in
+            Result { () throws(InvalidInput) in
                 try decode(UnsafeRawBufferPointer(rebasing: bytes[..<body.count]), receivedAt: receivedAt)
             }
         }
@@ -156,13 +158,13 @@ public final class BatchDecoder {
         return String(decoding: line, as: UTF8.self)
     }
 
-    private static func problem(of failure: JSONParser.Failure, in body: UnsafeRawBufferPointer) -> Problem {
-        if failure == .memory { return Problem("json_invalid", at: [.member("body")], "Body too large to decode") }
+    private static func problem(of failure: JSONParser.Failure, in body: UnsafeRawBufferPointer) -> InvalidInput {
+        if failure == .memory { return InvalidInput("json_invalid", at: [.member("body")], "Body too large to decode") }
         if let error = JSONSyntax.firstError(in: body, maximumDepth: maximumDepth) {
             let message = "JSON decode error at byte \(error.offset): expected \(error.expected)"
-            return Problem("json_invalid", at: [.member("body"), .index(error.offset)], message)
+            return InvalidInput("json_invalid", at: [.member("body"), .index(error.offset)], message)
         }
-        return Problem("json_invalid", at: [.member("body")], "JSON decode error")
+        return InvalidInput("json_invalid", at: [.member("body")], "JSON decode error")
     }
 }
 
@@ -220,7 +222,7 @@ extension BatchDecoder {
             }
         }
 
-        private mutating func refuse(_ problems: [Problem]) {
+        private mutating func refuse(_ problems: [InvalidInput]) {
             batch.invalid.append(InvalidMessage(index: index, problems: problems))
         }
 
@@ -236,7 +238,7 @@ extension BatchDecoder {
             }
         }
 
-        private func judge(source: JSONValue?) -> Result<DeviceID, Problem> {
+        private func judge(source: JSONValue?) -> Result<DeviceID, InvalidInput> {
             guard let source else { return .failure(problem("missing", "src", "Field required")) }
             guard let bytes = source.string else {
                 return .failure(problem("string_type", "src", "Input should be a valid string"))
@@ -248,7 +250,7 @@ extension BatchDecoder {
             }
         }
 
-        private func judge(timestamp: JSONValue?) -> Result<Int64, Problem> {
+        private func judge(timestamp: JSONValue?) -> Result<Int64, InvalidInput> {
             guard let timestamp else { return .failure(problem("missing", "timestamp", "Field required")) }
             guard let seconds = timestamp.number else {
                 return .failure(problem("value_error", "timestamp", "Invalid timestamp: expected a number"))
@@ -266,7 +268,7 @@ extension BatchDecoder {
             return .success(Int64(floored))
         }
 
-        private func judge(params: JSONValue?) -> Result<JSONValue, Problem> {
+        private func judge(params: JSONValue?) -> Result<JSONValue, InvalidInput> {
             guard let params else { return .failure(problem("missing", "params", "Field required")) }
             guard params.isObject else {
                 return .failure(problem("dict_type", "params", "Input should be a valid object"))
@@ -274,10 +276,10 @@ extension BatchDecoder {
             return .success(params)
         }
 
-        private func problem(_ type: String, _ field: String?, _ message: String) -> Problem {
-            var location: [Problem.Step] = [.member("body"), .member("messages"), .index(index)]
+        private func problem(_ type: String, _ field: String?, _ message: String) -> InvalidInput {
+            var location: [InvalidInput.Step] = [.member("body"), .member("messages"), .index(index)]
             if let field { location.append(.member(field)) }
-            return Problem(type, at: location, message)
+            return InvalidInput(type, at: location, message)
         }
 
         /// Returns why there is no reading, if there is none.
@@ -392,8 +394,8 @@ extension BatchDecoder {
     }
 }
 
-extension Result where Failure == Problem {
-    fileprivate var problem: Problem? {
+extension Result where Failure == InvalidInput {
+    fileprivate var problem: InvalidInput? {
         if case .failure(let problem) = self { problem } else { nil }
     }
 }

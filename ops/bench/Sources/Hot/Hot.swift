@@ -100,7 +100,7 @@ struct Hot {
 
     private func decode(_ body: [UInt8]) throws -> Batch {
         let result = body.withUnsafeBytes { bytes in
-            Result { () throws(Problem) in
+            Result { () throws(InvalidInput) in
                 try decoder.decode(
                     UnsafeRawBufferPointer(rebasing: bytes[..<(bytes.count - BatchDecoder.padding)]),
                     receivedAt: Self.receivedAt)
