@@ -2,7 +2,7 @@
 import PackageDescription
 
 /// The one place where the version stands: of both programs, the HTTP interface and the Debian package.
-let version = "0.1.0"
+let version = "0.2.0"
 /// The commit that they are built from, as ops/dev/commit.sh prints it; empty when SwiftPM is run by hand. Not
 /// `Context.gitInformation`: SwiftPM keeps an evaluated manifest until its text or the environment changes.
 let commit = Context.environment["SHELLY_COMMIT"] ?? ""

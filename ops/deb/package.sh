@@ -28,7 +28,7 @@ main() {
     report
 }
 
-# `0.1.0+deb12` for the commit with the tag v0.1.0 on Debian 12; before it `0.1.0~20261127063501.298dce4a1b2c+deb12`, with the time of
+# `0.2.0+deb12` for the commit with the tag v0.2.0 on Debian 12; before it `0.2.0~20261127063501.0123456789ab+deb12`, with the time of
 # the programs' commit in UTC, so that apt takes a newer build for an upgrade of an older one, and the release for an upgrade of both. The
 # package for Debian 13 is an upgrade of the one for 12. Where files differ from the commit it is the time of the build.
 find_version() {
