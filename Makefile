@@ -81,7 +81,7 @@ deb: ## build the Debian package in .local/deb, and check it
 deb-test: ## install that package in a clean Debian root, booted with a real systemd, and try it, as root
 	@ops/deb/test.sh
 
-release: ## package, image, bill of materials and checksums of the commit in .local/release, as root
+release: ## packages, image, bills of materials and checksums of the commit in .local/release, as root
 	@ops/release/build.sh
 
 check-manifests: ## lint the workflow, compose.yaml and the Kubernetes example, with linters from PyPI

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes a release in .local/release: the Debian package for each release of Debian, the container image, a bill of materials, the
-# versions of the Swift packages in Package.resolved, the commit, and the checksums of all.
+# Makes a release in .local/release: the Debian package for each release of Debian, the container image, a bill of materials beside each
+# of them, the versions of the Swift packages in Package.resolved, the commit, and the checksums of all.
 #
 #   build.sh [SUITE...]    for these releases of Debian; for bookworm and trixie if none is named
 #
@@ -20,7 +20,7 @@ main() {
         compile "$2"
         return
     fi
-    local suites=("$@") suite
+    local suites=("$@") suite package
     if ((${#suites[@]} == 0)); then suites=(bookworm trixie); fi
     ops/dev/packages.sh build package lint image
     ((EUID == 0)) || fail "it takes root to make a Debian root"
@@ -38,14 +38,16 @@ main() {
         make_root "$suite"
         clone "$suite"
         unshare --mount "$PWD/ops/release/build.sh" --in-namespace "$suite" >&2
-        cp "$state/$suite/source/.local/deb"/*.deb "$output"
-        ops/deb/check.sh "$output"/*"+deb$(release_of "$suite")_"*.deb >&2
+        package=$output/$(basename "$state/$suite/source/.local/deb"/*.deb)
+        cp "$state/$suite/source/.local/deb"/*.deb "$package"
+        ops/deb/check.sh "$package" >&2
+        make_package_bill "$suite" "$package"
     done
     cp "$state/${suites[0]}/source/Package.resolved" "$output"
     echo "$commit" >"$output/commit"
     if [[ " ${suites[*]} " == *" bookworm "* ]]; then
         make_image
-        make_bill
+        make_image_bill
     fi
     cd "$output"
     sha256sum -- * >SHA256SUMS
@@ -92,11 +94,6 @@ compile() {
         SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" SHELLY_COMMIT="$SHELLY_COMMIT" "$place/ops/deb/package.sh"
 }
 
-release_of() {
-    # shellcheck source=/dev/null
-    (. "$state/$1/root/etc/os-release" && echo "$VERSION_ID")
-}
-
 # Of the programs of the package for Debian 12.
 make_image() {
     rm -f .local/image/base.tar
@@ -104,17 +101,36 @@ make_image() {
     gzip -9n <"$(echo .local/image/*-image.tar)" >"$output/$(basename .local/image/*-image.tar).gz"
 }
 
-make_bill() {
-    local line version swift
-    line=$("$state/bookworm/source/.local/deb/work/programs/shelly-receiver" --version)
-    version=${line%% *}
-    # dpkg-query expands the format. The limits are lower than podman's own, which not every machine allows.
+# The Debian packages in it are those whose libraries the programs load, and all that these depend on, as the clean root has them.
+make_package_bill() {
+    local suite=$1 package=$2 root=$state/$1/root list=$state/$1/packages names
+    # `shlibs:Depends=libc6 (>= 2.36), libpq5 (>= 15~~), …`
+    names=$(sed -n 's/^shlibs:Depends=//p' "$state/$suite/source/.local/deb/work/substvars" | tr , '\n' | awk '{ print $1 }')
+    # Lines that begin with a name are packages; `Depends: …` below them is indented.
+    # shellcheck disable=SC2086
+    names=$(chroot "$root" apt-cache depends --recurse --important --installed $names | grep '^[a-z0-9]' | sort -u)
+    # dpkg-query expands the format.
+    # shellcheck disable=SC2016,SC2086
+    chroot "$root" dpkg-query --show --showformat '${Package} ${Version} ${Architecture}\n' $names >"$list"
+    write_bill "$(dpkg-deb -f "$package" Version)" "$suite" "$list" >"${package%.deb}.cdx.json"
+}
+
+# The Debian packages in it are all of the image.
+make_image_bill() {
+    local image
+    image=$(echo "$output"/*-image.tar.gz)
+    # The limits are lower than podman's own, which not every machine allows.
     # shellcheck disable=SC2016
     ops/container/podman.sh run --rm --network none --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 \
         localhost/shelly-collector:latest dpkg-query --show --showformat '${Package} ${Version} ${Architecture}\n' >.local/image/packages
+    write_bill "$(dpkg-deb -f "$output"/*+deb12_*.deb Version)" bookworm .local/image/packages >"${image%.tar.gz}.cdx.json"
+}
+
+# write_bill VERSION SUITE PACKAGES
+write_bill() {
+    local swift
     swift=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9.]*\).*/\1/p' | head -n 1)
-    ops/release/sbom.py "$version" "$SOURCE_DATE_EPOCH" "$swift" "$output/Package.resolved" .local/image/packages \
-        >"$output/shelly-collector-$version.cdx.json"
+    ops/release/sbom.py "$1" "$SOURCE_DATE_EPOCH" "$swift" "$2" "$state/$2/source/Package.resolved" "$3"
 }
 
 fail() {

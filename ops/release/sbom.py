@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Writes the software bill of materials, CycloneDX 1.5 in JSON, on standard output.
 
-    sbom.py VERSION EPOCH SWIFT PINS PACKAGES >sbom.json
+    sbom.py VERSION EPOCH SWIFT SUITE PINS PACKAGES >sbom.json
 
 PINS is SwiftPM's Package.resolved: all packages that are compiled into the programs. PACKAGES has a line NAME VERSION ARCHITECTURE
-for each Debian package in the image. SWIFT is the version of the toolchain, whose runtime and standard library are linked in. EPOCH, in Unix seconds, is the time that it names.
+for each Debian package that the programs need, all of them from the release of Debian whose code name is SUITE. SWIFT is the version of the
+toolchain, whose runtime and standard library are linked in. EPOCH, in Unix seconds, is the time that the bill names.
 """
 import datetime
 import json
@@ -13,9 +14,9 @@ import re
 import sys
 
 
-def main(version, epoch, swift, pins, packages):
+def main(version, epoch, swift, suite, pins, packages):
     components = [swift_package(pin) for pin in json.loads(pathlib.Path(pins).read_text(encoding="utf-8"))["pins"]]
-    components += [debian_package(*line.split()) for line in pathlib.Path(packages).read_text(encoding="utf-8").splitlines()]
+    components += [debian_package(suite, *line.split()) for line in pathlib.Path(packages).read_text(encoding="utf-8").splitlines()]
     components.append(component("framework", "swift", swift, f"pkg:github/swiftlang/swift@swift-{swift}-RELEASE"))
     components.sort(key=lambda component: component["purl"])
     program = {
@@ -41,10 +42,11 @@ def swift_package(pin):
     }
 
 
-def debian_package(name, version, architecture):
+def debian_package(suite, name, version, architecture):
     # A version may have an epoch's colon and a `+`, which purl encodes.
     encoded = version.replace("%", "%25").replace(":", "%3A").replace("+", "%2B")
-    return component("library", name, version, f"pkg:deb/debian/{name.replace('+', '%2B')}@{encoded}?arch={architecture}&distro=bookworm")
+    purl = f"pkg:deb/debian/{name.replace('+', '%2B')}@{encoded}?arch={architecture}&distro={suite}"
+    return component("library", name, version, purl)
 
 
 def component(kind, name, version, purl):
