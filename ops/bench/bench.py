@@ -5,8 +5,8 @@
     bench.py ingest latency       these parts; the last results of the others are kept
     bench.py --quick --output DIR one short run of each part, to check that the bench works; the figures mean nothing
 
-FULL=1 measures the growth with 10 GB instead of 2, and a start with 200 GB instead of 20. SHELLY_BIN=DIR takes the release programs from DIR, SHELLY_PEER=DIR
-the peer that inserts row by row (default ../shared/peer; left out if it does not exist).
+FULL=1 measures the growth with 10 GB instead of 2, and a start with 200 GB instead of 20. SHELLY_BIN=DIR takes the release programs from DIR.
+SHELLY_PEER=DIR takes the peer that inserts row by row from DIR; without it the peer is left out.
 """
 
 import argparse

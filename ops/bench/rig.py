@@ -246,11 +246,12 @@ class Rig:
         self.tools = pathlib.Path(run(ROOT / "ops/dev/build.sh", "release", environment={"SHELLY_BENCH": "1"}).strip())
         self.build_tools()
         self.install_python()
-        directory = pathlib.Path(os.environ.get("SHELLY_PEER") or ROOT.parent / "shared" / "peer")
-        if (directory / "app.py").exists():
-            self._peer = directory
+        if directory := os.environ.get("SHELLY_PEER"):
+            self._peer = pathlib.Path(directory).resolve()
+            if not (self._peer / "app.py").exists():
+                raise SystemExit(f"bench: SHELLY_PEER={directory}: there is no app.py in it")
         else:
-            say(f"no peer: {directory}/app.py does not exist")
+            say("no peer: SHELLY_PEER is not set")
 
     def build_tools(self):
         """The programs in C and C++."""

@@ -8,8 +8,8 @@ of the devices, four channels each, a row a minute. They end at 01:40 of yesterd
 devices have until then. So the day's partition has a million rows each time, if a minute has 10,000.
 
 A round drains half an hour of readings into the table, and behind that into a table of the smallest size, whose copy is made
-anew each time: other work on the machine then slows down both, and the ratio stays. The write-ahead log and the blocks that are
-not in shared_buffers do not depend on other work. It takes 230 bytes of disk a row, twice that while the index is built.
+anew each time, so that the ratio depends less on the machine's other load than the speeds do. The write-ahead log and the blocks that are
+not in shared_buffers do not depend on it. It takes 230 bytes of disk a row, twice that while the index is built.
 """
 import argparse
 import collections
