@@ -5,7 +5,7 @@ enum FaultKind: Equatable {
     /// Perhaps one row's own values, so that other rows may succeed. The loader sets such a row aside only if the table
     /// takes another row.
     case row
-    /// The table, its index, sequence, trigger or privileges, whatever the row.
+    /// The table, its index, sequence, trigger or privileges. Any other row would fail too.
     case table
     /// The server: away, full, read-only, too slow. It passes by itself, or is fixed there.
     case server
@@ -27,7 +27,7 @@ enum FaultKind: Equatable {
         }
         switch (String(sqlState.prefix(2)), sqlState) {
         case ("28", _), ("3D", _): self = .setting
-        // A sequence at its end, whoever calls it.
+        // A sequence at its end fails for every caller.
         case (_, "2200H"): self = .table
         // A trigger may raise any error, and may do so for some rows only.
         case _ where origin.isInFunction: self = .row

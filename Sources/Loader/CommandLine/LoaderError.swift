@@ -9,8 +9,8 @@ import Time
 enum LoaderError: Error, CustomStringConvertible {
     /// Another loader drains this spool into this database.
     case spoolBusy(identity: String)
-    /// The progress in the database is not what this loader has written: another loader has moved it, or the database
-    /// was restored meanwhile.
+    /// The progress in the database differs from the one that this loader has written: another loader has moved it, or
+    /// the database was restored meanwhile.
     case progressMoved(segment: String)
     /// Another session migrates this table.
     case migrating(table: String)

@@ -323,7 +323,7 @@ final class DrainSession {
         }
     }
 
-    /// Shows, while there is nothing to load, that this loader is still at work.
+    /// Shows, while there is nothing to load, that this loader still runs.
     private func renewLease() throws {
         guard ContinuousClock.now - leaseRenewed > SpoolLease.renewal else { return }
         let isOurs = try context.connection.retryingTransaction(SegmentDrain.attempts) {

@@ -36,7 +36,7 @@ extension ReadingTable {
         }
     }
 
-    /// Checks what can be checked without the unique index. It fails if a column's type cannot be filled, or holds no
+    /// Makes all checks that do not need the unique index. It fails if a column's type cannot be filled, or holds no
     /// time of day, if the table has further NOT NULL columns without a default, or requires voltage or current,
     /// because the table could then refuse readings, if a crash of the server would empty the table, and if
     /// duplicates could get into different partitions.

@@ -134,7 +134,7 @@ struct CommitQueue<Batch, Query> {
         return Wake(timer: rotation.flatMap { timer(at: $0) })
     }
 
-    /// The commit thread has ended. Returns the queries that nobody will answer.
+    /// The commit thread has ended. Returns the queries that will get no answer.
     mutating func ended() -> [Query] {
         defer { queries.removeAll() }
         return queries.map(\.query)

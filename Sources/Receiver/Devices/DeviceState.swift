@@ -8,6 +8,6 @@ enum DeviceState: Sendable {
     case withoutMeter
     case reporting
 
-    /// Whether the device is heard and gives no reading, whatever the reason.
+    /// Whether the device is heard and gives no reading, for any reason.
     var isWithoutReadings: Bool { self == .withoutReadings || self == .withoutMeter }
 }

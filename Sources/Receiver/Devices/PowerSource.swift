@@ -20,7 +20,7 @@ actor PowerSource {
     private let executor = BlockingExecutor(label: "devices.database")
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
-    /// Who asks for powers, so that a page that is opened again and again is known although its minutes move on.
+    /// The page that asks for powers. A page that is opened again is recognised, although its minutes have moved on.
     enum Purpose: Equatable {
         case list([DeviceID])
         case day(DeviceID, CalendarDay?)

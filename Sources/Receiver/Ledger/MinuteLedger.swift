@@ -241,8 +241,8 @@ package struct MinuteLedger: Sendable {
         days[number] = days[number].filter { $0.segment >= oldest }
     }
 
-    /// Adds the device's newest message in a segment. Whatever the ledger has of a device is from its last segment or an
-    /// earlier one, so the device is evicted with it.
+    /// Adds the device's newest message in a segment. The ledger has nothing of a device from a later segment, so the
+    /// device is evicted with this one.
     private mutating func note(_ last: LastMessage, of device: Int, in segment: UInt32) {
         contacts[device]?.last?.add(last)
         if contacts[device]?.last == nil { contacts[device]?.last = last }

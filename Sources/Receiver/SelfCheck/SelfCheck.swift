@@ -1,4 +1,4 @@
-// SelfCheck: `--check` and `--probe`, which say in advance what would stop the receiver.
+// SelfCheck: `--check` and `--probe`, which find in advance the faults that would stop the receiver.
 // Begin here.
 // Uses Access, Process, Checkup, Logs, Postgres, Readings, Settings, Spool, Time.
 

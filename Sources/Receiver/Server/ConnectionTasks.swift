@@ -3,7 +3,7 @@ import ServiceLifecycle
 import Synchronization
 
 /// The tasks of the open connections; as a service, it ends when all connections have ended after a stop. A task whose
-/// connection has ended may still search the devices; nobody waits for it.
+/// connection has ended may still search the devices; no stop waits for it.
 ///
 /// They are no children of the server's task group: a child's end takes time in proportion to the number of children, so
 /// among 10,000 connections a millisecond during which no connection is accepted.

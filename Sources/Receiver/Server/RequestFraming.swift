@@ -4,7 +4,7 @@ import NIOHTTP1
 
 /// Finds where a request ends among a connection's bytes, so that the decoder gets the bytes of one request at a time.
 ///
-/// The decoder alone decides what the bytes mean. If it finds another end than the framing does, more than one request
+/// The decoder alone interprets the bytes. If it finds another end than the framing does, more than one request
 /// may be decoded at once, or a request in more than one piece; nothing else depends on the framing.
 struct RequestFraming {
     private enum Position {

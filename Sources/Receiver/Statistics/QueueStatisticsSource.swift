@@ -9,7 +9,7 @@ import Text
 ///
 /// An answer is live if the query takes less than a second. If it takes longer, the first requests wait for it, and later
 /// ones get the newest statistics in memory with their age, while a new query is in flight. There is one query at a
-/// time, whatever the number of requests.
+/// time, for any number of requests.
 final class QueueStatisticsSource: Sendable {
     /// How long a request waits for newer statistics than those in memory, and for a connection.
     private static let timeout = Duration.seconds(1)

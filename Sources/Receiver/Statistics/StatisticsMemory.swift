@@ -40,7 +40,7 @@ struct StatisticsMemory {
         return known(at: now)
     }
 
-    /// The outcome for a request that has waited for a while, or until the query's end.
+    /// The outcome for a request that has waited as long as it may, or until the query's end.
     func outcome(at now: ContinuousClock.Instant) -> Outcome {
         // After a failure only a new answer shows that the database is back.
         if phase == .querying, failure != nil || newest == nil { return .counting }

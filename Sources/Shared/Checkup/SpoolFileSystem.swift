@@ -2,9 +2,9 @@ internal import CLinux
 internal import Glibc
 public import SystemPackage
 
-/// The file system that a spool lies on, and whether its `fsync` keeps what was acknowledged.
+/// The file system that a spool lies on, and whether its `fsync` makes acknowledged batches durable.
 public struct SpoolFileSystem: Sendable, Equatable {
-    /// Where the file system keeps what was synchronized.
+    /// Where the file system keeps synchronized data.
     public enum Nature: Sendable {
         /// On a disk of this machine.
         case local
@@ -52,7 +52,7 @@ public struct SpoolFileSystem: Sendable, Equatable {
         }
     }
 
-    /// Whether the receiver must not start there, because what it acknowledged is only in memory.
+    /// Whether the receiver must not start there, because acknowledged batches would be in memory only.
     public var isRefused: Bool { nature == .memory || nature == .volatileOverlay }
 
     /// Why acknowledged readings can be lost there; nil where the file system gives no reason to expect it.

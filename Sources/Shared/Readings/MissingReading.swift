@@ -63,7 +63,7 @@ public struct MissingReading: Sendable, Equatable {
     }
 }
 
-/// The members of a component that tell of its meter.
+/// The members of a component that show whether it has a meter.
 private struct MeterSigns {
     var hasPower = false
     var hasNullPower = false

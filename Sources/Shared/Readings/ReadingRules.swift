@@ -1,7 +1,7 @@
 /// Which members of a message's `params` become readings, and which power a reading has.
 ///
 /// A segment's header has the rules with which its records were counted, as `text`. So receiver, loader and replay get the
-/// same readings from a body, whatever their own settings are (invariant 9).
+/// same readings from a body, also if their own settings differ (invariant 9).
 public struct ReadingRules: Equatable, Sendable {
     /// The types of components with a meter, in the order in which `all` takes them.
     public enum Component: String, CaseIterable, Sendable {
