@@ -165,7 +165,9 @@ let package = Package(
         .testTarget(name: "ReadingsTests", dependencies: ["Readings"], swiftSettings: swiftSettings),
         .testTarget(
             name: "SpoolTests",
-            dependencies: ["Spool", "CCrc32c", "CZstd", .product(name: "SystemPackage", package: "swift-system")],
+            dependencies: [
+                "Spool", "Time", "CCrc32c", "CZstd", .product(name: "SystemPackage", package: "swift-system"),
+            ],
             swiftSettings: swiftSettings
         ),
         .testTarget(
@@ -219,7 +221,7 @@ let package = Package(
         .testTarget(
             name: "SimulationTests",
             dependencies: [
-                "Commit", "CZstd", "Ledger", "Readings", "Spool", "Seeds",
+                "Commit", "CZstd", "Ledger", "Readings", "Spool", "Seeds", "Time",
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Logging", package: "swift-log"),
             ],

@@ -34,11 +34,11 @@ struct DrainTests {
         let fixture = try Fixture()
         #expect(fixture.directory.drainMark() == nil)
         _ = try fixture.drain()
-        let first = try #require(fixture.directory.drainMark()?.drainedAtMilliseconds)
+        let first = try #require(fixture.directory.drainMark()?.drainedAt)
         #expect(fixture.directory.loadMark() == nil)
         try fixture.append(Fixture.batch(minutes: 0..<1))
         _ = try fixture.drain()
-        #expect(try #require(fixture.directory.drainMark()?.drainedAtMilliseconds) > first)
+        #expect(try #require(fixture.directory.drainMark()?.drainedAt) > first)
     }
 
     /// A segment that is opened would be refused here.

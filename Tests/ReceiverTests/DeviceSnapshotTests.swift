@@ -1,12 +1,13 @@
 import Readings
 import Testing
+import Time
 
 @testable import Ledger
 @testable import Receiver
 
 struct DeviceSnapshotTests {
     /// Devices whose minute is from 3 on report. Each of them was heard in the minute of its reading.
-    private let silence = SilenceRule(afterSeconds: 0, now: 3 * 60_000)
+    private let silence = SilenceRule(afterSeconds: 0, now: Timestamp(minute: 3))
 
     private func snapshot(_ devices: KeyValuePairs<String, Int64>) throws -> DeviceSnapshot {
         DeviceSnapshot(

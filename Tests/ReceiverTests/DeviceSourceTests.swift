@@ -20,7 +20,7 @@ struct DeviceSourceTests {
     private static let minute: Int64 = 29_923_200
 
     private func withSource(
-        at milliseconds: Int64,
+        at time: Timestamp,
         _ body: (DeviceSource, GroupCommit) async throws -> Void
     ) async throws {
         defer { try? FileManager.default.removeItem(atPath: path.string) }
@@ -32,11 +32,11 @@ struct DeviceSourceTests {
             logger: logger)
         let source = DeviceSource(
             groupCommit: commit,
-            snapshots: DeviceSnapshots(groupCommit: commit, silentAfterSeconds: 900, now: { milliseconds }),
+            snapshots: DeviceSnapshots(groupCommit: commit, silentAfterSeconds: 900, now: { time }),
             powers: PowerSource(
                 url: "postgresql://nobody@127.0.0.1:1/nothing", table: try TableName("power_logs"),
                 databaseSleep: .zero, logger: logger),
-            silentAfterSeconds: 900, now: { milliseconds })
+            silentAfterSeconds: 900, now: { time })
         try await body(source, commit)
         await commit.stop()
     }
@@ -70,7 +70,7 @@ struct DeviceSourceTests {
 
     @Test(arguments: [(0, false), (900, false), (901, true)])
     func aDeviceIsSilentWhenItsLastMessageIsOlder(seconds: Int64, isSilent: Bool) async throws {
-        try await withSource(at: (Self.minute * 60 + seconds) * 1000) { source, groupCommit in
+        try await withSource(at: Timestamp(unixSeconds: Self.minute * 60 + seconds)) { source, groupCommit in
             try await commit("plug", [Self.minute], to: groupCommit)
             let page = try await untilAnswered { try await source.page(DeviceQuery()) }
             #expect(page.devices.map { $0.state == .silent } == [isSilent] && page.silent == (isSilent ? 1 : 0))
@@ -80,7 +80,7 @@ struct DeviceSourceTests {
     }
 
     @Test func aDeviceThatComesBackIsSilentInTheListAsLongAsItIsCountedSo() async throws {
-        try await withSource(at: Self.minute * 60_000) { source, groupCommit in
+        try await withSource(at: Timestamp(minute: Self.minute)) { source, groupCommit in
             try await commit("gone", [Self.minute - 120], to: groupCommit)
             try await commit("plug", [Self.minute - 60], to: groupCommit)
             let before = try await untilAnswered { try await source.page(DeviceQuery()) }
@@ -98,7 +98,7 @@ struct DeviceSourceTests {
     }
 
     @Test func theSpoolGivesAllButPowersWhileTheDatabaseIsAway() async throws {
-        try await withSource(at: Self.minute * 60_000) { source, groupCommit in
+        try await withSource(at: Timestamp(minute: Self.minute)) { source, groupCommit in
             try await commit(
                 "plug", [Self.minute - 1439, Self.minute - 60, Self.minute - 1, Self.minute], to: groupCommit)
             try await commit("plug", [Self.minute - 1440, Self.minute - 5], channel: 3, to: groupCommit)
@@ -129,11 +129,12 @@ struct DeviceSourceTests {
     }
 
     @Test func theListOfALargeFleetDoesNotWaitForTheLedger() async throws {
-        try await withSource(at: Self.minute * 60_000) { _, groupCommit in
+        try await withSource(at: Timestamp(minute: Self.minute)) { _, groupCommit in
             let later = Mutex(Duration.zero)
             let start = ContinuousClock.now
             let snapshots = DeviceSnapshots(
-                groupCommit: groupCommit, silentAfterSeconds: 900, now: { Self.minute * 60_000 }, largeFleet: 0,
+                groupCommit: groupCommit, silentAfterSeconds: 900, now: { Timestamp(minute: Self.minute) },
+                largeFleet: 0,
                 clock: { start + later.withLock { $0 } })
             try await commit("plug", [Self.minute], to: groupCommit)
             #expect(try await untilAnswered { try await snapshots.current() }.count == 1)
@@ -162,7 +163,7 @@ struct DeviceSourceTests {
     }
 
     @Test func theHistoryIsTheLastDaysMinutes() async throws {
-        try await withSource(at: Self.minute * 60_000 + 59_999) { source, groupCommit in
+        try await withSource(at: Timestamp(unixMilliseconds: Self.minute * 60_000 + 59_999)) { source, groupCommit in
             try await commit("a", [Self.minute, Self.minute - 1439, Self.minute - 1440], to: groupCommit)
             try await commit("b", [Self.minute, Self.minute + 1], to: groupCommit)
             let history = try await untilAnswered { try await source.history() }
@@ -172,7 +173,7 @@ struct DeviceSourceTests {
     }
 
     @Test func noMoreThanAFewCallsRunAtTheSameTime() async throws {
-        try await withSource(at: Self.minute * 60_000) { source, _ in
+        try await withSource(at: Timestamp(minute: Self.minute)) { source, _ in
             let answered = try await untilAnswered {
                 let answered = await withTaskGroup(of: Bool.self) { group in
                     for _ in 0..<200 {

@@ -1,5 +1,5 @@
-import FoundationEssentials
 import Testing
+import Time
 
 @testable import Receiver
 
@@ -26,9 +26,10 @@ struct KeyFileTests {
     }
 
     @Test func certificatesAreJudgedByTheirDates() {
-        let now = Date(timeIntervalSince1970: 1_800_000_000)
+        let now = Timestamp(unixSeconds: 1_800_000_000)
+        func day(_ number: Double) -> Timestamp { now - .seconds(-number * 86_400) }
         func fault(_ begin: Double, _ end: Double) -> String? {
-            CertificateValidity(begin: now + begin * 86_400, end: now + end * 86_400).fault(now: now)
+            CertificateValidity(begin: day(begin), end: day(end)).fault(now: now)
         }
         #expect(fault(-1, 30) == nil && fault(-1, 7) == nil)
         #expect(fault(-1, 6.5)?.hasPrefix("expires in 6 days") == true)

@@ -3,6 +3,7 @@ import Readings
 import Spool
 import Synchronization
 import Testing
+import Time
 
 @testable import Commit
 @testable import Receiver
@@ -25,12 +26,12 @@ struct MetricsTests {
         for duplicates in [0, 1] {
             metrics.acknowledged(
                 batch, .init(inserted: 1 - duplicates, duplicates: duplicates, position: position),
-                receivedAt: 1000, seconds: 0.002)
+                receivedAt: Timestamp(unixSeconds: 1), seconds: 0.002)
         }
         let counted = metrics.snapshot()
         #expect((counted.batches, counted.messages, counted.invalidMessages) == (2, 4, 2))
         #expect((counted.inserted, counted.duplicates, counted.errors) == (1, 1, 2))
-        #expect(counted.lastBatchAt == 1000)
+        #expect(counted.lastBatchAt == Timestamp(unixSeconds: 1))
         #expect(counted.ack.counts.reduce(0, +) == 2 && counted.ack.sum == 0.004)
     }
 

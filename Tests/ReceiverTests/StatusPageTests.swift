@@ -12,8 +12,8 @@ extension StatusPage: CustomTestStringConvertible {
 
 /// What the pages say, for every state that they may find.
 struct StatusPageTests {
-    static let now: Int64 = 1_795_567_923_000
-    static let minute = now / 60_000
+    static let now = Timestamp(unixSeconds: 1_795_567_923)
+    static let minute = now.minute
     static let day = minute - 1439..<minute + 1
 
     static func device(
@@ -43,7 +43,7 @@ struct StatusPageTests {
 
     static func spool(records: Int = 0, oldest: Double? = nil, drainedAgo: Int64? = nil) -> SpoolStatistics {
         var spool = SpoolStatistics(
-            spool: "test", diskAvailableBytes: 63 << 30, lastDrainAt: drainedAgo.map { now - $0 * 1000 }, devices: 1,
+            spool: "test", diskAvailableBytes: 63 << 30, lastDrain: drainedAgo.map { now - .seconds($0) }, devices: 1,
             ledgerBytes: 1)
         spool.backlog.records = records
         spool.backlog.oldestAgeSeconds = oldest
@@ -52,7 +52,7 @@ struct StatusPageTests {
 
     static func batch(ago seconds: Int64) -> RecentBatches.Entry {
         RecentBatches.Entry(
-            receivedAt: now - seconds * 1000, messages: 3, inserted: 2, duplicates: 1, errors: 0, seconds: 0.0012)
+            receivedAt: now - .seconds(seconds), messages: 3, inserted: 2, duplicates: 1, errors: 0, seconds: 0.0012)
     }
 
     static func page(
@@ -62,7 +62,7 @@ struct StatusPageTests {
         refusals: [Rejection.Reason: Int] = [:], risk: String? = nil, databaseSleepSeconds: Int64 = 0
     ) -> StatusPage {
         StatusPage(
-            now: now, startedAt: now - 200_000, intake: intake, database: database, spool: spool,
+            now: now, startedAt: now - .seconds(200), intake: intake, database: database, spool: spool,
             backlog: backlog,
             history: history ?? ReadingHistory(minutes: day, counts: [Int](repeating: 0, count: 1440)),
             devices: devices, batches: batches, refusals: refusals, risk: risk,
@@ -118,7 +118,7 @@ struct StatusPageTests {
     }
 
     @Test func theBacklogIsPlottedWithItsGaps() {
-        let minute = Self.now / 60_000
+        let minute = Self.minute
         var backlog = BacklogHistory()
         for (ago, records) in [(2000, 9000), (1439, 7), (10, 1234), (9, 1300), (0, 0)] as [(Int64, Int)] {
             backlog.append(.init(minute: minute - ago, records: records, oldestSeconds: Double(records)))
@@ -150,7 +150,7 @@ struct StatusPageTests {
     @Test func devicesWithoutReadingsAreNamedWithTheReason() throws {
         func device(_ name: String, _ missing: MissingReading?, lastMinute: Int64?) throws -> DeviceSummary {
             DeviceSummary(
-                device: try DeviceID(name), last: LastMessage(time: Self.now / 1000 - 3, missing: missing),
+                device: try DeviceID(name), last: LastMessage(time: Self.now.unixSeconds - 3, missing: missing),
                 lastMinute: lastMinute, state: .withoutReadings, channels: [], activity: [])
         }
         let broken = try device("meter", .init(.null, .switch, number: 0), lastMinute: Self.minute - 437)
@@ -172,7 +172,7 @@ struct StatusPageTests {
 
     @Test func aDeviceWithoutAMeterIsNoFault() throws {
         let display = DeviceSummary(
-            device: try DeviceID("display"), last: LastMessage(time: Self.now / 1000, missing: .init(.noPower)),
+            device: try DeviceID("display"), last: LastMessage(time: Self.now.unixSeconds, missing: .init(.noPower)),
             lastMinute: nil, state: .withoutMeter, channels: [], activity: [])
         func verdict(_ devices: [DeviceSummary]) -> Verdict { Self.page(devices: Self.list(devices)).verdicts[2] }
         let both = verdict([display, try Self.device("plug")])
@@ -257,7 +257,7 @@ struct StatusPageTests {
                 DeviceDay.MinuteReading(minute: Self.day.lowerBound + Int64($0.offset), power: $0.element)
             }
             let day = DeviceDay(
-                device: try DeviceID("plug"), last: LastMessage(time: Self.now / 1000 - 1800, missing: nil),
+                device: try DeviceID("plug"), last: LastMessage(time: Self.now.unixSeconds - 1800, missing: nil),
                 lastMinute: Self.minute - 30, state: .silent, minutes: Self.day,
                 channels: [.init(number: 2, points: points)], database: database)
             return DeviceDayPage(now: Self.now, day: day, date: date).html.markup

@@ -4,6 +4,7 @@ import Readings
 import Seeds
 import Spool
 import SystemPackage
+import Time
 
 @testable import Commit
 @testable import Ledger
@@ -498,7 +499,8 @@ final class Simulation {
         let retention = Retention(age: .seconds(86_400), bytes: Int.random(in: 0...10_000, using: &random))
         do throws(SpoolError) {
             let directory = try SpoolDirectory(existing: Self.path, disk: disk)
-            tally.pruned += try directory.prune(retention, now: Self.receivedAt) { header in
+            tally.pruned += try directory.prune(retention, now: Timestamp(unixMilliseconds: Self.receivedAt)) {
+                header in
                 database.finished.contains("\(header.segment)" + header.created)
             }.segments.count
         } catch {

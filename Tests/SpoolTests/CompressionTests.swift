@@ -258,9 +258,11 @@ struct CompressionTests {
         let bytes = try compress()
         let newest = try SystemDisk().size(of: directory.pending.appending("00000002.spool"))
         #expect(try directory.inventory().bytes == bytes.count + newest)
-        let kept = try directory.prune(Retention(age: .seconds(86_400), bytes: bytes.count), now: 0) { _ in true }
+        let kept = try directory.prune(Retention(age: .seconds(86_400), bytes: bytes.count), now: .now) { _ in true }
         #expect(kept.segments.isEmpty)
-        let pruned = try directory.prune(Retention(age: .seconds(86_400), bytes: bytes.count - 1), now: 0) { _ in true }
+        let pruned = try directory.prune(Retention(age: .seconds(86_400), bytes: bytes.count - 1), now: .now) { _ in
+            true
+        }
         #expect(pruned.segments == [1] && pruned.bytes == bytes.count)
     }
 
@@ -268,7 +270,7 @@ struct CompressionTests {
         var bytes = try compress()
         bytes[bytes.count / 2] ^= 1
         try scratch.write(bytes, to: compressedFile)
-        let pruned = try directory.prune(Retention(age: .seconds(-1)), now: .max / 2) { _ in true }
+        let pruned = try directory.prune(Retention(age: .seconds(-1)), now: .now) { _ in true }
         #expect(pruned.segments.isEmpty && pruned.damaged == [compressedFile])
     }
 

@@ -51,6 +51,20 @@ struct TimestampTests {
         #expect(Timestamp(text)?.unixSeconds == seconds)
     }
 
+    @Test func pointsInTimeAreOrderedAndHaveDistances() {
+        let (early, late) = (Timestamp(unixMilliseconds: -1), Timestamp(unixMilliseconds: 59_999))
+        #expect(early < late && late - early == .seconds(60) && early - late == .seconds(-60))
+        #expect(late - .seconds(60) == early && (early.minute, late.minute) == (-1, 0))
+        #expect("\(Age(late - early))" == "1 min" && "\(Age(early - late))" == "0 s")
+    }
+
+    @Test func aPointInTimeIsTextInJSON() throws {
+        let time = Timestamp(unixMilliseconds: 1_709_210_709_099)
+        let json = Data("\"2024-02-29T12:45:09.099Z\"".utf8)
+        #expect(try JSONEncoder().encode(time) == json && JSONDecoder().decode(Timestamp.self, from: json) == time)
+        #expect(throws: DecodingError.self) { try JSONDecoder().decode(Timestamp.self, from: Data("\"now\"".utf8)) }
+    }
+
     @Test(arguments: [
         "", "yesterday", "2025-13-01", "2025-02-30", "20251123", "2025-11-23T12:13", "12:13", "9223372036854775807",
     ])

@@ -31,8 +31,8 @@ struct StatusCommand: LoaderCommand {
             \(status.backlogBytes.inBytes) not loaded
             loaded        \(status.loaded.segments.counted("segment")), \(status.loaded.bytes.inBytes)
             oldest        \(oldest)
-            last load     \(status.lastLoad ?? "never")
-            last drain    \(status.lastDrain ?? "never") (read the whole spool)
+            last load     \(status.lastLoad?.description ?? "never")
+            last drain    \(status.lastDrain?.description ?? "never") (read the whole spool)
             dead letters  \(status.deadLetters.lines) in \(status.deadLetters.files.counted("file"))
             """)
         for segment in status.pendingSegments.prefix(Self.listed) {

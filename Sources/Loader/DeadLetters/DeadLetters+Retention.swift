@@ -9,7 +9,7 @@ extension DeadLetters {
     /// segment that is left.
     func prune(olderThan age: Duration, now: Timestamp = .now, dryRun: Bool = false) throws(SpoolError) -> [FilePath] {
         guard let oldest = try oldestSegmentDay() else { return [] }
-        let kept = Timestamp(unixMilliseconds: now.unixMilliseconds - Int64(age / .milliseconds(1))).day.description
+        let kept = (now - age).day.description
         let expired = try files().filter { path in
             let day = path.stem ?? ""
             // Days as text are in the order of time.

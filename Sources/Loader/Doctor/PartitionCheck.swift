@@ -36,7 +36,7 @@ struct PartitionCheck {
 
     private func results(_ list: PartitionList) throws(PostgresError) -> [CheckResult] {
         var results: [CheckResult] = []
-        let (now, day) = (Timestamp.now.unixSeconds / 60, PartitionWidth.minutesOfDay)
+        let (now, day) = (Timestamp.now.minute, PartitionWidth.minutesOfDay)
         if let standard = list.standard {
             results.append(
                 .warn(

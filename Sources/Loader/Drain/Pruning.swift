@@ -21,7 +21,7 @@ struct Pruning {
 
     /// - Parameter progress: the present progress in the database.
     func run(_ progress: [Progress.Key: Progress], dryRun: Bool = false) throws -> SpoolDirectory.Pruned {
-        let pruned = try directory.prune(retention, now: Timestamp.now.unixMilliseconds, dryRun: dryRun) { header in
+        let pruned = try directory.prune(retention, now: .now, dryRun: dryRun) { header in
             progress[Progress.Key(segment: header.segment, created: header.created)]?.finished == true
         }
         if !dryRun, let oldest = try directory.segments().first?.number,

@@ -54,7 +54,7 @@ struct PartitionUpkeep {
     /// Drops the partitions that are past the retention.
     func drop(pastRetention retention: RowRetention) throws {
         guard let list = try partitioned.partitions(on: connection) else { return }
-        let now = try min(serverMinute(), Timestamp.now.unixSeconds / 60)
+        let now = try min(serverMinute(), Timestamp.now.minute)
         let expired = try retention.expired(list, now: now) { partition in
             let condition = partition.condition(on: "\"timestamp\"")
             return try connection.query("SELECT FROM \(table.quoted) WHERE true\(condition) LIMIT 1").affected > 0

@@ -37,7 +37,7 @@ struct Migrator {
         if let partitions {
             // The key's index is each partition's own.
             steps.removeAll { $0.contains("CREATE UNIQUE INDEX") }
-            let first = PartitionUpkeep.firstRanges(partitions, now: now.unixSeconds / 60)
+            let first = PartitionUpkeep.firstRanges(partitions, now: now.minute)
             steps += first.map { range in
                 let new = NewPartition(
                     of: table.name, in: table.schema ?? "public", range, width: partitions, hasPrimaryKey: true)

@@ -30,10 +30,10 @@ struct SpoolStatus: Encodable {
     /// Age of the oldest record that is not loaded, or nil if there is none.
     let oldestUnloadedSeconds: Double?
     private(set) var deadLetters = DeadLetterTotals()
-    /// When the loader last made progress, ISO 8601.
-    let lastLoad: String?
-    /// When the loader last drained the whole spool without a problem, ISO 8601.
-    let lastDrain: String?
+    /// When the loader last made progress.
+    let lastLoad: Timestamp?
+    /// When the loader last drained the whole spool without a problem.
+    let lastDrain: Timestamp?
     /// The problem with the database, or nil if it returned the progress and has the table. If it did not return the
     /// progress, the spool's load mark is used instead.
     let databaseProblem: String?
@@ -79,7 +79,7 @@ struct SpoolStatus: Encodable {
         lastLoad = mark?.loadedAt
         lastDrain = directory.drainMark()?.drainedAt
         self.databaseProblem = databaseProblem
-        let contents = try SpoolContents(of: directory, now: Timestamp.now.unixMilliseconds) { segment, file in
+        let contents = try SpoolContents(of: directory, now: .now) { segment, file in
             progress.map { Self.loadedPart(of: segment, file, $0) } ?? mark?.part(ofSegment: segment.number) ?? .none
         }
         pending = contents.pending

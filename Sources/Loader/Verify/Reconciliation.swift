@@ -176,7 +176,7 @@ final class Reconciliation {
             let key = key(index)
             if rejected.contains(key) {
                 report.summary.database?.rejected += 1
-            } else if rowRetention?.isPast(rows.rows[index].minute, now: Timestamp.now.unixSeconds / 60) == true {
+            } else if rowRetention?.isPast(rows.rows[index].minute, now: Timestamp.now.minute) == true {
                 report.summary.database?.expired += 1
             } else {
                 let segment = segments.last { $0.row <= index }?.number ?? 0

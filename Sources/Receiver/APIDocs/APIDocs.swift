@@ -1,10 +1,10 @@
 // APIDocs: `/openapi.json` and `/docs`, from the files in Resources.
 // Begin here.
-// Uses HTML, Settings.
+// Uses HTML, Settings, Time.
 
 import CResources
-import FoundationEssentials
 import Settings
+import Time
 
 /// `GET /openapi.json` and `GET /docs`: the interface in OpenAPI 3.1, and as a page.
 ///
@@ -28,6 +28,6 @@ enum APIDocs {
     /// that the status page shows the reading of a client that sends the example.
     private static func completed(_ file: UnsafePointer<CChar>) -> String {
         String(cString: file).replacing("@VERSION@", with: Version.text)
-            .replacing("1795769141", with: "\(Int(Date.now.timeIntervalSince1970))")
+            .replacing("1795769141", with: "\(Timestamp.now.unixSeconds)")
     }
 }

@@ -1,6 +1,6 @@
 // Access: keys and certificates, clients' addresses, and the permission to read.
 // Begin here.
-// Uses HTTP, Settings.
+// Uses HTTP, Settings, Time.
 
 import HTTPTypes
 import NIOHTTP1

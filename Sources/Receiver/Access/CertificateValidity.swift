@@ -1,27 +1,27 @@
-import FoundationEssentials
 import NIOSSL
+import Time
 
 /// The period in which a certificate is valid.
 struct CertificateValidity: Sendable {
-    let begin: Date
-    let end: Date
+    let begin: Timestamp
+    let end: Timestamp
 
-    init(begin: Date, end: Date) {
+    init(begin: Timestamp, end: Timestamp) {
         self.begin = begin
         self.end = end
     }
 
     init(of certificate: NIOSSLCertificate) {
         self.init(
-            begin: Date(timeIntervalSince1970: Double(certificate.notValidBefore)),
-            end: Date(timeIntervalSince1970: Double(certificate.notValidAfter)))
+            begin: Timestamp(unixSeconds: Int64(certificate.notValidBefore)),
+            end: Timestamp(unixSeconds: Int64(certificate.notValidAfter)))
     }
 
     /// The problem that clients will have at that time, or soon after; nil when there is none.
-    func fault(now: Date) -> String? {
-        if now < begin { return "is not valid before \(begin.ISO8601Format())" }
-        if now >= end { return "has expired at \(end.ISO8601Format())" }
-        let days = Int(end.timeIntervalSince(now) / 86_400)
+    func fault(now: Timestamp) -> String? {
+        if now < begin { return "is not valid before \(begin.text(.seconds))Z" }
+        if now >= end { return "has expired at \(end.text(.seconds))Z" }
+        let days = (end - now).components.seconds / 86_400
         return days < 7 ? "expires in \(days) days; renew it and send SIGHUP" : nil
     }
 }

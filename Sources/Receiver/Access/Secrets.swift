@@ -1,4 +1,3 @@
-import FoundationEssentials
 import Logging
 import Settings
 
@@ -78,7 +77,7 @@ struct Secrets: Sendable {
         let pair = try files.load()
         logger.info(
             "TLS certificate is active",
-            metadata: ["file": "\(files.certificate)", "expires": "\(pair.validity.end.ISO8601Format())"])
+            metadata: ["file": "\(files.certificate)", "expires": "\(pair.validity.end.text(.seconds))Z"])
         if let fault = pair.validity.fault(now: .now) {
             logger.warning("TLS certificate \(files.certificate) \(fault)")
         }

@@ -52,7 +52,7 @@ extension App {
                 if await probe.run(&checkup), checking.probeRow {
                     await probe.sendRow(
                         &checkup, databaseURL: settings.text(.databaseURL) ?? "",
-                        table: try TableName(settings.required(.table)), now: Timestamp.now.unixMilliseconds)
+                        table: try TableName(settings.required(.table)), now: .now)
                 }
             } catch {
                 checkup.add(.fail("probe", "\(error)", do: "correct it"))

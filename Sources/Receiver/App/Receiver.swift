@@ -32,7 +32,7 @@ struct Receiver {
         logger: Logger
     ) throws {
         try Connection.check(settings.text(.databaseURL) ?? "")
-        let now: @Sendable () -> Int64 = { Timestamp.now.unixMilliseconds }
+        let now: @Sendable () -> Timestamp = { .now }
         let limits = SpoolWriter.Limits(settings)
         let spoolState = SpoolState(
             records: recovery.records, ledgerBytes: recovery.ledger.approximateBytes,

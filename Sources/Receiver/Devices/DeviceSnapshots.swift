@@ -2,6 +2,7 @@ import Commit
 import Ledger
 import ServiceLifecycle
 import Synchronization
+import Time
 
 /// The newest snapshot of all devices. It is fresh for two seconds, or longer if it took long; then a request renews it.
 ///
@@ -33,9 +34,9 @@ final class DeviceSnapshots: Service {
         let taken = Mutex<Taken?>(nil)
     }
 
-    /// - Parameter now: the wall clock, Unix milliseconds.
+    /// - Parameter now: the wall clock.
     init(
-        groupCommit: GroupCommit, silentAfterSeconds: Int, now: @escaping @Sendable () -> Int64,
+        groupCommit: GroupCommit, silentAfterSeconds: Int, now: @escaping @Sendable () -> Timestamp,
         largeFleet: Int = largeFleet, clock: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
     ) {
         self.groupCommit = groupCommit

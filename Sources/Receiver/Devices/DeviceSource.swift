@@ -19,13 +19,13 @@ actor DeviceSource {
     private let groupCommit: GroupCommit
     private let powers: PowerSource
     private let silentAfterSeconds: Int
-    /// The wall clock, Unix milliseconds.
-    private let now: @Sendable () -> Int64
+    /// The wall clock.
+    private let now: @Sendable () -> Timestamp
     private let snapshots: DeviceSnapshots
 
     init(
         groupCommit: GroupCommit, snapshots: DeviceSnapshots, powers: PowerSource, silentAfterSeconds: Int,
-        now: @escaping @Sendable () -> Int64
+        now: @escaping @Sendable () -> Timestamp
     ) {
         self.groupCommit = groupCommit
         self.snapshots = snapshots
@@ -134,7 +134,7 @@ actor DeviceSource {
 
     /// The last 1440 minutes, including the present one.
     private nonisolated var lastDay: Range<Int64> {
-        let minute = now() / 60_000
+        let minute = now().minute
         return minute + 1 - .minutesPerDay..<minute + 1
     }
 

@@ -1,4 +1,5 @@
 import Readings
+import Time
 
 /// Which devices are silent at one moment, and which are heard and give no reading.
 struct SilenceRule: Sendable {
@@ -7,8 +8,7 @@ struct SilenceRule: Sendable {
     /// A reading may be of the last second of its minute.
     private var firstReportingMinute: Int64 { firstHeard / 60 }
 
-    /// - Parameter now: Unix milliseconds.
-    init(afterSeconds: Int, now: Int64) { firstHeard = now / 1000 - Int64(afterSeconds) }
+    init(afterSeconds: Int, now: Timestamp) { firstHeard = now.unixSeconds - Int64(afterSeconds) }
 
     /// The state of a device.
     ///

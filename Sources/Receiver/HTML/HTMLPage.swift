@@ -14,8 +14,8 @@ struct HTMLPage: Sendable {
     let title: String
     /// The worst level on the page, shown as its icon.
     let level: Verdict.Level
-    /// When the page was made, in Unix milliseconds.
-    let now: Int64
+    /// When the page was made.
+    let now: Timestamp
     let content: HTML
 
     var html: HTML {
@@ -41,8 +41,8 @@ struct HTMLPage: Sendable {
     }
 
     /// When the page was made; the browser's script updates it.
-    static func made(at now: Int64) -> HTML {
-        let time = Timestamp(unixMilliseconds: now).readable(.seconds)
+    static func made(at now: Timestamp) -> HTML {
+        let time = now.readable(.seconds)
         return "<p id=\"made\" data-live class=\"made\">As of <time datetime=\"\(time)Z\">\(time)</time> UTC</p>"
     }
 

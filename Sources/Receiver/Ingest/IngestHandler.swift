@@ -22,13 +22,13 @@ struct IngestHandler: Sendable {
     let untaken: RepeatedMessage
     let rules: ReadingRules
     let metrics: Metrics
-    /// The wall clock, Unix milliseconds.
-    let now: @Sendable () -> Int64
+    /// The wall clock.
+    let now: @Sendable () -> Timestamp
 
     /// A batch whose body was validated and that can be committed.
     struct Received: Sendable {
         let batch: Batch
-        let receivedAt: Int64
+        let receivedAt: Timestamp
         /// When its header was read.
         let started: ContinuousClock.Instant
         /// Whether the client wants the valid part of a batch accepted.
@@ -78,7 +78,8 @@ struct IngestHandler: Sendable {
         var text = intake.takeBody()
         NewRecord.removeLineBreaks(in: &text)
         groupCommit.commit(
-            received.batch, NewRecord(receivedAt: received.receivedAt, body: text), on: eventLoop, then: answer)
+            received.batch, NewRecord(receivedAt: received.receivedAt.unixMilliseconds, body: text),
+            on: eventLoop, then: answer)
     }
 
     /// Logs and counts a durable batch, and returns the answer to the client.
@@ -94,10 +95,12 @@ struct IngestHandler: Sendable {
         return Rejection(problems)
     }
 
-    private func decode(_ intake: Intake, _ receivedAt: Int64) throws(Rejection) -> Batch {
+    private func decode(_ intake: Intake, _ receivedAt: Timestamp) throws(Rejection) -> Batch {
         do throws(InvalidInput) {
             return try decoders.withDecoder { (decoder) throws(InvalidInput) in
-                try intake.withBody { (body) throws(InvalidInput) in try decoder.decode(body, receivedAt: receivedAt) }
+                try intake.withBody { (body) throws(InvalidInput) in
+                    try decoder.decode(body, receivedAt: receivedAt.unixMilliseconds)
+                }
             }
         } catch {
             throw rejection([error])

@@ -28,8 +28,8 @@ final class Metrics: Sendable {
         var messagesWithoutReadings = 0
         /// Rejected batches and connections.
         var refusals: [Rejection.Reason: Int] = [:]
-        /// When the last acknowledged batch was received, in Unix milliseconds; nil when there was none yet.
-        var lastBatchAt: Int64?
+        /// When the last acknowledged batch was received; nil when there was none yet.
+        var lastBatchAt: Timestamp?
         var recent = RecentBatches()
         /// Seconds from a batch's header to its acknowledgement.
         var ack = Histogram([0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30])
@@ -47,7 +47,7 @@ final class Metrics: Sendable {
 
     /// Counts a batch that is durable and is about to be acknowledged.
     func acknowledged(
-        _ batch: Batch, _ acknowledgement: Acknowledgement, receivedAt: Int64, seconds: Double
+        _ batch: Batch, _ acknowledgement: Acknowledgement, receivedAt: Timestamp, seconds: Double
     ) {
         counted.withLock { counted in
             counted.batches += 1

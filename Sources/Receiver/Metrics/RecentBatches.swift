@@ -1,8 +1,9 @@
+import Time
+
 /// The last acknowledged batches, at most `limit` of them.
 struct RecentBatches: Sendable {
     struct Entry: Sendable, Equatable {
-        /// Unix milliseconds.
-        let receivedAt: Int64
+        let receivedAt: Timestamp
         let messages: Int
         /// Readings by their outcome.
         let inserted: Int

@@ -1,12 +1,13 @@
 import Readings
+import Time
 
 /// The devices of the newest untaken components, one entry for each device and type of component.
 struct RecentDevices: Sendable {
     struct Entry: Equatable, Sendable {
         let device: DeviceID
         let component: UntakenComponent.ComponentType
-        /// When the message was received, Unix milliseconds.
-        var receivedAt: Int64
+        /// When the message was received.
+        var receivedAt: Timestamp
     }
 
     private static let maximum = 50
@@ -14,7 +15,7 @@ struct RecentDevices: Sendable {
     /// The one that was added first is the first.
     private(set) var entries: [Entry] = []
 
-    mutating func note(_ device: DeviceID, _ component: UntakenComponent.ComponentType, at time: Int64) {
+    mutating func note(_ device: DeviceID, _ component: UntakenComponent.ComponentType, at time: Timestamp) {
         if let known = entries.firstIndex(where: { $0.component == component && $0.device == device }) {
             entries[known].receivedAt = time
             return

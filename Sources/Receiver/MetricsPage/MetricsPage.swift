@@ -1,11 +1,12 @@
 // MetricsPage: `/metrics`, in Prometheus' text format.
 // Begin here.
-// Uses Access, Commit, Devices, HTTP, Metrics, Statistics, Readings, Settings, Spool.
+// Uses Access, Commit, Devices, HTTP, Metrics, Statistics, Readings, Settings, Spool, Time.
 
 import Commit
 import Readings
 import Settings
 import Spool
+import Time
 
 /// `GET /metrics`: the current values for Prometheus; docs/MONITORING.md explains each family.
 ///
@@ -58,7 +59,7 @@ struct MetricsPage: Sendable {
         page.gauge(
             "shelly_tls_certificate_expiry_timestamp_seconds",
             "When the served certificate expires, +Inf if there is none.",
-            certificate?.current.validity.end.timeIntervalSince1970 ?? .infinity)
+            certificate.map { Double($0.current.validity.end.unixSeconds) } ?? .infinity)
         if let process = ProcessFigures.read() { page.append(process) }
         return page.text
     }
@@ -114,10 +115,10 @@ struct MetricsPage: Sendable {
             "shelly_dead_letter_bytes", "Bytes of dead letters, in rejected/.", spool.deadLetterBytes)
         page.timestamp(
             "shelly_loader_last_load_timestamp_seconds", "When the loader last made progress, 0 for never.",
-            spool.lastLoadAt)
+            spool.lastLoad)
         page.timestamp(
             "shelly_loader_last_success_timestamp_seconds",
-            "When the loader last went through the whole spool without a problem, 0 for never.", spool.lastDrainAt)
+            "When the loader last went through the whole spool without a problem, 0 for never.", spool.lastDrain)
     }
 }
 
@@ -159,8 +160,8 @@ extension PrometheusText {
         gauge("process_max_fds", "Limit of open files.", process.maximumOpenFiles)
     }
 
-    /// A point in time, from Unix milliseconds; 0 when there is none.
-    fileprivate mutating func timestamp(_ name: String, _ help: String, _ milliseconds: Int64?) {
-        gauge(name, help, Double(milliseconds ?? 0) / 1000)
+    /// A point in time; 0 when there is none.
+    fileprivate mutating func timestamp(_ name: String, _ help: String, _ time: Timestamp?) {
+        gauge(name, help, Double(time?.unixMilliseconds ?? 0) / 1000)
     }
 }

@@ -75,9 +75,9 @@ struct Probe {
     ///
     /// The reading stays there: the spool records it as loaded, so `verify --database` would report it as missing if it
     /// were removed.
-    func sendRow(_ checkup: inout Checkup, databaseURL: String, table: TableName, now: Int64) async {
+    func sendRow(_ checkup: inout Checkup, databaseURL: String, table: TableName, now: Timestamp) async {
         let subject = "probe row"
-        let seconds = now / 1000
+        let seconds = now.unixSeconds
         let body =
             #"{"messages":[{"src":"\#(Self.device)","timestamp":\#(seconds),"params":{"switch:0":{"apower":0}}}]}"#
         do {

@@ -3,7 +3,6 @@
 // Uses Access, Process, Checkup, Logs, Postgres, Readings, Settings, Spool, Time.
 
 import Checkup
-import FoundationEssentials
 import NIOCore
 import NIOPosix
 import Postgres
@@ -60,7 +59,7 @@ struct SelfCheck {
                         ? .warn(subject, "\(files.certificate) \(fault)", do: fix)
                         : .fail(subject, "\(files.certificate) \(fault)", do: fix))
             } else {
-                checkup.add(.ok(subject, "\(files.certificate), valid until \(validity.end.ISO8601Format())"))
+                checkup.add(.ok(subject, "\(files.certificate), valid until \(validity.end.text(.seconds))Z"))
             }
         } catch {
             checkup.add(.fail(subject, "\(error)", do: "correct it: the receiver cannot start with this error"))

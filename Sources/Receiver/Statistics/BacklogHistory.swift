@@ -1,3 +1,5 @@
+import Time
+
 /// The database's lag behind the spool, minute by minute: for at most a day, and since the start of the process.
 struct BacklogHistory: Sendable {
     struct Sample: Sendable, Equatable {
@@ -29,10 +31,9 @@ struct BacklogHistory: Sendable {
 }
 
 extension BacklogHistory.Sample {
-    /// - Parameter now: Unix milliseconds.
-    init(_ statistics: SpoolStatistics, now: Int64) {
+    init(_ statistics: SpoolStatistics, now: Timestamp) {
         self.init(
-            minute: now / 60_000, records: statistics.backlog.records,
+            minute: now.minute, records: statistics.backlog.records,
             oldestSeconds: statistics.backlog.oldestAgeSeconds ?? 0)
     }
 }

@@ -1,16 +1,17 @@
 import ServiceLifecycle
 import Synchronization
+import Time
 
 /// Samples the backlog once a minute, so that the page can show how it grew. Runs as a service beside the HTTP server.
 final class BacklogWatch: Service {
     private static let pause = Duration.seconds(60)
 
     private let spool: SpoolStatisticsSource
-    /// The wall clock, Unix milliseconds.
-    private let now: @Sendable () -> Int64
+    /// The wall clock.
+    private let now: @Sendable () -> Timestamp
     private let seen = Mutex(BacklogHistory())
 
-    init(_ spool: SpoolStatisticsSource, now: @escaping @Sendable () -> Int64) {
+    init(_ spool: SpoolStatisticsSource, now: @escaping @Sendable () -> Timestamp) {
         self.spool = spool
         self.now = now
     }

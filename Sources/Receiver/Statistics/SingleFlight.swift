@@ -1,6 +1,6 @@
 // Statistics: backlog, readiness and the database's figures, each within a bounded time.
 // Begin here.
-// Uses Access, Commit, HTTP, Ledger, Postgres, Spool, Text.
+// Uses Access, Commit, HTTP, Ledger, Postgres, Spool, Text, Time.
 
 import Synchronization
 

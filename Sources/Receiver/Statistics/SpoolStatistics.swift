@@ -1,4 +1,5 @@
 import Spool
+import Time
 
 /// The contents and the backlog of a spool, seen from the outside.
 struct SpoolStatistics: Sendable, Encodable {
@@ -13,13 +14,10 @@ struct SpoolStatistics: Sendable, Encodable {
     /// Bytes of the dead letters in `rejected/`.
     var deadLetterBytes = 0
     var diskAvailableBytes: Int
-    /// When the loader last made progress, and when it last processed the whole spool without a problem. ISO 8601 in
-    /// UTC, nil when it never did.
-    var lastLoad: String?
-    var lastDrain: String?
-    /// The same times in Unix milliseconds.
-    var lastLoadAt: Int64?
-    var lastDrainAt: Int64?
+    /// When the loader last made progress, and when it last processed the whole spool without a problem; nil
+    /// when it never did.
+    var lastLoad: Timestamp?
+    var lastDrain: Timestamp?
     var devices: Int
     var ledgerBytes: Int
     /// Why the last attempt to write failed; nil when it succeeded.

@@ -1,6 +1,7 @@
 import Commit
 import Spool
 import Text
+import Time
 
 /// The backlog, from the spool alone, so that it is available while the database is down.
 ///
@@ -11,9 +12,9 @@ actor SpoolStatisticsSource {
 
     private let directory: SpoolDirectory
     private let spoolState: SpoolState
-    private let now: @Sendable () -> Int64
+    private let now: @Sendable () -> Timestamp
 
-    init(directory: SpoolDirectory, spoolState: SpoolState, now: @escaping @Sendable () -> Int64) {
+    init(directory: SpoolDirectory, spoolState: SpoolState, now: @escaping @Sendable () -> Timestamp) {
         self.directory = directory
         self.spoolState = spoolState
         self.now = now
@@ -25,11 +26,9 @@ actor SpoolStatisticsSource {
     func statistics() throws(SpoolError) -> SpoolStatistics {
         let held = spoolState.current
         let mark = directory.loadMark()
-        let drainMark = directory.drainMark()
         var result = SpoolStatistics(
             spool: directory.identity, diskAvailableBytes: try directory.availableBytes(), lastLoad: mark?.loadedAt,
-            lastDrain: drainMark?.drainedAt, lastLoadAt: mark?.loadedAtMilliseconds,
-            lastDrainAt: drainMark?.drainedAtMilliseconds, devices: held.devices, ledgerBytes: held.ledgerBytes,
+            lastDrain: directory.drainMark()?.drainedAt, devices: held.devices, ledgerBytes: held.ledgerBytes,
             failure: held.failure)
         result.deadLetterBytes = try directory.deadLetterFiles().reduce(0) { bytes, file in
             bytes + ((try? directory.disk.size(of: file)) ?? 0)

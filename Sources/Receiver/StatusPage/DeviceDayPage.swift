@@ -3,8 +3,7 @@ import Time
 
 /// The page at `/devices/{id}`, with a plot for each channel of a device's day or last 24 hours. A value.
 struct DeviceDayPage: Sendable {
-    /// Unix milliseconds.
-    let now: Int64
+    let now: Timestamp
     let day: DeviceDay
     /// The requested day; nil for the last 24 hours.
     let date: CalendarDay?
@@ -41,7 +40,7 @@ struct DeviceDayPage: Sendable {
                 level: .idle, sentence: "The spool has no message of this device.",
                 detail: "The readings below are from the database.")
         }
-        let heard = Age(seconds: now / 1000 - last.time)
+        let heard = Age(now - Timestamp(unixSeconds: last.time))
         let moment = day.lastMinute.map { "\(Timestamp(minute: $0).readable(.minutes)) UTC" }
         switch day.state {
         case .silent:
@@ -57,7 +56,7 @@ struct DeviceDayPage: Sendable {
             return Verdict(
                 level: .idle, sentence: "Heard \(heard) ago.", detail: "\(last.missing?.sentence ?? "")")
         case .reporting:
-            let age = Age(seconds: now / 1000 - (day.lastMinute ?? 0) * 60)
+            let age = Age(now - Timestamp(minute: day.lastMinute ?? 0))
             return Verdict(level: .good, sentence: "Reports: last reading \(age) ago.", detail: "\(moment ?? "")")
         }
     }
@@ -71,7 +70,7 @@ struct DeviceDayPage: Sendable {
     }
 
     private var dayLinks: HTML {
-        let today = Timestamp(unixMilliseconds: now).day
+        let today = now.day
         let shown = date ?? today
         let title = date?.description ?? "Last 24 hours"
         let (before, after) = (CalendarDay(number: shown.number - 1), CalendarDay(number: shown.number + 1))

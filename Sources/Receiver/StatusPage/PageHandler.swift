@@ -7,6 +7,7 @@ import HTTPTypes
 import Hummingbird
 import NIOCore
 import Readings
+import Time
 
 /// `GET /` and `GET /devices/{id}`: gathers the data of a page.
 ///
@@ -23,14 +24,14 @@ struct PageHandler: Sendable {
     private let backlog: BacklogWatch
     private let risk: String?
     private let databaseSleepSeconds: Int64
-    /// The wall clock, Unix milliseconds.
-    private let now: @Sendable () -> Int64
-    private let startedAt: Int64
+    /// The wall clock.
+    private let now: @Sendable () -> Timestamp
+    private let startedAt: Timestamp
 
     init(
         devices: DeviceSource, metrics: Metrics, readiness: Readiness, queueStatistics: QueueStatisticsSource,
         spoolStatistics: SpoolStatisticsSource, backlog: BacklogWatch, spoolState: SpoolState,
-        databaseSleepSeconds: Int64, now: @escaping @Sendable () -> Int64
+        databaseSleepSeconds: Int64, now: @escaping @Sendable () -> Timestamp
     ) {
         self.databaseSleepSeconds = databaseSleepSeconds
         self.devices = devices

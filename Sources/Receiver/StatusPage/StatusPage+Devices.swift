@@ -65,18 +65,18 @@ extension StatusPage {
 
     private func lastReading(of device: DeviceSummary) -> HTML {
         guard let minute = device.lastMinute else { return "none yet" }
-        let moment = Timestamp(minute: minute).readable(.minutes)
+        let time = Timestamp(minute: minute)
+        let moment = time.readable(.minutes)
         return """
-            <time datetime="\(moment)Z" title="\(moment) UTC">\(Age(seconds: now / 1000 - minute * 60).description) ago</time>
+            <time datetime="\(moment)Z" title="\(moment) UTC">\(ago(time))</time>
             """
     }
 
     /// When a device was heard that gives no reading, and why it gives none.
     private func hearing(of device: DeviceSummary) -> HTML? {
         guard device.state.isWithoutReadings else { return nil }
-        let age = Age(seconds: now / 1000 - device.last.time)
         return """
-            <span class="detail">heard \(age.description) ago\(device.last.missing.map { "; " + $0.sentence } ?? "")</span>
+            <span class="detail">heard \(ago(Timestamp(unixSeconds: device.last.time)))\(device.last.missing.map { "; " + $0.sentence } ?? "")</span>
             """
     }
 

@@ -16,7 +16,7 @@ extension StatusPage {
                 "Backlog", Figures.count(backlog.records, "record"),
                 backlog.records == 0 ? "none pending" : "\(backlog.bytes.inBytes) in the spool")
             add("Oldest pending", oldestSeconds.map { Age(seconds: $0).description } ?? "–")
-            add("Loader", spool.lastLoadAt.map(ago) ?? "never", "last load")
+            add("Loader", spool.lastLoad.map(ago) ?? "never", "last load")
         }
         if case .answers(let rows, let age) = database {
             let seconds = age.components.seconds
@@ -81,10 +81,10 @@ extension StatusPage {
     private func plotOfBacklog(
         _ title: String, unit: String, _ summary: String, _ value: (BacklogHistory.Sample) -> Double
     ) -> HTML {
-        let end = now / 60_000 + 1
+        let end = now.minute + 1
         return SVGPlot(
             title: title, unit: unit,
-            summary: "\(summary)\(startedAt > now - 86_400_000 ? " since the start \(ago(startedAt))" : "").",
+            summary: "\(summary)\(now - startedAt < .seconds(86_400) ? " since the start \(ago(startedAt))" : "").",
             minutes: (end - 1440)..<end,
             curve: .line(backlog.samples.map { SVGPlot.Point(minute: $0.minute, value: value($0)) })
         ).html
@@ -100,8 +100,8 @@ extension StatusPage {
     }
 
     private func row(_ batch: RecentBatches.Entry) -> HTML {
-        let moment = Timestamp(unixMilliseconds: batch.receivedAt).readable(.seconds)
-        let isToday = batch.receivedAt / 86_400_000 == now / 86_400_000
+        let moment = batch.receivedAt.readable(.seconds)
+        let isToday = batch.receivedAt.day == now.day
         return """
             <tr><td><time datetime="\(moment)Z">\(isToday ? moment.suffix(8) : moment[...])</time></td><td>\(Figures.grouped(batch.messages))</td>\
             <td>\(Figures.grouped(batch.inserted))</td><td>\(Figures.grouped(batch.duplicates))</td>\

@@ -4,12 +4,12 @@ import Time
 /// The sentences at the top of the page, decided only here.
 extension StatusPage {
     /// The receiver counts as idle after this time without a batch; a queue sends one every few seconds or minutes.
-    private static let quietSeconds: Int64 = 300
+    private static let quietTime = Duration.seconds(300)
     /// The loader counts as behind once the oldest record waits longer than this; a timer runs it every minute or so.
     private static let behindSeconds: Int64 = 300
 
     /// An untaken component is shown for so long.
-    private static let untakenSeconds: Int64 = 86_400
+    private static let untakenTime = Duration.seconds(86_400)
 
     var verdicts: [Verdict] {
         [intakeVerdict, databaseVerdict, deviceVerdict, missingVerdict, untakenVerdict, diskVerdict].compactMap { $0 }
@@ -32,10 +32,10 @@ extension StatusPage {
                 level: .idle,
                 sentence: "Ready, but no batch has come since the start, \(ago(startedAt)).")
         }
-        let isQuiet = now - last.receivedAt >= Self.quietSeconds * 1000
+        let isQuiet = now - last.receivedAt >= Self.quietTime
         return isQuiet
             ? Verdict(
-                level: .attention, sentence: "Ready, but no batch has come for \(span(since: last.receivedAt)).",
+                level: .attention, sentence: "Ready, but no batch has come for \(Age(now - last.receivedAt)).",
                 detail: "Does the queue deliver?")
             : Verdict(level: .good, sentence: "Taking data: last batch \(ago(last.receivedAt)).")
     }
@@ -63,7 +63,7 @@ extension StatusPage {
             }
             return Verdict(
                 level: .attention, sentence: "Database answers, but the loader is behind: " + waiting(spool),
-                detail: spool.lastDrainAt.map { "The loader last finished \(ago($0))." } ?? "Is the loader running?")
+                detail: spool.lastDrain.map { "The loader last finished \(ago($0))." } ?? "Is the loader running?")
         }
     }
 
@@ -117,7 +117,7 @@ extension StatusPage {
 
     /// Components that were untaken in the last hours, by type, with some of their devices.
     private var untakenVerdict: Verdict? {
-        let recent = untaken.filter { now - $0.receivedAt < Self.untakenSeconds * 1000 }
+        let recent = untaken.filter { now - $0.receivedAt < Self.untakenTime }
         guard !recent.isEmpty else { return nil }
         let types = UntakenComponent.ComponentType.allCases.filter { type in recent.contains { $0.component == type } }
         let devices = Set(recent.map(\.device)).count
@@ -167,9 +167,7 @@ extension StatusPage {
 
     var oldestSeconds: Int64? { spool?.backlog.oldestAgeSeconds.map { Int64(min($0, 1e12)) } }
 
-    func ago(_ moment: Int64) -> String { span(since: moment) + " ago" }
-
-    private func span(since moment: Int64) -> String { Age(seconds: (now - moment) / 1000).description }
+    func ago(_ time: Timestamp) -> String { "\(Age(now - time)) ago" }
 }
 
 extension DeviceList {

@@ -1,13 +1,13 @@
 import Postgres
+import Time
 
 /// The page at `/`: an overview of the receiver.
 ///
 /// It shows whether data is accepted, whether it reaches the database, how far behind the database is, and which
 /// devices stopped reporting. A value; its data was gathered before.
 struct StatusPage: Sendable {
-    /// Unix milliseconds, like `startedAt`.
-    let now: Int64
-    let startedAt: Int64
+    let now: Timestamp
+    let startedAt: Timestamp
     let intake: ReadinessState
     let database: DatabaseStatus
     /// nil when the spool cannot be read, or its disk does not respond.

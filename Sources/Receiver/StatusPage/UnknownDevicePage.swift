@@ -1,7 +1,8 @@
+import Time
+
 /// The page for a device that neither the spool nor the database knows.
 struct UnknownDevicePage: Sendable {
-    /// Unix milliseconds.
-    let now: Int64
+    let now: Timestamp
 
     var html: HTML {
         let verdict = Verdict(

@@ -1,19 +1,15 @@
 internal import SystemPackage
-internal import Time
+public import Time
 
 /// When the loader last used the database and how far it had read, stored in the spool as `database.json`.
 ///
 /// It is written only while `DATABASE_SLEEP_SECONDS` lets the database sleep. Like the other marks it is a hint: a loader
 /// that believes a wrong one connects too early or, within a bounded time, too late.
 public struct DatabaseMark: Codable, Sendable, Equatable {
-    /// ISO 8601 in UTC.
-    public let usedAt: String
+    public let usedAt: Timestamp
     /// The pending segment that was read up to `bytes`, nil if there was none.
     public let segment: Int?
     public let bytes: Int?
-
-    /// `usedAt` in Unix milliseconds.
-    public var usedAtMilliseconds: Int64? { Timestamp(iso8601: usedAt)?.unixMilliseconds }
 
     private enum CodingKeys: String, CodingKey {
         case segment, bytes
@@ -22,7 +18,7 @@ public struct DatabaseMark: Codable, Sendable, Equatable {
 
     /// Creates a mark of the present moment.
     public init(segment: Int?, bytes: Int?) {
-        usedAt = Timestamp.now.iso8601
+        usedAt = .now
         self.segment = segment
         self.bytes = bytes
     }

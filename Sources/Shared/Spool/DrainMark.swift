@@ -1,13 +1,12 @@
 internal import SystemPackage
-internal import Time
+public import Time
 
 /// When the loader last drained the whole spool without a problem, stored in the spool as `drained.json`.
 ///
 /// The loader also updates it when there was nothing to load. An idle loader can thus be told from one that is not
 /// running. `drainedAt` is for display only, like `LoadMark`.
 public struct DrainMark: Codable, Sendable, Equatable {
-    /// ISO 8601 in UTC.
-    public let drainedAt: String
+    public let drainedAt: Timestamp
     /// The segments that the next drain need not open, nil if they are unknown.
     public let settled: Settled?
 
@@ -28,9 +27,6 @@ public struct DrainMark: Codable, Sendable, Equatable {
         }
     }
 
-    /// `drainedAt` in Unix milliseconds.
-    public var drainedAtMilliseconds: Int64? { Timestamp(iso8601: drainedAt)?.unixMilliseconds }
-
     private enum CodingKeys: String, CodingKey {
         case settled
         case drainedAt = "drained_at"
@@ -38,7 +34,7 @@ public struct DrainMark: Codable, Sendable, Equatable {
 
     /// Creates a mark of the present moment.
     public init(settled: Settled? = nil) {
-        drainedAt = Timestamp.now.iso8601
+        drainedAt = .now
         self.settled = settled
     }
 }

@@ -1,5 +1,5 @@
 internal import SystemPackage
-internal import Time
+public import Time
 
 /// The memory of the receiver's ledger, stored in the spool as `ledger.json` once it is large, so that `doctor` can warn
 /// before the ledger is full. It is for display only, like `LoadMark`.
@@ -7,8 +7,7 @@ public struct LedgerMark: Codable, Sendable, Equatable {
     public let bytes: Int
     /// `INGEST_LEDGER_BYTES`.
     public let limitBytes: Int
-    /// ISO 8601 in UTC.
-    public let markedAt: String
+    public let markedAt: Timestamp
 
     private enum CodingKeys: String, CodingKey {
         case bytes
@@ -20,7 +19,7 @@ public struct LedgerMark: Codable, Sendable, Equatable {
     public init(bytes: Int, limitBytes: Int) {
         self.bytes = bytes
         self.limitBytes = limitBytes
-        markedAt = Timestamp.now.iso8601
+        markedAt = .now
     }
 
     /// Whether the ledger has more than seven tenths of its memory.

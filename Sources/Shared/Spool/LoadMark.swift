@@ -1,5 +1,5 @@
 internal import SystemPackage
-internal import Time
+public import Time
 
 /// The loader's progress, stored in the spool as `loaded.json` for readers without access to the database.
 ///
@@ -11,11 +11,8 @@ public struct LoadMark: Codable, Sendable, Equatable {
     public let bytes: Int
     /// Records of this segment that are loaded.
     public let records: Int
-    /// When the mark was written, ISO 8601 in UTC.
-    public let loadedAt: String
-
-    /// `loadedAt` in Unix milliseconds.
-    public var loadedAtMilliseconds: Int64? { Timestamp(iso8601: loadedAt)?.unixMilliseconds }
+    /// When the mark was written.
+    public let loadedAt: Timestamp
 
     private enum CodingKeys: String, CodingKey {
         case segment, bytes, records
@@ -27,7 +24,7 @@ public struct LoadMark: Codable, Sendable, Equatable {
         self.segment = segment
         self.bytes = bytes
         self.records = records
-        loadedAt = Timestamp.now.iso8601
+        loadedAt = .now
     }
 }
 

@@ -1,5 +1,5 @@
 public import SystemPackage
-internal import Time
+public import Time
 
 /// How long a spool keeps fully loaded segments.
 ///
@@ -18,25 +18,24 @@ public struct Retention: Sendable {
         self.bytes = bytes
     }
 
-    /// A loaded segment. `created` is in Unix milliseconds.
+    /// A loaded segment.
     struct Candidate {
         let number: Int
-        let created: Int64
+        let created: Timestamp
         let bytes: Int
     }
 
     /// The numbers of the segments to remove, the oldest first.
     ///
-    /// - Parameter end: the time at which ages are measured, Unix milliseconds.
-    func expired(_ candidates: [Candidate], end: Int64) -> [Int] {
-        let oldestKept = end - Int64(age / .milliseconds(1))
+    /// - Parameter end: the time at which ages are measured.
+    func expired(_ candidates: [Candidate], end: Timestamp) -> [Int] {
+        let oldestKept = end - age
         var excess = bytes.map { limit in candidates.reduce(0) { $0 + $1.bytes } - limit } ?? 0
         // A lower segment number never gets a later creation time.
-        var created = Int64.max
-        var newestFirst: [(candidate: Candidate, created: Int64)] = []
+        var newestFirst: [(candidate: Candidate, created: Timestamp)] = []
         for candidate in candidates.sorted(by: { $0.number > $1.number }) {
-            created = min(created, candidate.created)
-            newestFirst.append((candidate, created))
+            let next = newestFirst.last?.created ?? candidate.created
+            newestFirst.append((candidate, min(next, candidate.created)))
         }
         return newestFirst.reversed().prefix { candidate, created in
             defer { excess -= candidate.bytes }
@@ -61,15 +60,15 @@ extension SpoolDirectory {
     /// The segment with the highest number is never removed, regardless of its age, so that numbers never repeat
     /// (invariant 4).
     /// - Parameters:
-    ///   - now: the present, Unix milliseconds.
+    ///   - now: the present.
     ///   - dryRun: whether to list the segments without removing them.
     ///   - isLoaded: whether the database has all of a segment. Its place in `loaded/` is not sufficient: the database
     ///     may have been restored from a backup since (invariant 6).
     public func prune(
-        _ retention: Retention, now: Int64, dryRun: Bool = false, isLoaded: (SegmentHeader) -> Bool
+        _ retention: Retention, now: Timestamp, dryRun: Bool = false, isLoaded: (SegmentHeader) -> Bool
     ) throws(SpoolError) -> Pruned {
         let segments = try segments()
-        var newest: Int64?
+        var newest: Timestamp?
         var candidates: [Retention.Candidate] = []
         for segment in segments {
             // It is gone if it was compressed after it was listed.
@@ -129,6 +128,6 @@ extension SegmentReader {
 }
 
 extension SegmentHeader {
-    /// `created` in Unix milliseconds, or nil if it is not a valid time.
-    var createdAt: Int64? { Timestamp(iso8601: created)?.unixMilliseconds }
+    /// `created`, or nil if it is not a valid time.
+    var createdAt: Timestamp? { Timestamp(iso8601: created) }
 }

@@ -1,4 +1,5 @@
 internal import SystemPackage
+public import Time
 
 /// A spool's segments and its backlog, counted in the same way for the receiver's statistics and the loader's `status`.
 public struct SpoolContents: Sendable {
@@ -72,12 +73,12 @@ public struct SpoolContents: Sendable {
     /// Reads the spool. The loader may move or remove a segment at any moment; such a segment is not counted.
     ///
     /// - Parameters:
-    ///   - now: the present, Unix milliseconds.
+    ///   - now: the present.
     ///   - records: the number of records in a pending segment, or nil if the caller does not know it. Then the footer has
     ///     the number, or the records behind the loaded part are counted.
     ///   - loadedPart: the part of a pending segment that is loaded.
     public init(
-        of directory: SpoolDirectory, now: Int64, records: (SpoolDirectory.Segment) -> Int? = { _ in nil },
+        of directory: SpoolDirectory, now: Timestamp, records: (SpoolDirectory.Segment) -> Int? = { _ in nil },
         loadedPart: (SpoolDirectory.Segment, any DiskFile) -> LoadedPart
     ) throws(SpoolError) {
         var oldestReceipt: Int64?
@@ -102,7 +103,7 @@ public struct SpoolContents: Sendable {
                 oldestReceipt = try SegmentReader(file, path: segment.path, from: loadedBytes).nextRecord()?.receivedAt
             }
         }
-        backlog.oldestAgeSeconds = oldestReceipt.map { Double(max(0, now - $0)) / 1000 }
+        backlog.oldestAgeSeconds = oldestReceipt.map { Double(max(0, now.unixMilliseconds - $0)) / 1000 }
     }
 
     private static func unloadedRecords(

@@ -4,6 +4,7 @@ public struct Age: Sendable, CustomStringConvertible {
 
     /// A negative age, of a time in the future, is 0.
     public init(seconds: Int64) { self.seconds = max(0, seconds) }
+    public init(_ duration: Duration) { self.init(seconds: duration.components.seconds) }
 
     /// `12 s`, `4 min`, `3 h 5 min`, `2 d 3 h`.
     public var description: String {

@@ -6,6 +6,10 @@ internal import FoundationEssentials
 internal import Glibc
 
 /// A point in time, to the millisecond. Its texts are in UTC.
+///
+/// Points in time for people, files, pages and rules have this type. Three kinds of numbers stay integers, as the formats
+/// have them, because they are stored and compared by the million: a record's time of receipt (Unix milliseconds), the
+/// time of a message or a reading (Unix seconds), and the minute of a reading (since 1970).
 public struct Timestamp: Sendable, Hashable {
     public let unixMilliseconds: Int64
 
@@ -23,6 +27,9 @@ public struct Timestamp: Sendable, Hashable {
 
     /// Rounded down.
     public var unixSeconds: Int64 { unixMilliseconds.dividedDown(by: 1000) }
+
+    /// Minutes since 1970, rounded down.
+    public var minute: Int64 { unixMilliseconds.dividedDown(by: 60_000) }
 
     public var day: CalendarDay { CalendarDay(number: unixMilliseconds.dividedDown(by: 86_400_000)) }
 
@@ -78,6 +85,37 @@ public struct Timestamp: Sendable, Hashable {
         guard precision != .seconds else { return }
         bytes.append(UInt8(ascii: "."))
         bytes.append(decimal: milliseconds % 1000, digits: 3)
+    }
+}
+
+extension Timestamp: Comparable {
+    public static func < (a: Timestamp, b: Timestamp) -> Bool { a.unixMilliseconds < b.unixMilliseconds }
+
+    /// The time from `start` to `end`, negative if `start` is later.
+    public static func - (end: Timestamp, start: Timestamp) -> Duration {
+        .milliseconds(end.unixMilliseconds - start.unixMilliseconds)
+    }
+
+    public static func - (time: Timestamp, duration: Duration) -> Timestamp {
+        Timestamp(unixMilliseconds: time.unixMilliseconds - Int64(duration / .milliseconds(1)))
+    }
+}
+
+/// As text and in JSON, it is its ISO 8601 text.
+extension Timestamp: CustomStringConvertible, Codable {
+    public var description: String { iso8601 }
+
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        guard let time = Timestamp(iso8601: try container.decode(String.self)) else {
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: "not a time as in ISO 8601")
+        }
+        self = time
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(iso8601)
     }
 }
 
