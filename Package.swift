@@ -166,7 +166,7 @@ let package = Package(
         .testTarget(
             name: "SpoolTests",
             dependencies: [
-                "Spool", "Time", "CCrc32c", "CZstd", .product(name: "SystemPackage", package: "swift-system"),
+                "Spool", "Time", "CCrc32c", "CZstd", "Disks", .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: swiftSettings
         ),
@@ -178,7 +178,7 @@ let package = Package(
         .testTarget(
             name: "CheckupTests",
             dependencies: [
-                "Checkup", "Settings", "Spool", .product(name: "SystemPackage", package: "swift-system"),
+                "Checkup", "Disks", "Settings", "Spool", .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: swiftSettings
         ),
@@ -200,7 +200,7 @@ let package = Package(
         .testTarget(
             name: "CommitTests",
             dependencies: [
-                "Commit", "Ledger", "Readings", "Spool",
+                "Commit", "Disks", "Ledger", "Readings", "Spool",
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Logging", package: "swift-log"),
@@ -230,6 +230,12 @@ let package = Package(
         .testTarget(
             name: "FuzzTests",
             dependencies: ["Readings", "Spool", "Seeds", .product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: swiftSettings
+        ),
+        .target(
+            name: "Disks",
+            dependencies: ["Spool", .product(name: "SystemPackage", package: "swift-system")],
+            path: "Tests/Disks",
             swiftSettings: swiftSettings
         ),
         .target(name: "Seeds", path: "Tests/Seeds", swiftSettings: swiftSettings),
@@ -269,7 +275,9 @@ if Context.environment["SHELLY_BENCH"] != nil {
         ),
         .executableTarget(
             name: "retain",
-            dependencies: ["Ledger", "Readings", "Spool", .product(name: "SystemPackage", package: "swift-system")],
+            dependencies: [
+                "Disks", "Ledger", "Readings", "Spool", .product(name: "SystemPackage", package: "swift-system"),
+            ],
             path: "ops/bench/Sources/Retain",
             swiftSettings: swiftSettings
         ),

@@ -1,3 +1,4 @@
+import Disks
 import Foundation
 import Spool
 import SystemPackage
@@ -109,41 +110,23 @@ struct SpoolCheckTests {
     }
 
     /// A disk whose every synchronization takes a while, or fails.
-    private struct SlowDisk: Disk {
-        let disk = SystemDisk()
+    private struct SlowDisk: ForwardingDisk {
         let delay: Duration
         var failure: Errno?
 
-        final class File: DiskFile {
+        private final class File: ForwardingFile {
             let file: any DiskFile
             let disk: SlowDisk
 
             init(_ file: any DiskFile, _ disk: SlowDisk) { (self.file, self.disk) = (file, disk) }
 
-            func size() throws(Errno) -> Int { try file.size() }
-            func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(Errno) -> Int {
-                try file.read(into: buffer, at: offset)
-            }
-            func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(Errno) -> Int {
-                try file.write(bytes, at: offset)
-            }
             func synchronize() throws(Errno) {
                 if let failure = disk.failure { throw failure }
                 usleep(UInt32(disk.delay / .microseconds(1)))
             }
-            func dropPageCache() throws(Errno) { try file.dropPageCache() }
         }
 
-        func create(_ path: FilePath) throws(Errno) -> any DiskFile { File(try disk.create(path), self) }
-        func openOrCreate(_ path: FilePath) throws(Errno) -> any DiskFile { try disk.openOrCreate(path) }
-        func open(_ path: FilePath) throws(Errno) -> any DiskFile { try disk.open(path) }
-        func makeDirectory(_ path: FilePath) throws(Errno) { try disk.makeDirectory(path) }
-        func names(in directory: FilePath) throws(Errno) -> [String] { try disk.names(in: directory) }
-        func rename(_ source: FilePath, to target: FilePath) throws(Errno) { try disk.rename(source, to: target) }
-        func link(_ source: FilePath, to target: FilePath) throws(Errno) { try disk.link(source, to: target) }
-        func remove(_ path: FilePath) throws(Errno) { try disk.remove(path) }
-        func synchronizeDirectory(_ path: FilePath) throws(Errno) { try disk.synchronizeDirectory(path) }
-        func availableBytes(at path: FilePath) throws(Errno) -> Int { try disk.availableBytes(at: path) }
+        func create(_ path: FilePath) throws(Errno) -> any DiskFile { File(try SystemDisk().create(path), self) }
     }
 
     @Test func aSlowDiskIsToldAndAFailingOneFails() throws {

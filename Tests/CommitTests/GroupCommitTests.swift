@@ -1,3 +1,4 @@
+import Disks
 import Foundation
 import Logging
 import NIOPosix
@@ -11,8 +12,7 @@ import Testing
 @testable import Ledger
 
 /// The real disk, of which single operations fail on demand.
-private final class FaultyDisk: Disk {
-    private let system = SystemDisk()
+private final class FaultyDisk: ForwardingDisk {
     let failingSynchronizations = Mutex(0)
     let synchronizations = Mutex(0)
     /// How often the room on the disk was asked for.
@@ -21,21 +21,13 @@ private final class FaultyDisk: Disk {
     /// Where a synchronization waits until it may go on.
     let gate = Gate()
 
-    func create(_ path: FilePath) throws(Errno) -> any DiskFile { File(try system.create(path), self) }
-    func openOrCreate(_ path: FilePath) throws(Errno) -> any DiskFile { try system.openOrCreate(path) }
-    func open(_ path: FilePath) throws(Errno) -> any DiskFile { try system.open(path) }
-    func makeDirectory(_ path: FilePath) throws(Errno) { try system.makeDirectory(path) }
-    func names(in directory: FilePath) throws(Errno) -> [String] { try system.names(in: directory) }
-    func rename(_ source: FilePath, to target: FilePath) throws(Errno) { try system.rename(source, to: target) }
-    func link(_ source: FilePath, to target: FilePath) throws(Errno) { try system.link(source, to: target) }
-    func remove(_ path: FilePath) throws(Errno) { try system.remove(path) }
-    func synchronizeDirectory(_ path: FilePath) throws(Errno) { try system.synchronizeDirectory(path) }
+    func create(_ path: FilePath) throws(Errno) -> any DiskFile { File(try SystemDisk().create(path), self) }
     func availableBytes(at path: FilePath) throws(Errno) -> Int {
         looks.withLock { $0 += 1 }
-        return try system.availableBytes(at: path)
+        return try SystemDisk().availableBytes(at: path)
     }
 
-    private final class File: DiskFile {
+    private final class File: ForwardingFile {
         let file: any DiskFile
         let disk: FaultyDisk
 
@@ -44,10 +36,6 @@ private final class FaultyDisk: Disk {
             self.disk = disk
         }
 
-        func size() throws(Errno) -> Int { try file.size() }
-        func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(Errno) -> Int {
-            try file.read(into: buffer, at: offset)
-        }
         func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(Errno) -> Int {
             let fails = disk.failingWrites.withLock { left in
                 defer { left = max(0, left - 1) }
@@ -68,7 +56,6 @@ private final class FaultyDisk: Disk {
             if fails { throw .ioError }
             try file.synchronize()
         }
-        func dropPageCache() throws(Errno) { try file.dropPageCache() }
     }
 }
 

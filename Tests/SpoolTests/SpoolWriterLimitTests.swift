@@ -1,3 +1,4 @@
+import Disks
 import Synchronization
 import SystemPackage
 import Testing
@@ -25,20 +26,10 @@ struct SpoolWriterLimitTests {
     }
 
     /// The real disk, which says of its room what it is told.
-    private struct DiskOfKnownRoom: Disk {
-        let system = SystemDisk()
+    private struct DiskOfKnownRoom: ForwardingDisk {
         let availableBytes: Int
 
         func availableBytes(at path: FilePath) throws(Errno) -> Int { availableBytes }
-        func create(_ path: FilePath) throws(Errno) -> any DiskFile { try system.create(path) }
-        func openOrCreate(_ path: FilePath) throws(Errno) -> any DiskFile { try system.openOrCreate(path) }
-        func open(_ path: FilePath) throws(Errno) -> any DiskFile { try system.open(path) }
-        func makeDirectory(_ path: FilePath) throws(Errno) { try system.makeDirectory(path) }
-        func names(in directory: FilePath) throws(Errno) -> [String] { try system.names(in: directory) }
-        func rename(_ source: FilePath, to target: FilePath) throws(Errno) { try system.rename(source, to: target) }
-        func link(_ source: FilePath, to target: FilePath) throws(Errno) { try system.link(source, to: target) }
-        func remove(_ path: FilePath) throws(Errno) { try system.remove(path) }
-        func synchronizeDirectory(_ path: FilePath) throws(Errno) { try system.synchronizeDirectory(path) }
     }
 
     private func record(_ bytes: Int) -> NewRecord {
