@@ -69,6 +69,32 @@ struct PruningTests {
         try drain(keepingBytes: 0)
         #expect(try numbers == [2, 5])
         #expect(try fixture.bytes(2) == bytes)
+        // It holds nothing else up, and is not loaded again.
+        #expect(try fixture.progress().map { $0.prefix(1) } == ["2", "5"])
+        #expect(try fixture.directory.inventory().oldest == 5)
+        try fixture.append(Fixture.batch(minutes: 5..<6))
+        fixture.seal()
+        let summary = try fixture.drain { $0.retention.bytes = 0 }
+        #expect((summary.records, summary.inserted) == (1, 1))
+        #expect(try numbers == [2, 6] && fixture.progress().map { $0.prefix(1) } == ["2", "6"])
+    }
+
+    /// A damaged segment keeps the files that have a dead letter of it, and no others.
+    @Test func aDamagedSegmentKeepsItsDeadLetters() throws {
+        var bytes = try fixture.bytes(2)
+        bytes[bytes.count / 2] ^= 1
+        try fixture.overwrite(2, bytes)
+        try drain(keepingBytes: 0)
+        let letters = DeadLetters(directory: fixture.directory)
+        let now = Timestamp.now
+        for (age, segment) in [(5, 1), (4, 2), (3, 22)] as [(Int64, Int)] {
+            var line: [UInt8] = []
+            DeadLetter(reason: "broken", record: SpoolPosition(segment: segment, sequence: 1), rules: nil)
+                .appendLine(to: &line)
+            try letters.append(line, now: now - .seconds(age * 86_400))
+        }
+        #expect(try letters.prune(olderThan: .seconds(86_400)).count == 2)
+        #expect(try fixture.deadLetters().map { $0.contains("00000002:1") } == [true])
     }
 
     @Test func aSegmentThatIsNotLoadedIsKept() throws {

@@ -1,3 +1,4 @@
+import Readings
 import Spool
 import SystemPackage
 import Time
@@ -5,15 +6,20 @@ import Time
 extension DeadLetters {
     /// Removes the files of days that are older than `age`, and returns them.
     ///
-    /// A file stays as long as a segment of its day or an earlier one does: `verify` looks for the dead letters of each
-    /// segment that is left.
+    /// A file stays as long as a segment of its day or an earlier one does, and as long as a damaged segment does of which
+    /// it has a letter: `verify` looks for the dead letters of each segment that is left.
     func prune(olderThan age: Duration, now: Timestamp = .now, dryRun: Bool = false) throws(SpoolError) -> [FilePath] {
-        guard let oldest = try oldestSegmentDay() else { return [] }
+        let segments = try directory.segments()
+        guard let first = directory.oldest(of: segments), let oldest = try day(of: first) else { return [] }
         let kept = (now - age).day.description
-        let expired = try files().filter { path in
+        let damaged = Set(segments.map(\.number).prefix { $0 < first.number })
+        var expired: [FilePath] = []
+        for path in try files() {
             let day = path.stem ?? ""
             // Days as text are in the order of time.
-            return day.utf8.count == 10 && day < kept && day < oldest
+            guard day.utf8.count == 10, day < kept, day < oldest else { continue }
+            if !damaged.isEmpty, try hasLetter(of: damaged, path) { continue }
+            expired.append(path)
         }
         if dryRun || expired.isEmpty { return expired }
         do throws(Errno) {
@@ -25,12 +31,20 @@ extension DeadLetters {
         return expired
     }
 
-    /// The day on which the oldest segment was created, or nil if it is not known.
-    private func oldestSegmentDay() throws(SpoolError) -> Substring? {
-        guard let segment = try directory.segments().first, let file = try? directory.disk.openSegment(segment.path)
-        else {
-            return nil
-        }
+    /// The day on which a segment was created, or nil if it is not known.
+    private func day(of segment: SpoolDirectory.Segment) throws(SpoolError) -> Substring? {
+        guard let file = try? directory.disk.openSegment(segment.path) else { return nil }
         return try SegmentFirstLine(of: file, at: segment.path).header?.created.prefix(10)
+    }
+
+    private func hasLetter(of segments: Set<Int>, _ path: FilePath) throws(SpoolError) -> Bool {
+        let letter = JSONMembers()
+        var isFound = false
+        try Self.forEachLine(of: path, directory.disk) { line in
+            guard !isFound, letter.read(line), let record = letter.string(of: "record") else { return }
+            let number = Int(String(decoding: record.prefix { $0 != UInt8(ascii: ":") }, as: UTF8.self))
+            isFound = number.map(segments.contains) ?? false
+        }
+        return isFound
     }
 }

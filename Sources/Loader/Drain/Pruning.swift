@@ -24,11 +24,18 @@ struct Pruning {
         let pruned = try directory.prune(retention, now: .now, dryRun: dryRun) { header in
             progress[Progress.Key(segment: header.segment, created: header.created)]?.finished == true
         }
-        if !dryRun, let oldest = try directory.segments().first?.number,
-            progress.contains(where: { $0.key.segment < oldest && $0.value.finished })
-        {
-            try progressTable.forget(before: oldest, on: connection)
-        }
+        if !dryRun { try forgetRemoved(progress) }
         return pruned
+    }
+
+    /// Deletes the progress of segments that retention has removed. Without its progress, a damaged segment that it has
+    /// kept would be loaded again by each pass.
+    private func forgetRemoved(_ progress: [Progress.Key: Progress]) throws {
+        let segments = try directory.segments()
+        guard let oldest = directory.oldest(of: segments)?.number else { return }
+        let kept = segments.map(\.number).prefix { $0 < oldest }
+        let finished = progress.filter { $0.value.finished }.map(\.key.segment)
+        guard finished.contains(where: { $0 < oldest && !kept.contains($0) }) else { return }
+        try progressTable.forget(before: oldest, except: kept, on: connection)
     }
 }

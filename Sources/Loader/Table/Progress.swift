@@ -67,11 +67,17 @@ struct ProgressTable {
     /// Deletes the progress of finished segments that are no longer in the spool, so that the table does not grow
     /// without limit.
     ///
-    /// - Parameter oldest: the lowest segment number in the spool.
-    func forget(before oldest: Int, on connection: Connection) throws(PostgresError) {
+    /// - Parameters:
+    ///   - oldest: the first segment that retention has not reached.
+    ///   - kept: the segments before it that are still in the spool.
+    func forget(
+        before oldest: Int, except kept: some Sequence<Int>, on connection: Connection
+    ) throws(PostgresError) {
+        var numbers = BinaryArray(.int8)
+        for number in kept { numbers.append(Int64(number)) }
         _ = try connection.query(
-            "DELETE FROM \(table) WHERE spool = $1 AND segment < $2 AND finished",
-            [.text(spool), .integer(Int64(oldest))])
+            "DELETE FROM \(table) WHERE spool = $1 AND segment < $2 AND finished AND segment <> ALL($3::int8[])",
+            [.text(spool), .integer(Int64(oldest)), .array(numbers)])
     }
 
     /// Writes a segment's progress within the caller's transaction, in the place of the known progress. Returns false,

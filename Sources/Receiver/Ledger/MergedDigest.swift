@@ -101,12 +101,13 @@ extension SpoolDirectory {
     /// Merges the digests of some ranges whose segments are all closed and retained; more calls do the rest. Errors are
     /// ignored: without merged digests a start only takes longer.
     package func mergeDigests() {
-        guard let segments = try? segments().map(\.number), let oldest = segments.first, let newest = segments.last,
+        guard let all = try? segments(), let oldest = oldest(of: all)?.number, let newest = all.last?.number,
             let names = try? Set(disk.names(in: ledger))
         else { return }
         let missing = (oldest...newest).flatMap { DigestRange.all(from: $0) }.filter {
             $0.numbers.upperBound <= newest && !names.contains($0.fileName)
         }
+        let segments = all.map(\.number)
         var merges = 0
         // Small ranges first, since the larger ones are merged from them.
         for range in missing.sorted(by: { $0.numbers.count < $1.numbers.count }) where merges < Self.mergesOfACall {

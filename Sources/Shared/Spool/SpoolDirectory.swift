@@ -94,7 +94,7 @@ public struct SpoolDirectory: Sendable {
 
     /// The totals over all segments and dead letters.
     public struct Inventory: Sendable, Equatable {
-        /// The lowest number, or nil if there is no segment.
+        /// The number of the first segment that retention has not reached, or nil if there is none.
         public var oldest: Int?
         /// Bytes of both, which `SPOOL_BYTES` bounds.
         public var bytes = 0
@@ -106,7 +106,7 @@ public struct SpoolDirectory: Sendable {
     public func inventory() throws(SpoolError) -> Inventory {
         var inventory = Inventory()
         let segments = try segments()
-        inventory.oldest = segments.first?.number
+        inventory.oldest = oldest(of: segments)?.number
         for segment in segments { inventory.bytes += try size(of: segment.path) }
         for file in try deadLetterFiles() { inventory.deadLetterBytes += try size(of: file) }
         inventory.bytes += inventory.deadLetterBytes

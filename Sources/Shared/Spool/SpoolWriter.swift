@@ -33,8 +33,8 @@ public final class SpoolWriter {
     public private(set) var newest: Int
     /// The open segment, or nil between two segments.
     public private(set) var segment: SegmentWriter?
-    /// The lowest number that the spool held when it was last counted, at the latest when the open segment was created.
-    /// Earlier segments have been removed.
+    /// The first segment that retention had not reached when the spool was last counted, at the latest when the open
+    /// segment was created. Earlier ones have been removed, or are kept because they are damaged.
     public private(set) var oldest = 0
     /// The number of the segment for the next records, unless writing them fails.
     public var next: Int { segment?.number ?? newest + 1 }
