@@ -113,6 +113,25 @@ struct PartitionListTests {
         #expect(found.map(\.name) == (expired.map(Array.init) ?? []).map { "\(day($0))/\(day($0 + 1))" })
     }
 
+    /// The retention is ten days, and it is the 20th of November 2026.
+    @Test(
+        arguments: [
+            ("dropped", ["2026-11-09/2026-11-10", "2026-11-10/MAX"], "2026-11-08T23:59", true),
+            ("there", ["2026-11-08/2026-11-09", "2026-11-09/MAX"], "2026-11-08T23:59", false),
+            ("the last minute", ["2026-11-11/MAX"], "2026-11-09T23:59", true),
+            ("too new to be dropped", ["2026-11-11/MAX"], "2026-11-10", false),
+            ("created again for late readings", ["MIN/2026-11-10", "2026-11-10/MAX"], "2026-11-08", true),
+            ("not dropped yet", ["MIN/2026-11-11", "2026-11-11/MAX"], "2026-11-08", false),
+            ("perhaps in the default partition", ["2026-11-10/MAX", "default"], "2026-11-08", true),
+        ] as [(String, [String], String, Bool)])
+    func aRowIsPastTheRetentionIfItsPartitionWasDropped(
+        _ name: String, ranges: [String], minute: String, dropped: Bool
+    ) {
+        let isDropped = RowRetention(days: 10).hasDropped(
+            Self.minute(minute), of: Self.list(ranges), now: Self.minute("2026-11-20"))
+        #expect(isDropped == dropped)
+    }
+
     @Test func aPartitionWithoutBeginningExpiresAndOneWithoutEndDoesNot() {
         let list = Self.list(["MIN/2026-11-01", "2026-11-01/2026-11-02", "2026-11-02/2026-11-03", "2026-11-03/MAX"])
         let found = RowRetention(days: 1).expired(list, now: Self.minute("2026-12-01")) { _ in true }

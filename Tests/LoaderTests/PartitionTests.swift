@@ -420,15 +420,37 @@ struct PartitionTests {
         let oldest = Timestamp(unixSeconds: now - 5 * 86_400).day.description.filter { $0 != "-" }
         #expect(try partitions(fixture).first == "power_logs_\(oldest)")
         #expect(try fixture.count() == 6)
-        let report = VerificationReport { _ in }
-        var verification = Verification(directory: fixture.directory)
-        verification.reconciliation = try Reconciliation(
-            try fixture.database, directory: fixture.directory, rowRetention: RowRetention(days: 5))
-        try verification.run(report)
-        #expect((report.summary.database?.missing, report.summary.database?.expired) == (0, 15))
+        #expect(try verify(fixture, RowRetention(days: 5)) == [0, 15])
+        // A row that is missing in a partition that is still there was not dropped.
+        #expect(try fixture.sql("DELETE FROM power_logs WHERE \"timestamp\" < now() - interval '4 days'").affected > 0)
+        #expect(try verify(fixture, RowRetention(days: 3)) == [2, 15])
         // Late readings find a partition again.
         try fixture.append(Fixture.batch(minutes: 1..<3))
         #expect(try fixture.drain { $0.rowRetention = nil }.inserted == 2)
+        // Their partition has the times of those that were dropped.
+        #expect(try verify(fixture, RowRetention(days: 5)) == [2, 15])
+        try fixture.sql("DELETE FROM power_logs")
+        #expect(try verify(fixture, RowRetention(days: 5)) == [6, 17])
+        #expect(try verify(fixture, nil) == [23, 0])
+    }
+
+    /// Only partitions are dropped, so a plain table has all rows, whatever the setting is.
+    @Test func aRowThatIsMissingInAPlainTableIsNotPastTheRetention() throws {
+        let fixture = try Fixture()
+        try fixture.append(Fixture.batch(minutes: 0..<10))
+        #expect(try fixture.drain().inserted == 10)
+        try fixture.sql("DELETE FROM power_logs WHERE id <= 3")
+        #expect(try verify(fixture, RowRetention(days: 5)) == [3, 0])
+    }
+
+    /// The rows that are missing, and those that are past the retention.
+    private func verify(_ fixture: Fixture, _ retention: RowRetention?) throws -> [Int?] {
+        let report = VerificationReport { _ in }
+        var verification = Verification(directory: fixture.directory)
+        verification.reconciliation = try Reconciliation(
+            try fixture.database, directory: fixture.directory, rowRetention: retention)
+        try verification.run(report)
+        return [report.summary.database?.missing, report.summary.database?.expired]
     }
 
     @Test func doctorTellsHowThePartitionsAre() throws {

@@ -7,8 +7,18 @@ struct RowRetention: Equatable, Sendable {
 
     private var minutes: Int64 { Int64(days) * PartitionWidth.minutesOfDay }
 
-    /// Whether a reading of this minute is older than the retention.
-    func isPast(_ minute: Int64, now: Int64) -> Bool { minute < now - minutes }
+    /// Whether the partition of a minute was dropped because it is past the retention: no partition of a range has it.
+    ///
+    /// Later readings of such a minute create one partition without a beginning, which lacks the rows that were dropped.
+    /// Whether a row was in the default partition cannot be found out; these are not dropped.
+    func hasDropped(_ minute: Int64, of list: PartitionList, now: Int64) -> Bool {
+        let cut = now - minutes
+        guard minute < cut else { return false }
+        guard let range = list.ranges.lazy.compactMap(\.minutes).first(where: { $0.contains(minute) }) else {
+            return true
+        }
+        return range.lowerBound == .min && range.upperBound <= cut
+    }
 
     /// The partitions whose rows are all older than the retention.
     ///

@@ -95,14 +95,15 @@ final class Reconciliation {
     private func compare(_ report: VerificationReport) throws {
         let all = (0..<Int32(rows.count)).map { $0 }
         let absent: [Int]
-        if let list = try PartitionedTable(name: table).partitions(on: connection) {
+        let list = try PartitionedTable(name: table).partitions(on: connection)
+        if let list {
             let withoutPartition = all.filter { !list.has(rows.rows[Int($0)].minute) }.map { Int($0) }
             let parts = ReadingTable.parts(of: rows, all, by: list).parts
             absent = try (parts.flatMap { try self.absent($0.sorted, in: $0.partition) } + withoutPartition).sorted()
         } else {
             absent = try self.absent(all, in: nil)
         }
-        if !absent.isEmpty || !expectedLetters.isEmpty { try classify(absent, report) }
+        if !absent.isEmpty || !expectedLetters.isEmpty { try classify(absent, list, report) }
         rows.removeAll()
         expectedLetters = []
         segments = segments.suffix(1).map { SegmentStart(row: 0, number: $0.number) }
@@ -154,7 +155,9 @@ final class Reconciliation {
     }
 
     /// Distinguishes rejected rows from missing rows, and checks that the expected dead letters exist.
-    private func classify(_ absent: [Int], _ report: VerificationReport) throws {
+    ///
+    /// - Parameter list: the partitions, or nil if the table has none.
+    private func classify(_ absent: [Int], _ list: PartitionList?, _ report: VerificationReport) throws {
         func key(_ index: Int) -> String { rows.withKey(of: rows.rows[index]) { String(decoding: $0, as: UTF8.self) } }
         let keys = Set(absent.map(key))
         var rejected: Set<String> = []
@@ -172,11 +175,12 @@ final class Reconciliation {
             let key = IdempotencyKey.text(device: device, channel: channel, minute: time / 60)
             if keys.contains(key) { rejected.insert(key) }
         }
+        let now = Timestamp.now.minute
         for index in absent {
             let key = key(index)
             if rejected.contains(key) {
                 report.summary.database?.rejected += 1
-            } else if rowRetention?.isPast(rows.rows[index].minute, now: Timestamp.now.minute) == true {
+            } else if let list, rowRetention?.hasDropped(rows.rows[index].minute, of: list, now: now) == true {
                 report.summary.database?.expired += 1
             } else {
                 let segment = segments.last { $0.row <= index }?.number ?? 0

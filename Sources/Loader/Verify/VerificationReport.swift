@@ -27,7 +27,7 @@ final class VerificationReport {
         var rejected = 0
         /// Readings that are neither in the table nor in `rejected/`.
         var missing = 0
-        /// Readings that are not in the table because they are past the retention of rows.
+        /// Readings that are not in the table because their partition was dropped, past the retention of rows.
         var expired = 0
         /// Readings after the progress, which the next drain loads.
         var notLoadedYet = 0
