@@ -15,7 +15,7 @@ struct StatisticsMemoryTests {
         _ memory: inout StatisticsMemory, _ from: Double, _ to: Double,
         _ result: Result<QueueStatistics, PostgresError> = .success(QueueStatistics(totalLogs: 7))
     ) {
-        memory.connecting()
+        memory.connecting(at: at(from))
         memory.querying(at: at(from))
         memory.ended(result, at: at(to))
     }
@@ -24,20 +24,24 @@ struct StatisticsMemoryTests {
         switch outcome {
         case nil: "none"
         case .counting: "counting"
+        case .connecting: "connecting"
         case .failure: "failure"
         case .statistics(let statistics, let age): "\(statistics.totalLogs) rows, \(age.components.seconds) s"
         }
     }
 
-    @Test func theFirstRequestsWaitForTheQueryAndNotForTheConnection() {
+    @Test func theFirstRequestsWaitForTheQueryAndForAConnectionThatMakesSteps() {
         var memory = StatisticsMemory()
         #expect(text(memory.fresh(at: start)) == "none")
-        memory.connecting()
-        #expect(text(memory.outcome(at: at(1))) == "failure")
-        memory.querying(at: at(2))
+        memory.connecting(at: start)
+        #expect(text(memory.outcome(at: at(1))) == "connecting")
+        #expect(text(memory.outcome(at: at(1.7))) == "failure")
+        memory.connecting(at: at(1.8))
+        #expect(text(memory.outcome(at: at(3))) == "connecting")
+        memory.querying(at: at(4))
         #expect(text(memory.outcome(at: at(30))) == "counting")
-        memory.ended(.success(QueueStatistics(totalLogs: 7)), at: at(40))
-        #expect(text(memory.outcome(at: at(40))) == "7 rows, 38 s")
+        memory.ended(.success(QueueStatistics(totalLogs: 7)), at: at(400))
+        #expect(text(memory.outcome(at: at(400))) == "7 rows, 396 s")
     }
 
     @Test func aShortQueryIsRepeatedEachSecondAndALongOneLessOften() {
@@ -63,7 +67,7 @@ struct StatisticsMemoryTests {
     @Test func whileAQueryIsInFlightTheMemoryAnswersWithItsAge() {
         var memory = StatisticsMemory()
         run(&memory, 0, 0.1)
-        memory.connecting()
+        memory.connecting(at: at(10))
         #expect(text(memory.outcome(at: at(10))) == "7 rows, 10 s")
         memory.querying(at: at(11))
         #expect(text(memory.outcome(at: at(70))) == "7 rows, 70 s")
@@ -75,12 +79,13 @@ struct StatisticsMemoryTests {
         run(&memory, 2, 3, .failure(away))
         #expect(text(memory.fresh(at: at(3.5))) == "failure")
         #expect(text(memory.fresh(at: at(4.5))) == "none")
-        memory.connecting()
-        #expect(text(memory.outcome(at: at(5))) == "failure")
-        memory.querying(at: at(6))
+        memory.connecting(at: at(5))
+        #expect(text(memory.outcome(at: at(5))) == "connecting")
+        #expect(text(memory.outcome(at: at(6.7))) == "failure")
+        memory.querying(at: at(6.8))
         #expect(text(memory.outcome(at: at(7))) == "counting")
         memory.ended(.success(QueueStatistics(totalLogs: 8)), at: at(9))
-        #expect(text(memory.outcome(at: at(9))) == "8 rows, 3 s")
+        #expect(text(memory.outcome(at: at(9))) == "8 rows, 2 s")
     }
 
     /// A lock on the table, or a query of more than a minute.

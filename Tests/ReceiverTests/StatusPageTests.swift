@@ -102,6 +102,10 @@ struct StatusPageTests {
                 "Database unavailable: 1 record is pending in the spool, for 1 s. Nothing is lost."
             ),
             (page(database: away), 1, .failing, "Database unavailable: no record is pending. Nothing is lost."),
+            (
+                page(database: .connecting, spool: spool(records: 2, oldest: 60)), 1, .idle,
+                "Connecting to the database: 2 records are pending in the spool, the oldest for 1 min. Nothing is lost."
+            ),
             (page(database: away, spool: nil), 1, .failing, "Database unavailable: the spool cannot be read."),
             (
                 page(database: .refuses("42P01"), spool: spool(records: 2, oldest: 60)), 1, .failing,

@@ -9,11 +9,12 @@ import Text
 ///
 /// An answer is live if the query takes less than a second. If it takes longer, the first requests wait for it, and later
 /// ones get the newest statistics in memory with their age, while a new query is in flight. There is one query at a
-/// time, for any number of requests.
+/// time, for any number of requests. A request gets 503 only if the database is away or silent, or if it has not
+/// counted its rows in ten minutes.
 final class QueueStatisticsSource: Sendable {
-    /// How long a request waits for newer statistics than those in memory, and for a connection.
+    /// How long a request waits for newer statistics than those in memory, and for the first step of a silent database.
     private static let timeout = Duration.seconds(1)
-    private static let connectTimeout = Duration.milliseconds(1700)
+    private static let stepTimeout = StatisticsMemory.silence + .milliseconds(200)
 
     private let memory: SharedMemory
     private let query: SingleFlight<Bool>
@@ -33,20 +34,22 @@ final class QueueStatisticsSource: Sendable {
     /// Answers a request. Throws `Rejection.databaseUnavailable` if the database is away.
     func respond() async throws(Rejection) -> Response {
         var outcome = await outcome()
-        if case .counting = outcome {
+        switch outcome {
+        case .connecting, .counting:
             // Without statistics in memory, the answer comes when the query ends.
             _ = await query.value()
             outcome = memory.outcome()
+        case .statistics, .failure: break
         }
         guard case .statistics(let statistics, let age) = outcome else { throw .databaseUnavailable }
         return .json(JSONText(encoding: statistics).text, headers: [.age: String(max(0, age.components.seconds))])
     }
 
-    /// The statistics, or why there are none, within two seconds.
+    /// The statistics, or why there are none or none yet, within two seconds.
     func outcome() async -> StatisticsMemory.Outcome {
         if let fresh = memory.fresh() { return fresh }
         let isKnown = if case .statistics = memory.outcome() { true } else { false }
-        _ = await query.value(within: isKnown ? Self.timeout : Self.connectTimeout)
+        _ = await query.value(within: isKnown ? Self.timeout : Self.stepTimeout)
         return memory.outcome()
     }
 }
@@ -59,17 +62,18 @@ private final class SharedMemory: Sendable {
 
     func fresh() -> StatisticsMemory.Outcome? { memory.withLock { $0.fresh(at: .now) } }
     func outcome() -> StatisticsMemory.Outcome { memory.withLock { $0.outcome(at: .now) } }
-    func connecting() { memory.withLock { $0.connecting() } }
+    func connecting() { memory.withLock { $0.connecting(at: .now) } }
     func querying() { memory.withLock { $0.querying(at: .now) } }
     func ended(_ result: Result<QueueStatistics, PostgresError>) { memory.withLock { $0.ended(result, at: .now) } }
 }
 
 /// Runs the query. An actor on its own queue, since libpq blocks.
 private actor StatisticsReader {
+    /// For each host.
     private static let connectTimeout = Duration.seconds(5)
-    private static let queryTimeout = Duration.seconds(60)
+    private static let queryTimeout = Duration.seconds(600)
     /// Longer than connecting to some hosts, and a query.
-    static let longest = Duration.seconds(120)
+    static let longest = Duration.seconds(660)
 
     private let executor = BlockingExecutor(label: "statistics.database")
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
@@ -81,7 +85,8 @@ private actor StatisticsReader {
 
     init(url: String, table: TableName, memory: SharedMemory, isKept: Bool, logger: Logger) {
         database = ReadConnection(
-            url: url, connectTimeout: Self.connectTimeout, queryTimeout: Self.queryTimeout, isKept: isKept)
+            url: url, connectTimeout: Self.connectTimeout, queryTimeout: Self.queryTimeout, isKept: isKept,
+            progress: memory.connecting)
         self.table = table
         self.memory = memory
         self.logger = logger

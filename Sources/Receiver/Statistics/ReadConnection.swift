@@ -9,9 +9,15 @@ struct ReadConnection {
     /// Timeout for each statement without one.
     let queryTimeout: Duration
     private let isKept: Bool
+    private let progress: () -> Void
     private var connection: Connection?
 
-    init(url: String, connectTimeout: Duration, queryTimeout: Duration, isKept: Bool) {
+    /// - Parameter progress: called at each step of connecting.
+    init(
+        url: String, connectTimeout: Duration, queryTimeout: Duration, isKept: Bool,
+        progress: @escaping () -> Void = {}
+    ) {
+        self.progress = progress
         self.isKept = isKept
         self.url = url
         self.connectTimeout = connectTimeout
@@ -43,7 +49,8 @@ struct ReadConnection {
     private mutating func open() throws(PostgresError) -> Connection {
         if let connection { return connection }
         let new = try Connection(
-            url, applicationName: "shelly-receiver", connectTimeout: connectTimeout, timeout: queryTimeout)
+            url, applicationName: "shelly-receiver", connectTimeout: connectTimeout, timeout: queryTimeout,
+            progress: progress)
         connection = new
         return new
     }

@@ -14,6 +14,8 @@ struct StatisticsMemory {
         case failure(PostgresError)
         /// A query is in flight on an open connection, and there are no statistics in memory.
         case counting
+        /// The database is accepting the connection, and there are no statistics in memory.
+        case connecting
     }
 
     private enum Phase { case idle, connecting, querying }
@@ -22,10 +24,13 @@ struct StatisticsMemory {
     /// that clients that poll do not keep a processor of the database busy.
     private static let interval = Duration.seconds(1)
     private static let intervalPerQueryTime = 4
+    /// A database that has made no step of connecting for so long is silent.
+    static let silence = Duration.milliseconds(1500)
 
     /// Minimum interval between two queries if the database may sleep, zero if it does not.
     private let databaseSleep: Duration
     private var phase = Phase.idle
+    private var lastStep: ContinuousClock.Instant?
     private var begun: ContinuousClock.Instant?
     private var newest: (statistics: QueueStatistics, asOf: ContinuousClock.Instant)?
     /// Why the last query failed, nil if it succeeded.
@@ -43,7 +48,10 @@ struct StatisticsMemory {
     /// The outcome for a request that has waited as long as it may, or until the query's end.
     func outcome(at now: ContinuousClock.Instant) -> Outcome {
         // After a failure only a new answer shows that the database is back.
-        if phase == .querying, failure != nil || newest == nil { return .counting }
+        if failure != nil || newest == nil {
+            if phase == .querying { return .counting }
+            if phase == .connecting, let lastStep, lastStep.duration(to: now) < Self.silence { return .connecting }
+        }
         return known(at: now) ?? .failure(.unavailable("it did not answer in time"))
     }
 
@@ -52,7 +60,11 @@ struct StatisticsMemory {
         return newest.map { .statistics($0.statistics, age: $0.asOf.duration(to: now)) }
     }
 
-    mutating func connecting() { phase = .connecting }
+    /// Connecting begins, or makes a step.
+    mutating func connecting(at now: ContinuousClock.Instant) {
+        phase = .connecting
+        lastStep = now
+    }
 
     mutating func querying(at now: ContinuousClock.Instant) {
         phase = .querying

@@ -80,7 +80,7 @@ struct PageHandler: Sendable {
         let seen = backlog.history
         return StatusPage(
             now: now, startedAt: startedAt, intake: await intake ?? .silent,
-            database: await database ?? .away("it did not answer in time"), spool: held,
+            database: await database ?? .connecting, spool: held,
             backlog: held.map { seen.appending(.init($0, now: now)) } ?? seen, history: await history,
             devices: await list,
             batches: counted.recent.newestFirst,

@@ -18,7 +18,10 @@ extension StatusPage {
             add("Oldest pending", oldestSeconds.map { Age(seconds: $0).description } ?? "–")
             add("Loader", spool.lastLoad.map(ago) ?? "never", "last load")
         }
-        if case .answers(let rows, let age) = database {
+        switch database {
+        case .away, .refuses: break
+        case .connecting: add("Database", "–", "connecting, to count the rows of the last 24 h")
+        case .answers(let rows, let age):
             let seconds = age.components.seconds
             add(
                 "Database", rows.map { Figures.count($0, "row") } ?? "–",

@@ -51,6 +51,8 @@ extension StatusPage {
                 level: .failing,
                 sentence: "Database answers, but its table cannot be read: " + pending,
                 detail: "\(reason)")
+        case .connecting:
+            return Verdict(level: .idle, sentence: "Connecting to the database: " + pending)
         case .answers:
             guard let spool else {
                 return Verdict(level: .failing, sentence: "Database answers, but the spool cannot be read.")

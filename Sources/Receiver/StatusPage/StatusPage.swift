@@ -42,11 +42,14 @@ struct StatusPage: Sendable {
         /// The database answers, but the table cannot be read.
         case refuses(String)
         case away(String)
+        /// The database is accepting the connection, or it is not known yet whether it will.
+        case connecting
 
         init(_ outcome: StatisticsMemory.Outcome) {
             switch outcome {
             case .statistics(let statistics, let age): self = .answers(rows: statistics.totalLogs, age: age)
             case .counting: self = .answers(rows: nil)
+            case .connecting: self = .connecting
             case .failure(let error) where error.sqlState != nil && !error.isTemporary:
                 self = .refuses(error.description)
             case .failure(.unavailable(let reason)): self = .away(reason)

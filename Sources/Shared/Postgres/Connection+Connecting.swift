@@ -8,13 +8,15 @@ extension Connection {
     ]
 
     /// Connects to the first host that accepts, each within `timeout`, and sets the connection to non-blocking mode.
-    func connect(_ conninfo: String, _ applicationName: String, _ timeout: Duration) throws(PostgresError) {
+    func connect(
+        _ conninfo: String, _ applicationName: String, _ timeout: Duration, _ progress: @escaping () -> Void
+    ) throws(PostgresError) {
         try Self.check(conninfo)
         // A later parameter takes precedence.
         let parameters =
             Self.vigilance + [("dbname", conninfo)]
             + [("fallback_application_name", applicationName), ("client_encoding", "UTF8")]
-        let connected = try HostRace(parameters: parameters, timeout: timeout).run()
+        let connected = try HostRace(parameters: parameters, timeout: timeout, progress: progress).run()
         handle = connected
         PQsetErrorVerbosity(connected, PQERRORS_DEFAULT)
         guard PQsetnonblocking(connected, 1) == 0 else { throw .unavailable(lastMessage) }

@@ -30,14 +30,16 @@ public final class Connection {
     ///   - applicationName: shown in `pg_stat_activity`, unless the conninfo or `PGAPPNAME` has another.
     ///   - connectTimeout: for connecting and authenticating together, for each of the conninfo's hosts.
     ///   - timeout: for each statement without a timeout argument, and for an idle client within a transaction.
+    ///   - progress: called at each step of connecting, such as the server's answers. It shows that a server is slow and
+    ///     not silent.
     public init(
         _ conninfo: String, applicationName: String, connectTimeout: Duration = .seconds(5),
-        timeout: Duration = .seconds(60)
+        timeout: Duration = .seconds(60), progress: @escaping () -> Void = {}
     ) throws(PostgresError) {
         self.timeout = timeout
         canCheckClient = true
         do throws(PostgresError) {
-            try connect(conninfo, applicationName, connectTimeout)
+            try connect(conninfo, applicationName, connectTimeout, progress)
         } catch {
             close()
             throw error

@@ -11,6 +11,8 @@ struct HostRace {
     let parameters: [(name: String, value: String)]
     /// Timeout for each host.
     let timeout: Duration
+    /// Called at each step of an attempt, and not while the servers are silent.
+    let progress: () -> Void
 
     /// An attempt that has not ended.
     private struct Attempt {
@@ -20,7 +22,7 @@ struct HostRace {
     }
 
     private enum Outcome {
-        case pending, connected
+        case silent, advanced, connected
         case failed(PostgresError)
     }
 
@@ -68,7 +70,8 @@ struct HostRace {
             Self.await(attempts, until: waiting.isEmpty ? nil : next)
             for index in attempts.indices.reversed() {
                 switch Self.advance(&attempts[index]) {
-                case .pending: break
+                case .silent: break
+                case .advanced: progress()
                 case .connected: return attempts.remove(at: index).handle
                 case .failed(let error):
                     PQfinish(attempts.remove(at: index).handle)
@@ -112,12 +115,12 @@ struct HostRace {
         var descriptor = pollfd(fd: PQsocket(attempt.handle), events: Int16(events), revents: 0)
         guard descriptor.fd >= 0 else { return .failed(.unavailable(message(attempt.handle))) }
         guard poll(&descriptor, 1, 0) > 0 else {
-            guard ContinuousClock.now >= attempt.deadline else { return .pending }
+            guard ContinuousClock.now >= attempt.deadline else { return .silent }
             return .failed(.unavailable("\(serverAddress(of: attempt.handle)): timeout while connecting"))
         }
         attempt.direction = PQconnectPoll(attempt.handle)
         if attempt.direction == PGRES_POLLING_OK { return .connected }
-        return attempt.direction == PGRES_POLLING_FAILED ? .failed(failure(of: attempt.handle)) : .pending
+        return attempt.direction == PGRES_POLLING_FAILED ? .failed(failure(of: attempt.handle)) : .advanced
     }
 
     /// `refused` if the server does not accept the role, the password, the database or an option, and `unavailable` if
