@@ -11,6 +11,7 @@ struct ForesightCheck {
     /// Bytes of the longest name of a device, and of the longest key.
     private static let nameBytes = 128
     private static let keyBytes = 128 + 13
+    private static let largestIntegers = ["int2": "32767", "int4": "2147483647", "int8": "9.2e18"]
     /// The fraction of its ids that a sequence may have used.
     private static let usedPart = 0.9
 
@@ -23,35 +24,43 @@ struct ForesightCheck {
         try sequences() + columns() + triggers() + rules() + encoding()
     }
 
-    /// Sequences that number rows, against their own end and against the column's type.
+    /// Sequences that number rows, against their own end and against the column's type. A descending one ends at its
+    /// minimum.
     private func sequences() throws(PostgresError) -> [CheckResult] {
         let rows = try connection.execute(
             """
             SELECT s.oid::regclass, quote_ident(a.attname), format_type(a.atttypid, a.atttypmod),
-                pg_sequence_last_value(s.oid), least(q.seqmax, CASE a.atttypid
-                    WHEN 'int2'::regtype THEN 32767 WHEN 'int4'::regtype THEN 2147483647 ELSE q.seqmax END)
+                pg_sequence_last_value(s.oid), CASE WHEN q.seqincrement > 0
+                    THEN least(q.seqmax, CASE a.atttypid
+                        WHEN 'int2'::regtype THEN 32767 WHEN 'int4'::regtype THEN 2147483647 ELSE q.seqmax END)
+                    ELSE greatest(q.seqmin, CASE a.atttypid
+                        WHEN 'int2'::regtype THEN -32768 WHEN 'int4'::regtype THEN -2147483648 ELSE q.seqmin END)
+                END, q.seqstart, q.seqincrement
             FROM pg_attribute a JOIN pg_class s ON s.relkind = 'S' AND (
                 EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = s.oid
                     AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum AND d.deptype = 'i')
                 OR EXISTS (SELECT FROM pg_attrdef f JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass
                     AND d.objid = f.oid AND d.refobjid = s.oid WHERE f.adrelid = a.attrelid AND f.adnum = a.attnum))
             JOIN pg_sequence q ON q.seqrelid = s.oid
-            WHERE a.attrelid = to_regclass($1) AND NOT a.attisdropped AND q.seqincrement > 0
+            WHERE a.attrelid = to_regclass($1) AND NOT a.attisdropped
                 AND CASE s.relkind WHEN 'S' THEN has_sequence_privilege(s.oid, 'USAGE, SELECT') ELSE false END ORDER BY 1
             """, [.text(table.quoted)])
         var results: [CheckResult] = []
         for row in 0..<rows.count {
             guard let last = rows[row, 3].flatMap(Double.init), let end = rows[row, 4].flatMap(Double.init),
-                last > end * Self.usedPart
+                let start = rows[row, 5].flatMap(Double.init), let step = rows.integer(row, 6), start != end
             else { continue }
+            let used = (last - start) / (end - start)
+            guard used > Self.usedPart else { continue }
             let (sequence, column) = (rows[row, 0] ?? "", rows[row, 1] ?? "")
             let text =
                 "\(sequence) is at \(rows[row, 3] ?? "") of \(rows[row, 4] ?? ""), for \(column) \(rows[row, 2] ?? "")"
             let remedy =
-                "ALTER SEQUENCE \(sequence) AS bigint MAXVALUE 9223372036854775807; "
+                "ALTER SEQUENCE \(sequence) AS bigint "
+                + (step > 0 ? "MAXVALUE 9223372036854775807; " : "MINVALUE -9223372036854775808; ")
                 + "ALTER TABLE \(table.quoted) ALTER COLUMN \(column) TYPE bigint, which rewrites the table"
             results.append(
-                last >= end
+                used >= 1
                     ? .fail("ids", "\(text): it has no id left, and the loader stops", do: remedy)
                     : .warn("ids", "\(text): without ids the loader stops", do: remedy))
         }
@@ -69,6 +78,7 @@ struct ForesightCheck {
                 AND attname IN ('device_id', 'power', 'voltage', 'current', 'idempotency_key') ORDER BY attnum
             """, [.text(table.quoted)])
         var narrow: [String] = []
+        func add(_ column: String, upTo limit: String) { narrow.append("\(column) (up to \(limit))") }
         var rounding: [String] = []
         for row in 0..<rows.count {
             let name = rows[row, 0] ?? ""
@@ -78,10 +88,10 @@ struct ForesightCheck {
                 if let length = rows.integer(row, 5), 0..<Self.nameBytes ~= length { narrow.append(column) }
             case ("idempotency_key", "varchar"), ("idempotency_key", "bpchar"):
                 if let length = rows.integer(row, 5), 0..<Self.keyBytes ~= length { narrow.append(column) }
-            case (_, "int2"):
-                narrow.append(column)
+            case (_, "float4"): add(column, upTo: "3.4e38")
+            case (_, let type) where Self.largestIntegers[type] != nil:
+                add(column, upTo: Self.largestIntegers[type] ?? "")
                 rounding.append(column)
-            case (_, "int4"), (_, "int8"): rounding.append(column)
             case (_, "numeric"):
                 guard let precision = rows.integer(row, 3), let scale = rows.integer(row, 4) else { break }
                 if scale == 0 { rounding.append(column) }
@@ -109,15 +119,21 @@ struct ForesightCheck {
 
     private func pow10(_ exponent: Int) -> Double { (0..<max(0, exponent)).reduce(1.0) { power, _ in power * 10 } }
 
-    /// Triggers that may discard a row without an error.
+    /// Triggers that may discard a row without an error: whose function has a RETURN of something else than NEW.
+    ///
+    /// The function is read and not called. A row that is inserted and rolled back would prove little about other rows, and
+    /// a function may have effects that no rollback undoes. OLD is a row only if the trigger is for other statements as
+    /// well.
     private func triggers() throws(PostgresError) -> [CheckResult] {
         let rows = try connection.execute(
             """
             SELECT string_agg(DISTINCT quote_ident(tgname), ', ' ORDER BY quote_ident(tgname))
-            FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+            FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_language l ON l.oid = p.prolang
+            CROSS JOIN regexp_replace(regexp_replace(p.prosrc, '/\\*.*?\\*/', ' ', 'g'), '--[^\\n]*', ' ', 'g') AS code
             WHERE tgrelid IN (SELECT to_regclass($1) UNION SELECT relid FROM pg_partition_tree(to_regclass($1)))
                 AND NOT tgisinternal AND tgenabled IN ('O', 'A')
-                AND tgtype & 7 = 7 AND p.prosrc ~* 'return\\s+null'
+                AND tgtype & 7 = 7 AND CASE WHEN l.lanname <> 'plpgsql' THEN code ~* 'skip|return\\s+null'
+                    WHEN tgtype & 24 = 0 THEN \(Self.returns(notOneOf: "new")) ELSE \(Self.returns(notOneOf: "new|old")) END
             """, [.text(table.quoted)])
         guard let names = rows[0, 0] else { return [] }
         return [
@@ -129,6 +145,12 @@ struct ForesightCheck {
                     "return NEW in the trigger; to distribute rows, partition the table; to drop some, delete them later"
             )
         ]
+    }
+
+    /// Whether the code returns something else than these rows. `coalesce(NEW, OLD)` is NEW.
+    private static func returns(notOneOf rows: String) -> String {
+        let row = #"\(?\s*(\#(rows)|coalesce\s*\(\s*new\s*,.*\))\s*\)?"#
+        return #"code ~* '\mreturn\M(?!\s*\#(row)\s*;)'"#
     }
 
     /// Rules that replace an INSERT. PostgreSQL refuses ON CONFLICT for other rules, but not for DO INSTEAD NOTHING.

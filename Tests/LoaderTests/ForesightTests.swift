@@ -1,0 +1,72 @@
+import Checkup
+import Postgres
+import Testing
+
+@testable import Loader
+
+/// Faults of a table that `doctor` foresees, each with the SQL that makes it, and shapes that are none.
+@Suite(.enabled(if: Fixture.isAvailable))
+struct ForesightTests {
+    private func results(after sql: String) throws -> [CheckResult] {
+        let fixture = try Fixture()
+        try fixture.sql(sql)
+        return try ForesightCheck(fixture.connection, try fixture.table).results()
+    }
+
+    @Test(
+        arguments: [
+            ("ALTER power TYPE real", ["narrow columns power real (up to 3.4e38)"]),
+            (
+                "ALTER power TYPE int",
+                ["narrow columns power integer (up to 2147483647)", "rounding power integer"]
+            ),
+            ("ALTER power TYPE numeric(7,0)", ["rounding power numeric(7,0)"]),
+            ("ALTER power TYPE numeric(7,2)", []),
+            ("ALTER power TYPE numeric", []),
+        ] as [(String, [String])])
+    func columnsThatDoNotHoldEveryPower(_ change: String, findings: [String]) throws {
+        let results = try results(after: "ALTER TABLE power_logs \(change)")
+        #expect(results.allSatisfy { $0.status == .warn })
+        #expect(results.map { "\($0.subject) \($0.detail.prefix { $0 != ":" })" } == findings)
+    }
+
+    /// The sequence's state, and whether a warning comes, or a failure.
+    @Test(
+        arguments: [
+            ("MAXVALUE 1000", 900, nil), ("MAXVALUE 1000", 902, .warn), ("MAXVALUE 1000", 1000, .fail),
+            ("INCREMENT -1 MINVALUE -1000 MAXVALUE -1 START -1", -900, nil),
+            ("INCREMENT -1 MINVALUE -1000 MAXVALUE -1 START -1", -902, .warn),
+            ("INCREMENT -1 MINVALUE -1000 MAXVALUE -1 START -1", -1000, .fail),
+            // From the largest number down to 1.
+            ("INCREMENT -1 MINVALUE 1 MAXVALUE 1000 START 1000", 900, nil),
+            ("INCREMENT -1 MINVALUE 1 MAXVALUE 1000 START 1000", 50, .warn),
+            ("INCREMENT -1 MINVALUE -9223372036854775808 MAXVALUE -1 START -1", -2_147_483_000, nil),
+        ] as [(String, Int, CheckResult.Status?)])
+    func sequencesNearTheirEnd(_ options: String, last: Int, status: CheckResult.Status?) throws {
+        let set = "ALTER SEQUENCE power_logs_id_seq \(options) RESTART; SELECT setval('power_logs_id_seq', \(last))"
+        #expect(try results(after: set).map(\.status) == (status.map { [$0] } ?? []))
+        // The column's end comes before that of the sequence.
+        let column = try results(after: "ALTER TABLE power_logs ALTER id TYPE int; \(set)").map(\.status)
+        #expect(column == (last < -1_000_000_000 ? [.warn] : status.map { [$0] } ?? []))
+    }
+
+    /// The body of a function, and the statements that a trigger with it is for.
+    @Test(arguments: [
+        ("BEGIN RETURN NEW; END", "INSERT", false),
+        ("BEGIN /* RETURN NULL; */ NEW.power := 1; -- return null;\n return (new); END", "INSERT", false),
+        ("BEGIN IF TG_OP = 'DELETE' THEN RETURN OLD; END IF; RETURN NEW; END", "INSERT OR DELETE", false),
+        ("BEGIN RETURN coalesce(NEW, OLD); END", "INSERT OR UPDATE", false),
+        ("BEGIN IF NEW.power < 0 THEN RETURN NULL; END IF; RETURN NEW; END", "INSERT", true),
+        ("BEGIN RETURN OLD; END", "INSERT", true),
+        ("BEGIN RETURN CASE WHEN NEW.power > 0 THEN NEW END; END", "INSERT", true),
+        ("DECLARE r power_logs; BEGIN SELECT * INTO r FROM power_logs WHERE false; RETURN r; END", "INSERT", true),
+    ])
+    func triggersThatMayDiscardRows(_ body: String, event: String, warns: Bool) throws {
+        let found = try results(
+            after: """
+                CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql AS $$ \(body) $$;
+                CREATE TRIGGER act BEFORE \(event) ON power_logs FOR EACH ROW EXECUTE FUNCTION act()
+                """)
+        #expect(found.map(\.subject) == (warns ? ["triggers"] : []))
+    }
+}
