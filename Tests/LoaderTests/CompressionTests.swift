@@ -47,6 +47,10 @@ struct CompressionTests {
             #expect(try file.open().end == text.count)
             #expect(try fixture.bytes(number).count * 3 < text.count)
         }
+        let status = try SpoolStatus.read(fixture.directory, try fixture.database)
+        let small = try (1...2).reduce(0) { try $0 + fixture.bytes($1).count }
+        #expect((status.compressed.segments, status.compressed.bytes, status.loaded.segments) == (2, small, 3))
+        #expect(status.loadedText.hasPrefix("3 segments, ") && status.loadedText.contains(", 2 of them compressed, "))
         #expect(try drain() == DrainReport.Summary(seconds: 0) || drain().records == 0)
         let verified = try verify {
             $0.reconciliation = try Reconciliation(fixture.database, directory: fixture.directory)

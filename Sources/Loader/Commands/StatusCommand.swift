@@ -29,7 +29,7 @@ struct StatusCommand: LoaderCommand {
             database      \(status.databaseProblem ?? "reachable")
             pending       \(status.pending.segments.counted("segment")), \(status.pending.bytes.inBytes), \
             \(status.backlogBytes.inBytes) not loaded
-            loaded        \(status.loaded.segments.counted("segment")), \(status.loaded.bytes.inBytes)
+            loaded        \(status.loadedText)
             oldest        \(oldest)
             last load     \(status.lastLoad?.description ?? "never")
             last drain    \(status.lastDrain?.description ?? "never") (read the whole spool)

@@ -32,7 +32,8 @@ struct LoadCheck {
     }
 
     private func backlog(_ status: SpoolStatus) -> CheckResult {
-        let last = status.lastLoad.map { "last load \($0)" } ?? "nothing loaded yet"
+        let last =
+            (status.lastLoad.map { "last load \($0)" } ?? "nothing loaded yet") + "; loaded: \(status.loadedText)"
         guard let age = status.oldestUnloadedSeconds else { return .ok("load", "no record is pending; \(last)") }
         let text = "\(status.backlogBytes.inBytes) pending, the oldest for \(Age(seconds: Int64(age))); \(last)"
         guard age > Self.late + databaseSleep / .seconds(1) else { return .ok("load", text) }

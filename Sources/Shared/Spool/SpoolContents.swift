@@ -67,6 +67,8 @@ public struct SpoolContents: Sendable {
 
     public private(set) var pending = Totals()
     public private(set) var loaded = Totals()
+    /// Those of the loaded ones that are compressed.
+    public private(set) var compressed = Totals()
     public private(set) var pendingSegments: [Pending] = []
     public private(set) var backlog = Backlog()
 
@@ -86,6 +88,7 @@ public struct SpoolContents: Sendable {
             guard let bytes = try? directory.disk.size(of: segment.path) else { continue }
             guard !segment.isLoaded else {
                 loaded.add(bytes)
+                if segment.isCompressed { compressed.add(bytes) }
                 continue
             }
             pending.add(bytes)
