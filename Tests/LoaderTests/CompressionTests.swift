@@ -136,7 +136,7 @@ struct CompressionTests {
         let lines = Mutex<[String]>([])
         let recorder = Recorder { line in lines.withLock { $0.append(line) } }
         Compression(
-            directory: fixture.directory, logger: Logger(label: "test") { _ in recorder }, interruption: Interruption()
+            directory: fixture.directory, logger: Logger(label: "test") { _ in recorder }, shutdown: ShutdownSignal()
         ).run()
         #expect(try compressed == [false, false, false])
         let warnings = lines.withLock { $0 }

@@ -66,7 +66,7 @@ struct DeadLetterTests {
                 selection: try .parse(selection), rules: try .parse([]),
                 destination: .init(connection: try database.connect(), table: ReadingTable(name: database.table)),
                 damaged: { _ in })
-            return try replay.run(letters: try #require(DeadLetters(directory: fixture.directory).files().first))
+            return try replay.run(deadLetters: try #require(DeadLetters(directory: fixture.directory).files().first))
         }
         var counts = try replay()
         #expect((counts.records, counts.readings, counts.inserted, counts.rejected) == (3, 2, 0, 2))
@@ -102,7 +102,7 @@ struct DeadLetterTests {
             selection: try .parse([]), rules: try .parse([]),
             destination: .init(connection: try database.connect(), table: ReadingTable(name: database.table)),
             damaged: { Issue.record("\($0)") })
-        let counts = try replay.run(letters: try #require(DeadLetters(directory: fixture.directory).files().first))
+        let counts = try replay.run(deadLetters: try #require(DeadLetters(directory: fixture.directory).files().first))
         #expect(counts.inserted == refused)
         #expect(try fixture.count() == refused)
     }

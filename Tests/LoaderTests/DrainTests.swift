@@ -280,7 +280,7 @@ struct DrainTests {
         try fixture.append(Fixture.batch(minutes: 0..<1))
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let drain = Drain(
-            path: fixture.path, database: try fixture.database, logger: logger, interruption: Interruption())
+            path: fixture.path, database: try fixture.database, logger: logger, shutdown: ShutdownSignal())
         let session = try Fixture.untilConnected {
             try DrainSession(
                 drain, directory: fixture.directory, report: DrainReport(logger: logger), lockTimeout: .zero)
@@ -311,11 +311,11 @@ struct DrainTests {
     /// Invariant 2, with the connection taken away in between.
     @Test func followingLoadsWhatComesUntilItIsTold() async throws {
         let fixture = try Fixture()
-        let interruption = Interruption()
+        let shutdown = ShutdownSignal()
         let drain = Drain(
             path: fixture.path, database: try fixture.markedDatabase, followPause: .milliseconds(10),
             lockTimeout: .zero,
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, interruption: interruption)
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, shutdown: shutdown)
         // Of a loader that was killed in another container.
         try fixture.sql(
             """
@@ -336,7 +336,7 @@ struct DrainTests {
             while try fixture.count() <= minute, .now < deadline { await Task.yield() }
             #expect(try fixture.count() == minute + 1)
         }
-        interruption.request()
+        shutdown.request()
         try await ended
         #expect(try fixture.progress() == ["1 2 2 0 0 t", "2 2 2 0 0 f"])
     }

@@ -67,7 +67,7 @@ final class Fixture {
     func migrate() throws -> [String] {
         try Self.untilConnected {
             var lines: [String] = []
-            try Migrator(database: try database, say: { lines.append($0) }, interruption: Interruption()).run()
+            try Migrator(database: try database, report: { lines.append($0) }, shutdown: ShutdownSignal()).run()
             return lines
         }
     }
@@ -82,7 +82,7 @@ final class Fixture {
     func drain(_ change: (inout Drain) -> Void = { _ in }) throws -> DrainReport.Summary {
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         var drain = Drain(
-            path: path, database: try database, lockTimeout: .zero, logger: logger, interruption: Interruption())
+            path: path, database: try database, lockTimeout: .zero, logger: logger, shutdown: ShutdownSignal())
         change(&drain)
         return try Self.untilConnected {
             let report = DrainReport(logger: logger)

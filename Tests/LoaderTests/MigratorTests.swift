@@ -71,8 +71,8 @@ struct MigratorTests {
         try fixture.sql("BEGIN; SELECT * FROM power_logs")
         let other = try fixture.database
         let migrator = Migrator(
-            database: other, say: { _ in }, lockTimeout: .milliseconds(50), lockAttempts: 2,
-            interruption: Interruption())
+            database: other, report: { _ in }, lockTimeout: .milliseconds(50), lockAttempts: 2,
+            shutdown: ShutdownSignal())
         let error = #expect(throws: LoaderError.self) { try migrator.run() }
         #expect(error?.description.contains("stayed locked by other transactions") == true)
         try fixture.sql("ROLLBACK")

@@ -39,8 +39,8 @@ struct PartitionTests {
         try Fixture.untilConnected {
             var lines: [String] = []
             try Migrator(
-                database: try fixture.database, partitions: width, say: { lines.append($0) },
-                interruption: Interruption()
+                database: try fixture.database, partitions: width, report: { lines.append($0) },
+                shutdown: ShutdownSignal()
             ).run()
             return lines
         }
@@ -56,7 +56,7 @@ struct PartitionTests {
 
     private func upkeep(_ fixture: Fixture, _ lockTimeout: Duration) throws -> PartitionUpkeep {
         PartitionUpkeep(
-            table: try fixture.table, connection: try Fixture.connect(), say: { _ in }, lockTimeout: lockTimeout)
+            table: try fixture.table, connection: try Fixture.connect(), report: { _ in }, lockTimeout: lockTimeout)
     }
 
     @Test(arguments: [(PartitionWidth.day, 22...23), (.week, 4...5), (.month, 1...3)])
@@ -279,7 +279,7 @@ struct PartitionTests {
     private func drain(of fixture: Fixture) throws -> Drain {
         Drain(
             path: fixture.path, database: try fixture.database, logger: .init(label: "test"),
-            interruption: Interruption())
+            shutdown: ShutdownSignal())
     }
 
     /// A missing partition is created for rows of any time, while a long transaction reads and another writes.
@@ -319,7 +319,7 @@ struct PartitionTests {
             DispatchQueue(label: "upkeep").async {
                 do {
                     try PartitionUpkeep(
-                        table: table, connection: Fixture.connect(), say: { _ in }, lockTimeout: Fixture.hang
+                        table: table, connection: Fixture.connect(), report: { _ in }, lockTimeout: Fixture.hang
                     ).createAhead()
                 } catch { failures.withLock { $0.append("\(error)") } }
                 ended.leave()

@@ -138,7 +138,7 @@ struct PruningTests {
         // By itself nothing goes.
         #expect(try fixture.drain { $0.retention.bytes = 0 }.problems == 0)
         #expect(try letters.files().count == 2)
-        #expect(try fixture.drain { $0.letterRetention = .seconds(86_400) }.problems == 0)
+        #expect(try fixture.drain { $0.deadLetterRetention = .seconds(86_400) }.problems == 0)
         #expect(try letters.files().count == 1)
     }
 

@@ -218,7 +218,7 @@ struct TableShapeTests {
         defer { _ = try? fixture.sql("DROP DATABASE \"\(name)\" WITH (FORCE)") }
         let slash = try #require(Fixture.url.lastIndex(of: "/"))
         let database = Database(conninfo: Fixture.url[...slash] + name, table: try TableName("power_logs"))
-        try Migrator(database: database, say: { _ in }, interruption: Interruption()).run()
+        try Migrator(database: database, report: { _ in }, shutdown: ShutdownSignal()).run()
         for _ in 0..<2 {
             try fixture.append(
                 Fixture.batch(minutes: 0..<20),

@@ -29,18 +29,18 @@ struct DrainCommand: LoaderCommand {
 
     func execute() throws {
         let settings = try options.settings()
-        let interruption = Interruption()
-        let signals = interruption.watchSignals()
+        let shutdown = ShutdownSignal()
+        let signals = shutdown.watchSignals()
         defer { withExtendedLifetime(signals) {} }
         let drain = Drain(
             path: settings.spoolPath, database: try settings.database(),
             statementRows: settings.integer(.statementRows), retention: settings.retention,
-            isCompressing: settings.isCompressing, letterRetention: settings.letterRetention,
+            isCompressing: settings.isCompressing, deadLetterRetention: settings.deadLetterRetention,
             rowRetention: settings.rowRetention,
             limits: SpoolWriter.Limits(settings),
             followPause: settings.duration(.followSeconds),
             databaseSleep: now ? .zero : settings.duration(.databaseSleepSeconds),
-            logger: settings.logger, interruption: interruption)
+            logger: settings.logger, shutdown: shutdown)
         let report = DrainReport(logger: settings.logger)
         defer { ProgressLine.clear() }
         if follow { return try drain.follow(report) }
@@ -49,7 +49,7 @@ struct DrainCommand: LoaderCommand {
             if !quiet || !summary.isEmpty { json ? printJSON(summary) : print(summary.text) }
         }
         try drain.run(report)
-        if report.summary.problems + report.summary.damagedRanges > 0, !interruption.isRequested {
+        if report.summary.problems + report.summary.damagedRanges > 0, !shutdown.isRequested {
             throw ExitCode.failure
         }
     }

@@ -21,10 +21,10 @@ struct MigrateCommand: LoaderCommand {
     func execute() throws {
         let database = try options.settings().database()
         if printOnly { return print(Migrator.sql(for: database.table, partitions: partition), terminator: "") }
-        let interruption = Interruption()
-        let signals = interruption.watchSignals()
+        let shutdown = ShutdownSignal()
+        let signals = shutdown.watchSignals()
         defer { withExtendedLifetime(signals) {} }
-        try Migrator(database: database, partitions: partition, say: { print($0) }, interruption: interruption).run()
+        try Migrator(database: database, partitions: partition, report: { print($0) }, shutdown: shutdown).run()
     }
 }
 

@@ -28,10 +28,10 @@ struct PruneCommand: LoaderCommand {
         let connection = try database.connect()
         let progressTable = ProgressTable(spool: directory.identity, beside: database.table)
         let pruning = Pruning(
-            directory: directory, retention: settings.retention, letterRetention: settings.letterRetention,
+            directory: directory, retention: settings.retention, deadLetterRetention: settings.deadLetterRetention,
             progressTable: progressTable, connection: connection)
         let pruned = try pruning.run(try progressTable.read(on: connection), dryRun: dryRun)
-        let result = Result(pruned, letters: try pruning.letters(dryRun: dryRun))
+        let result = Result(pruned, deadLetters: try pruning.pruneDeadLetters(dryRun: dryRun))
         if json { return printJSON(result) }
         for path in pruned.damaged { print("kept, because it is damaged: \(path)") }
         let verb = dryRun ? "would be removed" : "removed"
@@ -51,8 +51,8 @@ struct PruneCommand: LoaderCommand {
             case deadLetters = "dead_letters"
         }
 
-        init(_ pruned: SpoolDirectory.Pruned, letters: [FilePath]) {
-            deadLetters = letters.map(\.string)
+        init(_ pruned: SpoolDirectory.Pruned, deadLetters: [FilePath]) {
+            self.deadLetters = deadLetters.map(\.string)
             segments = pruned.segments.map(SpoolPosition.digits)
             bytes = pruned.bytes
             damaged = pruned.damaged.map(\.string)

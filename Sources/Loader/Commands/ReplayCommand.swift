@@ -48,7 +48,7 @@ struct ReplayCommand: LoaderCommand {
             return try SegmentFile.named(files, in: settings.spool).map { file in (file.path, { try $0.run(file) }) }
         }
         let paths = try files.isEmpty ? DeadLetters(directory: settings.spool()).files() : files.map { FilePath($0) }
-        return paths.map { path in (path, { try $0.run(letters: path) }) }
+        return paths.map { path in (path, { try $0.run(deadLetters: path) }) }
     }
 
     private func destination(_ settings: Settings) throws -> Replay.Destination {

@@ -38,7 +38,7 @@ struct Doctor {
         if let spool {
             checkup.add(
                 LoadCheck(
-                    spool, database, letterRetention: settings.letterRetention,
+                    spool, database, deadLetterRetention: settings.deadLetterRetention,
                     databaseSleep: settings.duration(.databaseSleepSeconds)
                 ).results())
             checkup.add(UntakenCheck(spool).results())

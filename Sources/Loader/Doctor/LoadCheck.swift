@@ -8,16 +8,16 @@ import Time
 struct LoadCheck {
     private let directory: SpoolDirectory
     private let database: Database
-    private let letterRetention: Duration?
+    private let deadLetterRetention: Duration?
     private let databaseSleep: Duration
     private static let late = 3600.0
     /// Pending segments are read for damage, up to this many bytes.
     private static let readBytes = 256 << 20
 
     /// - Parameter databaseSleep: time for which the loader leaves the database alone after each load.
-    init(_ directory: SpoolDirectory, _ database: Database, letterRetention: Duration?, databaseSleep: Duration) {
+    init(_ directory: SpoolDirectory, _ database: Database, deadLetterRetention: Duration?, databaseSleep: Duration) {
         self.databaseSleep = databaseSleep
-        self.letterRetention = letterRetention
+        self.deadLetterRetention = deadLetterRetention
         self.directory = directory
         self.database = database
     }
@@ -25,7 +25,7 @@ struct LoadCheck {
     func results() -> [CheckResult] {
         do {
             let status = try SpoolStatus.read(directory, database)
-            return [backlog(status), damage(), deadLetters(status), rival(status)].compactMap(\.self)
+            return [backlog(status), damage(), deadLetters(status), otherLoader(status)].compactMap(\.self)
         } catch {
             return [.fail("load", "\(error)", do: "check the spool's rights and its disk (dmesg)")]
         }
@@ -67,7 +67,7 @@ struct LoadCheck {
     private func deadLetters(_ status: SpoolStatus) -> CheckResult? {
         guard status.deadLetters.lines > 0 else { return nil }
         let bytes = (try? directory.inventory().deadLetterBytes) ?? 0
-        let end = letterRetention.map { "kept for \($0.components.seconds) s" } ?? "kept until you remove them"
+        let end = deadLetterRetention.map { "kept for \($0.components.seconds) s" } ?? "kept until you remove them"
         return .warn(
             "dead letters",
             "\(status.deadLetters.lines.counted("dead letter")): data that could not be loaded; \(bytes.inBytes), \(end)",
@@ -75,7 +75,7 @@ struct LoadCheck {
     }
 
     /// Detects that a loader of a copy of the spool, or on another machine, has the lease.
-    private func rival(_ status: SpoolStatus) -> CheckResult? {
+    private func otherLoader(_ status: SpoolStatus) -> CheckResult? {
         guard let connection = try? database.connect() else { return nil }
         let lease = SpoolLease(of: directory, beside: database.table)
         guard let holder = try? lease.currentHolder(on: connection), holder != lease.holder else { return nil }

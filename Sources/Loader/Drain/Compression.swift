@@ -10,7 +10,7 @@ import Spool
 struct Compression: Sendable {
     let directory: SpoolDirectory
     let logger: Logger
-    let interruption: Interruption
+    let shutdown: ShutdownSignal
 
     /// The outcome of one turn.
     private enum Turn {
@@ -53,14 +53,14 @@ struct Compression: Sendable {
             // On Linux each thread has its own priority (setpriority(2)). It is no fault if the system refuses the call.
             setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 19)
             var failed: Set<Int> = []
-            while !interruption.isRequested {
+            while !shutdown.isRequested {
                 let start = ContinuousClock.now
                 switch turn(&failed) {
                 // At least half of the disk's time is the receiver's.
-                case .compressed: interruption.pause(ContinuousClock.now - start)
-                case .failed, .full: interruption.pause(Self.failurePause)
+                case .compressed: shutdown.pause(ContinuousClock.now - start)
+                case .failed, .full: shutdown.pause(Self.failurePause)
                 case .idle:
-                    interruption.pause(Self.idlePause)
+                    shutdown.pause(Self.idlePause)
                     failed = []
                 }
             }
@@ -75,7 +75,7 @@ struct Compression: Sendable {
         do throws(SpoolError) {
             candidate = try next(failed)
             guard let segment = candidate else { return .idle }
-            guard let result = try directory.compress(segment, isCancelled: { interruption.isRequested }) else {
+            guard let result = try directory.compress(segment, isCancelled: { shutdown.isRequested }) else {
                 return .idle
             }
             logger.info(

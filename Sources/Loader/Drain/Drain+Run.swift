@@ -24,7 +24,7 @@ extension Drain {
     }
 
     private func compression(of directory: SpoolDirectory) -> Compression {
-        Compression(directory: directory, logger: logger, interruption: interruption)
+        Compression(directory: directory, logger: logger, shutdown: shutdown)
     }
 
     /// Loads present and future records until it is interrupted. It waits for the spool and for the database.
@@ -38,7 +38,7 @@ extension Drain {
         try directory.synchronize()
         let awaitCompression = isCompressing ? compression(of: directory).follow() : {}
         defer {
-            interruption.request()
+            shutdown.request()
             awaitCompression()
         }
         logger.info("following", metadata: ["spool": "\(path)", "table": "\(database.table.quoted)"])
@@ -53,7 +53,7 @@ extension Drain {
             warned = (text, .now)
             logger.warning("\(text); trying again until it succeeds")
         }
-        while !interruption.isRequested {
+        while !shutdown.isRequested {
             do {
                 // At its start the loader looks at the database in any case.
                 if try !wasConnected || !isAtRest(directory) {
@@ -66,10 +66,10 @@ extension Drain {
                         pause.reset()
                         warned = nil
                         guard databaseSleep == .zero else { break }
-                        interruption.pause(followPause)
-                    } while !interruption.isRequested
+                        shutdown.pause(followPause)
+                    } while !shutdown.isRequested
                 }
-                interruption.pause(followPause)
+                shutdown.pause(followPause)
                 continue
             } catch let error as PostgresError where !error.isOurs {
                 warn(error.withRemedy)
@@ -77,7 +77,7 @@ extension Drain {
                 // The table may be corrected meanwhile, or the server has not ended our own previous session yet.
                 warn("\(error)")
             }
-            interruption.pause(pause.duration)
+            shutdown.pause(pause.duration)
             pause.lengthen()
         }
     }
@@ -88,8 +88,8 @@ extension Drain {
         while (try? SystemDisk().open(path.appending("spool.json"))) == nil {
             if isFirst { logger.info("there is no spool at \(path) yet; waiting for the receiver to make it") }
             isFirst = false
-            interruption.pause(followPause)
-            if interruption.isRequested { return nil }
+            shutdown.pause(followPause)
+            if shutdown.isRequested { return nil }
         }
         return try SpoolDirectory(existing: path)
     }

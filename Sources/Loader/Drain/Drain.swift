@@ -17,7 +17,7 @@ struct Drain {
     /// Whether loaded segments are compressed.
     var isCompressing = false
     /// How long dead letters are kept, or nil to keep them all.
-    var letterRetention: Duration?
+    var deadLetterRetention: Duration?
     /// How long rows of a partitioned table are kept, or nil to keep them all.
     var rowRetention: RowRetention?
     /// The room that dead letters may take.
@@ -29,5 +29,5 @@ struct Drain {
     /// Timeout for the lease in the database, which a killed loader's transaction may still hold for a short time.
     var lockTimeout = Duration.seconds(5)
     let logger: Logger
-    let interruption: Interruption
+    let shutdown: ShutdownSignal
 }

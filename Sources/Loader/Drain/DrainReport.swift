@@ -50,7 +50,7 @@ final class DrainReport {
     private var counted = Summary()
     private let logger: Logger
     private let start = ContinuousClock.now
-    private var said: Set<String> = []
+    private var reported: Set<String> = []
     /// Maximum number of remembered messages. After more than these, a message may be repeated.
     private static let remembered = 10_000
 
@@ -88,7 +88,7 @@ final class DrainReport {
     }
 
     private func isNew(_ message: String) -> Bool {
-        if said.count >= Self.remembered { said.removeAll() }
-        return said.insert(message).inserted
+        if reported.count >= Self.remembered { reported.removeAll() }
+        return reported.insert(message).inserted
     }
 }

@@ -16,21 +16,21 @@ final class DrainSession {
     private var leaseRenewed = ContinuousClock.now
     private var loaded: LoadedSegments
     /// The live segment, and its length when it was last fully loaded.
-    private var exhausted: (segment: Int, bytes: Int)?
+    private var live: (segment: Int, bytes: Int)?
     private let retention: Retention
-    private let letterRetention: Duration?
+    private let deadLetterRetention: Duration?
     private let databaseSleeps: Bool
     private let rowRetention: RowRetention?
     private var pruned: ContinuousClock.Instant?
-    /// All records before `front` are loaded. `markedFront` is the position in the spool's load mark.
-    private var front: Front?
-    private var markedFront: Front?
+    /// All records before `position` are loaded. `markedPosition` is the position in the spool's load mark.
+    private var position: Position?
+    private var markedPosition: Position?
     private var isContiguous = true
     /// Whether this pass had no error so far. `drainMarked` is the time when the drain mark was last written.
     private var isClean = true
     private var drainMarked: ContinuousClock.Instant?
 
-    private struct Front: Equatable {
+    private struct Position: Equatable {
         let segment: Int
         let bytes: Int
         let records: Int
@@ -53,7 +53,7 @@ final class DrainSession {
     ) throws {
         self.directory = directory
         retention = drain.retention
-        letterRetention = drain.letterRetention
+        deadLetterRetention = drain.deadLetterRetention
         databaseSleeps = drain.databaseSleep > .zero
         rowRetention = drain.rowRetention
         let connection = try drain.database.connect()
@@ -65,11 +65,13 @@ final class DrainSession {
             lease: SpoolLease(of: directory, beside: table),
             deadLetters: DeadLetters(directory: directory, limits: drain.limits),
             statementRows: drain.statementRows, report: report,
-            logger: drain.logger, interruption: drain.interruption)
+            logger: drain.logger, shutdown: drain.shutdown)
         let state = try Self.begin(context, timeout: lockTimeout)
-        markedFront = directory.loadMark().map { Front(segment: $0.segment, bytes: $0.bytes, records: $0.records) }
+        markedPosition = directory.loadMark().map {
+            Position(segment: $0.segment, bytes: $0.bytes, records: $0.records)
+        }
         // A load mark that was lost is written by a pass over all segments.
-        loaded = LoadedSegments(mark: markedFront == nil ? nil : directory.drainMark()?.settled, state: state)
+        loaded = LoadedSegments(mark: markedPosition == nil ? nil : directory.drainMark()?.settled, state: state)
     }
 
     /// Goes through all segments once, in the order of their numbers, and loads the records that are not loaded.
@@ -84,7 +86,7 @@ final class DrainSession {
         isClean = true
         defer { writeMark() }
         for segment in segments {
-            if context.interruption.isRequested { return }
+            if context.shutdown.isRequested { return }
             if segment.isLoaded, loaded.contains(segment.number) { continue }
             do {
                 let isClosed = segment.isLoaded || segment.number != segments.last?.number
@@ -103,7 +105,7 @@ final class DrainSession {
         }
         try prune(segments)
         try keepPartitions()
-        guard !context.interruption.isRequested else { return }
+        guard !context.shutdown.isRequested else { return }
         if isClean { writeDrainMark() }
         if databaseSleeps, isClean { writeDatabaseMark() }
     }
@@ -123,13 +125,13 @@ final class DrainSession {
         if let pruned, ContinuousClock.now - pruned < Self.pruningAge { return }
         pruned = .now
         let pruning = Pruning(
-            directory: directory, retention: retention, letterRetention: letterRetention,
+            directory: directory, retention: retention, deadLetterRetention: deadLetterRetention,
             progressTable: context.progressTable, connection: context.connection)
         do {
             if !loaded.areSettled(segments, retention) { try removeExpired(pruning, segments) }
-            let letters = try pruning.letters()
-            if !letters.isEmpty {
-                context.logger.info("removed dead letters of \(letters.count) days that were past their retention")
+            let removed = try pruning.pruneDeadLetters()
+            if !removed.isEmpty {
+                context.logger.info("removed dead letters of \(removed.count) days that were past their retention")
             }
         } catch let error as SpoolError {
             context.report.problem(error.description)
@@ -181,7 +183,7 @@ final class DrainSession {
 
     /// Returns whether the segment is fully loaded.
     private func drain(_ segment: SpoolDirectory.Segment, isClosed: Bool) throws -> Bool {
-        if !isClosed, let exhausted, exhausted == (segment.number, FileLength.of(segment.path) ?? -1) { return false }
+        if !isClosed, let live, live == (segment.number, FileLength.of(segment.path) ?? -1) { return false }
         let firstLine = try SegmentFirstLine(of: try open(segment), at: segment.path)
         if let incompatibility = firstLine.header?.incompatibilities(in: directory, as: segment.number).first {
             throw SpoolError.unfit(segment.path, incompatibility)
@@ -191,7 +193,7 @@ final class DrainSession {
         let known = try progress(of: key)
         advance(segment, known ?? Progress())
         if let known, known.finished, try isAtItsEnd(segment, known, isClosed: isClosed) {
-            return try putAway(segment, key)
+            return try markLoaded(segment, key)
         }
 
         context.decoder.rules = try firstLine.header?.readingRules(of: segment.path) ?? .standard
@@ -207,7 +209,7 @@ final class DrainSession {
         switch try drain.run(isClosed: isClosed) {
         case .interrupted: return false
         case .live:
-            exhausted = (segment.number, drain.end)
+            live = (segment.number, drain.end)
             return false
         case .finished: break
         }
@@ -218,7 +220,7 @@ final class DrainSession {
                 "records": "\(total.records)", "readings": "\(total.readings)", "inserted": "\(total.inserted)",
                 "duplicates": "\(total.duplicates)", "rejected": "\(total.rejected)",
             ])
-        return try putAway(segment, key)
+        return try markLoaded(segment, key)
     }
 
     /// Whether a finished segment has no more data than was loaded from it.
@@ -236,7 +238,7 @@ final class DrainSession {
         }
     }
 
-    private func putAway(_ segment: SpoolDirectory.Segment, _ key: Progress.Key) throws -> Bool {
+    private func markLoaded(_ segment: SpoolDirectory.Segment, _ key: Progress.Key) throws -> Bool {
         if !segment.isLoaded { try directory.moveToLoaded(segment.number) }
         loaded.insert(segment.number, key)
         return true
@@ -253,7 +255,7 @@ final class DrainSession {
     private func refreshProgress(_ segments: [SpoolDirectory.Segment]) throws(PostgresError) {
         guard ContinuousClock.now - progressRead > Self.progressAge else { return }
         progressRead = .now
-        exhausted = nil
+        live = nil
         if let mark = loaded.mark, mark.progress == (try context.progressTable.state(on: context.connection)) { return }
         progress = try context.progressTable.read(on: context.connection)
         progressFrom = 0
@@ -262,15 +264,15 @@ final class DrainSession {
 
     private func advance(_ segment: SpoolDirectory.Segment, _ progress: Progress) {
         guard isContiguous else { return }
-        front = Front(segment: segment.number, bytes: progress.bytes, records: progress.records)
+        position = Position(segment: segment.number, bytes: progress.bytes, records: progress.records)
     }
 
     /// Writes the load mark, a hint for the receiver's statistics. A failure is therefore only logged.
     private func writeMark() {
-        guard let front, front != markedFront else { return }
+        guard let position, position != markedPosition else { return }
         do {
-            try directory.write(LoadMark(segment: front.segment, bytes: front.bytes, records: front.records))
-            markedFront = front
+            try directory.write(LoadMark(segment: position.segment, bytes: position.bytes, records: position.records))
+            markedPosition = position
         } catch {
             context.logger.warning("\(error)")
         }
@@ -289,7 +291,7 @@ final class DrainSession {
 
     private func writeDatabaseMark() {
         do {
-            try directory.write(DatabaseMark(segment: exhausted?.segment, bytes: exhausted?.bytes))
+            try directory.write(DatabaseMark(segment: live?.segment, bytes: live?.bytes))
         } catch {
             context.logger.warning("\(error)")
         }
@@ -310,7 +312,7 @@ final class DrainSession {
                 return try context.progressTable.state(on: context.connection)
             }
             if let state { return state }
-            guard ContinuousClock.now < deadline, !context.interruption.isRequested else {
+            guard ContinuousClock.now < deadline, !context.shutdown.isRequested else {
                 throw LoaderError.spoolBusy(identity: context.lease.spool)
             }
             if isFirst {
@@ -319,7 +321,7 @@ final class DrainSession {
                     metadata: ["seconds": "\(timeout / .seconds(1))"])
             }
             isFirst = false
-            context.interruption.pause(.milliseconds(200))
+            context.shutdown.pause(.milliseconds(200))
         }
     }
 

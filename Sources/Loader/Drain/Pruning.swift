@@ -9,14 +9,15 @@ struct Pruning {
     let directory: SpoolDirectory
     let retention: Retention
     /// How long dead letters are kept, or nil to keep them all.
-    var letterRetention: Duration?
+    var deadLetterRetention: Duration?
     let progressTable: ProgressTable
     let connection: Connection
 
-    /// The files of dead letters that are removed, after the segments.
-    func letters(dryRun: Bool = false) throws(SpoolError) -> [FilePath] {
-        guard let letterRetention else { return [] }
-        return try DeadLetters(directory: directory).prune(olderThan: letterRetention, dryRun: dryRun)
+    /// Removes the dead letters that are past their retention, and returns their files. Call it after `run`: dead letters
+    /// stay as long as their segments.
+    func pruneDeadLetters(dryRun: Bool = false) throws(SpoolError) -> [FilePath] {
+        guard let deadLetterRetention else { return [] }
+        return try DeadLetters(directory: directory).prune(olderThan: deadLetterRetention, dryRun: dryRun)
     }
 
     /// - Parameter progress: the present progress in the database.

@@ -17,7 +17,7 @@ struct SegmentDrain {
         let statementRows: Int
         let report: DrainReport
         let logger: Logger
-        let interruption: Interruption
+        let shutdown: ShutdownSignal
         /// One buffer is inserted while the other is filled.
         let buffers = [RowBuffer(), RowBuffer()]
         let decoder = BatchDecoder()
@@ -32,7 +32,7 @@ struct SegmentDrain {
         var readings = 0
         var rejected = 0
         var invalidMessages = 0
-        var letters: [UInt8] = []
+        var deadLetters: [UInt8] = []
         /// Whether the segment has no more data after this load. `isFinal` is true if it never will have any.
         var isLast = false
         var isFinal = false
@@ -60,7 +60,7 @@ struct SegmentDrain {
     }
 
     /// A load ends when its dead letters reach this number of bytes.
-    private static let lettersBytes = 4 << 20
+    private static let deadLetterBytes = 4 << 20
     /// Maximum number of attempts for a transaction that fails with a serialization failure or a deadlock.
     static let attempts = 5
 
@@ -130,13 +130,13 @@ struct SegmentDrain {
         var load = Load(rows: rows, bytes: bytes)
         var isSealed = false
         while let event = try reader.next() {
-            if context.interruption.isRequested {
+            if context.shutdown.isRequested {
                 load.isInterrupted = true
                 return load
             }
             switch event {
             case .header: load.bytes = reader.offset
-            case .record(let record): take(record, into: &load)
+            case .record(let record): append(record, to: &load)
             case .damage(let damage):
                 context.report.damage(damage.sentence(segment.path))
                 load.bytes = damage.range.upperBound
@@ -150,14 +150,14 @@ struct SegmentDrain {
                 )
                 load.bytes = range.upperBound
             }
-            if rows.count >= context.statementRows || load.letters.count >= Self.lettersBytes { return load }
+            if rows.count >= context.statementRows || load.deadLetters.count >= Self.deadLetterBytes { return load }
         }
         load.isLast = true
         load.isFinal = isSealed || isClosed
         return load
     }
 
-    private func take(_ record: SegmentReader.Record, into load: inout Load) {
+    private func append(_ record: SegmentReader.Record, to load: inout Load) {
         load.records += 1
         load.bytes = record.range.upperBound
         let batch: Batch
@@ -168,9 +168,9 @@ struct SegmentDrain {
             load.invalidMessages += 1
             return DeadLetter(
                 reason: error.message, record: position(record.sequence), rules: rules, body: Array(record.body)
-            ).appendLine(to: &load.letters)
+            ).appendLine(to: &load.deadLetters)
         }
-        load.rows.note(record: record.sequence, at: record.range.lowerBound)
+        load.rows.beginRecord(record.sequence, at: record.range.lowerBound)
         for reading in batch.readings {
             load.rows.append(reading, of: batch.devices[reading.device], record: record.sequence)
         }
@@ -181,14 +181,14 @@ struct SegmentDrain {
                 reason: fault.reason, record: position(record.sequence), rules: rules, message: fault.message,
                 device: batch.devices[fault.device].utf8, channel: fault.channel, timestamp: fault.timestamp,
                 content: context.decoder.text(ofMessage: fault.message, in: record.body)
-            ).appendLine(to: &load.letters)
+            ).appendLine(to: &load.deadLetters)
         }
         load.invalidMessages += batch.invalid.count
         for invalid in batch.invalid {
             DeadLetter(
                 reason: invalid.reason, record: position(record.sequence), rules: rules, message: invalid.index,
                 content: context.decoder.text(ofMessage: invalid.index, in: record.body)
-            ).appendLine(to: &load.letters)
+            ).appendLine(to: &load.deadLetters)
         }
     }
 
@@ -219,14 +219,14 @@ struct SegmentDrain {
             throw LoaderError.spoolBusy(identity: context.lease.spool)
         }
         var reached = load.added(to: progress)
-        var letters = load.letters
+        var deadLetters = load.deadLetters
         let outcome = try context.table.insert(load.rows, on: context.connection, meanwhile: meanwhile)
         reached.inserted += outcome.inserted
         reached.duplicates += outcome.duplicates
         reached.conflicts += outcome.conflicts
         reached.rejected += outcome.refusedRows.count
-        if !outcome.refusedRows.isEmpty { try append(outcome.refusedRows, of: load.rows, to: &letters) }
-        try context.deadLetters.append(letters)
+        if !outcome.refusedRows.isEmpty { try append(outcome.refusedRows, of: load.rows, to: &deadLetters) }
+        try context.deadLetters.append(deadLetters)
         let isWritten = try context.progressTable.write(
             reached, of: key, after: hasProgress ? progress : nil, on: context.connection)
         guard isWritten else { throw LoaderError.progressMoved(segment: SpoolPosition.digits(segment.number)) }
@@ -237,7 +237,7 @@ struct SegmentDrain {
     /// Appends the dead letters of rows that the database refused. Rows do not keep their message, so their records are
     /// read again.
     private func append(
-        _ refusedRows: [ReadingTable.RefusedRow], of buffer: RowBuffer, to letters: inout [UInt8]
+        _ refusedRows: [ReadingTable.RefusedRow], of buffer: RowBuffer, to deadLetters: inout [UInt8]
     ) throws {
         let rows = buffer.rows
         let ordered = refusedRows.sorted {
@@ -254,7 +254,7 @@ struct SegmentDrain {
                 channel: Int(row.channel), timestamp: row.timestamp,
                 values: DeadLetter.Values(power: row.power, voltage: row.voltage, current: row.current),
                 content: decoded?.body.flatMap { context.decoder.text(ofMessage: Int(row.message), in: $0) }
-            ).appendLine(to: &letters)
+            ).appendLine(to: &deadLetters)
         }
     }
 

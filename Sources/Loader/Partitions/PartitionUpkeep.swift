@@ -9,7 +9,7 @@ struct PartitionUpkeep {
     let table: TableName
     let connection: Connection
     /// Receives a sentence for each partition that was created or dropped.
-    let say: (String) -> Void
+    let report: (String) -> Void
     var lockTimeout = Duration.seconds(2)
 
     /// How far ahead there are partitions, and how far back if the table is new: as long as the spool keeps readings.
@@ -64,7 +64,7 @@ struct PartitionUpkeep {
                 try limitLocks()
                 _ = try connection.execute("DROP TABLE \(partition.name)")
             }
-            say("dropped partition \(partition.name), whose rows are older than \(retention.days.counted("day"))")
+            report("dropped partition \(partition.name), whose rows are older than \(retention.days.counted("day"))")
         }
     }
 
@@ -94,7 +94,7 @@ struct PartitionUpkeep {
         guard let list = try partitioned.partitions(on: connection), let new = try partition(for: minute, list, width)
         else { return }
         for statement in new.statements { _ = try connection.execute(statement) }
-        say("created partition \(new.quoted)")
+        report("created partition \(new.quoted)")
     }
 
     /// The new partition for a minute, with a name that is not in use; nil if there is one.

@@ -68,7 +68,7 @@ struct Replay {
 
     /// Inserts the readings of a dead letter file that can be inserted now. Each message is decoded as if it had just
     /// been received, by the reading rules of its segment. The file stays unchanged.
-    func run(letters path: FilePath) throws -> Counts {
+    func run(deadLetters path: FilePath) throws -> Counts {
         var counts = Counts()
         let rows = RowBuffer()
         let decoder = BatchDecoder()
@@ -99,9 +99,9 @@ struct Replay {
     }
 
     /// A batch with the dead letter's message, or the body of a record that was not a valid batch.
-    private static func body(_ letter: JSONMembers) -> [UInt8]? {
-        if let message = letter.text(of: "message") { return Array("{\"messages\":[\(message)]}".utf8) }
-        return letter.string(of: "body")
+    private static func body(_ deadLetter: JSONMembers) -> [UInt8]? {
+        if let message = deadLetter.text(of: "message") { return Array("{\"messages\":[\(message)]}".utf8) }
+        return deadLetter.string(of: "body")
     }
 
     /// Adds a record's readings. If a dead letter is about one channel, only that channel's reading is added.

@@ -3,7 +3,7 @@ import Postgres
 /// The steps for a partitioned table, whose indexes PostgreSQL does not build concurrently.
 extension Migrator {
     func upkeep(_ connection: Connection) -> PartitionUpkeep {
-        PartitionUpkeep(table: database.table, connection: connection, say: say)
+        PartitionUpkeep(table: database.table, connection: connection, report: report)
     }
 
     private var partitioned: PartitionedTable { PartitionedTable(name: database.table) }
@@ -21,10 +21,10 @@ extension Migrator {
         // Building an index can take hours, so other faults are reported before.
         try ReadingTable(name: database.table).checkColumns(on: connection)
         let tables = try partitioned.unindexed(on: connection)
-        if tables.isEmpty { say("unique indexes of the partitions of \(database.table.quoted): already exist") }
+        if tables.isEmpty { report("unique indexes of the partitions of \(database.table.quoted): already exist") }
         for table in tables {
             try dropInvalidIndexes(of: table, on: connection)
-            say("building the unique index of partition \(table); other writers are not blocked")
+            report("building the unique index of partition \(table); other writers are not blocked")
             do throws(PostgresError) {
                 _ = try connection.execute(
                     "CREATE UNIQUE INDEX CONCURRENTLY ON \(table) (idempotency_key) WHERE idempotency_key IS NOT NULL",
@@ -33,7 +33,7 @@ extension Migrator {
                 if connection.isUsable { try? dropInvalidIndexes(of: table, on: connection) }
                 throw error.sqlState == "23505" ? doubledKeys(error) : error
             }
-            say("created the unique index of partition \(table)")
+            report("created the unique index of partition \(table)")
         }
     }
 
@@ -41,7 +41,7 @@ extension Migrator {
     /// over under a short lock.
     func buildPartitionedIndex(_ name: String, _ migration: Migration, on connection: Connection) throws {
         let found = try inspection(connection).indexes().first { $0.column == "timestamp" && $0.predicate == nil }
-        if found?.isValid == true { return say("\(migration.subject): already exists") }
+        if found?.isValid == true { return report("\(migration.subject): already exists") }
         let tables = try partitioned.leaves(
             of: nil,
             where: """
@@ -50,7 +50,7 @@ extension Migrator {
                         AND i.indpred IS NULL AND i.indoption[0] = 3)
                 """, on: connection)
         for table in tables {
-            say("building the index on timestamp of partition \(table); other writers are not blocked")
+            report("building the index on timestamp of partition \(table); other writers are not blocked")
             _ = try connection.execute(
                 "CREATE INDEX CONCURRENTLY ON \(table) (\"timestamp\" DESC)", timeout: Self.indexTimeout)
         }
@@ -59,7 +59,7 @@ extension Migrator {
         let table = database.table.quoted
         try withShortLock(
             migration.subject, ["CREATE INDEX \(ownName) ON \(table) (\"timestamp\" DESC)"], of: table, on: connection)
-        say("created \(migration.subject)")
+        report("created \(migration.subject)")
     }
 
     private func dropInvalidIndexes(of table: String, on connection: Connection) throws(PostgresError) {

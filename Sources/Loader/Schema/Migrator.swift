@@ -16,11 +16,11 @@ struct Migrator {
     /// The width of the partitions of a new table, or nil for a plain table. An existing table is not converted.
     var partitions: PartitionWidth?
     /// Prints one line per step.
-    let say: (String) -> Void
+    let report: (String) -> Void
     /// Lock timeout of one attempt to add a column. Writers queue behind the attempt for at most this long.
     var lockTimeout = Duration.seconds(2)
     var lockAttempts = 15
-    let interruption: Interruption
+    let shutdown: ShutdownSignal
 
     /// Building an index may take hours. The operator can interrupt it earlier.
     static let indexTimeout = Duration.seconds(7 * 86_400)
@@ -89,12 +89,12 @@ struct Migrator {
     private func create(
         _ migration: Migration, isThere: Bool, on connection: Connection, also: () throws -> Void = {}
     ) throws {
-        guard !isThere else { return say("\(migration.subject): already exists") }
+        guard !isThere else { return report("\(migration.subject): already exists") }
         try connection.transaction {
             for statement in migration.statements { _ = try connection.execute(statement) }
             try also()
         }
-        say("created \(migration.subject)")
+        report("created \(migration.subject)")
     }
 
     /// Deletes progress that remains after its rows are gone, for example after the table was dropped. Otherwise the
@@ -104,7 +104,7 @@ struct Migrator {
         guard try inspection(connection).exists(progress) else { return }
         let forgotten = try connection.execute("DELETE FROM \(progress)").affected
         if forgotten > 0 {
-            say("removed the progress of \(forgotten.counted("segment")), whose rows were deleted with their table")
+            report("removed the progress of \(forgotten.counted("segment")), whose rows were deleted with their table")
         }
     }
 
@@ -133,9 +133,9 @@ struct Migrator {
         _ name: String, of table: String, _ migration: Migration, isNew: Bool, on connection: Connection
     ) throws {
         let isThere = try inspection(connection).has(column: name, of: table)
-        if isThere, !isNew { return say("\(migration.subject): already exists") }
+        if isThere, !isNew { return report("\(migration.subject): already exists") }
         try withShortLock(migration.subject, migration.statements, of: table, on: connection)
-        say(isThere ? "created \(migration.subject)" : "added \(migration.subject)")
+        report(isThere ? "created \(migration.subject)" : "added \(migration.subject)")
     }
 
     /// Runs a step that needs the table's lock for a moment. While a statement waits for the lock, all other statements
@@ -150,9 +150,9 @@ struct Migrator {
                     for statement in statements { _ = try connection.execute(statement) }
                 }
             } catch let error as PostgresError where error.sqlState == "55P03" {
-                if attempt == 1 { say("\(subject): waiting for a transaction that locks the table") }
-                interruption.pause(.milliseconds(500))
-                if interruption.isRequested { break }
+                if attempt == 1 { report("\(subject): waiting for a transaction that locks the table") }
+                shutdown.pause(.milliseconds(500))
+                if shutdown.isRequested { break }
             }
         }
         throw LoaderError.tableLocked(
@@ -169,14 +169,14 @@ struct Migrator {
                 "\(migration.subject) exists, but on \(found.column) instead of \(column); rename it, and run this again"
             )
         }
-        if found?.isValid == true { return say("\(migration.subject): already exists") }
+        if found?.isValid == true { return report("\(migration.subject): already exists") }
         if found?.isValid == false {
             try drop(index: name, on: connection)
-            say("dropped \(migration.subject), which was invalid after an interrupted build")
+            report("dropped \(migration.subject), which was invalid after an interrupted build")
         }
         // Building the index can take hours, so a column's wrong type is reported before.
         if !isNew { try ReadingTable(name: database.table).checkColumns(on: connection) }
-        if !isNew { say("building \(migration.subject); other writers are not blocked") }
+        if !isNew { report("building \(migration.subject); other writers are not blocked") }
         for statement in migration.statements {
             // A new table has no writers that the build could block.
             let sql = isNew ? statement.removing(" CONCURRENTLY") : statement
@@ -196,7 +196,7 @@ struct Migrator {
                 "\(migration.subject) cannot be created: another object has its name; rename that object, and run this again"
             )
         }
-        say("created \(migration.subject)")
+        report("created \(migration.subject)")
     }
 
     /// The unique index cannot be built because the table has a key more than once.
@@ -245,8 +245,8 @@ struct Migrator {
                 "SELECT pg_try_advisory_xact_lock(hashtextextended('shelly-loader migrate ' || $1, 0))",
                 [.text(database.table.quoted)])
             if rows[0, 0] == "t" { return }
-            interruption.pause(.milliseconds(100))
-            if interruption.isRequested { break }
+            shutdown.pause(.milliseconds(100))
+            if shutdown.isRequested { break }
         }
         throw LoaderError.migrating(table: database.table.quoted)
     }

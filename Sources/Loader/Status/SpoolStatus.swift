@@ -93,9 +93,9 @@ struct SpoolStatus: Encodable {
         backlogRecords = contents.backlog.records
         oldestUnloadedSeconds = contents.backlog.oldestAgeSeconds
         pendingSegments = Array(contents.pendingSegments.prefix(Self.listed))
-        let letters = DeadLetters(directory: directory)
-        deadLetters.files = try letters.files().count
-        try letters.forEachLine { _ in deadLetters.lines += 1 }
+        let rejected = DeadLetters(directory: directory)
+        deadLetters.files = try rejected.files().count
+        try rejected.forEachLine { _ in deadLetters.lines += 1 }
     }
 
     /// `12 segments, 3.4 MB, 11 of them compressed, 2.1 MB`.

@@ -56,7 +56,7 @@ final class RowBuffer {
     }
 
     /// Stores the byte offset in the segment of the next rows' record.
-    func note(record: Int, at offset: Int) { places.append((record, offset)) }
+    func beginRecord(_ record: Int, at offset: Int) { places.append((record, offset)) }
 
     /// The stored byte offset of a record.
     func offset(ofRecord record: Int) -> Int? {

@@ -19,7 +19,7 @@ extension Settings {
     }
 
     /// How long dead letters are kept, or nil to keep them all.
-    var letterRetention: Duration? {
+    var deadLetterRetention: Duration? {
         integer(.rejectedRetentionSeconds) == 0 ? nil : duration(.rejectedRetentionSeconds)
     }
 

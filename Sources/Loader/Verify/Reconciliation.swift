@@ -15,8 +15,8 @@ final class Reconciliation {
     private let rows = RowBuffer()
     private var segments: [SegmentStart] = []
     /// Records, messages and readings that need a dead letter because they cannot be rows.
-    private var expectedLetters: Set<DeadLetter.Subject> = []
-    private let letter = JSONMembers()
+    private var expectedDeadLetters: Set<DeadLetter.Subject> = []
+    private let deadLetter = JSONMembers()
     /// All bytes of the present segment before this offset are loaded.
     private var loadedBytes = 0
 
@@ -61,7 +61,9 @@ final class Reconciliation {
     func add(_ record: SegmentReader.Record, _ report: VerificationReport) throws {
         let position = SpoolPosition(segment: segments.last?.number ?? 0, sequence: record.sequence).description
         guard let batch = try? decoder.decode(record.body, receivedAt: record.receivedAt) else {
-            if record.range.upperBound <= loadedBytes { expectedLetters.insert(DeadLetter.Subject(record: position)) }
+            if record.range.upperBound <= loadedBytes {
+                expectedDeadLetters.insert(DeadLetter.Subject(record: position))
+            }
             return
         }
         var counts = report.summary.database ?? VerificationReport.DatabaseCounts()
@@ -72,16 +74,16 @@ final class Reconciliation {
         }
         counts.readings += batch.readings.count + batch.faults.count
         for fault in batch.faults {
-            expectedLetters.insert(
+            expectedDeadLetters.insert(
                 DeadLetter.Subject(record: position, message: fault.message, channel: fault.channel))
         }
         for message in batch.invalid {
-            expectedLetters.insert(DeadLetter.Subject(record: position, message: message.index))
+            expectedDeadLetters.insert(DeadLetter.Subject(record: position, message: message.index))
         }
         for reading in batch.readings {
             rows.append(reading, of: batch.devices[reading.device], record: record.sequence)
         }
-        guard rows.count + expectedLetters.count >= Self.statementKeys else { return }
+        guard rows.count + expectedDeadLetters.count >= Self.statementKeys else { return }
         report.summary.database = counts
         try compare(report)
         counts = report.summary.database ?? counts
@@ -89,7 +91,7 @@ final class Reconciliation {
 
     func finish(_ report: VerificationReport) throws {
         if report.summary.database == nil { report.summary.database = VerificationReport.DatabaseCounts() }
-        if !rows.isEmpty || !expectedLetters.isEmpty { try compare(report) }
+        if !rows.isEmpty || !expectedDeadLetters.isEmpty { try compare(report) }
     }
 
     private func compare(_ report: VerificationReport) throws {
@@ -103,9 +105,9 @@ final class Reconciliation {
         } else {
             absent = try self.absent(all, in: nil)
         }
-        if !absent.isEmpty || !expectedLetters.isEmpty { try classify(absent, list, report) }
+        if !absent.isEmpty || !expectedDeadLetters.isEmpty { try classify(absent, list, report) }
         rows.removeAll()
-        expectedLetters = []
+        expectedDeadLetters = []
         segments = segments.suffix(1).map { SegmentStart(row: 0, number: $0.number) }
     }
 
@@ -161,15 +163,16 @@ final class Reconciliation {
         func key(_ index: Int) -> String { rows.withKey(of: rows.rows[index]) { String(decoding: $0, as: UTF8.self) } }
         let keys = Set(absent.map(key))
         var rejected: Set<String> = []
-        var missing = expectedLetters
+        var missing = expectedDeadLetters
         try deadLetters.forEachLine { line in
-            guard letter.read(line), let record = letter.string(of: "record") else { return }
-            let channel = letter.integer(of: "channel").map { Int($0) }
+            guard deadLetter.read(line), let record = deadLetter.string(of: "record") else { return }
+            let channel = deadLetter.integer(of: "channel").map { Int($0) }
             missing.remove(
                 DeadLetter.Subject(
                     record: String(decoding: record, as: UTF8.self),
-                    message: letter.integer(of: "message_index").map { Int($0) }, channel: channel))
-            guard let channel, let time = letter.integer(of: "timestamp"), let name = letter.string(of: "device_id"),
+                    message: deadLetter.integer(of: "message_index").map { Int($0) }, channel: channel))
+            guard let channel, let time = deadLetter.integer(of: "timestamp"),
+                let name = deadLetter.string(of: "device_id"),
                 let device = try? DeviceID(String(decoding: name, as: UTF8.self))
             else { return }
             let key = IdempotencyKey.text(device: device, channel: channel, minute: time / 60)
@@ -188,7 +191,7 @@ final class Reconciliation {
                 report.missing(position.description, "reading \(key) is neither in the table nor in rejected/")
             }
         }
-        report.summary.database?.rejected += expectedLetters.subtracting(missing).count { $0.channel != nil }
+        report.summary.database?.rejected += expectedDeadLetters.subtracting(missing).count { $0.channel != nil }
         for subject in missing.sorted(by: { ($0.record, $0.message ?? 0) < ($1.record, $1.message ?? 0) }) {
             let what = subject.message.map { "message \($0)" } ?? "the record, which is not a batch,"
             let which = subject.channel.map { ", channel \($0)," } ?? ""

@@ -6,7 +6,7 @@ import Synchronization
 ///
 /// No data is lost even if the loader ends abruptly, because progress is committed with the rows. This makes the end
 /// orderly.
-final class Interruption: Sendable {
+final class ShutdownSignal: Sendable {
     /// Timeout for an orderly end. The process then exits, and the server rolls back a statement that is still running.
     private static let timeout = DispatchTimeInterval.seconds(5)
 

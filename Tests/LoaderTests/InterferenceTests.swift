@@ -10,7 +10,7 @@ import Testing
 
 /// Other transactions, constraints and triggers get in the loader's way, and it goes on (invariants 2, 6 and 8).
 @Suite(.enabled(if: Fixture.isAvailable))
-struct RivalTests {
+struct InterferenceTests {
     private let fixture: Fixture
 
     init() throws {
@@ -27,7 +27,7 @@ struct RivalTests {
         let conninfo = Fixture.url + (Fixture.url.contains("?") ? "&" : "?") + "options=" + encoded
         return Drain(
             path: fixture.path, database: Database(conninfo: conninfo, table: try fixture.table), logger: Self.logger,
-            interruption: Interruption())
+            shutdown: ShutdownSignal())
     }
 
     /// A drain on a thread of its own. The tests do not suspend: others would take their thread, and the server does not
