@@ -14,10 +14,10 @@ struct BoundsTests {
         #expect(inFlight.enter() && inFlight.reserve(60) && !inFlight.reserve(1))
     }
 
-    @Test func aRepeatedMessageIsToldOnceInAWhileWithItsCount() {
+    @Test func aRepeatedMessageIsLoggedOncePerIntervalWithItsCount() {
         let lines = Mutex<[String]>([])
         let logger = Logger(label: "test") { _ in Recorder(lines: { line in lines.withLock { $0.append(line) } }) }
-        let message = RepeatedMessage(logger, every: .seconds(10))
+        let message = RateLimitedLogger(logger, every: .seconds(10))
         let start = ContinuousClock.now
         for second in [0, 1, 9, 10, 11, 25] { message.warn("no key", now: start + .seconds(second)) }
         #expect(

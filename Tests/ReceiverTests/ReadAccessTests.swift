@@ -16,7 +16,7 @@ struct ReadAccessTests {
         for (name, value) in headers {
             request.headerFields.append(HTTPField(name: try #require(HTTPField.Name(name)), value: value))
         }
-        let access = ReadAccess(keys: LiveKeys(keys), strangers: RepeatedMessage(Logger(label: "test")))
+        let access = ReadAccess(keys: LiveKeys(keys), authFailures: RateLimitedLogger(Logger(label: "test")))
         return access.denial(
             to: request,
             on: .init(

@@ -56,13 +56,13 @@ struct StatusPageTests {
     }
 
     static func page(
-        intake: StatusPage.ReadinessState = .ready, database: StatusPage.DatabaseStatus = .answers(rows: 0),
+        readiness: StatusPage.ReadinessState = .ready, database: StatusPage.DatabaseStatus = .answers(rows: 0),
         spool: SpoolStatistics? = spool(), history: ReadingHistory? = nil, devices: DeviceList? = list([]),
         backlog: BacklogHistory = BacklogHistory(), batches: [RecentBatches.Entry] = [batch(ago: 3)],
         refusals: [Rejection.Reason: Int] = [:], risk: String? = nil, databaseSleepSeconds: Int64 = 0
     ) -> StatusPage {
         StatusPage(
-            now: now, startedAt: now - .seconds(200), intake: intake, database: database, spool: spool,
+            now: now, startedAt: now - .seconds(200), readiness: readiness, database: database, spool: spool,
             backlog: backlog,
             history: history ?? ReadingHistory(minutes: day, counts: [Int](repeating: 0, count: 1440)),
             devices: devices, batches: batches, refusals: refusals, risk: risk,
@@ -78,10 +78,10 @@ struct StatusPageTests {
             (page(batches: [batch(ago: 299)]), 0, .good, "Taking data: last batch 4 min ago."),
             (page(batches: [batch(ago: 300)]), 0, .attention, "Ready, but no batch has come for 5 min."),
             (
-                page(intake: .refuses("INGEST_API_KEY is not configured", failure: nil)), 0, .failing,
+                page(readiness: .refuses("INGEST_API_KEY is not configured", failure: nil)), 0, .failing,
                 "Not ready to take data: INGEST_API_KEY is not configured."
             ),
-            (page(intake: .silent), 0, .failing, "Not ready to take data: the spool's disk does not answer."),
+            (page(readiness: .silent), 0, .failing, "Not ready to take data: the spool's disk does not answer."),
             (page(), 1, .good, "Database is up to date: no record is pending."),
             (page(spool: spool(records: 5, oldest: 12.9)), 1, .good, "Database is 12 s behind."),
             (
@@ -290,9 +290,9 @@ struct StatusPageTests {
     @Test func theLastTwentyBatchesAreKept() {
         var recent = RecentBatches()
         #expect(recent.newestFirst.isEmpty)
-        for age in (0..<47).reversed() { recent.note(Self.batch(ago: Int64(age))) }
+        for age in (0..<47).reversed() { recent.append(Self.batch(ago: Int64(age))) }
         #expect(recent.newestFirst == (0..<20).map { Self.batch(ago: Int64($0)) })
-        recent.note(Self.batch(ago: -1))
+        recent.append(Self.batch(ago: -1))
         #expect(recent.newestFirst.first == Self.batch(ago: -1) && recent.newestFirst.count == 20)
     }
 }

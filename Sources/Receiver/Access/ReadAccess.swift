@@ -10,12 +10,12 @@ import NIOCore
 /// An ingest key never gives access.
 struct ReadAccess: Sendable {
     let keys: LiveKeys
-    let strangers: RepeatedMessage
+    let authFailures: RateLimitedLogger
 
     /// Admits the request, or throws the reason: 401 when a read key is configured, 403 when none is.
     func admit(_ request: HTTPRequest, from channel: any Channel) throws(Rejection) {
         guard let denial = denial(to: request, on: .init(channel)) else { return }
-        strangers.warn(
+        authFailures.warn(
             "a read from \(channel.remoteAddress?.ipAddress ?? "?") was refused: \(denial.reason)")
         throw denial.rejection
     }

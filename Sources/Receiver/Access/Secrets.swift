@@ -22,12 +22,12 @@ struct Secrets: Sendable {
         if ingestKeys.isEmpty {
             logger.error("no ingest key is configured (INGEST_API_KEY): every batch will be refused with 500")
         } else {
-            tellCount(of: ingestKeys, .ingest)
+            logCount(of: ingestKeys, .ingest)
         }
         if readKeys.isEmpty {
             logger.info("no READ_API_KEY is configured: device data and metrics are served only on loopback")
         } else {
-            tellCount(of: readKeys, .read)
+            logCount(of: readKeys, .read)
         }
         warnOfSharedKeys()
         warnOfOpenFiles(settings)
@@ -55,7 +55,7 @@ struct Secrets: Sendable {
                 throw SettingsError("no key is configured any more; to run without one, restart")
             }
             keys.replace(with: configured)
-            tellCount(of: keys, source)
+            logCount(of: keys, source)
         } catch {
             logger.error("SIGHUP: the \(source.kind) keys are unchanged (\(keys.count)): \(error)")
         }
@@ -85,7 +85,7 @@ struct Secrets: Sendable {
     }
 
     /// Logs the number of keys, never the keys themselves.
-    private func tellCount(of keys: LiveKeys, _ source: KeySource) {
+    private func logCount(of keys: LiveKeys, _ source: KeySource) {
         logger.info("\(keys.count) \(source.kind) \(keys.count == 1 ? "key" : "keys") active")
     }
 

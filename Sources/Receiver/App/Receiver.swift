@@ -78,7 +78,8 @@ struct Receiver {
             inFlight: ConcurrencyLimiter(
                 limitRequests: settings.integer(.inFlightRequests), limitBytes: settings.integer(.inFlightBytes)),
             decoders: DecoderPool(rules: rules), groupCommit: groupCommit, logger: logger,
-            refusals: RepeatedMessage(logger), strangers: RepeatedMessage(logger), untaken: RepeatedMessage(logger),
+            rejections: RateLimitedLogger(logger), authFailures: RateLimitedLogger(logger),
+            untaken: RateLimitedLogger(logger),
             rules: rules, metrics: metrics,
             now: now)
         routes = Routes(
@@ -86,9 +87,9 @@ struct Receiver {
             spoolStatistics: spoolStatistics,
             devices: devices,
             readiness: readiness,
-            readAccess: ReadAccess(keys: secrets.readKeys, strangers: RepeatedMessage(logger)),
+            readAccess: ReadAccess(keys: secrets.readKeys, authFailures: RateLimitedLogger(logger)),
             statisticsAreLocked: settings.text(.statsAccess) == "key",
-            unreadable: RepeatedMessage(logger), metrics: metrics,
+            readFailures: RateLimitedLogger(logger), metrics: metrics,
             metricsPage: MetricsPage(
                 metrics: metrics, spoolState: spoolState, groupCommit: groupCommit, limits: limits,
                 ledgerLimitBytes: settings.integer(.ledgerBytes), certificate: secrets.certificate,
@@ -132,7 +133,7 @@ struct Receiver {
                 responder: responder, limits: limits, connections: connections, tasks: connectionTasks, ingest: ingest)
             guard let certificate else { return http }
             return TLSChannel(
-                base: http, certificate: certificate, handshake: limits.head, failures: RepeatedMessage(logger))
+                base: http, certificate: certificate, handshake: limits.head, failures: RateLimitedLogger(logger))
         }
     }
 

@@ -26,7 +26,7 @@ struct Routes: HTTPResponder {
     let readAccess: ReadAccess
     /// Whether the statistics need the same access as device data.
     let statisticsAreLocked: Bool
-    let unreadable: RepeatedMessage
+    let readFailures: RateLimitedLogger
     let metrics: Metrics
     let metricsPage: MetricsPage
     let pages: PageHandler
@@ -57,7 +57,7 @@ struct Routes: HTTPResponder {
         } catch let rejection as Rejection {
             return rejection.response
         } catch let error as SpoolError {
-            unreadable.warn("\(request.uri.path): \(error)")
+            readFailures.warn("\(request.uri.path): \(error)")
             return Rejection(.serviceUnavailable, "Spool cannot be read", retryAfterSeconds: 5).response
         } catch is CancellationError {
             return Rejection.stopping.response

@@ -18,7 +18,7 @@ final class IngestConnection: ChannelInboundHandler, RemovableChannelHandler {
     /// A batch whose body is arriving.
     private struct Arriving {
         let head: HTTPRequestHead
-        let intake: Intake
+        let body: BatchBody
         let started = ContinuousClock.now
     }
 
@@ -46,7 +46,7 @@ final class IngestConnection: ChannelInboundHandler, RemovableChannelHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch (unwrapInboundIn(data), state) {
         case (.head(let head), .open) where Self.isBatch(head): begin(head, context)
-        case (.body(let chunk), .arriving(let arriving)): take(chunk, of: arriving)
+        case (.body(let chunk), .arriving(let arriving)): append(chunk, to: arriving)
         case (.end, .arriving(let arriving)): finish(arriving, context)
         case (.end, .refusing(let rejection, let head)): answer(Answer(rejection), to: head, context)
         case (_, .open): context.fireChannelRead(data)
@@ -86,7 +86,7 @@ final class IngestConnection: ChannelInboundHandler, RemovableChannelHandler {
                 hasShownKey = true
                 context.triggerUserOutboundEvent(ConnectionEvent.keyShown, promise: nil)
             }
-            let arriving = Arriving(head: head, intake: try handler.admit(head))
+            let arriving = Arriving(head: head, body: try handler.admit(head))
             state = .arriving(arriving)
             // A client that sent `Expect` waits for this before it sends the body.
             if head.headers.contains(name: "Expect"), head.version != .http1_0 {
@@ -98,9 +98,9 @@ final class IngestConnection: ChannelInboundHandler, RemovableChannelHandler {
         }
     }
 
-    private func take(_ chunk: ByteBuffer, of arriving: Arriving) {
+    private func append(_ chunk: ByteBuffer, to arriving: Arriving) {
         do throws(Rejection) {
-            try arriving.intake.append(chunk)
+            try arriving.body.append(chunk)
         } catch {
             refuse(error, arriving.head)
         }
@@ -109,14 +109,14 @@ final class IngestConnection: ChannelInboundHandler, RemovableChannelHandler {
     private func finish(_ arriving: Arriving, _ context: ChannelHandlerContext) {
         do throws(Rejection) {
             let received = try handler.receive(
-                arriving.intake, isLenient: IngestHandler.prefersLenient(arriving.head.headers),
+                arriving.body, isLenient: IngestHandler.prefersLenient(arriving.head.headers),
                 since: arriving.started)
             state = .committing
             // The batch keeps its place among those in flight until it is answered.
             let waiting = NIOLoopBound((self, arriving, context), eventLoop: context.eventLoop)
-            handler.commit(received, arriving.intake, on: context.eventLoop) { outcome in
+            handler.commit(received, arriving.body, on: context.eventLoop) { outcome in
                 let (connection, arriving, context) = waiting.value
-                connection.tell(outcome, of: received, to: arriving.head, context)
+                connection.answer(outcome, of: received, to: arriving.head, context)
             }
         } catch {
             answer(error, to: arriving.head, context)
@@ -124,7 +124,7 @@ final class IngestConnection: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     /// Answers a batch with the outcome of its commit.
-    private func tell(
+    private func answer(
         _ outcome: Result<Acknowledgement, CommitFailure>, of received: IngestHandler.Received,
         to head: HTTPRequestHead, _ context: ChannelHandlerContext
     ) {

@@ -17,9 +17,9 @@ struct IngestHandler: Sendable {
     let decoders: DecoderPool
     let groupCommit: GroupCommit
     let logger: Logger
-    let refusals: RepeatedMessage
-    let strangers: RepeatedMessage
-    let untaken: RepeatedMessage
+    let rejections: RateLimitedLogger
+    let authFailures: RateLimitedLogger
+    let untaken: RateLimitedLogger
     let rules: ReadingRules
     let metrics: Metrics
     /// The wall clock.
@@ -39,43 +39,43 @@ struct IngestHandler: Sendable {
     func authenticate(_ head: HTTPRequestHead, from channel: any Channel) throws(Rejection) {
         guard head.method == .POST else { throw Rejection(allowing: [.post], for: .method) }
         guard authentication.isConfigured else {
-            refusals.warn("a batch was refused: INGEST_API_KEY is not configured")
+            rejections.warn("a batch was refused: INGEST_API_KEY is not configured")
             throw .misconfigured
         }
         guard authentication.accepts(head.headers) else {
-            strangers.warn(
+            authFailures.warn(
                 "a batch from \(channel.remoteAddress?.ipAddress ?? "?") was refused: X-API-Key missing or wrong")
             throw .unauthorized
         }
     }
 
-    /// Checks the rest of the header; returns the intake for the body.
-    func admit(_ head: HTTPRequestHead) throws(Rejection) -> Intake {
+    /// Checks the rest of the header; returns the empty body.
+    func admit(_ head: HTTPRequestHead) throws(Rejection) -> BatchBody {
         // Each field must be absent or have the value that changes nothing.
         for (name, plain, rejection) in [
             ("Content-Encoding", "identity", Rejection.encoding), ("Transfer-Encoding", "chunked", .transferEncoding),
         ] {
             guard head.headers.text(name).map({ $0.lowercased() == plain }) ?? true else { throw rejection }
         }
-        return try Intake(inFlight, declared: head.headers.first(name: "Content-Length").flatMap { Int($0) })
+        return try BatchBody(inFlight, declared: head.headers.first(name: "Content-Length").flatMap { Int($0) })
     }
 
     /// Validates the body. A batch that is not rejected here may be queued.
     func receive(
-        _ intake: Intake, isLenient: Bool, since started: ContinuousClock.Instant
+        _ body: BatchBody, isLenient: Bool, since started: ContinuousClock.Instant
     ) throws(Rejection) -> Received {
         let receivedAt = now()
-        let batch = try decode(intake, receivedAt)
+        let batch = try decode(body, receivedAt)
         guard isLenient || batch.invalid.isEmpty else { throw rejection(batch.invalid.flatMap(\.problems)) }
         return Received(batch: batch, receivedAt: receivedAt, started: started, isLenient: isLenient)
     }
 
     /// Queues the batch for the disk; calls `answer` on `eventLoop`.
     func commit(
-        _ received: Received, _ intake: Intake, on eventLoop: any EventLoop,
+        _ received: Received, _ body: BatchBody, on eventLoop: any EventLoop,
         then answer: @escaping @Sendable (Result<Acknowledgement, CommitFailure>) -> Void
     ) {
-        var text = intake.takeBody()
+        var text = body.takeBytes()
         NewRecord.removeLineBreaks(in: &text)
         groupCommit.commit(
             received.batch, NewRecord(receivedAt: received.receivedAt.unixMilliseconds, body: text),
@@ -91,15 +91,15 @@ struct IngestHandler: Sendable {
     }
 
     private func rejection(_ problems: [InvalidInput]) -> Rejection {
-        refusals.warn("a batch was refused: \(problems.count) problems, the first: \(problems.first?.message ?? "?")")
+        rejections.warn("a batch was refused: \(problems.count) problems, the first: \(problems.first?.message ?? "?")")
         return Rejection(problems)
     }
 
-    private func decode(_ intake: Intake, _ receivedAt: Timestamp) throws(Rejection) -> Batch {
+    private func decode(_ body: BatchBody, _ receivedAt: Timestamp) throws(Rejection) -> Batch {
         do throws(InvalidInput) {
             return try decoders.withDecoder { (decoder) throws(InvalidInput) in
-                try intake.withBody { (body) throws(InvalidInput) in
-                    try decoder.decode(body, receivedAt: receivedAt.unixMilliseconds)
+                try body.withBytes { (bytes) throws(InvalidInput) in
+                    try decoder.decode(bytes, receivedAt: receivedAt.unixMilliseconds)
                 }
             }
         } catch {

@@ -113,13 +113,13 @@ package struct MinuteLedger: Sendable {
         let numbers = batch.devices.map { number(of: $0) }
         for (device, last) in zip(numbers, batch.lastMessages) {
             undoLog.lastMessages.append((UInt32(device), contacts[device]?.last))
-            note(last, of: device, in: segment)
+            add(last, of: device, in: segment)
         }
         var inserted = 0
         for keys in MessageKeys(of: batch) {
             let device = numbers[keys.device]
             let delta = SegmentKeys.Delta(keys, device: device)
-            segmentKeys.note(delta)
+            segmentKeys.insert(delta)
             let place = place(of: delta.day, device, in: segment)
             let new = set(delta.minutes, of: Int(delta.word), delta.channels, device, at: place)
             guard new != 0 else { continue }
@@ -177,7 +177,7 @@ package struct MinuteLedger: Sendable {
     package mutating func restore(_ keys: SegmentKeys.Numbered, in segment: Int) {
         let segment = UInt32(clamping: segment)
         let numbers = keys.devices.map { number(of: $0) }
-        for (device, last) in zip(numbers, keys.lastMessages) { note(last, of: device, in: segment) }
+        for (device, last) in zip(numbers, keys.lastMessages) { add(last, of: device, in: segment) }
         for delta in keys.deltas {
             let device = numbers[Int(delta.device)]
             let place = place(of: delta.day, device, in: segment)
@@ -243,7 +243,7 @@ package struct MinuteLedger: Sendable {
 
     /// Adds the device's newest message in a segment. The ledger has nothing of a device from a later segment, so the
     /// device is evicted with this one.
-    private mutating func note(_ last: LastMessage, of device: Int, in segment: UInt32) {
+    private mutating func add(_ last: LastMessage, of device: Int, in segment: UInt32) {
         contacts[device]?.last?.add(last)
         if contacts[device]?.last == nil { contacts[device]?.last = last }
         contacts[device]?.segment = segment

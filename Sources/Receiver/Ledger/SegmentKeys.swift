@@ -71,7 +71,7 @@ package struct SegmentKeys: Sendable {
     mutating func removeAll() { deltas.removeAll(keepingCapacity: true) }
 
     /// Adds a key.
-    mutating func note(_ key: Delta) {
+    mutating func insert(_ key: Delta) {
         let channel = Int(key.device) * 4 + key.channels.trailingZeroBitCount
         while latest.count <= channel { latest.append(0) }
         let last = Int(latest[channel])
@@ -86,8 +86,8 @@ package struct SegmentKeys: Sendable {
     /// Adds the keys of a batch.
     ///
     /// - Parameter numbers: the numbers of the batch's devices.
-    mutating func note(_ batch: Batch, numbers: [Int]) {
-        for keys in MessageKeys(of: batch) { note(Delta(keys, device: numbers[keys.device])) }
+    mutating func insert(_ batch: Batch, numbers: [Int]) {
+        for keys in MessageKeys(of: batch) { insert(Delta(keys, device: numbers[keys.device])) }
     }
 
     /// The keys and the segment's devices, which are numbered in the order of their first key, those without a key last.

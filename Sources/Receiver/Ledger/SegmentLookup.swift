@@ -27,7 +27,7 @@ final class SegmentLookup: Sendable {
     init(of subject: Subject, in directory: SpoolDirectory, _ logger: Logger, on queue: DispatchQueue) {
         self.subject = subject
         queue.async { [self] in
-            let content = Self.look(into: subject, of: directory, logger)
+            let content = Self.content(of: subject, in: directory, logger)
             found.withLock { $0 = content }
             isOver.signal()
         }
@@ -42,7 +42,7 @@ final class SegmentLookup: Sendable {
         }
     }
 
-    private static func look(into subject: Subject, of directory: SpoolDirectory, _ logger: Logger) -> Content {
+    private static func content(of subject: Subject, in directory: SpoolDirectory, _ logger: Logger) -> Content {
         do throws(SpoolError) {
             switch subject {
             case .segment(let segment):
@@ -93,7 +93,7 @@ final class SegmentLookup: Sendable {
                             lastMessages[device].add(last)
                         }
                     }
-                    keys.note(batch, numbers: numbers)
+                    keys.insert(batch, numbers: numbers)
                 case .damage(let damage):
                     logger.warning(
                         "damage in the spool; good records around it are kept",

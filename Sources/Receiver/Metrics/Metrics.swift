@@ -59,10 +59,10 @@ final class Metrics: Sendable {
             counted.messagesWithoutReadings += batch.messagesWithoutReadings
             for untaken in batch.untaken {
                 counted.untaken[untaken.component, default: 0] += 1
-                counted.untakenDevices.note(batch.devices[untaken.device], untaken.component, at: receivedAt)
+                counted.untakenDevices.add(batch.devices[untaken.device], untaken.component, at: receivedAt)
             }
             counted.lastBatchAt = receivedAt
-            counted.recent.note(
+            counted.recent.append(
                 RecentBatches.Entry(
                     receivedAt: receivedAt, messages: batch.messageCount, inserted: acknowledgement.inserted,
                     duplicates: acknowledgement.duplicates, errors: batch.faults.count, seconds: seconds))

@@ -19,7 +19,7 @@ struct RecentBatches: Sendable {
     private var oldest = 0
 
     /// Adds a batch; when the ring is full, it replaces the oldest one.
-    mutating func note(_ entry: Entry) {
+    mutating func append(_ entry: Entry) {
         guard ring.count == Self.limit else { return ring.append(entry) }
         ring[oldest] = entry
         oldest = (oldest + 1) % Self.limit

@@ -15,7 +15,7 @@ struct RecentDevices: Sendable {
     /// The one that was added first is the first.
     private(set) var entries: [Entry] = []
 
-    mutating func note(_ device: DeviceID, _ component: UntakenComponent.ComponentType, at time: Timestamp) {
+    mutating func add(_ device: DeviceID, _ component: UntakenComponent.ComponentType, at time: Timestamp) {
         if let known = entries.firstIndex(where: { $0.component == component && $0.device == device }) {
             entries[known].receivedAt = time
             return

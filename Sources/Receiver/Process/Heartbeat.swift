@@ -41,7 +41,7 @@ struct Heartbeat: Service {
                 try await readiness.prove()
                 return await manager.becomeReady()
             } catch {
-                await manager.tell(status: "Not ready: " + error.sentence)
+                await manager.notify(status: "Not ready: " + error.sentence)
                 try? await Task.sleep(for: Self.pause)
             }
         }
@@ -58,7 +58,7 @@ struct Heartbeat: Service {
             for loop in eventLoops.makeIterator() { try? await loop.submit {}.get() }
             let isStalled = readiness.groupCommit.isStalled
             if isStalled != wasStalled {
-                await manager.tell(status: isStalled ? "The spool's disk does not answer" : nil)
+                await manager.notify(status: isStalled ? "The spool's disk does not answer" : nil)
                 wasStalled = isStalled
             }
             if !isStalled { await manager.signOfLife() }

@@ -15,7 +15,7 @@ final class ServiceManager: Sendable {
     let watchdog: Duration?
     private let socket: NotifySocket?
     private let isReady = Atomic(false)
-    private let unheard: RepeatedMessage
+    private let failures: RateLimitedLogger
 
     private static let ready = "STATUS=Taking batches"
     /// Attempts before a notification is given up because the manager does not read it: five seconds.
@@ -25,7 +25,7 @@ final class ServiceManager: Sendable {
     init(environment: [String: String], logger: Logger) {
         socket = environment["NOTIFY_SOCKET"].flatMap(NotifySocket.init)
         watchdog = Self.watchdog(environment, process: getpid())
-        unheard = RepeatedMessage(logger)
+        failures = RateLimitedLogger(logger)
     }
 
     /// The manager's watchdog timeout, if it applies to this process (sd_watchdog_enabled(3)).
@@ -42,17 +42,17 @@ final class ServiceManager: Sendable {
     func becomeReady() async {
         // Set first, since a reload may follow at once.
         isReady.store(true, ordering: .relaxed)
-        await tell("READY=1\n" + Self.ready)
+        await notify("READY=1\n" + Self.ready)
     }
 
     /// Reports the status for people, in one line.
-    func tell(status: String?) async { await tell(status.map { "STATUS=" + $0 } ?? Self.ready) }
+    func notify(status: String?) async { await notify(status.map { "STATUS=" + $0 } ?? Self.ready) }
 
-    func signOfLife() async { await tell("WATCHDOG=1") }
+    func signOfLife() async { await notify("WATCHDOG=1") }
 
     func stop() async {
         isReady.store(false, ordering: .relaxed)
-        await tell("STOPPING=1\nSTATUS=Stopping: answering requests in flight")
+        await notify("STOPPING=1\nSTATUS=Stopping: answering requests in flight")
     }
 
     /// Runs a reload and notifies the manager of its start and its end. Call it where it may block.
@@ -61,12 +61,12 @@ final class ServiceManager: Sendable {
         guard isReady.load(ordering: .relaxed) else { return work() }
         var now = timespec()
         clock_gettime(CLOCK_MONOTONIC, &now)
-        tellBlocking("RELOADING=1\nMONOTONIC_USEC=\(Int64(now.tv_sec) * 1_000_000 + Int64(now.tv_nsec) / 1000)")
+        notifyBlocking("RELOADING=1\nMONOTONIC_USEC=\(Int64(now.tv_sec) * 1_000_000 + Int64(now.tv_nsec) / 1000)")
         work()
-        tellBlocking("READY=1")
+        notifyBlocking("READY=1")
     }
 
-    private func tell(_ assignments: String) async {
+    private func notify(_ assignments: String) async {
         var attempts = 0
         while !attempt(assignments), attempts < Self.attempts {
             try? await Task.sleep(for: .milliseconds(Self.pauseMilliseconds))
@@ -74,7 +74,7 @@ final class ServiceManager: Sendable {
         }
     }
 
-    private func tellBlocking(_ assignments: String) {
+    private func notifyBlocking(_ assignments: String) {
         var attempts = 0
         while !attempt(assignments), attempts < Self.attempts {
             usleep(useconds_t(1000 * Self.pauseMilliseconds))
@@ -88,7 +88,7 @@ final class ServiceManager: Sendable {
             try socket?.send(assignments)
         } catch {
             if error == .resourceTemporarilyUnavailable { return false }
-            unheard.warn("cannot notify the service manager: \(error)")
+            failures.warn("cannot notify the service manager: \(error)")
         }
         return true
     }

@@ -233,11 +233,11 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         let next = min(deadline, .now() + min(limits.head, limits.body, limits.answer, limits.idle))
         timer = context.eventLoop.assumeIsolated().scheduleTask(deadline: next) {
             self.timer = nil
-            self.look(context)
+            self.checkDeadline(context)
         }
     }
 
-    private func look(_ context: ChannelHandlerContext) {
+    private func checkDeadline(_ context: ChannelHandlerContext) {
         guard deadline < .distantFuture else { return }
         guard deadline <= .now() else { return watch(context) }
         switch state {

@@ -10,10 +10,10 @@ final class HandshakeGuard: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
 
     private let limit: TimeAmount
-    private let failures: RepeatedMessage
+    private let failures: RateLimitedLogger
     private var timer: Scheduled<Void>?
 
-    init(limit: TimeAmount, failures: RepeatedMessage) {
+    init(limit: TimeAmount, failures: RateLimitedLogger) {
         self.limit = limit
         self.failures = failures
     }
@@ -21,7 +21,7 @@ final class HandshakeGuard: ChannelInboundHandler, RemovableChannelHandler {
     func handlerAdded(context: ChannelHandlerContext) {
         timer = context.eventLoop.assumeIsolated().scheduleTask(in: limit) {
             self.timer = nil
-            self.tell("not done in time", context)
+            self.logFailure("not done in time", context)
             context.closeAtOnce()
         }
     }
@@ -35,7 +35,7 @@ final class HandshakeGuard: ChannelInboundHandler, RemovableChannelHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // A handshake that ends before it has begun is a port scan or a health check.
-        if case .handshakeFailed(let reason)? = error as? NIOSSLError { tell("\(reason)", context) }
+        if case .handshakeFailed(let reason)? = error as? NIOSSLError { logFailure("\(reason)", context) }
         context.fireErrorCaught(error)
     }
 
@@ -51,7 +51,7 @@ final class HandshakeGuard: ChannelInboundHandler, RemovableChannelHandler {
         timer = nil
     }
 
-    private func tell(_ reason: String, _ context: ChannelHandlerContext) {
+    private func logFailure(_ reason: String, _ context: ChannelHandlerContext) {
         failures.warn("TLS handshake with \(context.remoteAddress?.ipAddress ?? "?") failed: \(reason)")
     }
 }

@@ -10,7 +10,7 @@ struct TLSChannel<Base: ServerChildChannel>: ServerChildChannel {
     let certificate: LiveCertificate
     /// How long a handshake may take.
     let handshake: TimeAmount
-    let failures: RepeatedMessage
+    let failures: RateLimitedLogger
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Base.Value> {
         channel.eventLoop.makeCompletedFuture {

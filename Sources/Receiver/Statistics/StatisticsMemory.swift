@@ -31,7 +31,7 @@ struct StatisticsMemory {
     private let databaseSleep: Duration
     private var phase = Phase.idle
     private var lastStep: ContinuousClock.Instant?
-    private var begun: ContinuousClock.Instant?
+    private var queryStart: ContinuousClock.Instant?
     private var newest: (statistics: QueueStatistics, asOf: ContinuousClock.Instant)?
     /// Why the last query failed, nil if it succeeded.
     private var failure: PostgresError?
@@ -68,7 +68,7 @@ struct StatisticsMemory {
 
     mutating func querying(at now: ContinuousClock.Instant) {
         phase = .querying
-        begun = now
+        queryStart = now
     }
 
     mutating func ended(_ result: Result<QueueStatistics, PostgresError>, at now: ContinuousClock.Instant) {
@@ -77,7 +77,7 @@ struct StatisticsMemory {
         var sleep = Duration.zero
         switch result {
         case .success(let statistics):
-            let asOf = begun ?? now
+            let asOf = queryStart ?? now
             queryTime = asOf.duration(to: now)
             newest = (statistics, asOf)
             failure = nil
@@ -88,7 +88,7 @@ struct StatisticsMemory {
         case .failure(let error): failure = error
         }
         phase = .idle
-        begun = nil
+        queryStart = nil
         freshUntil = now + max(Self.interval, sleep, queryTime * Self.intervalPerQueryTime)
     }
 }

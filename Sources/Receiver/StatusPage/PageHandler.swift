@@ -18,7 +18,7 @@ struct PageHandler: Sendable {
 
     private let devices: DeviceSource
     private let metrics: Metrics
-    private let intake: SingleFlight<StatusPage.ReadinessState>
+    private let readiness: SingleFlight<StatusPage.ReadinessState>
     private let database: SingleFlight<StatusPage.DatabaseStatus>
     private let spool: SingleFlight<SpoolStatistics>
     private let backlog: BacklogWatch
@@ -38,7 +38,7 @@ struct PageHandler: Sendable {
         self.metrics = metrics
         self.backlog = backlog
         risk = readiness.risk
-        intake = SingleFlight(timeout: Self.timeout) {
+        self.readiness = SingleFlight(timeout: Self.timeout) {
             do throws(Rejection) {
                 try await readiness.check()
                 return .ready
@@ -69,7 +69,7 @@ struct PageHandler: Sendable {
     }
 
     private func overview(_ query: DeviceList.Query) async -> StatusPage {
-        async let intake = intake.value()
+        async let readiness = readiness.value()
         async let database = database.value()
         async let spool = spool.value()
         async let history = try? devices.history()
@@ -79,7 +79,7 @@ struct PageHandler: Sendable {
         let now = now()
         let seen = backlog.history
         return StatusPage(
-            now: now, startedAt: startedAt, intake: await intake ?? .silent,
+            now: now, startedAt: startedAt, readiness: await readiness ?? .silent,
             database: await database ?? .connecting, spool: held,
             backlog: held.map { seen.appending(.init($0, now: now)) } ?? seen, history: await history,
             devices: await list,

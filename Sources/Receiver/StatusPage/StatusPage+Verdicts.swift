@@ -12,11 +12,13 @@ extension StatusPage {
     private static let untakenTime = Duration.seconds(86_400)
 
     var verdicts: [Verdict] {
-        [intakeVerdict, databaseVerdict, deviceVerdict, missingVerdict, untakenVerdict, diskVerdict].compactMap { $0 }
+        [readinessVerdict, databaseVerdict, deviceVerdict, missingVerdict, untakenVerdict, diskVerdict].compactMap {
+            $0
+        }
     }
 
-    private var intakeVerdict: Verdict {
-        switch intake {
+    private var readinessVerdict: Verdict {
+        switch readiness {
         case .ready: break
         case .silent:
             return Verdict(

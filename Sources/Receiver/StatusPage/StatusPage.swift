@@ -8,7 +8,7 @@ import Time
 struct StatusPage: Sendable {
     let now: Timestamp
     let startedAt: Timestamp
-    let intake: ReadinessState
+    let readiness: ReadinessState
     let database: DatabaseStatus
     /// nil when the spool cannot be read, or its disk does not respond.
     let spool: SpoolStatistics?

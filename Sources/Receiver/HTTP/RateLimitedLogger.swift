@@ -2,7 +2,7 @@ import Logging
 import Synchronization
 
 /// A log message that clients can cause any number of times: logged once per interval, with the number of repetitions.
-final class RepeatedMessage: Sendable {
+final class RateLimitedLogger: Sendable {
     private struct State {
         var loggedAt: ContinuousClock.Instant?
         var suppressed = 0

@@ -4,7 +4,7 @@ import Readings
 /// One batch on its way through the receiver: its place in flight, and its body as it arrives.
 ///
 /// A body has at most 16 MiB. `ConcurrencyLimiter` limits the total of all bodies.
-final class Intake {
+final class BatchBody {
     static let maximumBytes = 16 << 20
     /// Reserved for a body at once. The rest is reserved as it arrives: a client that declares a long body and does not
     /// send it must not take the room of others.
@@ -43,7 +43,7 @@ final class Intake {
     }
 
     /// Runs `use` with the complete body, behind which `BatchDecoder.padding` more bytes are readable.
-    func withBody<T, Failure: Error>(
+    func withBytes<T, Failure: Error>(
         _ use: (UnsafeRawBufferPointer) throws(Failure) -> T
     ) throws(Failure) -> T {
         bytes.append(contentsOf: repeatElement(0, count: BatchDecoder.padding))
@@ -54,7 +54,7 @@ final class Intake {
     }
 
     /// Hands over the body's bytes, so that the new owner can change them in place.
-    func takeBody() -> ArraySlice<UInt8> {
+    func takeBytes() -> ArraySlice<UInt8> {
         defer { bytes = [] }
         return bytes[..<count]
     }
