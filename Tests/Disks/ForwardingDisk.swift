@@ -33,7 +33,7 @@ extension ForwardingFile {
     public func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(Errno) -> Int {
         try file.write(bytes, at: offset)
     }
-    public func beginWriting(_ range: Range<Int>) throws(Errno) { try file.beginWriting(range) }
+    public func startWriteback(_ range: Range<Int>) throws(Errno) { try file.startWriteback(range) }
     public func synchronize() throws(Errno) { try file.synchronize() }
     public func dropPageCache() throws(Errno) { try file.dropPageCache() }
     public func hasName() throws(Errno) -> Bool { try file.hasName() }

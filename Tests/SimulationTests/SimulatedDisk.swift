@@ -38,7 +38,7 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
 
     enum Operation: CaseIterable {
         case create, open, makeDirectory, list, rename, link, remove, synchronizeDirectory, examine
-        case size, read, write, beginWriting, synchronize, refresh
+        case size, read, write, startWriteback, synchronize, dropPageCache
     }
 
     private final class Content {
@@ -335,10 +335,10 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
             content.dirty.formUnion(offset / blockBytes...(end - 1) / blockBytes)
         }
 
-        func beginWriting(_ range: Range<Int>) throws(Errno) {
+        func startWriteback(_ range: Range<Int>) throws(Errno) {
             // What it has done by then is one of the things that losing the power makes of dirty blocks. A failure of it
             // is told again by the next synchronization.
-            try disk.perform(.beginWriting, onFailure: loseSome) { _ throws(Errno) in }
+            try disk.perform(.startWriteback, onFailure: loseSome) { _ throws(Errno) in }
         }
 
         /// Some blocks made it, and all of them count as clean from now on.
@@ -367,7 +367,7 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
         }
 
         func dropPageCache() throws(Errno) {
-            try disk.perform(.refresh) { [self] _ throws(Errno) in
+            try disk.perform(.dropPageCache) { [self] _ throws(Errno) in
                 // What is dirty stays; the length is the inode's, whether there is something behind it or not.
                 guard content.dirty.isEmpty else { return }
                 let missing = content.cached.count - content.durable.count

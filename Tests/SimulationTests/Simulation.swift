@@ -408,7 +408,7 @@ final class Simulation {
             try directory.synchronize()
             let segments = try directory.segments()
             for segment in segments {
-                let file = try directory.openDurably(segment)
+                let file = try directory.openAndSynchronize(segment)
                 var key = "\(segment.number)"
                 let beginning = try SegmentReader(file, path: segment.path)
                 if case .header(let header)? = try beginning.next() { key += header.created }

@@ -110,7 +110,7 @@ struct CompressionTests {
         let text = try scratch.contents(directory.loaded.appending("00000003.spool"))
         let moved = try #require(try directory.segments().first { $0.number == 3 })
         #expect(try directory.compress(moved)?.textBytes == text.count)
-        #expect(try directory.openDurably(segment).bytes(0..<text.count) == text)
+        #expect(try directory.openAndSynchronize(segment).bytes(0..<text.count) == text)
         let bytes = try scratch.contents(directory.compressedPath(3))
         let lengthsOfFrames = try frames(of: bytes).map(\.text.count)
         #expect(lengthsOfFrames.contains { $0 > 3_000_000 } && lengthsOfFrames.allSatisfy { $0 < 4_000_000 })

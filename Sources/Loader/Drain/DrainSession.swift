@@ -197,7 +197,7 @@ final class DrainSession {
         }
 
         context.decoder.rules = try firstLine.header?.readingRules(of: segment.path) ?? .standard
-        let file = try directory.openDurably(segment)
+        let file = try directory.openAndSynchronize(segment)
         var drain = SegmentDrain(segment, file, key: key, from: known, in: context) { [self] progress in
             self.progress[key] = progress
             loaded.progressMoved()

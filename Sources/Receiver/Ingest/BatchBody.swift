@@ -1,7 +1,7 @@
 import NIOCore
 import Readings
 
-/// One batch on its way through the receiver: its place in flight, and its body as it arrives.
+/// The body of a batch as it arrives, and its place among the batches in flight.
 ///
 /// A body has at most 16 MiB. `ConcurrencyLimiter` limits the total of all bodies.
 final class BatchBody {

@@ -47,7 +47,7 @@ final class SegmentLookup: Sendable {
             switch subject {
             case .segment(let segment):
                 // The segment first: a digest proves nothing about a segment that is not on the disk.
-                let file = try directory.openAsOnDisk(segment)
+                let file = try directory.openBypassingPageCache(segment)
                 if let digest = try? directory.digest(of: segment, file) { return .found([digest], nil) }
                 return read(segment, try SegmentReader(file, path: segment.path), of: directory, logger)
             case .merged(let range, let segments):
@@ -55,7 +55,7 @@ final class SegmentLookup: Sendable {
                     return .notMerged
                 }
                 for (digest, segment) in zip(merged.digests, segments) {
-                    let file = try directory.openAsOnDisk(segment)
+                    let file = try directory.openBypassingPageCache(segment)
                     guard (try? directory.isDigest(digest, of: segment, file)) == true else { return .notMerged }
                 }
                 return .found(merged.digests, nil)

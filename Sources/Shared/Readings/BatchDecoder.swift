@@ -211,7 +211,7 @@ extension BatchDecoder {
                 default: break
                 }
             }
-            switch (judge(source: source), judge(timestamp: time), judge(params: params)) {
+            switch (validate(source: source), validate(timestamp: time), validate(params: params)) {
             case (.success(let device), .success(let timestamp), .success(let params)):
                 let device = number(of: device)
                 let missing = addReadings(of: params, device: device, timestamp: timestamp)
@@ -238,7 +238,7 @@ extension BatchDecoder {
             }
         }
 
-        private func judge(source: JSONValue?) -> Result<DeviceID, InvalidInput> {
+        private func validate(source: JSONValue?) -> Result<DeviceID, InvalidInput> {
             guard let source else { return .failure(problem("missing", "src", "Field required")) }
             guard let bytes = source.string else {
                 return .failure(problem("string_type", "src", "Input should be a valid string"))
@@ -250,7 +250,7 @@ extension BatchDecoder {
             }
         }
 
-        private func judge(timestamp: JSONValue?) -> Result<Int64, InvalidInput> {
+        private func validate(timestamp: JSONValue?) -> Result<Int64, InvalidInput> {
             guard let timestamp else { return .failure(problem("missing", "timestamp", "Field required")) }
             guard let seconds = timestamp.number else {
                 return .failure(problem("value_error", "timestamp", "Invalid timestamp: expected a number"))
@@ -268,7 +268,7 @@ extension BatchDecoder {
             return .success(Int64(floored))
         }
 
-        private func judge(params: JSONValue?) -> Result<JSONValue, InvalidInput> {
+        private func validate(params: JSONValue?) -> Result<JSONValue, InvalidInput> {
             guard let params else { return .failure(problem("missing", "params", "Field required")) }
             guard params.isObject else {
                 return .failure(problem("dict_type", "params", "Input should be a valid object"))

@@ -27,10 +27,10 @@ public struct DeviceID: Hashable, Sendable, CustomStringConvertible {
         guard !trimmed.isEmpty else { throw .empty }
         guard trimmed.count <= Self.maximumBytes else { throw .tooLong }
         guard !Self.hasControlCharacter(trimmed) else { throw .controlCharacter }
-        self.init(judged: [UInt8](trimmed))
+        self.init(valid: [UInt8](trimmed))
     }
 
-    private init(judged utf8: [UInt8]) {
+    private init(valid utf8: [UInt8]) {
         self.init(utf8: utf8, digest: utf8.withUnsafeBytes { Self.scan($0).digest })
     }
 
@@ -49,7 +49,7 @@ public struct DeviceID: Hashable, Sendable, CustomStringConvertible {
     /// Accepts a name that was validated before, unchanged. Returns nil if its length is not that of a name.
     public init?(spooled name: ArraySlice<UInt8>) {
         guard 1...Self.maximumBytes ~= name.count else { return nil }
-        self.init(judged: Array(name))
+        self.init(valid: Array(name))
     }
 
     public var description: String { String(decoding: utf8, as: UTF8.self) }

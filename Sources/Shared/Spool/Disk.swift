@@ -43,7 +43,7 @@ public protocol DiskFile: AnyObject {
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(Errno) -> Int
     /// Starts writeback of the range without waiting for it (sync_file_range(2) `SYNC_FILE_RANGE_WRITE`). It guarantees
     /// nothing: only `synchronize` makes contents durable.
-    func beginWriting(_ range: Range<Int>) throws(Errno)
+    func startWriteback(_ range: Range<Int>) throws(Errno)
     /// Makes the file's contents durable (fdatasync(2)). Another thread may write meanwhile. All bytes written before
     /// the call are durable when it returns.
     func synchronize() throws(Errno)
@@ -60,7 +60,7 @@ public protocol DiskFile: AnyObject {
 
 extension DiskFile {
     /// Does nothing, for files without writeback.
-    public func beginWriting(_ range: Range<Int>) throws(Errno) {}
+    public func startWriteback(_ range: Range<Int>) throws(Errno) {}
 
     /// Returns true, for files that no other process can remove.
     public func hasName() throws(Errno) -> Bool { true }

@@ -23,7 +23,7 @@ public final class SegmentWriter {
     private let directory: SpoolDirectory
     private var buffer: [UInt8] = []
     /// End offset of the last range passed to sync_file_range(2).
-    private var begun = 0
+    private var writebackEnd = 0
 
     /// Writeback of a group is started in pieces of about this size, which also limits the buffer.
     private static let pieceBytes = 512 << 10
@@ -55,7 +55,7 @@ public final class SegmentWriter {
     ///   has completed.
     func write(_ group: [NewRecord]) throws(SpoolError) -> Int {
         let first = writtenRecords + 1
-        let begins = bytes == writtenBytes
+        let startsWriteback = bytes == writtenBytes
         for record in group {
             writtenRecords += 1
             SegmentFormat.appendPrefix(
@@ -68,10 +68,10 @@ public final class SegmentWriter {
             }
             buffer.append(UInt8(ascii: "\n"))
             if buffer.count >= Self.pieceBytes { try flush() }
-            if begins, writtenBytes - begun >= Self.pieceBytes { try beginWriting() }
+            if startsWriteback, writtenBytes - writebackEnd >= Self.pieceBytes { try startWriteback() }
         }
         try flush()
-        if begins { try beginWriting() }
+        if startsWriteback { try startWriteback() }
         return first
     }
 
@@ -108,9 +108,9 @@ public final class SegmentWriter {
         writtenBytes += bytes.count
     }
 
-    private func beginWriting() throws(SpoolError) {
-        let piece = begun..<writtenBytes
-        try Spool.disk("write", path) { () throws(Errno) in try file.beginWriting(piece) }
-        begun = writtenBytes
+    private func startWriteback() throws(SpoolError) {
+        let piece = writebackEnd..<writtenBytes
+        try Spool.disk("write", path) { () throws(Errno) in try file.startWriteback(piece) }
+        writebackEnd = writtenBytes
     }
 }

@@ -23,7 +23,7 @@ extension SpoolDirectory {
         _ segment: Segment, frameBytes: Int = CompressedSegment.frameBytes, isCancelled: () -> Bool = { false }
     ) throws(SpoolError) -> Compressed? {
         let target = compressedPath(segment.number)
-        let plain = try openAsOnDisk(segment)
+        let plain = try openBypassingPageCache(segment)
         if try hasFile(at: target) {
             let file = try Spool.disk("open", target) { () throws(Errno) in try disk.open(target) }
             try Spool.disk("synchronize", target) { () throws(Errno) in try file.synchronize() }

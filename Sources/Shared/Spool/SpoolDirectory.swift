@@ -125,7 +125,7 @@ public struct SpoolDirectory: Sendable {
     }
 
     /// Opens a segment at its present path and makes its contents durable (invariant 3).
-    public func openDurably(_ segment: Segment) throws(SpoolError) -> any DiskFile {
+    public func openAndSynchronize(_ segment: Segment) throws(SpoolError) -> any DiskFile {
         do throws(Errno) {
             let file = try openWherever(segment)
             try file.synchronize()
@@ -144,13 +144,13 @@ public struct SpoolDirectory: Sendable {
         return try disk.openSegment(compressedPath(segment.number))
     }
 
-    /// Like `openDurably`, but reads come from the disk rather than from the page cache.
+    /// Like `openAndSynchronize`, but reads come from the disk rather than from the page cache.
     ///
     /// The two differ after a failed fdatasync(2), in a process that started after the one that saw the failure. The
     /// kernel has marked the pages clean, so they can still be read, and another fdatasync(2) succeeds without writing
     /// them. A segment with a footer had no such failure, and a compressed one was read from the disk when it was made.
-    public func openAsOnDisk(_ segment: Segment) throws(SpoolError) -> any DiskFile {
-        let file = try openDurably(segment)
+    public func openBypassingPageCache(_ segment: Segment) throws(SpoolError) -> any DiskFile {
+        let file = try openAndSynchronize(segment)
         do throws(Errno) {
             if !(file is CompressedSegment), try file.segmentFooter() == nil { try file.dropPageCache() }
             return file

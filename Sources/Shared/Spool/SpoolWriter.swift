@@ -127,10 +127,10 @@ public final class SpoolWriter {
 
     /// Closes the open segment without a footer, after a failure. Unconfirmed records are invalid.
     public func discardSegment() {
-        guard let abandoned = segment else { return }
-        leave()
+        guard let discarded = segment else { return }
+        closeSegment()
         // Without a durable record, a segment holds no acknowledged data. Such segments must not fill up a full disk.
-        if abandoned.records == 0 { try? directory.disk.remove(abandoned.path) }
+        if discarded.records == 0 { try? directory.disk.remove(discarded.path) }
     }
 
     /// Time until the open segment is due for rotation, or nil if none is open.
@@ -159,12 +159,12 @@ public final class SpoolWriter {
     /// - Returns: nil if no segment was open, or if its footer could not be written.
     @discardableResult
     public func seal() -> Sealed? {
-        defer { leave() }
+        defer { closeSegment() }
         guard let segment, let bytes = try? segment.seal() else { return nil }
         return Sealed(number: segment.number, created: segment.created, records: segment.records, bytes: bytes)
     }
 
-    private func leave() {
+    private func closeSegment() {
         if let segment, segment.records > 0 {
             predecessor = SegmentHeader.Predecessor(segment: segment.number, records: segment.records)
         }

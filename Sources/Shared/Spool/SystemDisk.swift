@@ -107,7 +107,7 @@ private final class SystemFile: DiskFile {
         try retrying { pwrite(descriptor, bytes.baseAddress, bytes.count, offset) }
     }
 
-    func beginWriting(_ range: Range<Int>) throws(Errno) {
+    func startWriteback(_ range: Range<Int>) throws(Errno) {
         // sync_file_range(2) takes a count of 0 as "to the end of the file".
         guard !range.isEmpty,
             sync_file_range(descriptor, range.lowerBound, range.count, shelly_sync_file_range_write) != 0

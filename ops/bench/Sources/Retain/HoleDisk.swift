@@ -16,7 +16,7 @@ final class HoleFile: ForwardingFile {
         }
         return bytes.count
     }
-    func beginWriting(_ range: Range<Int>) throws(Errno) {}
+    func startWriteback(_ range: Range<Int>) throws(Errno) {}
     func synchronize() throws(Errno) {}
     func dropPageCache() throws(Errno) {}
     func hasName() throws(Errno) -> Bool { true }
