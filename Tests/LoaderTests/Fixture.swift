@@ -77,6 +77,16 @@ final class Fixture {
         _ = try writer.append(bodies.map { NewRecord(receivedAt: receivedAt, body: Array($0.utf8)[...]) })
     }
 
+    /// Appends three records of a reading each to segment 1, and returns the bytes of the second.
+    func appendThree() throws -> Range<Int> {
+        try append(Self.batch(minutes: 0..<1))
+        let start = try bytes(1).count
+        try append(Self.batch(minutes: 1..<2))
+        let end = try bytes(1).count
+        try append(Self.batch(minutes: 2..<3))
+        return start..<end
+    }
+
     func seal() { writer.seal() }
 
     func drain(_ change: (inout Drain) -> Void = { _ in }) throws -> DrainReport.Summary {

@@ -40,14 +40,10 @@ struct SegmentDamageTests {
     @Test(arguments: [0, 30, -1])
     func aFlippedByteLosesOneRecordAndSaysWhere(place: Int) throws {
         let fixture = try Fixture()
-        try fixture.append(Fixture.batch(minutes: 0..<1))
-        let start = try fixture.bytes(1).count
-        try fixture.append(Fixture.batch(minutes: 1..<2))
-        let end = try fixture.bytes(1).count
-        try fixture.append(Fixture.batch(minutes: 2..<3))
+        let second = try fixture.appendThree()
         fixture.seal()
         var bytes = try fixture.bytes(1)
-        bytes[place < 0 ? end - 10 : start + place] ^= 1
+        bytes[place < 0 ? second.upperBound - 10 : second.lowerBound + place] ^= 1
         try fixture.overwrite(1, bytes)
         let summary = try fixture.drain()
         #expect((summary.inserted, summary.damagedRanges, summary.problems) == (2, 1, 0))
@@ -57,7 +53,7 @@ struct SegmentDamageTests {
         let report = VerificationReport { said.append($0) }
         try Verification(directory: fixture.directory).run(report)
         #expect(report.summary.problems == 2)
-        let range = "\(try fixture.segment(1).path) bytes \(start) to \(end): "
+        let range = "\(try fixture.segment(1).path) bytes \(second.lowerBound) to \(second.upperBound): "
         #expect([range + "checksum mismatch", range + "no record begins here"].contains(said.first))
         #expect(said.last?.hasSuffix("the footer counts 3 records, but there are 2") == true)
     }

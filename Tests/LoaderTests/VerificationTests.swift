@@ -163,13 +163,9 @@ struct VerificationTests {
 
     @Test func aGapInTheSequenceIsFound() throws {
         let fixture = try Fixture()
-        try fixture.append(Fixture.batch(minutes: 0..<1))
-        let start = try fixture.bytes(1).count
-        try fixture.append(Fixture.batch(minutes: 1..<2))
-        let end = try fixture.bytes(1).count
-        try fixture.append(Fixture.batch(minutes: 2..<3))
+        let second = try fixture.appendThree()
         var bytes = try fixture.bytes(1)
-        bytes.removeSubrange(start..<end)
+        bytes.removeSubrange(second)
         try fixture.overwrite(1, bytes)
         #expect(
             try verify(fixture).findings.map(\.reason) == ["record 3 follows record 1; those between are missing"])
