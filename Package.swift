@@ -98,7 +98,7 @@ let package = Package(
         ),
         .target(
             name: "Postgres",
-            dependencies: ["CLibpq"],
+            dependencies: ["CLibpq", "Text"],
             path: "Sources/Shared/Postgres",
             swiftSettings: swiftSettings
         ),

@@ -1,6 +1,6 @@
 // Postgres: libpq within deadlines: connections, statements, results.
 // Begin here.
-// Uses nothing else.
+// Uses Text.
 
 internal import CLibpq
 

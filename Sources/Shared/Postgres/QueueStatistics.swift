@@ -1,3 +1,5 @@
+public import Text
+
 /// Statistics of the table's last 24 hours, for `GET /api/stats/queue` and `shelly-loader stats`.
 public struct QueueStatistics: Sendable, Encodable {
     /// Always `24h`.
@@ -10,7 +12,7 @@ public struct QueueStatistics: Sendable, Encodable {
     public let devices: Int
     /// The newest reading's time, `2026-11-23T17:49:10+00:00`, with microseconds if it has any, or nil without
     /// readings.
-    public let lastInsert: String?
+    @AlwaysEncoded public private(set) var lastInsert: String?
 
     public init(totalLogs: Int = 0, fromQueue: Int = 0, devices: Int = 0, lastInsert: String? = nil) {
         self.totalLogs = totalLogs
@@ -58,15 +60,5 @@ public struct QueueStatistics: Sendable, Encodable {
         case totalLogs = "total_logs"
         case fromQueue = "from_queue"
         case lastInsert = "last_insert"
-    }
-
-    // `last_insert` is always present, null if the table is empty.
-    public func encode(to encoder: any Encoder) throws {
-        var container = encoder.container(keyedBy: CodingKeys.self)
-        try container.encode(period, forKey: .period)
-        try container.encode(totalLogs, forKey: .totalLogs)
-        try container.encode(fromQueue, forKey: .fromQueue)
-        try container.encode(devices, forKey: .devices)
-        try container.encode(lastInsert, forKey: .lastInsert)
     }
 }

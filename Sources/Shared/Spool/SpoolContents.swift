@@ -1,4 +1,5 @@
 internal import SystemPackage
+public import Text
 public import Time
 
 /// A spool's segments and its backlog, counted in the same way for the receiver's statistics and the loader's `status`.
@@ -20,22 +21,13 @@ public struct SpoolContents: Sendable {
         public var bytes = 0
         public var records = 0
         /// Age of the oldest record in seconds, nil when there is none.
-        public var oldestAgeSeconds: Double?
+        @AlwaysEncoded public var oldestAgeSeconds: Double? = nil
 
         public init() {}
 
         private enum CodingKeys: String, CodingKey {
             case segments, bytes, records
             case oldestAgeSeconds = "oldest_age_seconds"
-        }
-
-        /// Encodes every member each time, null where there is no value.
-        public func encode(to encoder: any Encoder) throws {
-            var container = encoder.container(keyedBy: CodingKeys.self)
-            try container.encode(segments, forKey: .segments)
-            try container.encode(bytes, forKey: .bytes)
-            try container.encode(records, forKey: .records)
-            try container.encode(oldestAgeSeconds, forKey: .oldestAgeSeconds)
         }
     }
 
