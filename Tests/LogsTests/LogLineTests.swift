@@ -13,7 +13,7 @@ struct LogLineTests {
         _ metadata: KeyValuePairs<String, Logger.MetadataValue> = [:]
     ) -> String {
         var line = LogLine(format, level, message, label: "test", at: Self.time, isForJournal: isForJournal)
-        for (name, value) in metadata { line.add(name, value) }
+        for (name, value) in metadata { line.add(metadata: name, value) }
         return String(decoding: line.finished(), as: UTF8.self)
     }
 

@@ -128,7 +128,7 @@ struct ReadAccessTests {
             unauthorized.headers[.wwwAuthenticate] == #"Basic realm="shelly-collector", charset="UTF-8""#)
         for denial in [ReadAccess.Denial.notOnLoopback, .forwarded, .foreignHost, .crossSite] {
             #expect(denial.rejection.response.status == .forbidden)
-            #expect(denial.rejection.json.contains("READ_API_KEY"))
+            #expect(denial.rejection.json.text.contains("READ_API_KEY"))
         }
     }
 

@@ -58,6 +58,21 @@ struct RequestFramingTests {
         #expect(pieces([none, get]) == [none.text, get.text])
     }
 
+    /// A length that is no length is left to the decoder.
+    @Test(arguments: ["Content-Length: ", "content-length:", "CONTENT-LENGTH:\t"])
+    func aHeaderAndItsWholeBodyAreOnePiece(name: String) {
+        let body = "{\r\n\r\n\n\n}"
+        let length = body.utf8.count
+        func request(_ value: String) -> String { "POST / HTTP/1.1\r\n\(name)\(value)\r\nHost: a\r\n\r\n" }
+        let whole = Part(text: request("\(length)") + body)
+        #expect(pieces([whole, whole, get]) == [whole.text, whole.text, get.text])
+        #expect(pieces([whole, get], buffer: whole.text.utf8.count - 1).first == request("\(length)"))
+        for value in ["", "-1", "99999999999999999999", "1x"] {
+            let head = Part(text: request(value), head: ["Content-Length": "\(length)"])
+            #expect(pieces([head, Part(text: body), get]) == [head.text, body, get.text])
+        }
+    }
+
     @Test func aBodyInChunksIsOnePiece() {
         for body in [chunks, Part(text: "5\r\n\r\n\r\nx\r\n000\r\n\r\n")] {
             #expect(pieces([post, body, get]) == [post.text, body.text, get.text])
@@ -67,7 +82,11 @@ struct RequestFramingTests {
     /// However the bytes arrive, no piece has bytes of two requests.
     @Test(arguments: 1...40) func piecesEndWithTheirRequest(buffer: Int) {
         let head = Part(text: post.text, head: ["Content-Length": "5"])
-        let parts = [post, chunks, head, Part(text: "body!"), get]
+        let plain = "POST / HTTP/1.1\r\nContent-Length: 12\r\n\r\n"
+        let parts = [
+            post, chunks, head, Part(text: "body!"), Part(text: plain, head: ["Content-Length": "12"]),
+            Part(text: "{\"body\":123}"), get,
+        ]
         var ends: Set<Int> = []
         var end = 0
         for piece in pieces(parts, buffer: buffer) {
@@ -77,7 +96,8 @@ struct RequestFramingTests {
         var expected = 0
         for part in parts {
             expected += part.text.utf8.count
-            #expect(ends.contains(expected))
+            // A header and its body may be one piece.
+            #expect(ends.contains(expected) || part.text == plain)
         }
     }
 

@@ -34,6 +34,12 @@ struct JSONTextTests {
         #expect(read["text"]?.utf8.elementsEqual(text.utf8) == true)
     }
 
+    @Test func wholeNumbersAreInDecimal() {
+        let numbers = [0, 9, 10, -10, 1_234_567_890, .max, .min]
+        #expect(
+            JSONText { $0.add("n", numbers) }.text == "{\"n\":[\(numbers.map(String.init).joined(separator: ","))]}")
+    }
+
     @Test func numbersThatAreNotFiniteAreNull() {
         #expect(JSONText { $0.add("n", [Double.infinity, .nan]) }.text == #"{"n":[null,null]}"#)
     }

@@ -14,12 +14,22 @@ import Time
 /// group fails, the groups behind it fail too, so that an answered batch never counts as a duplicate of a batch that is
 /// not durable (invariant 5).
 package final class GroupCommit: Sendable {
-    private struct Waiter: Sendable {
+    /// A class, since it passes through several arrays and a batch has many parts to copy.
+    private final class Waiter: Sendable {
         /// nil for a probe, which only tests whether the spool can be written.
         let batch: (content: Batch, record: NewRecord)?
         /// The event loop to answer on; nil to answer on the commit thread.
         let eventLoop: (any EventLoop)?
         let answer: @Sendable (CommitOutcome) -> Void
+
+        init(
+            batch: (content: Batch, record: NewRecord)?, eventLoop: (any EventLoop)?,
+            answer: @escaping @Sendable (CommitOutcome) -> Void
+        ) {
+            self.batch = batch
+            self.eventLoop = eventLoop
+            self.answer = answer
+        }
     }
 
     private struct Query: Sendable {

@@ -1,6 +1,7 @@
 import HTTPTypes
 import NIOCore
 import NIOHTTP1
+import Text
 
 /// A complete JSON answer, for handlers that write directly to a connection.
 struct Answer {
@@ -8,9 +9,9 @@ struct Answer {
     var headers: HTTPHeaders
     let body: ByteBuffer
 
-    init(_ status: HTTPResponse.Status = .ok, json: String, fields: HTTPFields = [:]) {
+    init(_ status: HTTPResponse.Status = .ok, json: JSONText, fields: HTTPFields = [:]) {
         self.status = HTTPResponseStatus(statusCode: status.code, reasonPhrase: status.reasonPhrase)
-        body = ByteBuffer(string: json)
+        body = ByteBuffer(bytes: json.bytes)
         headers = ["Content-Type": "application/json", "Content-Length": String(body.readableBytes)]
         for field in fields { headers.add(name: field.name.rawName, value: field.value) }
         headers.add(name: "Date", value: HTTPDate.now)

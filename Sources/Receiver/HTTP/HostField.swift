@@ -7,7 +7,7 @@ enum HostField {
         var count = 0
         for (name, value) in head.headers where isHost(name) {
             count += 1
-            guard count == 1, isAuthority(value.utf8) else { return false }
+            guard count == 1, isAuthority(Array(value.utf8)) else { return false }
         }
         return count == 1 || head.version == .http1_0
     }
@@ -17,7 +17,7 @@ enum HostField {
     }
 
     /// `uri-host [ ":" port ]` (RFC 3986, 3.2.2 and 3.2.3); an empty name is a name.
-    private static func isAuthority(_ text: String.UTF8View) -> Bool {
+    private static func isAuthority(_ text: [UInt8]) -> Bool {
         var rest = text[...]
         if rest.first == UInt8(ascii: "[") {
             guard let end = rest.firstIndex(of: UInt8(ascii: "]")) else { return false }
@@ -39,8 +39,11 @@ enum HostField {
     /// `unreserved`, `sub-delims` and the percent sign.
     private static func isNameByte(_ byte: UInt8) -> Bool {
         switch byte {
-        case _ where isDigit(byte), UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"): true
-        default: "-._~!$&'()*+,;=%".utf8.contains(byte)
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            _ where isDigit(byte),
+            UInt8(ascii: "-"), UInt8(ascii: "."):
+            true
+        default: "_~!$&'()*+,;=%".utf8.contains(byte)
         }
     }
 }

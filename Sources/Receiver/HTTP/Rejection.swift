@@ -91,7 +91,7 @@ struct Rejection: Error {
         allow = methods.map(\.rawValue).sorted().joined(separator: ", ")
     }
 
-    var response: Response { .json(json, status: status, headers: fields) }
+    var response: Response { .json(json.text, status: status, headers: fields) }
 
     /// The additional header fields of the answer.
     var fields: HTTPFields {
@@ -103,13 +103,13 @@ struct Rejection: Error {
     }
 
     /// The answer's body.
-    var json: String {
+    var json: JSONText {
         JSONText { json in
             switch detail {
             case .sentence(let sentence): json.add("detail", sentence)
             case .problems(let problems): json.add("detail", problems.prefix(Self.maximumProblems)) { $0.add($1) }
             }
-        }.text
+        }
     }
 }
 

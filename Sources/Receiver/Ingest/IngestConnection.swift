@@ -16,10 +16,15 @@ final class IngestConnection: ChannelInboundHandler, RemovableChannelHandler {
     typealias OutboundOut = HTTPServerResponsePart
 
     /// A batch whose body is arriving.
-    private struct Arriving {
+    private final class Arriving {
         let head: HTTPRequestHead
         let body: BatchBody
         let started = ContinuousClock.now
+
+        init(head: HTTPRequestHead, intake: Intake) {
+            self.head = head
+            self.intake = intake
+        }
     }
 
     private enum State {

@@ -164,6 +164,6 @@ struct IngestHandler: Sendable {
         }
         var fields: HTTPFields = [:]
         if isLenient, let name = HTTPField.Name("Preference-Applied") { fields[name] = "handling=lenient" }
-        return Answer(json: json.text, fields: fields)
+        return Answer(json: json, fields: fields)
     }
 }

@@ -59,8 +59,10 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private var state = State.open
     /// Requests that were read and are not answered yet.
     private var unanswered = 0
-    /// Answers whose bytes have not all left for the client.
-    private var unwritten = 0
+    /// Whether an answer was written whose bytes have not all left for the client, as far as the guard knows.
+    private var hasUnwritten = false
+    /// Whether the gate will report that they have left.
+    private var awaitsWritten = false
     /// The bytes of answers that waited for the client when the deadline was set.
     private var unreadBytes = 0
     private var hasShownKey = false
@@ -139,10 +141,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
             beginLingering(context)
         case (.end, _):
             unanswered -= 1
-            unwritten += 1
-            let written = promise ?? context.eventLoop.makePromise()
-            written.futureResult.assumeIsolated().whenSuccess { self.answerIsWritten(context) }
-            context.write(data, promise: written)
+            hasUnwritten = true
+            context.write(data, promise: promise)
         default:
             context.write(data, promise: promise)
         }
@@ -150,9 +150,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     func flush(context: ChannelHandlerContext) {
         context.flush()
-        guard unwritten > 0, state != .lingering else { return }
-        unreadBytes = unreadBytes(context)
-        expectEnd(within: limits.answer, context)
+        awaitWritten(context)
     }
 
     func triggerUserOutboundEvent(context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?) {
@@ -168,7 +166,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         guard event is ChannelShouldQuiesceEvent else { return context.fireUserInboundEventTriggered(event) }
-        if unwritten > 0 { isStopping = true } else { context.fireUserInboundEventTriggered(event) }
+        if hasUnwritten { isStopping = true } else { context.fireUserInboundEventTriggered(event) }
         if context.channel.isActive { beginStop(context) }
     }
 
@@ -186,7 +184,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     func handlerRemoved(context: ChannelHandlerContext) { leave() }
 
-    private var isIdle: Bool { state == .open && unanswered <= 0 && unwritten == 0 }
+    private var isIdle: Bool { state == .open && unanswered <= 0 && !hasUnwritten }
 
     /// Whether a batch is in progress, as far as the connection can tell: a request of a client that has shown a key.
     private var hasBatch: Bool { hasShownKey && (state == .body || unanswered > 0) }
@@ -208,9 +206,24 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         expectEnd(within: limits.head, context)
     }
 
-    /// The bytes of an answer, and of all before it, have left for the client.
+    /// Goes on when the answer's bytes have left for the client: at once, if the flush took them all, as is usual.
+    private func awaitWritten(_ context: ChannelHandlerContext) {
+        guard hasUnwritten, state != .lingering, place != nil else { return }
+        unreadBytes = unreadBytes(context)
+        guard unreadBytes > 0 else { return answerIsWritten(context) }
+        expectEnd(within: limits.answer, context)
+        guard !awaitsWritten else { return }
+        awaitsWritten = true
+        let written = context.eventLoop.makePromise(of: Void.self)
+        written.futureResult.assumeIsolated().whenSuccess {
+            self.awaitsWritten = false
+            self.awaitWritten(context)
+        }
+        gate.writeNothing(promise: written)
+    }
+
     private func answerIsWritten(_ context: ChannelHandlerContext) {
-        unwritten -= 1
+        hasUnwritten = false
         guard isIdle else { return }
         guard !isStopping else { return context.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent()) }
         place?.becomeIdle()
@@ -242,7 +255,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         guard deadline <= .now() else { return watch(context) }
         switch state {
         case .head, .body: answer(.requestTimeout, context)
-        case .open where unwritten > 0: expectProgress(context)
+        case .open where hasUnwritten: expectProgress(context)
         case .open: context.close(promise: nil)
         case .refusing: context.cut()
         case .lingering: break

@@ -21,9 +21,14 @@ struct RequestFraming {
     }
 
     private var position = Position.header
+    /// The body's length, as the header says; only used to return header and body together.
+    private var announced = 0
+    /// Whether the header was returned together with its body.
+    private var isWhole = false
 
     /// The request's header was decoded, and its end was not: a body follows.
     mutating func beginBody(_ head: HTTPRequestHead) {
+        guard !isWhole else { return }
         if head.headers.contains(name: "Transfer-Encoding") {
             position = .chunkSize(0, isKnown: false)
         } else if let length = head.headers.first(name: "Content-Length").flatMap({ Int($0) }), length > 0 {
@@ -32,15 +37,22 @@ struct RequestFraming {
     }
 
     /// The request's end was decoded.
-    mutating func end() { position = .header }
+    mutating func end() {
+        position = .header
+        isWhole = false
+    }
 
-    /// Returns how many of the bytes, which follow those of the calls before, belong to the same header or body.
+    /// Returns how many of the bytes, which follow those of the calls before, belong to the same header or body; or to
+    /// both, if the header's end and the whole body are among the bytes, as is usual.
     mutating func length(in bytes: UnsafeRawBufferPointer) -> Int {
         var index = 0
         while index < bytes.count {
             switch position {
             case .lines:
-                if skipLines(bytes, &index) { return index }
+                guard skipLines(bytes, &index) else { continue }
+                isWhole = announced > 0 && announced <= bytes.count - index
+                defer { announced = 0 }
+                return isWhole ? index + announced : index
             case .body(let rest):
                 let count = min(rest, bytes.count - index)
                 position = count == rest ? .header : .body(rest - count)
@@ -64,6 +76,7 @@ struct RequestFraming {
             let rest = bytes.count - index
             let lineFeed = memchr(start + index, 0x0A, rest)
             let end = lineFeed.map { UnsafeRawPointer($0) - start } ?? bytes.count
+            if isLineEmpty, lineFeed != nil { announce(bytes[index..<end]) }
             isLineEmpty = isLineEmpty && bytes[index..<end].allSatisfy { $0 == 0x0D }
             index = end
             guard lineFeed != nil else { break }
@@ -77,6 +90,15 @@ struct RequestFraming {
         }
         position = .lines(isLineEmpty: isLineEmpty, hasLine: hasLine)
         return false
+    }
+
+    private mutating func announce(_ line: Slice<UnsafeRawBufferPointer>) {
+        let name = "content-length:"
+        guard line.count > name.utf8.count, line.first == UInt8(ascii: "c") || line.first == UInt8(ascii: "C"),
+            line.prefix(name.utf8.count).elementsEqual(name.utf8, by: { $0 | 0x20 == $1 | 0x20 })
+        else { return }
+        let value = line.dropFirst(name.utf8.count).filter { $0 > 0x20 }
+        announced = Int(String(decoding: value, as: UTF8.self)) ?? 0
     }
 
     private mutating func readSize(_ byte: UInt8, _ size: Int, _ isKnown: Bool) {

@@ -93,6 +93,12 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
         if let context { readOn(context) }
     }
 
+    /// Succeeds `promise` when all bytes written so far have left for the client.
+    func writeNothing(promise: EventLoopPromise<Void>) {
+        guard let context else { return promise.fail(ChannelError.ioOnClosedChannel) }
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: promise)
+    }
+
     private func pass(_ context: ChannelHandlerContext) {
         guard !isPassing else { return }
         isPassing = true

@@ -36,9 +36,9 @@ public struct LineLogHandler: LogHandler {
         if let own = event.metadata { if fields.isEmpty { fields = own } else { fields.merge(own) { $1 } } }
         if let error = event.error { fields["error"] = "\(error)" }
         if fields.count == 1, let field = fields.first {
-            line.add(field.key, field.value)
+            line.add(metadata: field.key, field.value)
         } else {
-            for (name, value) in fields.sorted(by: { $0.key < $1.key }) { line.add(name, value) }
+            for (name, value) in fields.sorted(by: { $0.key < $1.key }) { line.add(metadata: name, value) }
         }
         return line.finished()
     }

@@ -63,23 +63,23 @@ public struct LogLine {
         if !append(reason, Self.maximumMessageBytes, .plain) { put("…") }
     }
 
-    /// Adds a number.
-    public mutating func add(_ name: String, _ number: Int) {
-        field(name) { $0.put(String(number)) }
+    /// Adds a number. The name needs no escapes, here and below, and is none of the line's own names.
+    public mutating func add(_ name: StaticString, _ number: Int) {
+        field(name) { $0.bytes.append(decimal: number) }
     }
 
     /// Adds a number. A number that is not finite is written as null.
-    public mutating func add(_ name: String, _ number: Double) {
+    public mutating func add(_ name: StaticString, _ number: Double) {
         field(name) { $0.put(number.isFinite ? number.description : "null") }
     }
 
     /// Adds a text.
-    public mutating func add(_ name: String, _ text: String) {
+    public mutating func add(_ name: StaticString, _ text: String) {
         field(name) { $0.appendValue(text) }
     }
 
     /// Adds a metadata entry.
-    mutating func add(_ name: String, _ value: Logger.MetadataValue) {
+    mutating func add(metadata name: String, _ value: Logger.MetadataValue) {
         if case .stringConvertible(let fields as any LogFields) = value { return fields.add(to: &self) }
         field(name) { $0.append(value) }
     }
@@ -94,20 +94,33 @@ public struct LogLine {
         return bytes
     }
 
-    /// Appends a field. If the whole value does not fit, the field is omitted.
     private mutating func field(_ name: String, _ value: (inout LogLine) -> Void) {
+        field(value) { line in
+            switch line.format {
+            case .text: _ = line.append(name, Self.maximumValueBytes, .word)
+            case .json: line.appendQuoted(Self.reserved.contains(name) ? "metadata." + name : name)
+            }
+        }
+    }
+
+    private mutating func field(_ name: StaticString, _ value: (inout LogLine) -> Void) {
+        field(value) { line in
+            if line.format == .json { line.put(UInt8(ascii: "\"")) }
+            name.withUTF8Buffer { line.bytes.append(contentsOf: $0) }
+            if line.format == .json { line.put(UInt8(ascii: "\"")) }
+        }
+    }
+
+    /// Appends a field. If the whole value does not fit, the field is omitted.
+    private mutating func field(_ value: (inout LogLine) -> Void, name: (inout LogLine) -> Void) {
         guard !isTruncated else { return }
         let before = bytes.count
         switch format {
-        case .text:
-            put(hasFields || before == 0 ? " " : ": ")
-            _ = append(name, Self.maximumValueBytes, .word)
-            put("=")
-        case .json:
-            put(",")
-            appendQuoted(Self.reserved.contains(name) ? "metadata." + name : name)
-            put(":")
+        case .text: put(hasFields || before == 0 ? " " : ": ")
+        case .json: put(",")
         }
+        name(&self)
+        put(format == .text ? UInt8(ascii: "=") : UInt8(ascii: ":"))
         value(&self)
         hasFields = true
         guard bytes.count > Self.maximumBytes - Self.endBytes else { return }
@@ -217,6 +230,7 @@ public struct LogLine {
     }
 
     private mutating func put(_ text: String) { bytes.append(contentsOf: text.utf8) }
+    private mutating func put(_ byte: UInt8) { bytes.append(byte) }
 }
 
 extension String {

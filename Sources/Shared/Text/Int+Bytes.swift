@@ -1,3 +1,17 @@
+extension [UInt8] {
+    /// Appends a number in decimal.
+    public mutating func append(decimal number: Int) {
+        if number < 0 { append(UInt8(ascii: "-")) }
+        let start = count
+        var rest = number.magnitude
+        repeat {
+            append(UInt8(ascii: "0") + UInt8(rest % 10))
+            rest /= 10
+        } while rest > 0
+        self[start...].reverse()
+    }
+}
+
 extension Int {
     /// The number of bytes as people read it: `512 B`, `1.5 MiB`, `500 MiB`.
     public var inBytes: String {

@@ -12,7 +12,10 @@ public struct JSONText: Sendable {
     public init() {}
 
     /// An object with the members that `members` adds.
-    public init(_ members: (inout JSONText) -> Void) { appendObject(members) }
+    public init(_ members: (inout JSONText) -> Void) {
+        bytes.reserveCapacity(256)
+        appendObject(members)
+    }
 
     /// Encodes a value on one line, with members in alphabetical order. Its numbers must be finite.
     public init(encoding value: some Encodable) {
@@ -27,7 +30,7 @@ public struct JSONText: Sendable {
     /// The bytes and a line break.
     public var line: [UInt8] { bytes + [UInt8(ascii: "\n")] }
 
-    /// Adds a member to an object.
+    /// Adds a member to an object. Its name is text that needs no escapes, here and below.
     public mutating func add(_ name: StaticString, _ value: some JSONWritable) {
         begin(name)
         value.append(to: &self)
@@ -84,9 +87,16 @@ public struct JSONText: Sendable {
         bytes.append(contentsOf: json)
     }
 
+    fileprivate mutating func append(_ number: Int) {
+        comma()
+        bytes.append(decimal: number)
+    }
+
     private mutating func begin(_ name: StaticString) {
         comma()
-        name.withUTF8Buffer { quote($0) }
+        bytes.append(UInt8(ascii: "\""))
+        name.withUTF8Buffer { bytes.append(contentsOf: $0) }
+        bytes.append(UInt8(ascii: "\""))
         bytes.append(UInt8(ascii: ":"))
         needsComma = false
     }
@@ -109,6 +119,24 @@ public struct JSONText: Sendable {
 
     private mutating func quote(_ text: some Sequence<UInt8>) {
         bytes.append(UInt8(ascii: "\""))
+        if !appendPlain(text) { appendEscaped(text) }
+        bytes.append(UInt8(ascii: "\""))
+    }
+
+    /// Appends a text that needs no escapes, as is usual, and returns whether it is such a text.
+    private mutating func appendPlain(_ text: some Sequence<UInt8>) -> Bool {
+        text.withContiguousStorageIfAvailable { text in
+            guard
+                text.allSatisfy({
+                    $0 >= 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\")
+                })
+            else { return false }
+            bytes.append(contentsOf: text)
+            return true
+        } ?? false
+    }
+
+    private mutating func appendEscaped(_ text: some Sequence<UInt8>) {
         for byte in text {
             switch byte {
             case UInt8(ascii: "\""), UInt8(ascii: "\\"):
@@ -118,7 +146,6 @@ public struct JSONText: Sendable {
             default: bytes.append(byte)
             }
         }
-        bytes.append(UInt8(ascii: "\""))
     }
 }
 
@@ -142,11 +169,11 @@ extension String: JSONWritable {
 }
 
 extension Int: JSONWritable {
-    public func append(to json: inout JSONText) { json.append(json: String(self).utf8) }
+    public func append(to json: inout JSONText) { json.append(self) }
 }
 
 extension Int64: JSONWritable {
-    public func append(to json: inout JSONText) { json.append(json: String(self).utf8) }
+    public func append(to json: inout JSONText) { json.append(Int(self)) }
 }
 
 /// Swift prints a finite number so that parsing the text gives the same number. Others become null.
