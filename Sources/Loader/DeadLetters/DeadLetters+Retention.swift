@@ -18,7 +18,7 @@ extension DeadLetters {
             let day = path.stem ?? ""
             // Days as text are in the order of time.
             guard day.utf8.count == 10, day < kept, day < oldest else { continue }
-            if !damaged.isEmpty, try hasLetter(of: damaged, path) { continue }
+            if !damaged.isEmpty, try hasDeadLetter(of: damaged, path) { continue }
             expired.append(path)
         }
         if dryRun || expired.isEmpty { return expired }
@@ -37,7 +37,7 @@ extension DeadLetters {
         return try SegmentFirstLine(of: file, at: segment.path).header?.created.prefix(10)
     }
 
-    private func hasLetter(of segments: Set<Int>, _ path: FilePath) throws(SpoolError) -> Bool {
+    private func hasDeadLetter(of segments: Set<Int>, _ path: FilePath) throws(SpoolError) -> Bool {
         let letter = JSONMembers()
         var isFound = false
         try Self.forEachLine(of: path, directory.disk) { line in

@@ -21,9 +21,9 @@ final class IngestConnection: ChannelInboundHandler, RemovableChannelHandler {
         let body: BatchBody
         let started = ContinuousClock.now
 
-        init(head: HTTPRequestHead, intake: Intake) {
+        init(head: HTTPRequestHead, body: BatchBody) {
             self.head = head
-            self.intake = intake
+            self.body = body
         }
     }
 
