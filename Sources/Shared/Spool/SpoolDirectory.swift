@@ -84,7 +84,7 @@ public struct SpoolDirectory: Sendable {
             (pending, false, false), (loaded, true, false), (loaded, true, true),
         ] {
             let names = try Spool.disk("list", directory) { () throws(Errno) in try disk.names(in: directory) }
-            for name in names where name.hasSuffix(compressedSuffix) == isCompressed {
+            for name in names where name.utf8.ends(with: compressedSuffix) == isCompressed {
                 guard let number = Self.number(ofFileNamed: name), found[number] == nil else { continue }
                 found[number] = Segment(number: number, path: directory.appending(name), isLoaded: isLoaded)
             }
@@ -192,16 +192,22 @@ public struct SpoolDirectory: Sendable {
     public func compressedPath(_ number: Int) -> FilePath { loaded.appending(Self.fileName(number) + compressedSuffix) }
 
     /// Whether a file is a compressed segment by its name.
-    public static func isCompressed(_ path: FilePath) -> Bool { path.string.hasSuffix(compressedSuffix) }
+    public static func isCompressed(_ path: FilePath) -> Bool { path.string.utf8.ends(with: compressedSuffix) }
 
     /// The number in a segment's file name, or nil if `name` is not a segment's name.
     public static func number(ofFileNamed name: String) -> Int? {
-        let plain = name.hasSuffix(compressedSuffix) ? name.dropLast(compressedSuffix.utf8.count) : name[...]
-        guard plain.hasSuffix(".spool") else { return nil }
-        let digits = plain.dropLast(6)
-        guard digits.utf8.count >= 8, digits.utf8.allSatisfy({ 0x30...0x39 ~= $0 }) else { return nil }
-        return Int(digits)
+        var digits = name.utf8[...]
+        if digits.ends(with: compressedSuffix) { digits.removeLast(compressedSuffix.utf8.count) }
+        guard digits.ends(with: ".spool") else { return nil }
+        digits.removeLast(6)
+        guard digits.count >= 8, digits.allSatisfy({ 0x30...0x39 ~= $0 }) else { return nil }
+        return Int(Substring(digits))
     }
+}
+
+extension BidirectionalCollection<UInt8> {
+    /// As `hasSuffix`, for bytes: many names are looked at, and `String` compares them by characters.
+    fileprivate func ends(with end: String) -> Bool { suffix(end.utf8.count).elementsEqual(end.utf8) }
 }
 
 /// The end of a compressed segment's name, behind the name of the plain file.
