@@ -14,7 +14,7 @@ struct SegmentFile {
 
     init(_ path: FilePath) {
         self.path = path
-        number = SpoolDirectory.number(ofFileNamed: path.lastComponent?.string ?? "") ?? 0
+        number = SegmentFileName.number(of: path.lastComponent?.string ?? "") ?? 0
     }
 
     init(_ segment: SpoolDirectory.Segment) {

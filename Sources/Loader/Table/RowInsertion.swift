@@ -119,7 +119,7 @@ struct RowInsertion {
         outcome.inserted += trial.inserted
         outcome.duplicates -= trial.inserted
         if trial.inserted > 0 { (hasTaken, tookSinceRefusal) = (true, true) }
-        for refusal in trial.refusedRows {
+        for refusal in trial.failedRows {
             let position = positions[positions.startIndex + refusal.place]
             guard !refusal.error.isAboutKey, known.contains(ErrorKind(refusal.error)) else {
                 try insertOneByOne([position], nil)

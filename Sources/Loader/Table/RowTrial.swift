@@ -4,13 +4,13 @@ import Postgres
 /// refuses many rows costs no round trip for each.
 struct RowTrial {
     /// A row that was refused: its place among the rows, from 0, and the error. Its origin has no routine.
-    struct RefusedRow {
+    struct FailedRow {
         let place: Int
         let error: PostgresError
     }
 
     private(set) var inserted = 0
-    private(set) var refusedRows: [RefusedRow] = []
+    private(set) var failedRows: [FailedRow] = []
 
     /// The name under which the transaction, and no session, has the result.
     private static let result = "shelly.refused"
@@ -38,7 +38,7 @@ struct RowTrial {
             origin.isInFunction = found[row, 7] == "true"
             let error = PostgresError.refused(
                 sqlState: found[row, 1] ?? "", message: found[row, 2] ?? "", detail: found[row, 3], origin: origin)
-            refusedRows.append(RefusedRow(place: (found.integer(row, 0) ?? 1) - 1, error: error))
+            failedRows.append(FailedRow(place: (found.integer(row, 0) ?? 1) - 1, error: error))
         }
     }
 

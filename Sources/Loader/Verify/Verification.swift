@@ -40,18 +40,18 @@ struct Verification {
         let (pending, loaded) = (try names(in: directory.pending), try names(in: directory.loaded))
         for (folder, names) in [(directory.pending, pending), (directory.loaded, loaded)] {
             for name in names
-            where SpoolDirectory.number(ofFileNamed: name) == nil
-                || folder == directory.pending && SpoolDirectory.isCompressed(folder.appending(name))
+            where SegmentFileName.number(of: name) == nil
+                || folder == directory.pending && SegmentFileName.isCompressed(name)
             {
                 report.problem(
                     ofFile: folder.appending(name), "is not a segment; it is never loaded; move it to another place")
             }
         }
         var pendingNames: [Int: String] = [:]
-        for name in pending { SpoolDirectory.number(ofFileNamed: name).map { pendingNames[$0] = name } }
+        for name in pending { SegmentFileName.number(of: name).map { pendingNames[$0] = name } }
         // A segment that was moved in between was listed twice, and is no longer in pending/.
         for name in loaded {
-            guard let number = SpoolDirectory.number(ofFileNamed: name), let other = pendingNames[number],
+            guard let number = SegmentFileName.number(of: name), let other = pendingNames[number],
                 FileLength.exists(directory.pending.appending(other))
             else { continue }
             report.problem(

@@ -7,8 +7,6 @@ public import SystemPackage
 public final class CompressedSegment: DiskFile {
     /// A frame has about so much text: enough to be compressed well, and little to be read for one record.
     public static let frameBytes = 1 << 20
-    /// Upper bound for a frame's text, so that a foreign file cannot fill the memory. A line is never longer.
-    static let longestFrameBytes = 18 << 20
 
     private let file: any DiskFile
     private let table: SeekTable
@@ -120,7 +118,9 @@ extension Disk {
     /// Opens a segment to read its text, whether it is compressed or not.
     public func openSegment(_ path: FilePath) throws(Errno) -> any DiskFile {
         let file = try open(path)
-        guard ZstdFrame.begins(try file.bytes(0..<4)[...]) || SpoolDirectory.isCompressed(path) else { return file }
+        guard ZstdFrame.begins(try file.bytes(0..<4)[...]) || SegmentFileName.isCompressed(path.string) else {
+            return file
+        }
         return try CompressedSegment(file)
     }
 }

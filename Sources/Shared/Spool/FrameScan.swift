@@ -44,7 +44,7 @@ struct FrameScan {
         let longest = ZstdFrame.longestHeaderBytes
         let header = try file.bytes(bytes.lowerBound..<min(bytes.upperBound, bytes.lowerBound + longest))[...]
         let text = ZstdFrame.contentBytes(header)
-        let isOurs = text.map { $0 <= CompressedSegment.longestFrameBytes } ?? false
+        let isOurs = text.map { $0 <= SeekTable.longestTextBytes } ?? false
         let isForeign = !isOurs && header.count == longest && ZstdFrame.begins(header)
         if bytes.upperBound == end, !isForeign, text ?? 0 == 0 {
             tail = bytes.lowerBound
@@ -58,12 +58,12 @@ struct FrameScan {
 
     /// The length of the frame at `offset` and of its text, or nil if there is no frame that can be read.
     private mutating func frame(at offset: Int) throws(Errno) -> (bytes: Int, text: Int)? {
-        let limit = ZstdFrame.longestBytes(ofContent: CompressedSegment.longestFrameBytes)
+        let limit = ZstdFrame.longestBytes(ofContent: SeekTable.longestTextBytes)
         var count = ZstdFrame.longestHeaderBytes
         while true {
             let bytes = try bytes(at: offset, atLeast: count)
             guard ZstdFrame.begins(bytes), let text = ZstdFrame.contentBytes(bytes),
-                text <= CompressedSegment.longestFrameBytes
+                text <= SeekTable.longestTextBytes
             else { return nil }
             if let length = ZstdFrame.byteCount(bytes) { return (length, text) }
             guard bytes.count < limit, offset + bytes.count < end else { return nil }

@@ -16,6 +16,9 @@ struct SeekTable: Equatable {
         let text: Range<Int>
     }
 
+    /// Upper bound for a frame's text, so that a foreign file cannot fill the memory. A line is never longer.
+    static let longestTextBytes = 18 << 20
+
     /// Frames with text, in their order.
     private(set) var frames: [Frame] = []
     /// Bytes of all frames.
@@ -88,8 +91,8 @@ struct SeekTable: Equatable {
             let bytes = Int(Self.number(end[entry..<(entry + 4)]))
             let text = Int(Self.number(end[(entry + 4)..<(entry + 8)]))
             // No reader allocates more than a frame can have.
-            guard 1...CompressedSegment.longestFrameBytes ~= text,
-                bytes <= ZstdFrame.longestBytes(ofContent: CompressedSegment.longestFrameBytes)
+            guard 1...Self.longestTextBytes ~= text,
+                bytes <= ZstdFrame.longestBytes(ofContent: Self.longestTextBytes)
             else { return nil }
             append(bytes: bytes, text: text)
         }

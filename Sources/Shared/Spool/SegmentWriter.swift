@@ -34,7 +34,7 @@ public final class SegmentWriter {
     init(
         number: Int, predecessor: SegmentHeader.Predecessor?, rules: String?, in directory: SpoolDirectory
     ) throws(SpoolError) {
-        let path = directory.pending.appending(SpoolDirectory.fileName(number))
+        let path = directory.pending.appending(SegmentFileName.plain(number))
         let disk = directory.disk
         self.number = number
         self.path = path

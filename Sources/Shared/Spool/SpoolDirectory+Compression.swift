@@ -129,8 +129,8 @@ extension DiskFile {
             if isFirst, let end = text.firstIndex(of: lineBreak) { return Array(text[...end]) }
             if text.count < length { return text.isEmpty ? nil : text }
             if !isFirst, let end = text.lastIndex(of: lineBreak) { return Array(text[...end]) }
-            if length == CompressedSegment.longestFrameBytes { return text }
-            length = min(2 * length, CompressedSegment.longestFrameBytes)
+            if length == SeekTable.longestTextBytes { return text }
+            length = min(2 * length, SeekTable.longestTextBytes)
         }
     }
 }

@@ -71,7 +71,7 @@ public struct SpoolDirectory: Sendable {
         /// Whether the file is in `loaded/` rather than `pending/`.
         public let isLoaded: Bool
         /// Whether the file is compressed. `Disk.openSegment` opens both kinds.
-        public var isCompressed: Bool { SpoolDirectory.isCompressed(path) }
+        public var isCompressed: Bool { SegmentFileName.isCompressed(path.string) }
     }
 
     /// All segments by number. A segment that is listed twice, while it is being moved or compressed, is returned from
@@ -84,8 +84,8 @@ public struct SpoolDirectory: Sendable {
             (pending, false, false), (loaded, true, false), (loaded, true, true),
         ] {
             let names = try Spool.disk("list", directory) { () throws(Errno) in try disk.names(in: directory) }
-            for name in names where name.utf8.ends(with: compressedSuffix) == isCompressed {
-                guard let number = Self.number(ofFileNamed: name), found[number] == nil else { continue }
+            for name in names where SegmentFileName.isCompressed(name) == isCompressed {
+                guard let number = SegmentFileName.number(of: name), found[number] == nil else { continue }
                 found[number] = Segment(number: number, path: directory.appending(name), isLoaded: isLoaded)
             }
         }
@@ -137,7 +137,7 @@ public struct SpoolDirectory: Sendable {
 
     /// Opens a segment, even if it was moved or compressed after it was listed.
     public func openWherever(_ segment: Segment) throws(Errno) -> any DiskFile {
-        let moved = loaded.appending(Self.fileName(segment.number))
+        let moved = loaded.appending(SegmentFileName.plain(segment.number))
         for path in [segment.path, moved] {
             do throws(Errno) { return try disk.openSegment(path) } catch .noSuchFileOrDirectory {}
         }
@@ -168,12 +168,12 @@ public struct SpoolDirectory: Sendable {
 
     /// Moves a fully loaded segment from `pending/` to `loaded/`.
     public func moveToLoaded(_ number: Int) throws(SpoolError) {
-        let name = Self.fileName(number)
+        let name = SegmentFileName.plain(number)
         let source = pending.appending(name)
         let target = loaded.appending(name)
         // rename(2) would replace a file of the same name, for example a segment that was copied back by hand.
         let present = try Spool.disk("list", loaded) { () throws(Errno) in try disk.names(in: loaded) }
-        if let other = present.first(where: { Self.number(ofFileNamed: $0) == number }) {
+        if let other = present.first(where: { SegmentFileName.number(of: $0) == number }) {
             throw .unfit(
                 source, "cannot be moved, \(loaded.appending(other)) already exists; compare the two and remove one")
         }
@@ -186,32 +186,11 @@ public struct SpoolDirectory: Sendable {
         try Spool.disk("examine", path) { () throws(Errno) in try disk.availableBytes(at: path) }
     }
 
-    static func fileName(_ number: Int) -> String { SpoolPosition.digits(number) + ".spool" }
-
     /// The file of a segment that is compressed.
-    public func compressedPath(_ number: Int) -> FilePath { loaded.appending(Self.fileName(number) + compressedSuffix) }
-
-    /// Whether a file is a compressed segment by its name.
-    public static func isCompressed(_ path: FilePath) -> Bool { path.string.utf8.ends(with: compressedSuffix) }
-
-    /// The number in a segment's file name, or nil if `name` is not a segment's name.
-    public static func number(ofFileNamed name: String) -> Int? {
-        var digits = name.utf8[...]
-        if digits.ends(with: compressedSuffix) { digits.removeLast(compressedSuffix.utf8.count) }
-        guard digits.ends(with: ".spool") else { return nil }
-        digits.removeLast(6)
-        guard digits.count >= 8, digits.allSatisfy({ 0x30...0x39 ~= $0 }) else { return nil }
-        return Int(Substring(digits))
+    public func compressedPath(_ number: Int) -> FilePath {
+        loaded.appending(SegmentFileName.plain(number) + SegmentFileName.compressedSuffix)
     }
 }
-
-extension BidirectionalCollection<UInt8> {
-    /// As `hasSuffix`, for bytes: many names are looked at, and `String` compares them by characters.
-    fileprivate func ends(with end: String) -> Bool { suffix(end.utf8.count).elementsEqual(end.utf8) }
-}
-
-/// The end of a compressed segment's name, behind the name of the plain file.
-private let compressedSuffix = ".zst"
 
 extension SpoolDirectory {
     private struct Identity: Codable {
