@@ -21,7 +21,7 @@ struct CertificateValidity: Sendable {
     func fault(now: Timestamp) -> String? {
         if now < begin { return "is not valid before \(begin.text(.seconds))Z" }
         if now >= end { return "has expired at \(end.text(.seconds))Z" }
-        let days = (end - now).components.seconds / 86_400
+        let days = Int((end - now) / .seconds(86_400))
         return days < 7 ? "expires in \(days) days; renew it and send SIGHUP" : nil
     }
 }
