@@ -14,6 +14,9 @@ struct FailoverTests {
     init() throws { rig = try Rig(hasCluster: true) }
 
     /// Each reading once, whatever the standby had missed: the loader fills it again from the spool.
+    ///
+    /// The time from the promotion to the first row should be below ten seconds. It is printed and not asserted: the
+    /// programs share the machine with other tests and with two servers, of which one has just become a primary.
     @Test(arguments: cases)
     func aLostPrimaryLosesNothing(isSynchronous: Bool, loss: StreamingPair.Loss) throws {
         let pair = try StreamingPair(rig, isSynchronous: isSynchronous)
@@ -36,12 +39,8 @@ struct FailoverTests {
             let promoted = ContinuousClock.now
             let there = try rows(of: pair)
             try rig.wait("no row comes after the promotion") { try rows(of: pair) > there }
-            if Effort.isLong {
-                let seconds = promoted.duration(to: .now) / .seconds(1)
-                print(
-                    "failover: \(isSynchronous ? "synchronous" : "asynchronous"), \(loss), first row after \(seconds) s"
-                )
-            }
+            let seconds = promoted.duration(to: .now) / .seconds(1)
+            print("failover: \(isSynchronous ? "synchronous" : "asynchronous"), \(loss), first row after \(seconds) s")
             try load.stop()
             try rig.wait("rows are missing") { try rows(of: pair) == load.acknowledged }
             try pair.rejoin()
