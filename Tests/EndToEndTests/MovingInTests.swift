@@ -101,8 +101,9 @@ struct MovingInTests {
         #expect(try rig.load("verify", "--database").status == 0)
     }
 
-    @Test(arguments: Dump.allCases)
-    func aDatabaseFromADumpFillsItself(dump: Dump) throws {
+    @Test(arguments: [Dump.both, .withoutProgress], [false, true])
+    func aDatabaseFromADumpFillsItself(dump: Dump, isPartitioned: Bool) throws {
+        if isPartitioned { try rig.partitionEmptyTable("day") }
         try rig.startReceiver(["SPOOL_SEGMENT_BYTES": "4096"])
         for batch in 0..<5 { try post("before-\(batch)") }
         try rig.expect(rig.load("drain"), status: 0)
@@ -125,6 +126,28 @@ struct MovingInTests {
         // With the progress in the dump only what came after it is loaded again.
         #expect(
             try rig.query("SELECT sum(duplicates) FROM spool_progress") == (dump == .withoutProgress ? "250" : "0"))
+        if isPartitioned { #expect(try rig.load("doctor").text.contains(" by day")) }
+    }
+
+    /// The rows of a table that is partitioned by day, in one that is partitioned by month.
+    @Test func rowsAreRestoredIntoOtherPartitions() throws {
+        try rig.partitionEmptyTable("day")
+        try rig.startReceiver()
+        for batch in 0..<3 { try post("before-\(batch)") }
+        try rig.expect(rig.load("drain"), status: 0)
+        try rig.dump(.rows)
+        try post("after")
+        try rig.query("DROP DATABASE shelly WITH (FORCE)", database: "postgres")
+        try rig.query("CREATE DATABASE shelly", database: "postgres")
+        try rig.expect(rig.load("migrate", "--partition", "month"), status: 0)
+        try rig.restore()
+        #expect(try rig.query("SELECT count(*) FROM power_logs") == "150")
+        try rig.expect(rig.load("drain"), status: 0)
+        #expect(
+            try rig.query("SELECT count(*) || ' ' || count(DISTINCT idempotency_key) FROM power_logs") == "200 200")
+        #expect(try rig.query("SELECT sum(duplicates) FROM spool_progress") == "150")
+        #expect(try rig.load("verify", "--database").status == 0)
+        #expect(try rig.load("doctor").text.contains(" by month"))
     }
 
     @Test func rowsThatAreRestoredUnderNewerProgressComeBackByReplay() throws {
@@ -311,7 +334,7 @@ struct MovingInTests {
     }
 
     /// What a backup holds.
-    enum Dump: CaseIterable { case both, withoutProgress }
+    enum Dump { case both, withoutProgress, rows }
 }
 
 extension Rig {
@@ -369,9 +392,20 @@ extension Rig {
 
     /// As an administrator's cron job does.
     fileprivate func dump(_ dump: MovingInTests.Dump) throws {
-        let tables = dump == .both ? [] : ["--table=power_logs"]
+        let tables =
+            switch dump {
+            case .both: [] as [String]
+            case .withoutProgress: ["--table=power_logs*"]
+            case .rows: ["--table=power_logs*", "--data-only", "--load-via-partition-root"]
+            }
         try expect(
             run("/usr/bin/pg_dump", ["--format=custom", "--file=" + dumpFile] + tables + [databaseURL]), status: 0)
+    }
+
+    /// In place of the table that the rig has made.
+    fileprivate func partitionEmptyTable(_ width: String) throws {
+        try query("DROP TABLE power_logs")
+        try expect(load("migrate", "--partition", width), status: 0)
     }
 
     fileprivate func restore() throws {
