@@ -30,6 +30,7 @@ strace          | test          | command -v strace           | tests make syste
 faketime        | test          | faketime_library            | a test sets the clock of a receiver
 e2fsprogs       | test          | root_command mkfs.ext4      | tests cut the power of a file system of their own, and fill it
 mount           | test          | root_command losetup        | the same: a file as a disk
+iproute2        | test          | root_command ip             | tests make a network that loses packets
 util-linux      | test          | command -v prlimit          | tests take file descriptors away from a receiver
 rsync           | test          | command -v rsync            | a test moves a spool to another machine with it
 patroni         | patroni       | command -v patroni          | keeps a cluster of two servers, whose leader is taken away

@@ -67,8 +67,11 @@ extension Connection {
             "idle_in_transaction_session_timeout TO \(milliseconds)", "tcp_keepalives_idle TO 30",
             "tcp_keepalives_interval TO 10", "tcp_keepalives_count TO 3",
         ]
-        // Else a statement that we gave up would keep its locks. In milliseconds, from version 14 on.
-        if canCheckClient, serverVersion >= 14_0000 { settings.append("client_connection_check_interval TO 2000") }
+        // Else a statement that we gave up would keep its locks, and keepalives are not sent behind an answer that nobody
+        // acknowledges. In milliseconds, from version 14 on.
+        if canCheckClient, serverVersion >= 14_0000 {
+            settings += ["client_connection_check_interval TO 2000", "tcp_user_timeout TO 60000"]
+        }
         return settings.map { "SET LOCAL " + $0 }.joined(separator: "; ")
     }
 
