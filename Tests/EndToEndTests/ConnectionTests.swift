@@ -92,6 +92,13 @@ struct ConnectionTests {
         #expect(text[end.upperBound...].hasPrefix("HTTP/1.1 404 "), "\(text)")
     }
 
+    @Test func aBrokenBodyOfAHeadGetsNoBody() throws {
+        let client = try RawClient(port: rig.port)
+        try client.send("HEAD /healthz HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+        let answer = try client.receive()
+        #expect(answers(in: answer) == ["400"] && answer.hasSuffix("\r\n\r\n"), "\(answer)")
+    }
+
     /// The client still sends, so the answer has to come before, and the connection cannot go on.
     @Test func aRefusalComesBeforeTheRestOfTheBody() throws {
         for (head, status) in [
@@ -188,6 +195,20 @@ struct ConnectionTests {
         rig.stopReceiver()
         try rig.startReceiver(["INGEST_IDLE_SECONDS": "2"])
         try rig.wait("the test is never quick enough") { try closesTheIdleConnectionAlone(after: .seconds(2)) }
+    }
+
+    /// Empty lines in front of a request are ignored (RFC 9112, 2.2), so they do not begin one.
+    @Test func emptyLinesBetweenRequestsAreNoLateHeader() throws {
+        rig.stopReceiver()
+        try rig.startReceiver(["INGEST_HEAD_SECONDS": "1"])
+        let client = try RawClient(port: rig.port)
+        #expect(try client.post(Rig.batch("lines", minutes: 0..<1)).status == 200)
+        try client.send("\r\n\r\n")
+        let late = try RawClient(port: rig.port)
+        try late.send("\r\nGET")
+        #expect(answers(in: try late.receive()) == ["408"])
+        try client.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        #expect(answers(in: try client.receive()) == ["200"])
     }
 
     /// Keeps a connection open by its requests for twice as long as the receiver keeps an idle one.

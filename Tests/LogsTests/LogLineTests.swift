@@ -76,6 +76,7 @@ struct LogLineTests {
     @Test(arguments: [
         "\n", "\r", "\r\n", "\u{0}", "\u{1B}[2J", "\u{7F}", "\u{85}", "\u{9B}1m", "\u{2028}", "\u{2029}", "\u{202E}",
         "\u{2066}", "\u{200B}", "\u{FEFF}", "\u{E0041}", "\u{FFFF}",
+        "\u{3164}", "\u{115F}", "\u{FFA0}", "\u{034F}", "\u{17B4}", "\u{FE0F}", "\u{2800}",
     ])
     func nothingHostileGetsThrough(text: String) throws {
         let hostile = "a\(text)2026-11-25 00:12:03Z error   forged"

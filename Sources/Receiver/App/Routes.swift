@@ -57,7 +57,7 @@ struct Routes: HTTPResponder {
         } catch let rejection as Rejection {
             return rejection.response
         } catch let error as SpoolError {
-            readFailures.warn("\(request.uri.path): \(error)")
+            readFailures.warn("a request failed: \(error)", metadata: ["path": "\(request.uri.path)"])
             return Rejection(.serviceUnavailable, "Spool cannot be read", retryAfterSeconds: 5).response
         } catch is CancellationError {
             return Rejection.stopping.response

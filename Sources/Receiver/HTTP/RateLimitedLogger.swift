@@ -17,8 +17,12 @@ final class RateLimitedLogger: Sendable {
         self.interval = interval
     }
 
-    /// Logs the message as a warning, or counts it for the next one.
-    func warn(_ message: @autoclosure () -> String, now: ContinuousClock.Instant = .now) {
+    /// Logs the message as a warning, or counts it for the next one. Texts of clients belong in the metadata, where they
+    /// are quoted.
+    func warn(
+        _ message: @autoclosure () -> String, metadata: @autoclosure () -> Logger.Metadata = [:],
+        now: ContinuousClock.Instant = .now
+    ) {
         let suppressed = state.withLock { state -> Int? in
             if let loggedAt = state.loggedAt, loggedAt.duration(to: now) < interval {
                 state.suppressed += 1
@@ -28,6 +32,8 @@ final class RateLimitedLogger: Sendable {
             return state.suppressed
         }
         guard let suppressed else { return }
-        logger.warning("\(message())\(suppressed > 0 ? "; \(suppressed) more since the last such line" : "")")
+        logger.warning(
+            "\(message())\(suppressed > 0 ? "; \(suppressed) more since the last such line" : "")", metadata: metadata()
+        )
     }
 }

@@ -129,19 +129,19 @@ struct IngestHandler: Sendable {
         }
         if let first = batch.untaken.first {
             untaken.warn(
-                "power of \(batch.untaken.count) components of a batch is not taken, such as "
-                    + detail(on: first, in: batch))
+                "power of \(batch.untaken.count) components of a batch is not taken, such as \(detail(on: first))",
+                metadata: ["device": "\(batch.devices[first.device])"])
         }
         logger.info("batch", metadata: ["batch": .stringConvertible(BatchOutcome(batch, acknowledgement, seconds))])
     }
 
-    private func detail(on untaken: UntakenComponent, in batch: Batch) -> String {
-        let device = "\(untaken.component.rawValue) of \(batch.devices[untaken.device])"
-        guard let component = untaken.component.component else { return device + ", which no setting takes" }
+    private func detail(on untaken: UntakenComponent) -> String {
+        let name = untaken.component.rawValue
+        guard let component = untaken.component.component else { return name + ", which no setting takes" }
         guard !rules.components.contains(component) else {
-            return device + ", whose channel is above 3 or taken by another component"
+            return name + ", whose channel is above 3 or taken by another component"
         }
-        return device + "; INGEST_COMPONENTS=\(rules.components(with: component)) takes it"
+        return name + "; INGEST_COMPONENTS=\(rules.components(with: component)) takes it"
     }
 
     private func answer(

@@ -66,6 +66,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     /// The bytes of answers that waited for the client when the deadline was set.
     private var unreadBytes = 0
     private var hasShownKey = false
+    /// Whether the last header was that of a HEAD request.
+    private var isHead = false
     /// Whether the connection ends with the answer to the request that was read.
     private var isLast = false
     /// Whether a stop has begun; the handlers behind, which close the connection, get the event when the answer is read.
@@ -110,10 +112,9 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         switch unwrapInboundIn(data) {
         case .head(let head):
             state = .body
+            isHead = head.method == .HEAD
             gate.framing.beginBody(head)
-            guard HostField.isValid(in: head) else {
-                return answer(.malformedHost, context, hasBody: head.method != .HEAD)
-            }
+            guard HostField.isValid(in: head) else { return answer(.malformedHost, context) }
             // The decoder takes no request behind one that asks for another protocol (RFC 9110, 7.8).
             isLast = !head.isKeepAlive || head.method == .CONNECT || head.headers.contains(name: "Upgrade")
             expectEnd(within: limits.body, context)
@@ -287,11 +288,11 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     /// Answers in place of the routes and closes the connection.
-    private func answer(_ rejection: Rejection, _ context: ChannelHandlerContext, hasBody: Bool = true) {
+    private func answer(_ rejection: Rejection, _ context: ChannelHandlerContext) {
         metrics.refused(rejection)
         var answer = Answer(rejection)
         answer.headers.replaceOrAdd(name: "Connection", value: "close")
-        answer.write(to: context, hasBody: hasBody)
+        answer.write(to: context, hasBody: !(state == .body && isHead))
         beginLingering(context)
     }
 

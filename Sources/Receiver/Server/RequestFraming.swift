@@ -26,6 +26,12 @@ struct RequestFraming {
     /// Whether the header was returned together with its body.
     private var isWhole = false
 
+    /// Whether no byte of the next request has come, empty lines in front of it aside.
+    var isBeforeRequest: Bool {
+        guard case .lines(isLineEmpty: true, hasLine: false) = position else { return false }
+        return true
+    }
+
     /// The request's header was decoded, and its end was not: a body follows.
     mutating func beginBody(_ head: HTTPRequestHead) {
         guard !isWhole else { return }

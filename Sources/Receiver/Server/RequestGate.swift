@@ -19,7 +19,7 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     var framing = RequestFraming()
-    /// Called before bytes are passed on.
+    /// Called before bytes of a request are passed on.
     var onBytes: (() -> Void)?
     /// Bytes that may be held back before the connection is closed. Only a client that closes its sending side can make
     /// the connection read more than a few buffers ahead.
@@ -103,7 +103,10 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
         guard !isPassing else { return }
         isPassing = true
         while state == .passing, held.readableBytes > 0 {
-            onBytes?()
+            // Empty lines between requests begin none.
+            if !framing.isBeforeRequest || !held.readableBytesView.allSatisfy({ $0 == 0x0D || $0 == 0x0A }) {
+                onBytes?()
+            }
             let length = held.withUnsafeReadableBytes { framing.length(in: $0) }
             // The buffer is not shared beyond its last piece, so that the next read can use it again.
             var piece = ByteBuffer()

@@ -220,7 +220,8 @@ public struct LogLine {
     private static func isInvisible(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.properties.generalCategory {
         case .control, .format, .lineSeparator, .paragraphSeparator, .unassigned, .privateUse: true
-        default: false
+        // Fillers and variation selectors count as letters and marks; the empty Braille cell counts as a symbol.
+        default: scalar.properties.isDefaultIgnorableCodePoint || scalar == "\u{2800}"
         }
     }
 

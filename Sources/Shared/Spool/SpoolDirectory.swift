@@ -67,11 +67,14 @@ public struct SpoolDirectory: Sendable {
     /// A segment's file.
     public struct Segment: Sendable, Equatable {
         public let number: Int
-        public let path: FilePath
+        fileprivate let directory: FilePath
+        fileprivate let name: String
         /// Whether the file is in `loaded/` rather than `pending/`.
         public let isLoaded: Bool
         /// Whether the file is compressed. `Disk.openSegment` opens both kinds.
-        public var isCompressed: Bool { SegmentFileName.isCompressed(path.string) }
+        public let isCompressed: Bool
+
+        public var path: FilePath { directory.appending(name) }
     }
 
     /// All segments by number. A segment that is listed twice, while it is being moved or compressed, is returned from
@@ -86,7 +89,8 @@ public struct SpoolDirectory: Sendable {
             let names = try Spool.disk("list", directory) { () throws(Errno) in try disk.names(in: directory) }
             for name in names where SegmentFileName.isCompressed(name) == isCompressed {
                 guard let number = SegmentFileName.number(of: name), found[number] == nil else { continue }
-                found[number] = Segment(number: number, path: directory.appending(name), isLoaded: isLoaded)
+                found[number] = Segment(
+                    number: number, directory: directory, name: name, isLoaded: isLoaded, isCompressed: isCompressed)
             }
         }
         return found.values.sorted { $0.number < $1.number }
