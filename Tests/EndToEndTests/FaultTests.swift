@@ -67,6 +67,30 @@ struct FaultTests {
         #expect(drained.contains("\"readings\":0"))
     }
 
+    @Test func killOfTheLoaderWhileItCopiesLosesNothing() throws {
+        for device in 0..<20 {
+            #expect(try rig.post(Rig.batch("plug-\(device)", minutes: 0..<100)).count("inserted") == 100)
+        }
+        // Another writer has the last key, so that COPY has begun and cannot end.
+        let rival = try rig.connect()
+        let minute = Rig.newestMinute
+        _ = try rival.execute("BEGIN; INSERT INTO power_logs (idempotency_key) VALUES ('plug-9_0_\(minute)')")
+        try rig.wait("no loader is in the middle of COPY") {
+            if !rig.isLoaderRunning { try rig.startLoader("drain") }
+            return try rig.query(
+                """
+                SELECT count(*) FROM pg_stat_activity
+                WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'COPY%'
+                """) == "1"
+        }
+        #expect(rig.stopLoader(SIGKILL) == -SIGKILL)
+        _ = try rival.execute("ROLLBACK")
+        try rig.awaitEndOfLoaderSessions()
+        #expect(try rig.query("SELECT count(*) FROM power_logs") == "0")
+        try rig.expect(rig.load("drain"), status: 0)
+        try rig.expectExactly(readings: 2000)
+    }
+
     @Test(arguments: [false, true])
     func immediateStopOfTheDatabaseInMidDrainLosesNothing(follow: Bool) throws {
         for device in 0..<20 {

@@ -31,6 +31,27 @@ struct PoolerTests {
         try expectNothingIsLeft(in: pooler)
     }
 
+    @Test(arguments: ["session", "transaction"]) func aLargeLoadIsCopied(mode: String) throws {
+        let pooler = try Pooler(mode, before: rig)
+        try rig.startReceiver()
+        for device in 0..<15 {
+            #expect(try rig.post(Rig.batch("plug-\(device)", minutes: 0..<100)).count("inserted") == 100)
+        }
+        // Another writer has the last key, so that COPY can be seen.
+        let rival = try rig.connect()
+        let key = "plug-9_0_\(Rig.newestMinute)"
+        _ = try rival.execute("BEGIN; INSERT INTO power_logs (idempotency_key) VALUES ('\(key)')")
+        try rig.wait("no loader is in the middle of COPY") {
+            if !rig.isLoaderRunning { try rig.startLoader("drain", environment: ["DATABASE_URL": pooler.url]) }
+            return try rig.query(
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'COPY%'") == "1"
+        }
+        _ = try rival.execute("ROLLBACK")
+        #expect(rig.awaitLoader() == 0)
+        try rig.expectExactly(readings: 1500)
+        try expectNothingIsLeft(in: pooler)
+    }
+
     /// Invariant 10: a loader of a copy of the spool is refused, also while the first one has nothing to do.
     @Test(arguments: ["session", "transaction"]) func aSecondLoaderIsRefused(mode: String) throws {
         let pooler = try Pooler(mode, before: rig)

@@ -37,6 +37,14 @@ struct SegmentDrain {
         var isLast = false
         var isFinal = false
         var isInterrupted = false
+        /// Whether the segment's footer has been read.
+        var isSealed = false
+
+        init(into rows: RowBuffer, behind bytes: Int) {
+            rows.removeAll()
+            self.rows = rows
+            self.bytes = bytes
+        }
 
         /// Progress after the commit, without the counts of inserted, duplicate and refused rows.
         func added(to progress: Progress) -> Progress {
@@ -101,60 +109,63 @@ struct SegmentDrain {
             context.logger.warning(
                 "\(segment.path) has \(end) bytes, but \(progress.bytes) were loaded from it; was it cut?")
         }
-        var load = try nextLoad(from: reader, behind: progress.bytes, into: context.buffers[0], isClosed: isClosed)
+        var load = Load(into: context.buffers[0], behind: progress.bytes)
+        while try read(from: reader, into: &load, isClosed: isClosed) {}
         var turn = 0
         while !load.isInterrupted {
             // The next load is decoded while the server works on this one.
             turn += 1
-            var next: Result<Load, any Error>?
-            let (drain, behind, spare, isLast) = (self, load.bytes, context.buffers[turn % 2], load.isLast)
+            var next = Load(into: context.buffers[turn % 2], behind: load.bytes)
+            var failure: (any Error)?
+            var hasMore = !load.isLast
+            let drain = self
             let prepareNext = {
-                if !isLast, next == nil {
-                    next = Result { try drain.nextLoad(from: reader, behind: behind, into: spare, isClosed: isClosed) }
+                guard hasMore else { return false }
+                do {
+                    hasMore = try drain.read(from: reader, into: &next, isClosed: isClosed)
+                    // Now, so that the server does not wait for it afterwards.
+                    if !hasMore { _ = next.rows.sorted() }
+                } catch {
+                    (hasMore, failure) = (false, error)
                 }
+                return hasMore
             }
             if load.added(to: progress) != progress { try commit(load, meanwhile: prepareNext) }
             if load.isLast { return load.isFinal ? .finished : .live }
-            prepareNext()
-            guard let prepared = next else { preconditionFailure("a load that is not the last has a next one") }
-            load = try prepared.get()
+            while prepareNext() {}
+            if let failure { throw failure }
+            load = next
         }
         return .interrupted
     }
 
-    /// Reads until there is enough for a transaction, or until the end.
-    private func nextLoad(
-        from reader: SegmentReader, behind bytes: Int, into rows: RowBuffer, isClosed: Bool
-    ) throws -> Load {
-        rows.removeAll()
-        var load = Load(rows: rows, bytes: bytes)
-        var isSealed = false
-        while let event = try reader.next() {
-            if context.shutdown.isRequested {
-                load.isInterrupted = true
-                return load
-            }
-            switch event {
-            case .header: load.bytes = reader.offset
-            case .record(let record): append(record, to: &load)
-            case .damage(let damage):
-                context.report.damage(damage.sentence(segment.path))
-                load.bytes = damage.range.upperBound
-            case .footer:
-                isSealed = true
-                load.bytes = reader.offset
-            case .tornTail(let range):
-                guard isClosed else { break }
-                context.logger.info(
-                    "\(segment.path) ends with \(range.count) bytes of an interrupted write, which was never acknowledged"
-                )
-                load.bytes = range.upperBound
-            }
-            if rows.count >= context.statementRows || load.deadLetters.count >= Self.deadLetterBytes { return load }
+    /// Reads a record. Returns false when there is enough for a transaction, or at the end.
+    private func read(from reader: SegmentReader, into load: inout Load, isClosed: Bool) throws -> Bool {
+        guard let event = try reader.next() else {
+            load.isLast = true
+            load.isFinal = load.isSealed || isClosed
+            return false
         }
-        load.isLast = true
-        load.isFinal = isSealed || isClosed
-        return load
+        if context.shutdown.isRequested {
+            load.isInterrupted = true
+            return false
+        }
+        switch event {
+        case .header: load.bytes = reader.offset
+        case .record(let record): append(record, to: &load)
+        case .damage(let damage):
+            context.report.damage(damage.sentence(segment.path))
+            load.bytes = damage.range.upperBound
+        case .footer:
+            load.isSealed = true
+            load.bytes = reader.offset
+        case .tornTail(let range):
+            guard isClosed else { break }
+            context.logger.info(
+                "\(segment.path) ends with \(range.count) bytes of an interrupted write, which was never acknowledged")
+            load.bytes = range.upperBound
+        }
+        return load.rows.count < context.statementRows && load.deadLetters.count < Self.deadLetterBytes
     }
 
     private func append(_ record: SegmentReader.Record, to load: inout Load) {
@@ -194,7 +205,7 @@ struct SegmentDrain {
 
     /// Commits rows, dead letters and progress together. The progress is valid when all of them are durable
     /// (invariants 6 and 8).
-    private mutating func commit(_ load: Load, meanwhile: @escaping () -> Void) throws {
+    private mutating func commit(_ load: Load, meanwhile: @escaping () -> Bool) throws {
         let begin = ContinuousClock.now
         let reached = try context.partitions.transaction(Self.attempts) {
             try write(load, meanwhile: meanwhile)
@@ -214,7 +225,7 @@ struct SegmentDrain {
         onCommit(progress)
     }
 
-    private func write(_ load: Load, meanwhile: @escaping () -> Void) throws -> Progress {
+    private func write(_ load: Load, meanwhile: @escaping () -> Bool) throws -> Progress {
         guard try context.lease.acquire(on: context.connection) else {
             throw LoaderError.spoolBusy(identity: context.lease.spool)
         }

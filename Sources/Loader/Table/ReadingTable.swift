@@ -13,10 +13,11 @@ struct ReadingTable {
 
     init(name: TableName) { self.name = name }
 
-    /// An adaptive hint from the last statement for the next one.
+    /// Adaptive hints from the last statements for the next one.
     final class InsertHint {
         /// Whether nearly all rows were duplicates, as in a replay.
         var expectsDuplicates = false
+        var copyRest = CopyRest()
         /// Whether the table is partitioned by time; nil if it is not known yet. If the table is replaced by one of the other
         /// kind, statements fail until the next session.
         var isPartitioned: Bool?

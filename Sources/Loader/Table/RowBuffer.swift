@@ -43,6 +43,8 @@ final class RowBuffer {
     private(set) var rows: [Row] = []
     private var keys: [UInt8] = []
     private var places: [(record: Int, offset: Int)] = []
+    /// What `sorted` has found for the present rows, if it has been called.
+    private var order: [Int32] = []
 
     var count: Int { rows.count }
     var isEmpty: Bool { rows.isEmpty }
@@ -70,13 +72,15 @@ final class RowBuffer {
         rows.removeAll(keepingCapacity: true)
         keys.removeAll(keepingCapacity: true)
         places.removeAll(keepingCapacity: true)
+        order.removeAll()
     }
 
     /// The rows' indices in the order of their keys' bytes. Rows with equal keys stay in the order of appending.
     ///
     /// Sorted rows fill the unique index page by page, and two loaders cannot deadlock on them.
     func sorted() -> [Int32] {
-        var order = (0..<Int32(rows.count)).map { $0 }
+        guard order.count != rows.count else { return order }
+        order = (0..<Int32(rows.count)).map { $0 }
         keys.withUnsafeBytes { keys in
             rows.withUnsafeBufferPointer { rows in
                 order.sort { a, b in

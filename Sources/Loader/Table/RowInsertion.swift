@@ -1,15 +1,17 @@
 import Postgres
 
 extension ReadingTable {
-    /// Inserts the rows in one statement, within the caller's transaction. Of rows with the same key, the first is
-    /// inserted. Duplicates consume no id.
+    /// Inserts the rows, within the caller's transaction: by `RowCopy` if their keys are probably new, else, and if that
+    /// fails, in one statement. Of rows with the same key, the first is inserted. Duplicates consume no id, except in a
+    /// `COPY` that fails.
     ///
     /// If the statement is refused because of a row, each part is tried in a savepoint of its own, down to single rows.
     /// Throws `LoaderError.takesNoRow` if the table refuses other rows as well (invariant 13).
     ///
-    /// - Parameter meanwhile: work that is done once while the server runs a statement, if there is one.
+    /// - Parameter meanwhile: does a piece of work while the server runs a long statement, if there is one, and returns
+    ///   whether there is more.
     func insert(
-        _ rows: RowBuffer, on connection: Connection, meanwhile: @escaping () -> Void = {}
+        _ rows: RowBuffer, on connection: Connection, meanwhile: @escaping () -> Bool = { false }
     ) throws -> Outcome {
         guard !rows.isEmpty else { return Outcome() }
         var outcome = Outcome()
@@ -32,8 +34,8 @@ struct RowInsertion {
     private let connection: Connection
     private let table: ReadingTable
     private(set) var outcome = ReadingTable.Outcome()
-    /// The caller's work, run during the first long statement.
-    private var meanwhile: (() -> Void)?
+    /// The caller's work, run during long statements.
+    private let meanwhile: () -> Bool
     /// Whether the table has taken a row after it refused the last one, and whether it has taken one at all. Only
     /// then a refusal is the row's own fault.
     private var tookSinceRefusal = false
@@ -52,7 +54,7 @@ struct RowInsertion {
 
     init(
         rows: RowBuffer, sorted: [Int32], connection: Connection, table: ReadingTable,
-        meanwhile: @escaping () -> Void
+        meanwhile: @escaping () -> Bool
     ) {
         self.meanwhile = meanwhile
         self.rows = rows
@@ -62,6 +64,7 @@ struct RowInsertion {
     }
 
     mutating func run() throws {
+        defer { table.hint.copyRest.inserted(sorted.count, areNew: outcome.inserted == sorted.count) }
         let firsts = sorted.indices.filter { $0 == 0 || !rows.haveSameKey(sorted[$0 - 1], sorted[$0]) }
         if table.hint.expectsDuplicates {
             // A lookup alone is cheaper than an insertion, after which duplicates are looked up once more.
@@ -76,7 +79,7 @@ struct RowInsertion {
         // unknown.
         _ = try connection.execute("SET CONSTRAINTS ALL IMMEDIATE; \(table.indexCheck); SAVEPOINT part")
         if table.partition != nil { try table.checkPartition(on: connection) }
-        try insertWithinSavepoint(firsts[...])
+        if try !isCopied(firsts.count) { try insertWithinSavepoint(firsts[...]) }
         table.hint.expectsDuplicates = outcome.inserted < sorted.count / 10
         // The table now has a row for each key that it takes.
         if outcome.duplicates > 0 {
@@ -88,6 +91,26 @@ struct RowInsertion {
         if !refused.isEmpty, !tookSinceRefusal, let refusal = outcome.refusedRows.last {
             try expectAnotherRowToBeTaken(refusal)
         }
+    }
+
+    /// Tries `COPY`, if no two rows have the same key, within the savepoint. Any error that would not end the transaction
+    /// leaves the rows to the statement.
+    private mutating func isCopied(_ keys: Int) throws -> Bool {
+        let copy = RowCopy(rows: rows, sorted: sorted, table: table)
+        let rest = table.hint.copyRest
+        guard keys == sorted.count, keys >= RowCopy.least, rest.isOver, !table.hint.expectsDuplicates,
+            try copy.isExact(on: connection)
+        else { return false }
+        table.hint.copyRest.begin(keys)
+        do throws(PostgresError) {
+            count(inserted: try copy.run(on: connection, meanwhile: meanwhile))
+        } catch {
+            guard connection.isUsable, error.faultKind != .server else { throw error }
+            _ = try connection.execute("ROLLBACK TO SAVEPOINT part")
+            return false
+        }
+        table.hint.copyRest = rest
+        return true
     }
 
     /// Inserts the rows at these positions of `sorted`.
@@ -193,7 +216,10 @@ struct RowInsertion {
     }
 
     private mutating func take(_ positions: ArraySlice<Int>) throws(PostgresError) {
-        let inserted = try insertedRows(positions)
+        count(inserted: try insertedRows(positions))
+    }
+
+    private mutating func count(inserted: Int) {
         outcome.inserted += inserted
         outcome.duplicates -= inserted
         if inserted > 0 { (hasTaken, tookSinceRefusal) = (true, true) }
@@ -328,9 +354,7 @@ struct RowInsertion {
 
     /// Runs one of the long statements.
     private mutating func execute(_ sql: String, _ parameters: [Parameter]) throws(PostgresError) -> Rows {
-        guard let work = meanwhile else { return try connection.execute(sql, parameters) }
-        meanwhile = nil
-        return try connection.execute(sql, parameters, meanwhile: work)
+        try connection.execute(sql, parameters, meanwhile: meanwhile)
     }
 
     private static func names(_ names: [String]) -> BinaryArray {

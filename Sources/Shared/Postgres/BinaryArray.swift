@@ -17,7 +17,7 @@ public struct BinaryArray: Sendable {
     }
 
     /// Microseconds from 1970-01-01 to 2000-01-01, the epoch of PostgreSQL's timestamps.
-    private static let epochMicroseconds: Int64 = 946_684_800_000_000
+    static let epochMicroseconds: Int64 = 946_684_800_000_000
 
     /// The type of every element.
     public let element: Element

@@ -17,7 +17,12 @@ extension Connection {
     }
 
     /// Reads all results of the statement, and returns the last one's rows or throws the first error.
-    func collect(_ deadline: ContinuousClock.Instant) throws(PostgresError) -> Rows {
+    ///
+    /// - Parameter sendInput: sends what a `COPY … FROM STDIN` waits for; false if there is nothing.
+    func collect(
+        _ deadline: ContinuousClock.Instant,
+        sendInput: () throws(PostgresError) -> Bool = { () throws(PostgresError) in false }
+    ) throws(PostgresError) -> Rows {
         var rows = Rows()
         var failure: PostgresError?
         // Data that TLS has decrypted but libpq has not yet read does not make the socket readable, so libpq is polled
@@ -34,8 +39,9 @@ extension Connection {
             switch PQresultStatus(result) {
             case PGRES_TUPLES_OK, PGRES_COMMAND_OK, PGRES_EMPTY_QUERY: rows = Rows(result)
             case PGRES_COPY_IN, PGRES_COPY_OUT, PGRES_COPY_BOTH:
+                if PQresultStatus(result) == PGRES_COPY_IN, try sendInput() { break }
                 close()
-                throw .invalid("COPY to or from the client is not supported")
+                throw .invalid("COPY to or from the client is not possible here")
             default: failure = failure ?? PostgresError(result)
             }
         }

@@ -66,10 +66,11 @@ public final class Connection {
         try run(sql, parameters, .now + (timeout ?? self.timeout))
     }
 
-    /// Like `execute(_:_:timeout:)`, but runs `meanwhile` while the server works. `meanwhile` must not use the
-    /// connection.
+    /// Like `execute(_:_:timeout:)`, but runs `meanwhile` while the server works.
+    ///
+    /// - Parameter meanwhile: does a piece of work without the connection, and returns whether there is more.
     public func execute(
-        _ sql: String, _ parameters: [Parameter], meanwhile: @escaping () -> Void
+        _ sql: String, _ parameters: [Parameter], meanwhile: () -> Bool
     ) throws(PostgresError) -> Rows {
         try run(sql, parameters, .now + timeout, meanwhile: meanwhile)
     }
@@ -89,7 +90,7 @@ public final class Connection {
 
     private func run(
         _ sql: String, _ parameters: [Parameter], _ deadline: ContinuousClock.Instant,
-        meanwhile: (() -> Void)? = nil
+        meanwhile: () -> Bool = { false }
     ) throws(PostgresError) -> Rows {
         guard isUsable else { throw .unavailable("the connection is closed") }
         guard !sql.utf8.contains(0) else { throw .invalid("a statement cannot contain NUL") }
@@ -98,7 +99,7 @@ public final class Connection {
             let sent = parameters.isEmpty ? PQsendQuery(handle, sql) : send(sql, parameters)
             guard sent == 1 else { throw .unavailable(lastMessage) }
             try flush(deadline)
-            meanwhile?()
+            while meanwhile() {}
             return try collect(deadline)
         } catch {
             if case .unavailable = error { close() }
