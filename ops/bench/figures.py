@@ -354,7 +354,10 @@ def drain(rig, effort):
         return load
 
     numbers = range(len(chunks))
-    (STATE / "copy.sql").write_text("".join(f"\\copy power_logs ({COLUMNS}) FROM 'rows-{n}.tsv'\n" for n in numbers))
+    for name, rows in (("copy.sql", "rows"), ("sorted.sql", "sorted")):
+        (STATE / name).write_text("".join(f"\\copy power_logs ({COLUMNS}) FROM '{rows}-{n}.tsv'\n" for n in numbers))
+    for n in numbers:
+        (STATE / f"sorted-{n}.tsv").write_text("".join("\t".join(row) + "\n" for row in sorted_rows(n)))
     (STATE / "staging.sql").write_text(STAGING + "".join(STAGING_CHUNK % n for n in numbers))
     (STATE / "arrays.sql").write_text(
         ARRAYS + "".join(f"\\copy rows ({COLUMNS}) FROM 'rows-{n}.tsv'\n{ARRAYS_CHUNK % n}" for n in numbers))
@@ -364,6 +367,7 @@ def drain(rig, effort):
         "drain": new,
         "drain of duplicates": duplicates,
         "COPY": script("copy.sql"),
+        "sorted COPY": script("sorted.sql"),
         "staging table": script("staging.sql"),
         "unnest": script("unnest.sql"),
         "its statement alone": script("statement.sql", prepare="arrays.sql"),
@@ -379,7 +383,7 @@ def pend(spool):
 
 def write_rows(rig, spool):
     """The spool's readings in the order of arrival, as files for COPY; returns the rows of each."""
-    for file in STATE.glob("rows-*.tsv"):
+    for file in [*STATE.glob("rows-*.tsv"), *STATE.glob("sorted-*.tsv")]:
         file.unlink()
     chunks = {}
     with subprocess.Popen(
@@ -399,11 +403,15 @@ def write_rows(rig, spool):
     return chunks
 
 
+def sorted_rows(chunk):
+    """A chunk's rows in the order of their keys, as the loader has them."""
+    rows = [line.rstrip("\n").split("\t") for line in open(STATE / f"rows-{chunk}.tsv")]
+    return sorted(rows, key=lambda row: row[-1])
+
+
 def array_literals(chunk):
     """A chunk's columns as SQL, in the order of their keys."""
-    rows = [line.rstrip("\n").split("\t") for line in open(STATE / f"rows-{chunk}.tsv")]
-    rows.sort(key=lambda row: row[-1])
-    return tuple("'{%s}'" % ",".join(f'"{value}"' for value in column) for column in zip(*rows))
+    return tuple("'{%s}'" % ",".join(f'"{value}"' for value in column) for column in zip(*sorted_rows(chunk)))
 
 
 def psql(rig, database, script):

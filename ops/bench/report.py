@@ -131,6 +131,10 @@ def targets(results):
         add("drain: of the best SQL", ratio(drain, "drain", best, field), 0.9, " ×",
             f"{count(ours)} rows/s, SQL {count(rates[best])}")
         add("drain: of COPY", ratio(drain, "drain", "COPY", field), 0.5, " ×", f"COPY {count(rates['COPY'])} rows/s")
+        # Results of an earlier bench do not have it.
+        if by_key := rates.get("sorted COPY"):
+            add("drain: of sorted COPY", ratio(drain, "drain", "sorted COPY", field), 0.95, " ×",
+                f"sorted COPY {count(by_key)} rows/s")
         again = "drain of duplicates"
         add("drain of duplicates: of new rows", ratio(drain, again, "drain", field), 1, " ×",
             f"{count(rates[again])} rows/s")
