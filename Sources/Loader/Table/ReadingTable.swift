@@ -23,7 +23,7 @@ struct ReadingTable {
         var isPartitioned: Bool?
     }
 
-    /// The result for the rows. Inserted rows, duplicates and refusedRows add up to their number.
+    /// The result for the rows. Inserted rows, duplicates and refused rows add up to their number.
     struct Outcome {
         var inserted = 0
         /// Rows whose key was in the table or earlier among the rows.
