@@ -314,7 +314,8 @@ class Rig:
         return self._stoppable(server)
 
     def loader_environment(self, spool, database):
-        return {"SPOOL_DIR": str(STATE / spool), "DATABASE_URL": self.url(database)}
+        # Segments stay plain, so that they can be loaded again.
+        return {"SPOOL_DIR": str(STATE / spool), "DATABASE_URL": self.url(database), "LOADER_COMPRESS": "off"}
 
     def loader(self, spool, database):
         """`drain --follow`."""
@@ -335,7 +336,9 @@ class Rig:
         begin = time.monotonic()
         process = subprocess.Popen(
             [self.programs / "shelly-loader", *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, env=clean_environment() | self.loader_environment(spool, database))
+            stderr=subprocess.STDOUT,
+            # As it is by default.
+            env=clean_environment() | self.loader_environment(spool, database) | {"LOADER_COMPRESS": "on"})
         output = process.stdout.read().decode()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = status
