@@ -79,6 +79,12 @@ struct RequestFramingTests {
         }
     }
 
+    /// A trailer has no body, so no byte of the next request goes with it.
+    @Test func aTrailerAnnouncesNoBody() {
+        let body = Part(text: "0\r\nContent-Length: \(2 * get.text.utf8.count)\r\n\r\n")
+        #expect(pieces([post, body, get, get]) == [post.text, body.text, get.text, get.text])
+    }
+
     /// However the bytes arrive, no piece has bytes of two requests.
     @Test(arguments: 1...40) func piecesEndWithTheirRequest(buffer: Int) {
         let head = Part(text: post.text, head: ["Content-Length": "5"])

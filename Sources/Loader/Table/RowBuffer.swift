@@ -43,7 +43,7 @@ final class RowBuffer {
     private(set) var rows: [Row] = []
     private var keys: [UInt8] = []
     private var places: [(record: Int, offset: Int)] = []
-    /// What `sorted` has found for the present rows, if it has been called.
+    /// The result of `sorted` for the present rows; empty until it is called.
     private var order: [Int32] = []
 
     var count: Int { rows.count }

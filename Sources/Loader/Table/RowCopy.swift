@@ -1,7 +1,7 @@
 import Postgres
 
 /// The way of rows whose keys are probably not in the table: `COPY` straight into it, which is faster than the statement and
-/// fails as a whole. Whatever it refuses is the statement's to judge.
+/// fails as a whole. The statement judges the rows that it refuses.
 struct RowCopy {
     let rows: RowBuffer
     /// Indices of `rows` in the order of their keys, of which no two are the same.

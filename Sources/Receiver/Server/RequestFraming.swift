@@ -23,6 +23,8 @@ struct RequestFraming {
     private var position = Position.header
     /// The body's length, as the header says; only used to return header and body together.
     private var announced = 0
+    /// Whether the header was decoded. A line of the trailer announces nothing.
+    private var isHeaderOver = false
     /// Whether the header was returned together with its body.
     private var isWhole = false
 
@@ -34,6 +36,7 @@ struct RequestFraming {
 
     /// The request's header was decoded, and its end was not: a body follows.
     mutating func beginBody(_ head: HTTPRequestHead) {
+        isHeaderOver = true
         guard !isWhole else { return }
         if head.headers.contains(name: "Transfer-Encoding") {
             position = .chunkSize(0, isKnown: false)
@@ -45,6 +48,7 @@ struct RequestFraming {
     /// The request's end was decoded.
     mutating func end() {
         position = .header
+        isHeaderOver = false
         isWhole = false
     }
 
@@ -82,7 +86,7 @@ struct RequestFraming {
             let rest = bytes.count - index
             let lineFeed = memchr(start + index, 0x0A, rest)
             let end = lineFeed.map { UnsafeRawPointer($0) - start } ?? bytes.count
-            if isLineEmpty, lineFeed != nil { announce(bytes[index..<end]) }
+            if isLineEmpty, lineFeed != nil, !isHeaderOver { announce(bytes[index..<end]) }
             isLineEmpty = isLineEmpty && bytes[index..<end].allSatisfy { $0 == 0x0D }
             index = end
             guard lineFeed != nil else { break }

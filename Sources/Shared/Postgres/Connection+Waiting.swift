@@ -18,7 +18,7 @@ extension Connection {
 
     /// Reads all results of the statement, and returns the last one's rows or throws the first error.
     ///
-    /// - Parameter sendInput: sends what a `COPY … FROM STDIN` waits for; false if there is nothing.
+    /// - Parameter sendInput: sends the next input of a `COPY … FROM STDIN`; false if there is none.
     func collect(
         _ deadline: ContinuousClock.Instant,
         sendInput: () throws(PostgresError) -> Bool = { () throws(PostgresError) in false }
