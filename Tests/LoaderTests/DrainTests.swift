@@ -66,7 +66,7 @@ struct DrainTests {
         try FileManager.default.removeItem(atPath: fixture.path.appending("loaded.json").string)
         #expect(try fixture.drain().isEmpty)
         #expect(fixture.directory.loadMark()?.segment == 4)
-        #expect(fixture.directory.drainMark()?.settled?.segments == SegmentNumbers(1...4))
+        #expect(fixture.directory.drainMark()?.settled?.segments == SegmentNumbers([1, 2, 3, 4]))
 
         try fixture.overwrite(2, header.utf8)
         let removing = try fixture.drain { $0.retention = Retention(age: .seconds(1_000_000), bytes: 0) }

@@ -32,7 +32,7 @@ struct LoadedSegments {
     /// Whether the loaded segments, their progress and the retention have not changed since they were settled.
     func areSettled(_ segments: [SpoolDirectory.Segment], _ retention: Retention) -> Bool {
         guard let mark, mark.newest == segments.last?.number, mark.retention == retention.text else { return false }
-        return mark.segments == SegmentNumbers(segments.lazy.filter(\.isLoaded).map(\.number))
+        return mark.segments == SegmentNumbers(segments.filter(\.isLoaded).map(\.number))
     }
 
     /// Settles the loaded segments if all of them are known here and finished in the database. Otherwise the next session

@@ -5,24 +5,30 @@ public enum SegmentFileName {
     /// The end of a compressed segment's name, behind the name of the plain file.
     static let compressedSuffix = ".zst"
     private static let suffix = ".spool"
+    private static let ends = (plain: Array(suffix.utf8), compressed: Array((suffix + compressedSuffix).utf8))
 
     /// The name of a segment that is not compressed.
     static func plain(_ number: Int) -> String { SpoolPosition.digits(number) + suffix }
 
     /// Whether a file is a compressed segment by its name or its path.
-    public static func isCompressed(_ name: String) -> Bool { name.utf8.ends(with: compressedSuffix) }
+    public static func isCompressed(_ name: String) -> Bool {
+        name.utf8.suffix(compressedSuffix.utf8.count).elementsEqual(compressedSuffix.utf8)
+    }
 
     /// The number in a segment's file name, or nil if `name` is not a segment's name.
-    public static func number(of name: String) -> Int? {
-        var digits = name.utf8[...]
-        if digits.ends(with: compressedSuffix) { digits.removeLast(compressedSuffix.utf8.count) }
-        guard digits.ends(with: suffix) else { return nil }
-        digits.removeLast(suffix.utf8.count)
-        guard digits.count >= 8, digits.allSatisfy({ 0x30...0x39 ~= $0 }) else { return nil }
-        return Int(Substring(digits))
-    }
-}
+    public static func number(of name: String) -> Int? { parts(of: name)?.number }
 
-extension BidirectionalCollection<UInt8> {
-    fileprivate func ends(with end: String) -> Bool { suffix(end.utf8.count).elementsEqual(end.utf8) }
+    /// The parts of a segment's file name, or nil if `name` is not a segment's name.
+    static func parts(of name: String) -> (number: Int, isCompressed: Bool)? {
+        var name = name
+        return name.withUTF8 { bytes in
+            let digits = bytes.prefix { 0x30...0x39 ~= $0 }
+            let end = bytes[digits.endIndex...]
+            let isCompressed = end.elementsEqual(ends.compressed)
+            guard digits.count >= 8, isCompressed || end.elementsEqual(ends.plain),
+                let number = Int(String(decoding: digits, as: UTF8.self))
+            else { return nil }
+            return (number, isCompressed)
+        }
+    }
 }

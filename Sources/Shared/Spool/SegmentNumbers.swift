@@ -4,14 +4,17 @@ public struct SegmentNumbers: Codable, Sendable, Equatable {
     private var ranges: [[Int]] = []
 
     /// - Parameter numbers: in ascending order.
-    public init(_ numbers: some Sequence<Int>) {
-        for number in numbers {
-            if let last = ranges.last?[1], last + 1 == number {
-                ranges[ranges.count - 1][1] = number
-            } else {
-                ranges.append([number, number])
+    public init(_ numbers: [Int]) {
+        guard var first = numbers.first else { return }
+        var last = first
+        for number in numbers.dropFirst() {
+            if number != last + 1 {
+                ranges.append([first, last])
+                first = number
             }
+            last = number
         }
+        ranges.append([first, last])
     }
 
     public init(from decoder: any Decoder) throws {

@@ -87,8 +87,9 @@ public struct SpoolDirectory: Sendable {
             (pending, false, false), (loaded, true, false), (loaded, true, true),
         ] {
             let names = try Spool.disk("list", directory) { () throws(Errno) in try disk.names(in: directory) }
-            for name in names where SegmentFileName.isCompressed(name) == isCompressed {
-                guard let number = SegmentFileName.number(of: name), found[number] == nil else { continue }
+            for name in names {
+                guard let (number, kind) = SegmentFileName.parts(of: name), kind == isCompressed, found[number] == nil
+                else { continue }
                 found[number] = Segment(
                     number: number, directory: directory, name: name, isLoaded: isLoaded, isCompressed: isCompressed)
             }
