@@ -39,6 +39,44 @@ struct CompressionTests {
         try rig.expectLoaded(book)
     }
 
+    /// The calls of a `drain` that name a file, each on a line.
+    private func drainRecorded() throws -> [Substring] {
+        let log = rig.directory + "/drain.strace"
+        try rig.wait("the loader finds no database") {
+            try rig.startLoader("drain", under: Strace.recording("%file", in: log))
+            return rig.awaitLoader() == 0
+        }
+        return try String(contentsOfFile: log, encoding: .utf8).split(separator: "\n")
+    }
+
+    /// Neither a compressed segment nor one that is too short for it.
+    @Test(.enabled(if: Strace.obstacle == nil, "\(Strace.obstacle ?? "")"))
+    func anIdleDrainReadsTheNamesOfLoadedSegmentsAndNoMore() throws {
+        try fill()
+        let short = BatchBook(readings: 1)
+        for batch in 0..<2 {
+            rig.stopReceiver()
+            try rig.startReceiver()
+            try short.post("short-\(batch)", through: RawClient(port: rig.port), expecting: 200)
+        }
+        rig.stopReceiver()
+        for _ in 0..<2 { try rig.expect(rig.load("drain"), status: 0) }
+        let segments = try loaded
+        #expect(segments.count { $0.hasSuffix(".zst") } >= 3 && segments.count { $0.hasSuffix(".spool") } == 2)
+
+        func touched(_ calls: [Substring]) -> [Substring] {
+            calls.filter { call in segments.contains { call.contains("/loaded/" + $0) } }
+        }
+        let idle = try drainRecorded()
+        #expect(touched(idle).isEmpty)
+        // Once to synchronize it and once for each kind of file.
+        #expect(idle.count { $0.contains("\"\(rig.spool)/loaded\", ") } == 3, "\(idle)")
+        // Without its memory the loader examines the short one again, and not the newest.
+        try FileManager.default.removeItem(atPath: rig.spool + "/plain.json")
+        #expect(touched(try drainRecorded()).count == 1)
+        #expect(touched(try drainRecorded()).isEmpty)
+    }
+
     @Test func withoutTheirDigestsAStartReadsCompressedSegments() throws {
         try fill()
         try rig.expectLoaded(book)

@@ -29,6 +29,13 @@ enum Strace {
         [path, "-D", "-f", "-o", "/dev/null"] + options(injection, paths)
     }
 
+    /// A command in front of a program: it ends when the program has ended and the log is whole.
+    ///
+    /// - Parameter calls: as strace's `trace=`.
+    static func recording(_ calls: String, in log: String) -> [String] {
+        [path, "-f", "-o", log, "-e", "trace=\(calls)"]
+    }
+
     private static func options(_ injection: String, _ paths: [String]) -> [String] {
         let calls = injection.prefix { $0 != ":" }
         return paths.flatMap { ["-P", $0] } + ["-e", "trace=\(calls)", "-e", "inject=\(injection)"]

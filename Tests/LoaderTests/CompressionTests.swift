@@ -4,6 +4,7 @@ import Spool
 import Synchronization
 import SystemPackage
 import Testing
+import Time
 
 @testable import Loader
 
@@ -137,7 +138,7 @@ struct CompressionTests {
         let recorder = Recorder { line in lines.withLock { $0.append(line) } }
         Compression(
             directory: fixture.directory, logger: Logger(label: "test") { _ in recorder }, shutdown: ShutdownSignal()
-        ).run()
+        ).run(try fixture.directory.segments())
         #expect(try compressed == [false, false, false])
         let warnings = lines.withLock { $0 }
         #expect(warnings.count == 2)
@@ -145,6 +146,39 @@ struct CompressionTests {
         try FileManager.default.removeItem(atPath: obstacle.string)
         _ = try drain()
         #expect(try compressed == [true, true, false])
+    }
+
+    /// A file that was replaced by hand shows whether it is examined. No mark, or one that was cut by a crash, is no memory.
+    @Test(arguments: [
+        (nil, true), ("", true), (#"{"segments":[[3,"#, true), (#"{"segments":[],"examined_at":"NOW"}"#, true),
+        (#"{"segments":[[3,3]],"examined_at":"NOW"}"#, false),
+        (#"{"segments":[[3,3]],"examined_at":"2020-01-01T00:00:00.000Z"}"#, true),
+        (#"{"segments":[[3,3]],"examined_at":"2200-01-01T00:00:00.000Z"}"#, true),
+    ])
+    func shortSegmentsAreExaminedOnceADay(mark: String?, isExamined: Bool) throws {
+        try fixture.append(Fixture.batch(minutes: 1001..<1002, device: "other"))
+        fixture.seal()
+        _ = try drain()
+        #expect(try compressed == [true, true, false, false])
+        let first = try #require(fixture.directory.plainMark())
+        // The newest segment has not been examined.
+        #expect(first.segments == SegmentNumbers([3]))
+        try fixture.append(Fixture.batch(minutes: 1002..<1003, device: "other"))
+        fixture.seal()
+        _ = try drain()
+        #expect(
+            fixture.directory.plainMark() == PlainMark(segments: SegmentNumbers([3, 4]), examinedAt: first.examinedAt))
+
+        try fixture.overwrite(3, fixture.bytes(3) + [UInt8](repeating: UInt8(ascii: "\n"), count: 8192))
+        let path = fixture.path.appending("plain.json").string
+        try FileManager.default.removeItem(atPath: path)
+        if let mark {
+            let text = mark.replacing("NOW", with: Timestamp.now.iso8601)
+            try text.write(toFile: path, atomically: false, encoding: .utf8)
+        }
+        #expect(try drain().isEmpty)
+        #expect(try compressed == [true, true, isExamined, false, false])
+        #expect(fixture.directory.plainMark()?.segments == SegmentNumbers(isExamined ? [4] : [3, 4]))
     }
 
     @Test func verifyNotesAPlainFileBesideItsCompressedOne() throws {

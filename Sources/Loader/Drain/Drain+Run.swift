@@ -13,14 +13,14 @@ extension Drain {
             return logger.info("the database is left alone (DATABASE_SLEEP_SECONDS); 'drain --now' loads at once")
         }
         try directory.synchronize()
-        try load(directory, report)
-        if isCompressing { compression(of: directory).run() }
+        let segments = try load(directory, report)
+        if isCompressing { compression(of: directory).run(segments) }
     }
 
-    private func load(_ directory: SpoolDirectory, _ report: DrainReport) throws {
+    private func load(_ directory: SpoolDirectory, _ report: DrainReport) throws -> [SpoolDirectory.Segment] {
         let session = try DrainSession(self, directory: directory, report: report, lockTimeout: lockTimeout)
         defer { session.end() }
-        try session.pass()
+        return try session.pass()
     }
 
     private func compression(of directory: SpoolDirectory) -> Compression {

@@ -77,21 +77,27 @@ final class DrainSession {
     /// Goes through all segments once, in the order of their numbers, and loads the records that are not loaded.
     ///
     /// It includes the segments in `loaded/`: after a restore of the database, the spool refills it (invariant 6).
-    func pass() throws {
+    ///
+    /// - Returns: the segments, as listed before the pass; those that it has moved to `loaded/` are there.
+    @discardableResult
+    func pass() throws -> [SpoolDirectory.Segment] {
         try renewLease()
         // List before any segment is opened: a segment with a successor in this list was closed before it is read.
-        let segments = try directory.segments()
+        var segments = try directory.segments()
         try refreshProgress(segments)
         isContiguous = true
         isClean = true
         defer { writeMark() }
-        for segment in segments {
-            if context.shutdown.isRequested { return }
+        for (index, segment) in segments.enumerated() {
+            if context.shutdown.isRequested { return segments }
             if segment.isLoaded, loaded.contains(segment.number) { continue }
             do {
                 let isClosed = segment.isLoaded || segment.number != segments.last?.number
-                let isFinished = try drain(segment, isClosed: isClosed)
-                isContiguous = isContiguous && isFinished
+                if let finished = try drain(segment, isClosed: isClosed) {
+                    segments[index] = finished
+                } else {
+                    isContiguous = false
+                }
             } catch SpoolError.disk(_, let path, .noSuchFileOrDirectory) where path == segment.path {
                 // The receiver removes a segment in which no record ever became durable. A loaded one was pruned by hand.
                 context.logger.debug("\(path) is gone again")
@@ -105,9 +111,10 @@ final class DrainSession {
         }
         try prune(segments)
         try keepPartitions()
-        guard !context.shutdown.isRequested else { return }
+        guard !context.shutdown.isRequested else { return segments }
         if isClean { writeDrainMark() }
         if databaseSleeps, isClean { writeDatabaseMark() }
+        return segments
     }
 
     /// Gives the lease back, so that another loader need not wait until it has expired.
@@ -181,14 +188,14 @@ final class DrainSession {
         return progress[key]
     }
 
-    /// Returns whether the segment is fully loaded.
-    private func drain(_ segment: SpoolDirectory.Segment, isClosed: Bool) throws -> Bool {
-        if !isClosed, let live, live == (segment.number, FileLength.of(segment.path) ?? -1) { return false }
+    /// Returns the segment in `loaded/`, or nil if it is not fully loaded.
+    private func drain(_ segment: SpoolDirectory.Segment, isClosed: Bool) throws -> SpoolDirectory.Segment? {
+        if !isClosed, let live, live == (segment.number, FileLength.of(segment.path) ?? -1) { return nil }
         let firstLine = try SegmentFirstLine(of: try open(segment), at: segment.path)
         if let incompatibility = firstLine.header?.incompatibilities(in: directory, as: segment.number).first {
             throw SpoolError.unfit(segment.path, incompatibility)
         }
-        guard firstLine.isWhole || isClosed else { return false }
+        guard firstLine.isWhole || isClosed else { return nil }
         let key = Progress.Key(segment: segment.number, created: firstLine.header?.created ?? "")
         let known = try progress(of: key)
         advance(segment, known ?? Progress())
@@ -207,10 +214,10 @@ final class DrainSession {
             ProgressLine.show(context.report.summary)
         }
         switch try drain.run(isClosed: isClosed) {
-        case .interrupted: return false
+        case .interrupted: return nil
         case .live:
             live = (segment.number, drain.end)
-            return false
+            return nil
         case .finished: break
         }
         let total = drain.progress
@@ -238,10 +245,12 @@ final class DrainSession {
         }
     }
 
-    private func markLoaded(_ segment: SpoolDirectory.Segment, _ key: Progress.Key) throws -> Bool {
-        if !segment.isLoaded { try directory.moveToLoaded(segment.number) }
+    private func markLoaded(
+        _ segment: SpoolDirectory.Segment, _ key: Progress.Key
+    ) throws -> SpoolDirectory.Segment {
+        let loadedSegment = segment.isLoaded ? segment : try directory.moveToLoaded(segment.number)
         loaded.insert(segment.number, key)
-        return true
+        return loadedSegment
     }
 
     private func open(_ segment: SpoolDirectory.Segment) throws(SpoolError) -> any DiskFile {

@@ -44,7 +44,7 @@ struct LoadedSegments {
         _ progress: [Progress.Key: Progress]
     ) {
         let finished = Self.finished(progress)
-        let loaded = segments.filter { $0.isLoaded || compared[$0.number] != nil }.map(\.number)
+        let loaded = segments.filter(\.isLoaded).map(\.number)
         let isComplete = loaded.allSatisfy { contains($0) && finished[$0] != nil }
         settled =
             isComplete

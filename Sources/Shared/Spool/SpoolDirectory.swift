@@ -171,8 +171,9 @@ public struct SpoolDirectory: Sendable {
         }
     }
 
-    /// Moves a fully loaded segment from `pending/` to `loaded/`.
-    public func moveToLoaded(_ number: Int) throws(SpoolError) {
+    /// Moves a fully loaded segment from `pending/` to `loaded/`, and returns it from there.
+    @discardableResult
+    public func moveToLoaded(_ number: Int) throws(SpoolError) -> Segment {
         let name = SegmentFileName.plain(number)
         let source = pending.appending(name)
         let target = loaded.appending(name)
@@ -184,6 +185,7 @@ public struct SpoolDirectory: Sendable {
         }
         try Spool.disk("move", source) { () throws(Errno) in try disk.rename(source, to: target) }
         try synchronize()
+        return Segment(number: number, directory: loaded, name: name, isLoaded: true, isCompressed: false)
     }
 
     /// Bytes that may still be written to the spool's file system.
