@@ -12,6 +12,7 @@ struct CommitQueueTests {
         case query(String)
         case stop
         case next
+        case synchronized
         case completed(Int)
         case rested(rotation: Int?)
         case piece(room: Int)
@@ -53,9 +54,9 @@ struct CommitQueueTests {
                 return (query.map { ["answer \($0)"] } ?? []).joined() + "write \(batches.joined(separator: " "))"
             case .synchronize(let wake): return ["synchronize", text(wake)].filter { $0 != "" }.joined(separator: ", ")
             case .rest: return "rest"
-            case .awaitPiece: return "await piece"
             case .end: return "end"
             }
+        case .synchronized: return queue.synchronized() ? "await piece" : ""
         case .completed(let count): return queue.completed(count).map { $0 ?? "-" }.joined(separator: " ")
         case .rested(let rotation): return text(queue.rested(until: rotation.map { start + .seconds($0) }))
         case .piece(let room): return queue.nextPiece(within: room)?.joined(separator: " ") ?? "none"
@@ -78,9 +79,11 @@ struct CommitQueueTests {
             (0, .batch("c"), ""),
             (0, .next, "synchronize"),
             (0, .batch("d"), ""),
+            (1, .synchronized, ""),
             (1, .completed(2), "a b"),
             (1, .next, "write c d"),
             (1, .next, "synchronize"),
+            (2, .synchronized, ""),
             (2, .completed(2), "c d"),
             (2, .next, "rest"),
         ])
@@ -97,17 +100,18 @@ struct CommitQueueTests {
             (0, .batch("e", bytes: 90), ""),
             // About 200 bytes, by whole batches.
             (0, .piece(room: 1000), "b c d"),
-            (1, .completed(1), "a"),
-            // What is taken has to be written before it can be synchronized.
-            (1, .next, "await piece"),
+            // The ahead thread has the ledger and the writer until its piece is written.
+            (1, .synchronized, "await piece"),
             (1, .pieceWritten, "wake commit"),
-            (1, .next, "synchronize"),
             // Called once, and nothing worth a piece.
             (1, .piece(room: 1000), "none"),
+            (1, .completed(1), "a"),
+            (1, .next, "synchronize"),
             (1, .batch("f", bytes: 90), "wake ahead"),
             (1, .piece(room: 1000), "e f"),
             (1, .pieceWritten, ""),
             (1, .piece(room: 1000), "none"),
+            (2, .synchronized, ""),
             (2, .completed(5), "b c d e f"),
             (2, .next, "rest"),
         ])
@@ -134,6 +138,7 @@ struct CommitQueueTests {
                 (0, .next, "synchronize, wake ahead"),
                 (0, .piece(room: room), "none"),
                 (0, .batch("c", bytes: 100), ""),
+                (0, .synchronized, ""),
                 (0, .completed(1), "a"),
                 (0, .next, "write b c"),
                 (0, .batch("d", bytes: 100), ""),
@@ -142,17 +147,22 @@ struct CommitQueueTests {
         }
     }
 
-    /// A piece that is taken when its sync has failed is written all the same, into the next segment.
-    @Test func aPieceOutlivesTheSyncItWasTakenIn() {
+    /// Whether the sync succeeds or fails, a piece that was taken during it is written before its batches are complete.
+    @Test func aSyncIsCompleteAfterThePieceThatWasTakenInIt() {
         expect([
             (0, .batch("a"), "ring at 20"),
             (0, .next, "write a"),
             (0, .batch("b", bytes: 100), ""),
             (0, .next, "synchronize, wake ahead"),
             (0, .piece(room: 1000), "b"),
+            (0, .synchronized, "await piece"),
+            // Another piece would have to wait for the next sync.
+            (0, .batch("c", bytes: 100), ""),
+            (0, .pieceWritten, "wake commit"),
+            (0, .piece(room: 1000), "none"),
             (0, .completed(1), "a"),
-            (0, .pieceWritten, ""),
-            (0, .next, "synchronize"),
+            (0, .next, "synchronize, wake ahead"),
+            (0, .synchronized, ""),
             (0, .completed(1), "b"),
         ])
     }
@@ -169,9 +179,11 @@ struct CommitQueueTests {
             // A query needs every group to be complete, so nothing is written ahead.
             (0, .batch("b", bytes: 100), ""),
             (0, .piece(room: 1000), "none"),
+            (0, .synchronized, ""),
             (0, .completed(1), "a"),
             (0, .next, "answer qwrite b"),
             (0, .next, "synchronize"),
+            (0, .synchronized, ""),
             (0, .completed(1), "b"),
             (0, .next, "answer rwrite "),
             (0, .next, "rest"),
@@ -196,9 +208,11 @@ struct CommitQueueTests {
             (20, .piece(room: 1000), "none"),
             (25, .rang, "late: b; stalled; ring at 39"),
             // The disk goes on: "a" has its answer already.
+            (26, .synchronized, ""),
             (26, .completed(1), "-"),
             (26, .next, "write c"),
             (26, .next, "synchronize"),
+            (26, .synchronized, ""),
             (26, .completed(1), "c"),
             (39, .rang, "late: "),
             (40, .batch("d"), "ring at 60"),
@@ -216,9 +230,11 @@ struct CommitQueueTests {
         _ = queue.nextPiece(within: 1000)
         _ = queue.pieceWritten()
         #expect(queue.rang(at: start + .seconds(20)).batches == ["a", "b"])
+        #expect(queue.synchronized() == false)
         #expect(queue.completed(1) == [nil])
         #expect(queue.isStalled)
         _ = queue.next()
+        #expect(queue.synchronized() == false)
         #expect(queue.completed(1) == [nil])
         #expect(!queue.isStalled)
     }
@@ -230,6 +246,7 @@ struct CommitQueueTests {
             (10, .batch("a"), "wake commit, ring at 30"),
             (10, .next, "write a"),
             (10, .next, "synchronize"),
+            (11, .synchronized, ""),
             (11, .completed(1), "a"),
             (11, .next, "rest"),
             (11, .rested(rotation: 3600), ""),
@@ -250,9 +267,11 @@ struct CommitQueueTests {
             (0, .stop, ""),
             (0, .batch("c"), "refused"),
             (0, .query("r"), "refused"),
+            (0, .synchronized, ""),
             (0, .completed(1), "a"),
             (0, .next, "answer qwrite b"),
             (0, .next, "synchronize"),
+            (0, .synchronized, ""),
             (0, .completed(1), "b"),
             (0, .next, "end"),
             (0, .ended, ""),
@@ -275,6 +294,7 @@ struct CommitQueueTests {
             if wake?.timer != nil { rings += 1 }
             _ = queue.next()
             _ = queue.next()
+            _ = queue.synchronized()
             _ = queue.completed(1)
             if queue.rang(at: now).wake.timer != nil { rings += 1 }
         }

@@ -35,12 +35,10 @@ struct CommitQueue<Batch, Query> {
     enum Step {
         /// Every key in the ledger is durable now: answer the query, then write the batches.
         case work(Query?, [Batch])
-        /// Synchronize the written batches, then report `completed`.
+        /// Synchronize the written batches, then report `synchronized` and `completed`.
         case synchronize(Wake)
         /// Report `rested`, then wait to be woken.
         case rest
-        /// Wait until the ahead thread has written its piece.
-        case awaitPiece
         case end
     }
 
@@ -99,10 +97,6 @@ struct CommitQueue<Batch, Query> {
 
     mutating func next() -> Step {
         guard inProgress.isEmpty else {
-            guard aheadThread != .writing else {
-                commitThread = .awaitingPiece
-                return .awaitPiece
-            }
             commitThread = .synchronizing
             if aheadThread == .exhausted { aheadThread = .idle }
             return .synchronize(Wake(ahead: wakesAhead()))
@@ -118,10 +112,16 @@ struct CommitQueue<Batch, Query> {
         return .work(query, take().map(\.batch))
     }
 
+    /// A sync has ended. Returns whether the commit thread has to wait before it completes the batches: it is woken once
+    /// the ahead thread has written its piece.
+    mutating func synchronized() -> Bool {
+        commitThread = aheadThread == .writing ? .awaitingPiece : .running
+        return commitThread == .awaitingPiece
+    }
+
     /// A sync has succeeded or failed, and the first `count` batches have their outcome. Returns them; nil for one that
     /// has timed out.
     mutating func completed(_ count: Int) -> [Batch?] {
-        commitThread = .running
         let completed = inProgress.prefix(count).map { $0?.batch }
         inProgress.removeFirst(count)
         isStalled = inProgress.contains { $0 == nil }

@@ -167,6 +167,7 @@ package final class GroupCommit: Sendable {
                 perform(wake)
                 guard let sync = committer.withLock({ $0.pendingSync }) else { preconditionFailure("nothing written") }
                 let result = sync.run()
+                if state.withLock({ $0.queue.synchronized() }) { commitThread.wait() }
                 let outcomes = committer.withLock { $0.complete(sync, result) }
                 Self.answer(state.withLock { $0.queue.completed(outcomes.count) }, outcomes)
             case .rest:
@@ -175,8 +176,6 @@ package final class GroupCommit: Sendable {
                     return committer.untilRotation
                 }
                 perform(state.withLock { $0.queue.rested(until: rotation.map { .now + $0 }) })
-                commitThread.wait()
-            case .awaitPiece:
                 commitThread.wait()
             case .end:
                 return end()
