@@ -1,11 +1,12 @@
 import Commit
 import Logs
 import Readings
-import Spool
+import Text
 
-/// The result of a batch, as its one log line reports it.
+/// The result of a batch, as its answer and its one log line report it.
 struct BatchOutcome: LogFields {
-    private let position: SpoolPosition
+    /// The position of the batch's record.
+    let record: String
     private let new: Int
     private let duplicates: Int
     private let errors: Int
@@ -15,7 +16,7 @@ struct BatchOutcome: LogFields {
     private let seconds: Double
 
     init(_ batch: Batch, _ acknowledgement: Acknowledgement, _ seconds: Double) {
-        position = acknowledgement.position
+        record = acknowledgement.position.description
         new = acknowledgement.inserted
         duplicates = acknowledgement.duplicates
         errors = batch.faults.count
@@ -26,7 +27,7 @@ struct BatchOutcome: LogFields {
     }
 
     func add(to line: inout LogLine) {
-        line.add("record", position.description)
+        line.add("record", record)
         line.add("new", new)
         line.add("duplicates", duplicates)
         line.add("errors", errors)
@@ -34,5 +35,16 @@ struct BatchOutcome: LogFields {
         line.add("messages", messages)
         line.add("devices", devices)
         line.add("seconds", seconds)
+    }
+
+    func add(to json: inout JSONText) {
+        json.add("inserted", new)
+        json.add("duplicates", duplicates)
+        json.add("errors", errors)
+        json.add("total_messages", messages)
+        json.add("devices", devices)
+        json.add("processing_time", seconds)
+        json.add("record", record)
+        if untaken > 0 { json.add("untaken", untaken) }
     }
 }

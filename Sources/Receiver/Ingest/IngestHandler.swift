@@ -85,9 +85,10 @@ struct IngestHandler: Sendable {
     /// Logs and counts a durable batch, and returns the answer to the client.
     func answer(_ received: Received, _ acknowledgement: Acknowledgement) -> Answer {
         let seconds = received.started.duration(to: .now).inSeconds
-        log(received.batch, acknowledgement, seconds)
+        let outcome = BatchOutcome(received.batch, acknowledgement, seconds)
+        log(received.batch, outcome)
         metrics.acknowledged(received.batch, acknowledgement, receivedAt: received.receivedAt, seconds: seconds)
-        return answer(received.batch, acknowledgement, seconds, isLenient: received.isLenient)
+        return answer(received.batch, outcome, isLenient: received.isLenient)
     }
 
     private func rejection(_ problems: [InvalidInput]) -> Rejection {
@@ -120,19 +121,19 @@ struct IngestHandler: Sendable {
     /// Up to this many readings that cannot be stored are logged per batch; the loader sets all of them aside.
     private static let namedFaults = 5
 
-    private func log(_ batch: Batch, _ acknowledgement: Acknowledgement, _ seconds: Double) {
+    private func log(_ batch: Batch, _ outcome: BatchOutcome) {
         for fault in batch.faults.prefix(Self.namedFaults) {
             let device = batch.devices[fault.device]
             logger.warning(
                 "reading refused: \(fault.reason)",
-                metadata: ["record": "\(acknowledgement.position)", "device": "\(device)"])
+                metadata: ["record": "\(outcome.record)", "device": "\(device)"])
         }
         if let first = batch.untaken.first {
             untaken.warn(
                 "power of \(batch.untaken.count) components of a batch is not taken, such as \(detail(on: first))",
                 metadata: ["device": "\(batch.devices[first.device])"])
         }
-        logger.info("batch", metadata: ["batch": .stringConvertible(BatchOutcome(batch, acknowledgement, seconds))])
+        logger.info("batch", metadata: ["batch": .stringConvertible(outcome)])
     }
 
     private func detail(on untaken: UntakenComponent) -> String {
@@ -144,18 +145,9 @@ struct IngestHandler: Sendable {
         return name + "; INGEST_COMPONENTS=\(rules.components(with: component)) takes it"
     }
 
-    private func answer(
-        _ batch: Batch, _ acknowledgement: Acknowledgement, _ seconds: Double, isLenient: Bool
-    ) -> Answer {
+    private func answer(_ batch: Batch, _ outcome: BatchOutcome, isLenient: Bool) -> Answer {
         let json = JSONText { json in
-            json.add("inserted", acknowledgement.inserted)
-            json.add("duplicates", acknowledgement.duplicates)
-            json.add("errors", batch.faults.count)
-            json.add("total_messages", batch.messageCount)
-            json.add("devices", batch.devices.count)
-            json.add("processing_time", seconds)
-            json.add("record", acknowledgement.position.description)
-            if !batch.untaken.isEmpty { json.add("untaken", batch.untaken.count) }
+            outcome.add(to: &json)
             guard isLenient else { return }
             json.add("rejected", batch.invalid) { json, message in
                 json.add("index", message.index)

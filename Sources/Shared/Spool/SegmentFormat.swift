@@ -111,7 +111,11 @@ enum SegmentFormat {
     ///   break.
     static func appendPrefix(sequence: Int, receivedAt: Int64, body: ArraySlice<UInt8>, to buffer: inout [UInt8]) {
         let start = buffer.count
-        buffer.append(contentsOf: "00000000 \(sequence) \(receivedAt) \(body.count) ".utf8)
+        buffer.append(contentsOf: "00000000 ".utf8)
+        for number in [sequence, Int(receivedAt), body.count] {
+            buffer.append(decimal: number)
+            buffer.append(UInt8(ascii: " "))
+        }
         let ofPrefix = buffer.withUnsafeBytes { checksum($0[(start + RecordPrefix.checksummedFrom)...]) }
         let crc = body.withUnsafeBytes { Checksum.of($0, behind: ofPrefix) }
         for digit in 0..<8 {

@@ -2,13 +2,14 @@ extension [UInt8] {
     /// Appends a number in decimal.
     public mutating func append(decimal number: Int) {
         if number < 0 { append(UInt8(ascii: "-")) }
-        let start = count
-        var rest = number.magnitude
-        repeat {
-            append(UInt8(ascii: "0") + UInt8(rest % 10))
+        var (digits, rest) = (1, number.magnitude)
+        while rest >= 10 { (digits, rest) = (digits + 1, rest / 10) }
+        append(contentsOf: repeatElement(UInt8(ascii: "0"), count: digits))
+        rest = number.magnitude
+        for index in (count - digits..<count).reversed() {
+            self[index] += UInt8(truncatingIfNeeded: rest % 10)
             rest /= 10
-        } while rest > 0
-        self[start...].reverse()
+        }
     }
 }
 
