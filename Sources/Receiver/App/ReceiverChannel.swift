@@ -36,7 +36,6 @@ struct ReceiverChannel: HTTPChannelHandler {
                 withPipeliningAssistance: false, withErrorHandling: false, withOutboundHeaderValidation: false,
                 withEncoderConfiguration: .init(), withDecoderLimitConfiguration: Self.headerLimits)
             try pipeline.addHandler(connectionGuard)
-            try pipeline.addHandler(HTTPServerPipelineHandler())
             try pipeline.addHandler(IngestConnection(ingest))
             try pipeline.addHandler(ProtocolVersionMark())
             try pipeline.addHandler(HTTP1ToHTTPServerCodec(secure: false))

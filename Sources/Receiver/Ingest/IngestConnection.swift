@@ -9,7 +9,7 @@ import NIOHTTP1
 
 /// Handles the batches of a connection on its event loop and passes every other request on to the routes.
 ///
-/// `HTTPServerPipelineHandler` in front of it passes one request at a time.
+/// `RequestGate` in front of it passes one request at a time.
 final class IngestConnection: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPServerRequestPart
@@ -41,9 +41,6 @@ final class IngestConnection: ChannelInboundHandler, RemovableChannelHandler {
 
     private let handler: IngestHandler
     private var state = State.open
-    /// Whether the client has closed its sending side. The handlers behind this one would close the connection on that
-    /// event, so it is held back until the batch is answered.
-    private var isInputClosed = false
     private var hasShownKey = false
 
     init(_ handler: IngestHandler) { self.handler = handler }
@@ -65,14 +62,6 @@ final class IngestConnection: ChannelInboundHandler, RemovableChannelHandler {
             Answer(rejection).write(to: context, hasBody: head.method != .HEAD)
         }
         context.fireChannelReadComplete()
-    }
-
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case .committing = state, case ChannelEvent.inputClosed? = event as? ChannelEvent {
-            isInputClosed = true
-        } else {
-            context.fireUserInboundEventTriggered(event)
-        }
     }
 
     func channelInactive(context: ChannelHandlerContext) {
@@ -159,9 +148,5 @@ final class IngestConnection: ChannelInboundHandler, RemovableChannelHandler {
             answer.headers.add(name: "Connection", value: "keep-alive")
         }
         answer.write(to: context, hasBody: head.method != .HEAD)
-        if isInputClosed {
-            isInputClosed = false
-            context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
-        }
     }
 }

@@ -70,7 +70,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private var isHead = false
     /// Whether the connection ends with the answer to the request that was read.
     private var isLast = false
-    /// Whether a stop has begun; the handlers behind, which close the connection, get the event when the answer is read.
+    /// Whether a stop has begun: the connection ends with the answer in progress.
     private var isStopping = false
     private var deadline = NIODeadline.distantFuture
     private var timer: Scheduled<Void>?
@@ -111,6 +111,9 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         if state == .lingering { return }
         switch unwrapInboundIn(data) {
         case .head(let head):
+            // The gate passes one request at a time. If it and the decoder disagree about a request's end, there is no
+            // order in which both can be answered.
+            guard unanswered == 0 else { return end(context) }
             state = .body
             isHead = head.method == .HEAD
             gate.framing.beginBody(head)
@@ -133,7 +136,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         case (_, .lingering):
             promise?.succeed()
         case (.head(var head), .body) where head.status != .continue && unanswered == 0,
-            (.head(var head), .open) where isLast:
+            (.head(var head), .open) where isLast || isStopping:
             state = .refusing
             head.headers.replaceOrAdd(name: "Connection", value: "close")
             context.write(wrapOutboundOut(.head(head)), promise: promise)
@@ -167,8 +170,9 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         guard event is ChannelShouldQuiesceEvent else { return context.fireUserInboundEventTriggered(event) }
-        if hasUnwritten { isStopping = true } else { context.fireUserInboundEventTriggered(event) }
-        if context.channel.isActive { beginStop(context) }
+        isStopping = true
+        guard context.channel.isActive else { return }
+        if isIdle || state == .head { context.close(promise: nil) } else { beginStop(context) }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -226,7 +230,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private func answerIsWritten(_ context: ChannelHandlerContext) {
         hasUnwritten = false
         guard isIdle else { return }
-        guard !isStopping else { return context.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent()) }
+        guard !isStopping else { return context.close(promise: nil) }
         place?.becomeIdle()
         expectEnd(within: limits.idle, context)
         guard !hasShownKey else { return gate.open() }
@@ -280,6 +284,13 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
                 self.cutForStop(context)
             }
         }
+    }
+
+    /// Ends the connection without an answer.
+    private func end(_ context: ChannelHandlerContext) {
+        state = .lingering
+        gate.drop()
+        context.closeAtOnce()
     }
 
     private func cutForStop(_ context: ChannelHandlerContext) {

@@ -3,7 +3,9 @@ import NIOCore
 /// Passes a connection's bytes on to the HTTP decoder one request at a time, and reads on only while answers drain.
 ///
 /// While a request is not answered, or its answer waits for the client to read it, the gate holds back the bytes behind
-/// it and the connection reads no more. So a client that sends requests and reads no answers fills its own side.
+/// it, and the connection reads no more once there are any. So a client that sends requests and reads no answers fills
+/// its own side, and the event loop need not forget and watch the socket again for every request of a client that waits
+/// for its answers.
 final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
@@ -29,6 +31,8 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
     private var held = ByteBuffer()
     private var isPassing = false
     private var isReadWanted = false
+    /// Whether the client has closed its sending side. Handlers behind this one would close the connection on that
+    /// event, so it waits until every request is answered.
     private var isInputClosed = false
     private var context: ChannelHandlerContext?
 
@@ -56,11 +60,11 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func read(context: ChannelHandlerContext) {
-        if state == .holding || held.readableBytes > 0 { isReadWanted = true } else { context.read() }
+        if held.readableBytes > 0 { isReadWanted = true } else { context.read() }
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case ChannelEvent.inputClosed? = event as? ChannelEvent, held.readableBytes > 0 {
+        if case ChannelEvent.inputClosed? = event as? ChannelEvent, state == .holding || held.readableBytes > 0 {
             isInputClosed = true
         } else {
             context.fireUserInboundEventTriggered(event)
@@ -123,8 +127,8 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// Passes on the event and the read that waited until all bytes had passed.
     private func readOn(_ context: ChannelHandlerContext) {
-        guard state != .holding, held.readableBytes == 0 else { return }
-        if isInputClosed {
+        guard held.readableBytes == 0 else { return }
+        if isInputClosed, state != .holding {
             isInputClosed = false
             context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
         }
