@@ -89,6 +89,7 @@ struct InterfaceTests {
         #expect(lenient.count("inserted") == taken.count && lenient.count("errors") == faulty.count)
         let indices = (lenient.json["rejected"] as? [[String: Any]])?.compactMap { $0["index"] as? Int }
         #expect(indices == Array(taken.count..<taken.count + refused.count))
+        #expect(try rig.receiverLog().contains(" rejected=\(refused.count) "))
 
         let summary = try rig.expect(rig.load("drain", "--json"), status: 0)
         let json = try #require(JSONSerialization.jsonObject(with: Data(summary.utf8)) as? [String: Any])

@@ -39,7 +39,10 @@ extension String {
     /// A name with control or format characters would look like another name, or reverse the text around it.
     fileprivate mutating func appendEscaped(_ text: some StringProtocol) {
         // Text that needs no escapes, as is usual.
-        guard !text.utf8.allSatisfy({ 0x20..<0x7F ~= $0 && !Self.markupBytes.contains($0) }) else { return self += text }
+        if text.utf8.allSatisfy({ 0x20..<0x7F ~= $0 && !Self.markupBytes.contains($0) }) {
+            self += text
+            return
+        }
         var isAfterEmoji = false
         for scalar in text.unicodeScalars {
             let isJoiner = scalar == "\u{FE0F}" || scalar == "\u{200D}"

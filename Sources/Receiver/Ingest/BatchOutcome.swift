@@ -10,6 +10,8 @@ struct BatchOutcome: LogFields {
     private let new: Int
     private let duplicates: Int
     private let errors: Int
+    /// The invalid messages of a lenient batch.
+    private let rejected: Int
     private let untaken: Int
     private let messages: Int
     private let devices: Int
@@ -20,6 +22,7 @@ struct BatchOutcome: LogFields {
         new = acknowledgement.inserted
         duplicates = acknowledgement.duplicates
         errors = batch.faults.count
+        rejected = batch.invalid.count
         untaken = batch.untaken.count
         messages = batch.messageCount
         devices = batch.devices.count
@@ -31,6 +34,7 @@ struct BatchOutcome: LogFields {
         line.add("new", new)
         line.add("duplicates", duplicates)
         line.add("errors", errors)
+        if rejected > 0 { line.add("rejected", rejected) }
         if untaken > 0 { line.add("untaken", untaken) }
         line.add("messages", messages)
         line.add("devices", devices)

@@ -92,7 +92,8 @@ struct IngestHandler: Sendable {
     }
 
     private func rejection(_ problems: [InvalidInput]) -> Rejection {
-        rejections.warn("a batch was refused: \(problems.count) problems, the first: \(problems.first?.message ?? "?")")
+        let first = problems.first?.message ?? "?"
+        rejections.warn("a batch was refused; problems: \(problems.count), the first: \(first)")
         return Rejection(problems)
     }
 

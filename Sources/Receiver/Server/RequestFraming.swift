@@ -86,7 +86,9 @@ struct RequestFraming {
             let rest = bytes.count - index
             let lineFeed = memchr(start + index, 0x0A, rest)
             let end = lineFeed.map { UnsafeRawPointer($0) - start } ?? bytes.count
-            if isLineEmpty, lineFeed != nil, !isHeaderOver { announce(bytes[index..<end]) }
+            if isLineEmpty, lineFeed != nil, !isHeaderOver {
+                announce(UnsafeRawBufferPointer(rebasing: bytes[index..<end]))
+            }
             isLineEmpty = isLineEmpty && bytes[index..<end].allSatisfy { $0 == 0x0D }
             index = end
             guard lineFeed != nil else { break }
@@ -102,10 +104,10 @@ struct RequestFraming {
         return false
     }
 
-    private mutating func announce(_ line: Slice<UnsafeRawBufferPointer>) {
-        let name = "content-length:"
-        guard line.count > name.utf8.count, line.first == UInt8(ascii: "c") || line.first == UInt8(ascii: "C"),
-            line.prefix(name.utf8.count).elementsEqual(name.utf8, by: { $0 | 0x20 == $1 | 0x20 })
+    private mutating func announce(_ line: UnsafeRawBufferPointer) {
+        let name = "Content-Length:"
+        guard line.count > name.utf8.count, let start = line.baseAddress?.assumingMemoryBound(to: CChar.self),
+            strncasecmp(start, name, name.utf8.count) == 0
         else { return }
         let value = line.dropFirst(name.utf8.count).filter { $0 > 0x20 }
         announced = Int(String(decoding: value, as: UTF8.self)) ?? 0
