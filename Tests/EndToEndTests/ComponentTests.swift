@@ -27,9 +27,13 @@ struct ComponentTests {
         #expect(metrics.contains("shelly_messages_without_readings_total 3"))
         let page = try rig.get("/").text
         #expect(page.contains("1 device sends power that becomes no reading: pm1.") && page.contains("pm-mini"))
+        #expect(page.contains("shelly-loader replay --components switch,pm1&#39;"))
         #expect(try rig.receiverLog().contains("INGEST_COMPONENTS=switch,pm1 takes it"))
         let diagnosis = try rig.load("doctor")
-        #expect(diagnosis.text.contains("pm-mini") && diagnosis.text.contains("INGEST_COMPONENTS"), "\(diagnosis.text)")
+        #expect(
+            diagnosis.text.contains("pm-mini") && diagnosis.text.contains("set INGEST_COMPONENTS=switch,pm1, restart"),
+            "\(diagnosis.text)")
+        #expect(diagnosis.text.contains("'shelly-loader replay --components switch,pm1'"), "\(diagnosis.text)")
         rig.stopReceiver()
         try rig.expect(rig.load("drain"), status: 0)
         #expect(try rig.query("SELECT count(*) FROM power_logs") == "1")

@@ -70,7 +70,7 @@ struct BatchDecoderTests {
 
     @Test(arguments: [
         (#"" ""#, "Device ID cannot be empty"), (#""""#, "Device ID cannot be empty"),
-        ("7", "Input should be a valid string"), ("null", "Input should be a valid string"),
+        ("7", "src: Input should be a valid string"), ("null", "src: Input should be a valid string"),
         (#""a\u0000b""#, "Device ID must not contain control characters or line separators"),
         (#""a\nb""#, "Device ID must not contain control characters or line separators"),
         (#""a\u0085b""#, "Device ID must not contain control characters or line separators"),
@@ -124,7 +124,8 @@ struct BatchDecoderTests {
         let invalid = try decode(#"{"messages":[{},3]}"#).invalid
         #expect(
             invalid.map(\.reason) == [
-                "Field required; Field required; Field required", "Input should be a valid object",
+                "src: Field required; timestamp: Field required; params: Field required",
+                "Input should be a valid object",
             ])
     }
 

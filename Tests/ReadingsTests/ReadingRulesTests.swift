@@ -18,7 +18,10 @@ struct ReadingRulesTests {
 
     private func text(_ batch: Batch) -> [String] {
         batch.readings.map { "\($0.channel): \($0.power) \($0.voltage ?? -1) \($0.current ?? -1)" }
-            + batch.faults.map { $0.reason } + batch.untaken.map { "untaken \($0.component.rawValue)" }
+            + batch.faults.map { $0.reason }
+            + batch.untaken.map {
+                "untaken \($0.component.rawValue)" + ($0.lacking.map { ", add \($0.rawValue)" } ?? "")
+            }
     }
 
     @Test(arguments: [
@@ -34,14 +37,26 @@ struct ReadingRulesTests {
         ),
         (#""rgb:3":{"apower":6},"rgbw:0":{"apower":7}"#, "rgbw,rgb", ["0: 7.0 -1.0 -1.0", "3: 6.0 -1.0 -1.0"]),
         // Not taken.
-        (#""switch:0":{"apower":1},"pm1:1":{"apower":6}"#, "switch", ["0: 1.0 -1.0 -1.0", "untaken pm1"]),
+        (#""switch:0":{"apower":1},"pm1:1":{"apower":6}"#, "switch", ["0: 1.0 -1.0 -1.0", "untaken pm1, add pm1"]),
         (
             #""switch:4":{"apower":1},"em1:0":{"act_power":6},"em:0":{"b_act_power":6}"#, "switch",
-            ["untaken switch", "untaken em1", "untaken em"]
+            ["untaken switch", "untaken em1, add em1", "untaken em, add em"]
         ),
         (
             #""bm:0":{"apower":1},"pv":{"apower":2},"switch:01":{"apower":3}"#, "all",
             ["untaken other", "untaken other", "untaken switch"]
+        ),
+        // To add the component does not help where its channels are taken.
+        (#""switch:0":{"apower":1},"pm1:0":{"apower":2}"#, "switch", ["0: 1.0 -1.0 -1.0", "untaken pm1"]),
+        (#""em:1":{"a_act_power":1},"pm1:4":{"apower":2}"#, "switch", ["untaken em", "untaken pm1"]),
+        (
+            #""switch:1":{"apower":1},"em:0":{"a_act_power":5,"b_act_power":6}"#, "switch",
+            ["1: 1.0 -1.0 -1.0", "untaken em, add em"]
+        ),
+        (
+            #""switch:0":{"apower":1},"switch:1":{"apower":2},"switch:2":{"apower":3},"em:0":{"a_act_power":5}"#,
+            "switch",
+            ["0: 1.0 -1.0 -1.0", "1: 2.0 -1.0 -1.0", "2: 3.0 -1.0 -1.0", "untaken em"]
         ),
         // Nothing to take.
         (
@@ -67,6 +82,16 @@ struct ReadingRulesTests {
     ])
     func componentsBecomeReadingsByTheRules(params: String, components: String, expected: [String]) throws {
         #expect(text(try batch(params, components)) == expected)
+    }
+
+    @Test func theRemedyNamesTheWholeSetting() {
+        #expect(
+            ReadingRules.standard.remedy(adding: [.em, .pm1, .em])
+                == "set INGEST_COMPONENTS=switch,pm1,em, restart the receiver, then run "
+                + "'shelly-loader replay --components switch,pm1,em', which loads the spooled messages")
+        // The setting was changed after the messages had come.
+        let rules = ReadingRules(components: [.pm1, .switch], power: .sample)
+        #expect(rules.remedy(adding: [.pm1]).hasPrefix("run 'shelly-loader replay --components pm1,switch'"))
     }
 
     @Test func messagesWithoutAReadingAreCounted() throws {

@@ -163,7 +163,7 @@ struct StatusPageTests {
         #expect(page.verdicts[2].sentence == "2 of 3 devices are heard, but without readings.")
         let html = page.html.markup
         #expect(html.contains("(since 2026-11-24 17:35 UTC: the meter of switch:0 is broken: its power is null)"))
-        #expect(html.contains("(never one: its power is in pm1:0, which INGEST_COMPONENTS"))
+        #expect(html.contains("(never one: its power is in pm1:0; add pm1 to INGEST_COMPONENTS)"))
         #expect(html.components(separatedBy: ">no readings</span>").count == 1 + 2)
         #expect(html.contains("none yet<span class=\"detail\">heard 3 s ago; its power is in pm1:0"))
         #expect(!html.contains("devices report."))
@@ -172,6 +172,40 @@ struct StatusPageTests {
             minutes: Self.day, channels: [], database: .ok)
         let own = DeviceDayPage(now: Self.now, day: day, date: nil).html.markup
         #expect(own.contains("Heard 3 s ago, but without readings.") && own.contains("Reason: its power is in pm1:0"))
+    }
+
+    @Test func untakenPowerHasItsRemedy() throws {
+        func entry(_ name: String, _ type: UntakenComponent.ComponentType, lacking: Bool) throws -> RecentDevices.Entry
+        {
+            RecentDevices.Entry(
+                device: try DeviceID(name), component: type, lacking: lacking ? type.component : nil,
+                receivedAt: Self.now - .seconds(60))
+        }
+        var page = Self.page()
+        page.untaken = [
+            try entry("mini", .pm1, lacking: true), try entry("three", .em, lacking: true),
+            try entry("both", .pm1, lacking: false), try entry("new", .other, lacking: false),
+        ]
+        let verdict = try #require(page.verdicts.first { $0.sentence.contains("becomes no reading") })
+        #expect(verdict.sentence == "4 devices send power that becomes no reading: pm1, em, other.")
+        let detail = try #require(verdict.detail?.markup)
+        #expect(detail.contains("<bdi>three</bdi> (em), <bdi>mini</bdi> (pm1): set INGEST_COMPONENTS=switch,pm1,em, "))
+        #expect(detail.contains("run &#39;shelly-loader replay --components switch,pm1,em&#39;"))
+        #expect(detail.contains("<bdi>both</bdi> (pm1): adding the component does not help"))
+        #expect(detail.contains("<bdi>new</bdi> (other): no setting takes"))
+    }
+
+    @Test(arguments: [
+        (MissingReading(.untaken, .pm1, number: 0), "its power is in pm1:0; add pm1 to INGEST_COMPONENTS"),
+        (MissingReading(.untaken, .pm1, number: 4), "its power is in pm1:4, which has none of the channels 0 to 3"),
+        (
+            MissingReading(.untaken, .switch, number: 0),
+            "its power is in switch:0, which INGEST_COMPONENTS did not take"
+        ),
+        (MissingReading(.untaken, .other), "its power is in a component that no setting takes"),
+    ])
+    func untakenPowerHasAReason(missing: MissingReading, sentence: String) {
+        #expect(missing.sentence(by: .standard).hasPrefix(sentence))
     }
 
     @Test func aDeviceWithoutAMeterIsNoFault() throws {
@@ -199,6 +233,11 @@ struct StatusPageTests {
         let html = Self.page(database: Self.away, devices: devices).html.markup
         #expect(html.contains("1,440 readings in 24 hours") && html.contains("which does not answer"))
         #expect(!html.contains(" W</span>"))
+        let silent = DeviceSummary(
+            device: try DeviceID("mini"), last: LastMessage(time: Self.now.unixSeconds, missing: .init(.noPower)),
+            lastMinute: nil, state: .withoutReadings, channels: [], activity: [Int](repeating: 0, count: 24))
+        let channels = Self.page(devices: Self.list([silent], database: .away)).html.markup
+        #expect(channels.contains("<ul class=\"channels\"></ul>"))
     }
 
     @Test func batchesAndRefusalsAreListed() {

@@ -10,8 +10,12 @@ struct UntakenCheck {
 
     init(_ directory: SpoolDirectory) { self.directory = directory }
 
+    private typealias Devices = [UntakenComponent.ComponentType: Set<DeviceID>]
+
     func results() -> [CheckResult] {
-        var devices: [UntakenComponent.ComponentType: Set<DeviceID>] = [:]
+        var (takeable, channelless): (Devices, Devices) = ([:], [:])
+        var lacking: [ReadingRules.Component] = []
+        // Its rules are in the end those of the newest segment.
         let decoder = BatchDecoder()
         for segment in ((try? directory.segments()) ?? []).suffix(Self.segments) {
             // The loader may have moved or pruned it meanwhile, and damage has a check of its own.
@@ -19,22 +23,36 @@ struct UntakenCheck {
             } _: { record, _ in
                 guard let batch = try? decoder.decode(record.body, receivedAt: record.receivedAt) else { return }
                 for untaken in batch.untaken {
-                    devices[untaken.component, default: []].insert(batch.devices[untaken.device])
+                    let device = batch.devices[untaken.device]
+                    if let component = untaken.lacking {
+                        lacking.append(component)
+                        takeable[untaken.component, default: []].insert(device)
+                    } else {
+                        channelless[untaken.component, default: []].insert(device)
+                    }
                 }
             }
         }
-        guard !devices.isEmpty else { return [] }
+        let unknown = channelless.filter { $0.key == .other }
+        return [
+            warning(takeable, do: decoder.rules.remedy(adding: lacking)),
+            warning(
+                channelless.filter { $0.key != .other },
+                do: "adding the component does not help, as its channel is above 3 or another component of the message "
+                    + "has it"),
+            warning(unknown, do: "no setting takes this type of component"),
+        ].compactMap(\.self)
+    }
+
+    private func warning(_ devices: Devices, do remedy: String) -> CheckResult? {
         let parts = UntakenComponent.ComponentType.allCases.compactMap { type in
             devices[type].map { found in
                 let names = found.map(\.description).sorted().prefix(3).joined(separator: ", ")
                 return "\(type.rawValue) of \(found.count == 1 ? "one device" : "\(found.count) devices") (\(names))"
             }
         }
-        return [
-            .warn(
-                "components", "power that became no reading: " + parts.joined(separator: "; "),
-                do: "add the component to INGEST_COMPONENTS (channels are 0 to 3), and load the spooled messages "
-                    + "with 'shelly-loader replay --components'")
-        ]
+        return parts.isEmpty
+            ? nil
+            : .warn("components", "power that became no reading: " + parts.joined(separator: "; "), do: remedy)
     }
 }

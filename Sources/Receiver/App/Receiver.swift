@@ -97,7 +97,7 @@ struct Receiver {
             pages: PageHandler(
                 devices: devices, metrics: metrics, readiness: readiness, queueStatistics: queueStatistics,
                 spoolStatistics: spoolStatistics, backlog: backlog, spoolState: spoolState,
-                databaseSleepSeconds: databaseSleep.components.seconds, now: now))
+                rules: rules, databaseSleepSeconds: databaseSleep.components.seconds, now: now))
     }
 
     /// The HTTP server around the routes.

@@ -59,7 +59,7 @@ final class Metrics: Sendable {
             counted.messagesWithoutReadings += batch.messagesWithoutReadings
             for untaken in batch.untaken {
                 counted.untaken[untaken.component, default: 0] += 1
-                counted.untakenDevices.add(batch.devices[untaken.device], untaken.component, at: receivedAt)
+                counted.untakenDevices.add(batch.devices[untaken.device], untaken, at: receivedAt)
             }
             counted.lastBatchAt = receivedAt
             counted.recent.append(

@@ -6,6 +6,8 @@ struct RecentDevices: Sendable {
     struct Entry: Equatable, Sendable {
         let device: DeviceID
         let component: UntakenComponent.ComponentType
+        /// The component that the rules lack, as in `UntakenComponent`, in the newest message.
+        var lacking: ReadingRules.Component?
         /// When the message was received.
         var receivedAt: Timestamp
     }
@@ -15,12 +17,14 @@ struct RecentDevices: Sendable {
     /// The one that was added first is the first.
     private(set) var entries: [Entry] = []
 
-    mutating func add(_ device: DeviceID, _ component: UntakenComponent.ComponentType, at time: Timestamp) {
+    mutating func add(_ device: DeviceID, _ untaken: UntakenComponent, at time: Timestamp) {
+        let component = untaken.component
         if let known = entries.firstIndex(where: { $0.component == component && $0.device == device }) {
             entries[known].receivedAt = time
+            entries[known].lacking = untaken.lacking
             return
         }
         if entries.count == Self.maximum { entries.removeFirst() }
-        entries.append(Entry(device: device, component: component, receivedAt: time))
+        entries.append(Entry(device: device, component: component, lacking: untaken.lacking, receivedAt: time))
     }
 }

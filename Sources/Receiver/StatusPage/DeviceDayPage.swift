@@ -7,6 +7,8 @@ struct DeviceDayPage: Sendable {
     let day: DeviceDay
     /// The requested day; nil for the last 24 hours.
     let date: CalendarDay?
+    /// The receiver's reading rules.
+    var rules = ReadingRules.standard
 
     private var name: String { "\(day.device)" }
 
@@ -51,10 +53,10 @@ struct DeviceDayPage: Sendable {
             return Verdict(
                 level: .attention,
                 sentence: "Heard \(heard) ago, but without readings\(moment.map { " since \($0)" } ?? "").",
-                detail: "\(last.missing.map { "Reason: \($0.sentence)." } ?? "")")
+                detail: "\(last.missing.map { "Reason: \($0.sentence(by: rules))." } ?? "")")
         case .withoutMeter:
             return Verdict(
-                level: .idle, sentence: "Heard \(heard) ago.", detail: "\(last.missing?.sentence ?? "")")
+                level: .idle, sentence: "Heard \(heard) ago.", detail: "\(last.missing?.sentence(by: rules) ?? "")")
         case .reporting:
             let age = Age(now - Timestamp(minute: day.lastMinute ?? 0))
             return Verdict(level: .good, sentence: "Reports: last reading \(age) ago.", detail: "\(moment ?? "")")

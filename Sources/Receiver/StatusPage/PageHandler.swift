@@ -23,6 +23,7 @@ struct PageHandler: Sendable {
     private let spool: SingleFlight<SpoolStatistics>
     private let backlog: BacklogWatch
     private let risk: String?
+    private let rules: ReadingRules
     private let databaseSleepSeconds: Int64
     /// The wall clock.
     private let now: @Sendable () -> Timestamp
@@ -31,8 +32,9 @@ struct PageHandler: Sendable {
     init(
         devices: DeviceSource, metrics: Metrics, readiness: Readiness, queueStatistics: QueueStatisticsSource,
         spoolStatistics: SpoolStatisticsSource, backlog: BacklogWatch, spoolState: SpoolState,
-        databaseSleepSeconds: Int64, now: @escaping @Sendable () -> Timestamp
+        rules: ReadingRules, databaseSleepSeconds: Int64, now: @escaping @Sendable () -> Timestamp
     ) {
+        self.rules = rules
         self.databaseSleepSeconds = databaseSleepSeconds
         self.devices = devices
         self.metrics = metrics
@@ -65,7 +67,7 @@ struct PageHandler: Sendable {
         guard let name = encoded.isEmpty ? parameters["id"] : String(percentEncoded: encoded),
             let device = try? DeviceID(name), let day = try await devices.day(of: device, date)
         else { return .page(UnknownDevicePage(now: now()).html, status: .notFound) }
-        return .page(DeviceDayPage(now: now(), day: day, date: date).html)
+        return .page(DeviceDayPage(now: now(), day: day, date: date, rules: rules).html)
     }
 
     private func overview(_ query: DeviceList.Query) async -> StatusPage {
@@ -84,7 +86,7 @@ struct PageHandler: Sendable {
             backlog: held.map { seen.appending(.init($0, now: now)) } ?? seen, history: await history,
             devices: await list,
             batches: counted.recent.newestFirst,
-            refusals: counted.refusals, untaken: counted.untakenDevices.entries, risk: risk,
+            refusals: counted.refusals, untaken: counted.untakenDevices.entries, rules: rules, risk: risk,
             databaseSleepSeconds: databaseSleepSeconds)
     }
 }

@@ -76,12 +76,12 @@ extension StatusPage {
     private func hearing(of device: DeviceSummary) -> HTML? {
         guard device.state.isWithoutReadings else { return nil }
         return """
-            <span class="detail">heard \(ago(Timestamp(unixSeconds: device.last.time)))\(device.last.missing.map { "; " + $0.sentence } ?? "")</span>
+            <span class="detail">heard \(ago(Timestamp(unixSeconds: device.last.time)))\(device.last.missing.map { "; " + $0.sentence(by: rules) } ?? "")</span>
             """
     }
 
     private func channels(of device: DeviceSummary, _ list: DeviceList) -> [HTML] {
-        if list.database == .away {
+        if list.database == .away, !device.channels.isEmpty {
             let numbers = device.channels.map { "\($0.number)" }.joined(separator: ", ")
             return [
                 """

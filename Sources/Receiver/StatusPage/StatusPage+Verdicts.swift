@@ -101,7 +101,7 @@ extension StatusPage {
         var detail: HTML = "No reading for \(Age(seconds: Int64(devices.silentAfterSeconds)).description) or longer"
         for (index, device) in devices.named(.withoutReadings).enumerated() {
             let since = device.lastMinute.map { "since \(Timestamp(minute: $0).readable(.minutes)) UTC" } ?? "never one"
-            let reason = device.last.missing.map { ": " + $0.sentence } ?? ""
+            let reason = device.last.missing.map { ": " + $0.sentence(by: rules) } ?? ""
             detail += "\(index == 0 ? ": " : "; ")\(link(to: device)) (\(since)\(reason))"
         }
         let verb = count == 1 ? "is" : "are"
@@ -125,17 +125,31 @@ extension StatusPage {
         guard !recent.isEmpty else { return nil }
         let types = UntakenComponent.ComponentType.allCases.filter { type in recent.contains { $0.component == type } }
         let devices = Set(recent.map(\.device)).count
-        var detail: HTML = "INGEST_COMPONENTS says which components become readings, with channels 0 to 3"
-        for (index, entry) in recent.suffix(3).reversed().enumerated() {
-            detail += "\(index == 0 ? ": " : ", ")<bdi>\("\(entry.device)")</bdi> (\(entry.component.rawValue))"
+        var details: [HTML] = []
+        func add(_ entries: [RecentDevices.Entry], _ remedy: ([RecentDevices.Entry]) -> String) {
+            if !entries.isEmpty { details.append("\(some(of: entries)): \(remedy(entries)). ") }
         }
-        detail += ". shelly-loader replay --components takes them from the spool."
+        add(recent.filter { $0.lacking != nil }) { rules.remedy(adding: $0.compactMap(\.lacking)) }
+        add(recent.filter { $0.lacking == nil && $0.component != .other }) { _ in
+            "adding the component does not help, as its channel is above 3 or another component of the message has it"
+        }
+        add(recent.filter { $0.component == .other }) { _ in "no setting takes this type of component" }
         return Verdict(
             level: .attention,
             sentence:
                 "\(Figures.count(devices, "device")) \(devices == 1 ? "sends" : "send") power that becomes no reading: "
                 + types.map(\.rawValue).joined(separator: ", ") + ".",
-            detail: detail)
+            detail: "\(details)")
+    }
+
+    /// The newest devices with their components.
+    private func some(of entries: [RecentDevices.Entry]) -> HTML {
+        var names: HTML = ""
+        for (index, entry) in entries.suffix(3).reversed().enumerated() {
+            names += "\(index == 0 ? "" : ", ")<bdi>\("\(entry.device)")</bdi> (\(entry.component.rawValue))"
+        }
+        if entries.count > 3 { names += " and \(entries.count - 3) more" }
+        return names
     }
 
     private var diskVerdict: Verdict? {

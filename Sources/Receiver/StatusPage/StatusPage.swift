@@ -1,4 +1,5 @@
 import Postgres
+import Readings
 import Time
 
 /// The page at `/`: an overview of the receiver.
@@ -21,6 +22,8 @@ struct StatusPage: Sendable {
     let refusals: [Rejection.Reason: Int]
     /// Devices with a component whose power becomes no reading, since the start.
     var untaken: [RecentDevices.Entry] = []
+    /// The receiver's reading rules.
+    var rules = ReadingRules.standard
     /// Why acknowledged readings can be lost where the spool lies, nil if they cannot.
     let risk: String?
     /// Time for which the loader leaves the database alone after each load.

@@ -25,8 +25,8 @@ public struct InvalidMessage: Sendable, Equatable {
     public let index: Int
     public let problems: [InvalidInput]
 
-    /// All problems in one human-readable line.
-    public var reason: String { problems.map(\.message).joined(separator: "; ") }
+    /// All problems in one human-readable line, such as `timestamp: Field required; params: Field required`.
+    public var reason: String { problems.map(\.sentence).joined(separator: "; ") }
 }
 
 /// One problem in a body, in FastAPI's format: type, location and message.
@@ -48,6 +48,13 @@ public struct InvalidInput: Error, Sendable, Equatable {
         self.type = type
         self.location = location
         self.message = message
+    }
+
+    /// The message, which names its field.
+    fileprivate var sentence: String {
+        // The messages of a value error name their object themselves.
+        guard type != "value_error", case .member(let field) = location.last else { return message }
+        return "\(field): \(message)"
     }
 }
 

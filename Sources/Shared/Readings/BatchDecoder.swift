@@ -286,15 +286,22 @@ extension BatchDecoder {
         private mutating func addReadings(
             of params: JSONValue, device: Int, timestamp: Int64
         ) -> MissingReading? {
-            let (readings, faults) = (batch.readings.count, batch.faults.count)
+            let (readings, faults, untaken) = (batch.readings.count, batch.faults.count, batch.untaken.count)
             slots.clear()
             params.forEachMember { name, value in
                 guard value.isObject || slots.hasPlace(for: name) else { return }
-                if let type = slots.place(value, named: name), Measurement.isIn(value) {
-                    batch.untaken.append(UntakenComponent(message: index, device: device, component: type))
-                }
+                guard let name = slots.place(value, named: name), Measurement.isIn(value) else { return }
+                batch.untaken.append(
+                    UntakenComponent(
+                        message: index, device: device, component: name.type?.type ?? .other,
+                        lacking: name.channels == 0 ? nil : name.type, channels: name.channels))
             }
-            for channel in 0..<ComponentSlots.channels { addReading(channel, device: device, timestamp: timestamp) }
+            var taken: UInt8 = 0
+            for channel in 0..<ComponentSlots.channels
+            where addReading(channel, device: device, timestamp: timestamp) { taken |= 1 << channel }
+            for place in untaken..<batch.untaken.count where batch.untaken[place].channels & ~taken == 0 {
+                batch.untaken[place].lacking = nil
+            }
             if rules.power == .energy {
                 // By minute, so that the channels of a minute are adjacent.
                 batch.readings[readings...].sort { ($0.timestamp, $0.channel) < ($1.timestamp, $1.channel) }
@@ -311,8 +318,9 @@ extension BatchDecoder {
             return missing
         }
 
-        /// Adds the readings of the first component that has the channel and a power. The others are untaken.
-        private mutating func addReading(_ channel: Int, device: Int, timestamp: Int64) {
+        /// Adds the readings of the first component that has the channel and a power. The others are untaken. Returns
+        /// whether there was one.
+        private mutating func addReading(_ channel: Int, device: Int, timestamp: Int64) -> Bool {
             var isTaken = false
             for (rank, component) in rules.components.enumerated() {
                 guard let value = slots[rank, channel: component == .em ? 0 : channel], value.isObject,
@@ -327,6 +335,7 @@ extension BatchDecoder {
                     isTaken = take(measurement, of: source)
                 }
             }
+            return isTaken
         }
 
         private struct Source {

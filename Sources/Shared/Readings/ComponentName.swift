@@ -38,6 +38,12 @@ struct ComponentName {
         }
     }
 
+    /// The channels that rules with its type give it, a bit for each.
+    var channels: UInt8 {
+        guard let type, let number, number < type.numbers else { return 0 }
+        return type == .em ? 0b111 : 1 << number
+    }
+
     /// A decimal number of one to three digits, without leading zeros.
     private static func number(_ digits: Slice<UnsafeRawBufferPointer>) -> Int? {
         guard 1...3 ~= digits.count, digits.first != UInt8(ascii: "0") || digits.count == 1 else { return nil }

@@ -20,16 +20,16 @@ struct ComponentSlots {
 
     func hasPlace(for name: UnsafeRawBufferPointer) -> Bool { index(of: ComponentName(name)) != nil }
 
-    /// Keeps the component if the rules take it; otherwise returns its type.
-    mutating func place(_ value: JSONValue, named name: UnsafeRawBufferPointer) -> UntakenComponent.ComponentType? {
+    /// Keeps the component if the rules take it; otherwise returns its name.
+    mutating func place(_ value: JSONValue, named name: UnsafeRawBufferPointer) -> ComponentName? {
         let name = ComponentName(name)
-        guard let index = index(of: name) else { return name.type?.type ?? .other }
+        guard let index = index(of: name) else { return name }
         values[index] = value
         return nil
     }
 
     private func index(of name: ComponentName) -> Int? {
-        guard let type = name.type, let number = name.number, number < (type == .em ? 1 : Self.channels),
+        guard let type = name.type, let number = name.number, number < type.numbers,
             let rank = ranks[type.index]
         else { return nil }
         return rank * Self.channels + number

@@ -36,6 +36,12 @@ public struct MissingReading: Sendable, Equatable {
         return component.rawValue + (number.map { ":\($0)" } ?? "")
     }
 
+    /// Whether the number of the component is one that rules with its type take.
+    public var hasChannel: Bool {
+        guard let type = component?.component, let number else { return false }
+        return number < type.numbers
+    }
+
     /// The reason of a message that has no reading by these rules, valid or not.
     init(in params: JSONValue, by rules: ReadingRules) {
         var found = MissingReading(.noPower)
@@ -55,7 +61,7 @@ public struct MissingReading: Sendable, Equatable {
         guard let type = name.type else { return signs.hasPower ? .untaken : nil }
         if !signs.hasPower, signs.hasErrors { return .errors }
         if !signs.hasPower, signs.hasNullPower { return .null }
-        guard let number = name.number, number < (type == .em ? 1 : ComponentSlots.channels),
+        guard let number = name.number, number < type.numbers,
             rules.components.contains(type)
         else { return signs.hasPower ? .untaken : nil }
         if signs.hasPower { return .powerAlone }

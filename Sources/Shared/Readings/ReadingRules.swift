@@ -22,6 +22,9 @@ public struct ReadingRules: Equatable, Sendable {
             }
         }
 
+        /// Components of the type with a number below this have a channel.
+        var numbers: Int { self == .em ? 1 : ComponentSlots.channels }
+
         /// Whether the component counts its energy by the minute.
         var hasMinuteCounters: Bool {
             switch self {

@@ -14,6 +14,22 @@ public struct UntakenComponent: Sendable, Equatable {
     /// Index of the device in `Batch.devices`.
     public let device: Int
     public let component: ComponentType
+    /// The component that the rules lack: added to them, it takes this power. nil if that does not help: the type is
+    /// unknown, the channel is above 3, or another component of the message has it.
+    public internal(set) var lacking: ReadingRules.Component?
+    /// The channels that the component would have by such rules, a bit for each.
+    let channels: UInt8
+
+    init(
+        message: Int, device: Int, component: ComponentType, lacking: ReadingRules.Component? = nil,
+        channels: UInt8 = 0
+    ) {
+        self.message = message
+        self.device = device
+        self.component = component
+        self.lacking = lacking
+        self.channels = channels
+    }
 }
 
 extension ReadingRules.Component {
