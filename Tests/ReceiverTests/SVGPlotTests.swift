@@ -4,7 +4,7 @@ import Testing
 
 struct SVGPlotTests {
     @Test(arguments: [
-        ([], 0, 0.005, ["0.000", "0.005"]), ([0.0], 0, 0.005, ["0.000", "0.005"]),
+        ([], 0, 1, ["0", "1"]), ([0.0], 0, 1, ["0", "1"]), ([0.004], 0, 0.005, ["0.000", "0.005"]),
         ([118], 0, 150, ["0", "50", "100", "150"]), ([8.9, 2.2], 0, 10, ["0", "5", "10"]),
         ([-40, 82], -50, 100, ["-50", "0", "50", "100"]), ([-3], -3, 0, ["-3", "-2", "-1", "0"]),
         ([2013.4], 0, 3000, ["0", "1,000", "2,000", "3,000"]),
@@ -27,6 +27,10 @@ struct SVGPlotTests {
     @Test func countsHaveWholeTicks() {
         #expect(PlotScale([0], isWhole: true).ticks == [0, 1])
         #expect(PlotScale([2], isWhole: true).ticks == [0, 1, 2])
+        let line = SVGPlot(
+            title: "t", unit: "", summary: "s", minutes: 0..<4, curve: .line([.init(minute: 1, value: 2)]),
+            isCount: true)
+        #expect(line.html.markup.components(separatedBy: ">1</text>").count == 2)
     }
 
     @Test func gapsAreGaps() {

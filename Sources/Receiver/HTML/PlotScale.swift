@@ -12,7 +12,8 @@ struct PlotScale: Sendable {
         let bounded = values.map(Self.bounded)
         let low = min(0, bounded.min() ?? 0)
         let high = max(0, bounded.max() ?? 0)
-        let span = max(high - low, isWhole ? 4 : 1e-2)
+        // An axis of zeros has whole numbers too.
+        let span = max(high - low, isWhole || low == high ? 4 : 1e-2)
         var decade = 1e-3
         while decade * 10 <= span / 4 { decade *= 10 }
         step = [1, 2, 5].map { $0 * decade }.first { $0 * 4 >= span } ?? 10 * decade

@@ -27,6 +27,8 @@ struct SVGPlot: Sendable {
     /// The time axis, in minutes since 1970.
     let minutes: Range<Int64>
     let curve: Curve
+    /// Whether the values are counts, as those of columns always are.
+    var isCount = false
 
     private static let height = 1000.0
 
@@ -54,7 +56,7 @@ struct SVGPlot: Sendable {
             """
     }
 
-    private var isWhole: Bool { if case .columns = curve { true } else { false } }
+    private var isWhole: Bool { if case .columns = curve { true } else { isCount } }
 
     /// Marks have no height.
     private var isFlat: Bool { if case .marks = curve { true } else { false } }

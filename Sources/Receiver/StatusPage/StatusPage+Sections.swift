@@ -67,7 +67,7 @@ extension StatusPage {
     var backlogPlot: HTML {
         let most = backlog.samples.map(\.records).max() ?? 0
         return plotOfBacklog(
-            "Pending records", unit: "UTC",
+            "Pending records", unit: "UTC", isCount: true,
             most == 0 ? "None pending" : "At most \(Figures.count(most, "record")) pending"
         ) { Double($0.records) }
     }
@@ -82,14 +82,15 @@ extension StatusPage {
 
     /// Plots the same 24 hours as the readings; the process has samples only since its start.
     private func plotOfBacklog(
-        _ title: String, unit: String, _ summary: String, _ value: (BacklogHistory.Sample) -> Double
+        _ title: String, unit: String, isCount: Bool = false, _ summary: String,
+        _ value: (BacklogHistory.Sample) -> Double
     ) -> HTML {
         let end = now.minute + 1
         return SVGPlot(
             title: title, unit: unit,
             summary: "\(summary)\(now - startedAt < .seconds(86_400) ? " since the start \(ago(startedAt))" : "").",
             minutes: (end - 1440)..<end,
-            curve: .line(backlog.samples.map { SVGPlot.Point(minute: $0.minute, value: value($0)) })
+            curve: .line(backlog.samples.map { SVGPlot.Point(minute: $0.minute, value: value($0)) }), isCount: isCount
         ).html
     }
 
