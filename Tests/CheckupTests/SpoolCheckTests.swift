@@ -78,6 +78,12 @@ struct SpoolCheckTests {
         #expect(rights()?.detail.hasSuffix("rejected is missing") == true)
     }
 
+    @Test(arguments: [
+        (0, "0 h"), (47, "47 h"), (48, "2 days"), (17_531, "730 days"), (17_532, "2 years"), (87_131, "9 years"),
+        (1_000_000_000, "more than 100 years"),
+    ])
+    func roomIsInUnitsThatSuitIt(hours: Int, text: String) { #expect(RoomCheck.span(hours) == text) }
+
     @Test func roomIsToldBeforeItIsGone() throws {
         let place = Place()
         let directory = try SpoolDirectory(creating: place.path)

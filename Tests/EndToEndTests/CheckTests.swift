@@ -39,6 +39,11 @@ struct CheckTests {
         try rig.startReceiver(["SPOOL_DIR": rig.directory + "/other"])
         output = try check(environment: ["PORT": "\(rig.port)"])
         #expect(output.status == 1 && output.text.contains("FAIL  address "), "\(output.text)")
+        #expect(output.text.contains("PORT \(rig.port): Address already in use; stop"), "\(output.text)")
+        let second = try rig.run(
+            Rig.binaries! + "/shelly-receiver", [],
+            environment: ["HOST": "127.0.0.1", "PORT": "\(rig.port)", "SPOOL_DIR": rig.directory + "/second"])
+        #expect(second.text.hasSuffix("PORT \(rig.port): Address already in use\n"), "\(second.text)")
         output = try check(environment: ["INGEST_API_KEY": "0123456789abcdef0123456789abcdef", "PORT": "0"])
         #expect(output.status == 0, "\(output.text)")
         // Ingest does without a database.

@@ -66,6 +66,45 @@ struct DoctorTests {
         #expect(malformed.status == 1 && !malformed.text.contains("hunter2"), "\(malformed.text)")
     }
 
+    /// A run that fails before it does anything prints its reason and no summary.
+    @Test func aDrainThatDidNothingHasNoSummary() throws {
+        let missing = try rig.load("drain")
+        #expect(missing.status == 1 && missing.text.hasSuffix("there is no spool here (spool.json is missing)\n"))
+        try makeSpool()
+        let away = ["DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"]
+        for arguments in [[], ["--json"], ["--quiet"]] {
+            let output = try rig.run(
+                Rig.binaries! + "/shelly-loader", ["drain", "--spool", rig.spool] + arguments, environment: away)
+            #expect(output.status == 75 && output.text.split(separator: "\n").count == 1, "\(output.text)")
+            #expect(output.text.contains("refused (Is the server running"), "\(output.text)")
+            #expect(output.text.hasSuffix("?); progress kept\n"), "\(output.text)")
+        }
+        let loaded = try rig.expect(rig.load("drain"), status: 0)
+        #expect(loaded.hasPrefix("1 segment, 1 record, 3 readings: 3 inserted, 0 duplicates (0 with another value"))
+        #expect(try rig.expect(rig.load("drain"), status: 0).hasPrefix("0 segments, 0 records, "))
+        #expect(try rig.expect(rig.load("drain", "--quiet"), status: 0).isEmpty)
+        #expect(try rig.load("status").text.contains("to load       nothing: all records are loaded\n"))
+    }
+
+    /// Without DATABASE_URL libpq takes its default, which the error says; doctor and drain name the same fix.
+    @Test func aSettingThatIsMissingOrWrongIsNamed() throws {
+        try makeSpool()
+        // No server's port, so that the test finds none on its machine.
+        let unset = ["DATABASE_URL": "", "PGPORT": "1"]
+        for command in ["drain", "doctor", "status"] {
+            #expect(
+                try rig.load(command, environment: unset).text.contains("?); DATABASE_URL is not set"), "\(command)")
+        }
+        let named = ["DATABASE_URL": "", "PGPORT": "1", "PGHOST": "127.0.0.1"]
+        #expect(try !rig.load("drain", environment: named).text.contains("DATABASE_URL is not set"))
+        let wrong = ["DATABASE_URL": "postgresql://shelly@127.0.0.1:\(rig.databasePort)/no-such-database"]
+        for command in ["drain", "doctor"] {
+            let output = try rig.load(command, environment: wrong)
+            #expect(
+                output.status == 1 && output.text.contains("does not exist; correct DATABASE_URL"), "\(output.text)")
+        }
+    }
+
     @Test func theTableAndItsIndexesAreJudged() throws {
         try makeSpool()
         try rig.query("DROP TABLE spool_progress")

@@ -17,7 +17,7 @@ extension Rig {
     /// Drains, and returns the one line that says why that failed.
     func failToDrain(status: Int32, _ environment: [String: String] = [:]) throws -> String {
         let output = try load("drain", "--json", environment: environment)
-        // The summary is there as well, on standard output.
+        // A run that did something prints its summary as well, on standard output.
         let lines = output.text.split(separator: "\n").filter { !$0.hasPrefix("{") }
         #expect(output.status == status && lines.count == 1, "\(output.text)")
         let reason = lines.last.map(String.init) ?? ""

@@ -21,6 +21,15 @@ import Testing
         #expect(state.map { !failure.text.contains($0) } ?? true)
     }
 
+    @Test func aQuestionOfLibpqIsInBrackets() {
+        let text =
+            "connection to server at \"127.0.0.1\", port 1 failed: Connection refused\n\tIs the server running?\n"
+        #expect(
+            ConnectFailure(text, needsPassword: false).text
+                == "connection to server at \"127.0.0.1\", port 1 failed: Connection refused (Is the server running?)")
+        #expect(oneLine("a\n  b\n") == "a; b")
+    }
+
     @Test func aPasswordThatIsMissingIsASetting() {
         #expect(ConnectFailure("fe_sendauth: no password supplied", needsPassword: true).settingsState == "28P01")
     }

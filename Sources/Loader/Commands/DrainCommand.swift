@@ -1,7 +1,3 @@
-// Commands: a file for each subcommand: its options, and the call that does the work.
-// Begin here.
-// Uses any other folder.
-
 import ArgumentParser
 import Checkup
 import Spool
@@ -44,11 +40,15 @@ struct DrainCommand: LoaderCommand {
         let report = DrainReport(logger: settings.logger)
         defer { ProgressLine.clear() }
         if follow { return try drain.follow(report) }
-        defer {
-            let summary = report.summary
-            if !quiet || !summary.isEmpty { json ? printJSON(summary) : print(summary.text) }
+        func show(_ summary: DrainReport.Summary) { json ? printJSON(summary) : print(summary.text) }
+        do {
+            try drain.run(report)
+        } catch {
+            // A run that failed before it did anything has no summary.
+            if !report.summary.isEmpty { show(report.summary) }
+            throw error
         }
-        try drain.run(report)
+        if !quiet || !report.summary.isEmpty { show(report.summary) }
         if report.summary.problems + report.summary.damagedRanges > 0, !shutdown.isRequested {
             throw ExitCode.failure
         }

@@ -1,3 +1,7 @@
+// Commands: a file for each subcommand: its options, and the call that does the work.
+// Begin here, then DrainCommand.swift.
+// Uses any other folder.
+
 import ArgumentParser
 import Settings
 

@@ -21,7 +21,10 @@ struct ReplayCommand: LoaderCommand {
     var rejected = false
     @Argument(help: "Files, also of other spools, or segment numbers; without any, the whole spool.")
     var files: [String] = []
-    @Flag(help: "Count the readings that would be inserted, without a database.")
+    @Flag(
+        help:
+            "Count the selected readings, and insert nothing. It needs no database, so it does not know which are there already."
+    )
     var dryRun = false
     @Flag(help: "Print the counts as JSON, one line per file.")
     var json = false
@@ -63,8 +66,8 @@ struct ReplayCommand: LoaderCommand {
         let fate =
             dryRun
             ? "nothing inserted (dry run)"
-            : "\(counts.inserted) inserted, \(counts.duplicates.counted("duplicate")) (\(counts.conflicts) with other "
-                + "values), \(counts.rejected) rejected"
+            : "\(counts.inserted) inserted, \(counts.duplicates.counted("duplicate")) (\(counts.conflicts) with another "
+                + "value or second), \(counts.rejected) rejected"
         let flaws =
             counts.invalidMessages + counts.damagedRanges == 0
             ? ""

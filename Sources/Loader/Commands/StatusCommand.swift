@@ -20,19 +20,22 @@ struct StatusCommand: LoaderCommand {
     }
 
     private func show(_ status: SpoolStatus) {
-        let oldest = status.oldestUnloadedSeconds.map { "\(Age(seconds: Int64($0))) old" } ?? "none"
+        let oldest = status.oldestUnloadedSeconds.map { ", the oldest for \(Age(seconds: Int64($0)))" } ?? ""
+        let waiting =
+            status.backlogRecords == 0
+            ? "nothing: all records are loaded"
+            : "\(status.backlogRecords.counted("record")), \(status.backlogBytes.inBytes)\(oldest)"
         print(
             """
             spool         \(status.path) (\(status.spool))
             receiver      \(status.receiver.map { "process \($0)" } ?? "not running")
             loader        \(status.loader.map { "process \($0)" } ?? "not running")
             database      \(status.databaseProblem ?? "reachable")
-            pending       \(status.pending.segments.counted("segment")), \(status.pending.bytes.inBytes), \
-            \(status.backlogBytes.inBytes) not loaded
-            loaded        \(status.loadedText)
-            oldest        \(oldest)
+            to load       \(waiting)
+            pending/      \(status.pending.segments.counted("segment")), \(status.pending.bytes.inBytes)
+            loaded/       \(status.loadedText)
             last load     \(status.lastLoad?.description ?? "never")
-            last drain    \(status.lastDrain?.description ?? "never") (read the whole spool)
+            last drain    \(status.lastDrain.map { "\($0) (of the whole spool)" } ?? "never")
             dead letters  \(status.deadLetters.lines) in \(status.deadLetters.files.counted("file"))
             """)
         for segment in status.pendingSegments.prefix(Self.listed) {

@@ -53,7 +53,8 @@ struct Doctor {
             let fix =
                 error.isOurs
                 ? "correct DATABASE_URL"
-                : "start the server, or check DATABASE_URL, its password (PGPASSFILE) and pg_hba.conf; batches are "
+                : error.remedy
+                    ?? "start the server, or check DATABASE_URL, its password (PGPASSFILE) and pg_hba.conf; batches are "
                     + "spooled meanwhile"
             checkup.add(.fail("database", "\(error)", do: fix, isTemporary: error.isTemporary))
             return nil

@@ -10,7 +10,7 @@ final class DrainReport {
         var readings = 0
         var inserted = 0
         var duplicates = 0
-        /// Duplicates with other values than the first reading with the same key.
+        /// Duplicates with another value or second than the first reading with the same key.
         var conflicts = 0
         var rejected = 0
         /// Messages, and records without a valid batch, that are in `rejected/` with their reason. They have no
@@ -28,9 +28,10 @@ final class DrainReport {
         /// The same as human-readable text.
         var text: String {
             let time = (seconds * 100).rounded() / 100
-            return "\(segments) segments, \(records) records, \(readings) readings: \(inserted) inserted, "
-                + "\(duplicates) duplicates (\(conflicts) with other values), \(rejected) rejected; \(invalidMessages) invalid messages, "
-                + "\(damagedRanges) damaged ranges, \(problems) problems, \(time) s"
+            return "\(segments.counted("segment")), \(records.counted("record")), \(readings.counted("reading")): "
+                + "\(inserted) inserted, \(duplicates.counted("duplicate")) (\(conflicts) with another value or second), "
+                + "\(rejected) rejected; \(invalidMessages.counted("invalid message")), "
+                + "\(damagedRanges.counted("damaged range")), \(problems.counted("problem")), \(time) s"
         }
 
         private enum CodingKeys: String, CodingKey {

@@ -31,7 +31,7 @@ struct Replay {
         var readings = 0
         var inserted = 0
         var duplicates = 0
-        /// Duplicates with other values than the first reading with the same key.
+        /// Duplicates with another value or second than the first reading with the same key.
         var conflicts = 0
         var rejected = 0
         /// If a device is selected, only those of records with its name.

@@ -133,7 +133,7 @@ struct App: AsyncParsableCommand {
         let cause: any Error
 
         var description: String {
-            "cannot listen on HOST \(settings.required(.host)) PORT \(settings.required(.port)): \(cause)"
+            "cannot listen on HOST \(settings.required(.host)) PORT \(settings.required(.port)): \(cause.cause)"
         }
     }
 

@@ -83,7 +83,7 @@ struct ProbeClient {
             // The plain cause, in case each of the name's addresses has failed.
             let connecting = error as? NIOConnectionError
             let cause = connecting?.connectionErrors.first?.error ?? connecting?.dnsAError ?? error
-            throw ProbeError(description: "\(url) cannot be reached: \(cause)")
+            throw ProbeError(description: "\(url) cannot be reached: \(cause.cause)")
         }
         let timeout = loop.scheduleTask(in: Self.timeout) { channel.close(promise: nil) }
         channel.write(HTTPClientRequestPart.head(request), promise: nil)

@@ -100,7 +100,7 @@ struct SelfCheck {
             return .ok("address", "HOST \(host) PORT \(port) is free to listen on")
         } catch {
             return .fail(
-                "address", "HOST \(host) PORT \(port) cannot be listened on: \(error)",
+                "address", "cannot listen on HOST \(host) PORT \(port): \(error.cause)",
                 do: "stop the process that listens there (ss -ltnp), or set another HOST or PORT")
         }
     }

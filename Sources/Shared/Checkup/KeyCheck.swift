@@ -22,7 +22,7 @@ public struct KeyCheck {
             results.append(
                 .fail(
                     "key", "INGEST_API_KEY is not configured: every batch is refused with 500",
-                    do: "set it to the output of `openssl rand -hex 32`, and give the Worker the same key"))
+                    do: "set it to the output of `openssl rand -hex 32`, and give the sender the same key"))
         }
         if !read.isEmpty { results.append(result("read key", "READ_API_KEY", read)) }
         if !Set(ingest).isDisjoint(with: read) {

@@ -40,11 +40,21 @@ public struct RoomCheck {
         }
         guard let rate = try bytesPerSecond(), rate > 0 else { return .ok("room", free) }
         let hours = Int(min(Double(above) / rate / 3600, 1e9))
-        let outlook = "\(free), enough for \(hours) h at the last day's \(Int(rate).inBytes)/s"
+        let outlook = "\(free), enough for \(Self.span(hours)) at the last day's \(Int(rate).inBytes)/s"
         guard hours < 24 else { return .ok("room", outlook) }
         return .warn(
             "room", outlook,
             do: "shorten LOADER_RETENTION_SECONDS or enlarge the disk; if the loader stops for a day, the disk is full")
+    }
+
+    /// Hours in a unit that suits them: `19 h`, `12 days`, `9 years`.
+    static func span(_ hours: Int) -> String {
+        switch hours {
+        case ..<48: "\(hours) h"
+        case ..<17_532: "\(hours / 24) days"
+        case ..<876_600: "\(hours / 8766) years"
+        default: "more than 100 years"
+        }
     }
 
     /// Received bytes per second during the last day, or nil if there is too little data for an estimate.

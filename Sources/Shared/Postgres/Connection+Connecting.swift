@@ -1,4 +1,5 @@
 internal import CLibpq
+internal import Glibc
 
 extension Connection {
     /// Detects within seconds that the server's machine is gone, so that a session does not wait for it as long as for
@@ -16,7 +17,15 @@ extension Connection {
         let parameters =
             Self.vigilance + [("dbname", conninfo)]
             + [("fallback_application_name", applicationName), ("client_encoding", "UTF8")]
-        let connected = try HostRace(parameters: parameters, timeout: timeout, progress: progress).run()
+        let connected: OpaquePointer
+        do throws(PostgresError) {
+            connected = try HostRace(parameters: parameters, timeout: timeout, progress: progress).run()
+        } catch {
+            let variables = ["PGHOST", "PGHOSTADDR", "PGSERVICE"]
+            guard conninfo.isEmpty, variables.allSatisfy({ getenv($0) == nil }) else { throw error }
+            // libpq chose the server, its default.
+            throw error.adding("DATABASE_URL is not set")
+        }
         handle = connected
         PQsetErrorVerbosity(connected, PQERRORS_DEFAULT)
         guard PQsetnonblocking(connected, 1) == 0 else { throw .unavailable(lastMessage) }

@@ -1,8 +1,11 @@
 internal import CLibpq
 
-/// A message from libpq or the server, without its line breaks and indentation.
+/// A message from libpq or the server, without its line breaks and indentation. A line that is a question, such as libpq's
+/// `Is the server running on that host …?`, is in brackets, as more text may follow.
 func oneLine(_ text: String) -> String {
-    text.split(whereSeparator: \.isNewline).map { $0.drop(while: \.isWhitespace) }.joined(separator: "; ")
+    text.split(whereSeparator: \.isNewline).map { $0.drop(while: \.isWhitespace) }.reduce("") { line, part in
+        line.isEmpty ? String(part) : line + (part.hasSuffix("?") ? " (\(part))" : "; \(part)")
+    }
 }
 
 /// Host and port of a connection, for messages.

@@ -59,4 +59,13 @@ public enum PostgresError: Error, CustomStringConvertible, Sendable {
         case .invalid(let reason): reason
         }
     }
+    /// The same error with a further part of its message.
+    func adding(_ text: String) -> PostgresError {
+        switch self {
+        case .unavailable(let reason): .unavailable("\(reason); \(text)")
+        case .refused(let state, let message, let detail, let origin):
+            .refused(sqlState: state, message: "\(message); \(text)", detail: detail, origin: origin)
+        case .outcomeUnknown, .invalid: self
+        }
+    }
 }
