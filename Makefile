@@ -13,7 +13,7 @@ export SHELLY_COMMIT ?= $(shell ops/dev/commit.sh)
 .PHONY: help run demo test test-long test-worker check-prometheus check-proxies check-mqtt simulate powercut fuzz schemathesis tsan bench bench-smoke compile-times build deb deb-test image image-test release check-manifests check-arm64 format clean-local
 
 help: ## list these targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 run: ## build and start receiver, loader and a private PostgreSQL, until Ctrl-C
 	@ops/dev/run.sh

@@ -9,7 +9,7 @@
 #   postgres.sh restart [DIR] [fast|immediate|smart]
 #   postgres.sh status  [DIR]                        exit 0 when it runs, 3 when it does not
 #   postgres.sh url     [DIR]                        print its URL, running or not
-#   postgres.sh psql    [DIR] [ARGUMENTS...]         psql in its database `shelly`
+#   postgres.sh psql    [DIR] [ARGUMENTS...]         psql in its database `shelly`; without DIR, ARGUMENTS begin with a `-`
 #   postgres.sh destroy [DIR]                        stop it and delete its data
 #
 # DIR is .local/postgres unless told. The port is chosen at the first start and kept, so that the URL stays the same.
@@ -34,6 +34,7 @@ main() {
             exit 64
             ;;
     esac
+    if [[ $verb == psql && ${2:-} == -* ]]; then set -- psql .local/postgres "${@:2}"; fi
     locate "${2:-.local/postgres}"
     "$verb" "${@:3}"
 }

@@ -166,6 +166,9 @@ look_at_the_result() {
     indented <"$state/verify.log"
     if [[ -n $demo ]]; then
         note "The spool has all three batches. The second repeats the first, so $((acknowledged + $(count "$first_keys"))) readings give $acknowledged rows."
+    else
+        note "Each run adds three batches to the spool. The second repeats the first, and a repeated reading gives no second row,"
+        note "so of these three batches $(($(count "$first_keys") * 2 + $(count "$second_keys"))) readings give $(($(count "$first_keys") + $(count "$second_keys"))) rows."
     fi
 }
 
