@@ -116,7 +116,7 @@ send_and_send_again() {
     acknowledged=$(field inserted)
     expect "$(field inserted) + $(field duplicates)" "$(count "$first_keys")" "readings in the batch, new and known"
     note "$(field total_messages) messages of $(field devices) devices contain $(count "$first_keys") readings of $(measuring_devices "$first_keys") devices;"
-    note "the other messages have no switch with a power value"
+    note "the other messages have no power, or power that the default settings ignore, which \"untaken\" counts"
 
     post "$first"
     expect "$(field inserted)" 0 "new readings in the repeated batch"

@@ -61,7 +61,7 @@ struct PartitionCheck {
                     do: "ALTER TABLE \(table.quoted) DETACH PARTITION \(partition.name) FINALIZE"))
         }
         guard results.isEmpty else { return results }
-        let expiry = retention.map { ", rows expire after \($0.days) days" } ?? ""
+        let expiry = retention.map { ", rows expire after \($0.days.counted("day"))" } ?? ""
         return [.ok("partitions", "\(list.ranges.count.counted("partition")) by \(list.width.rawValue)\(expiry)")]
     }
 

@@ -138,7 +138,7 @@ final class DrainSession {
             if !loaded.areSettled(segments, retention) { try removeExpired(pruning, segments) }
             let removed = try pruning.pruneDeadLetters()
             if !removed.isEmpty {
-                context.logger.info("removed dead letters of \(removed.count) days that were past their retention")
+                context.logger.info("removed dead letters of \(removed.count.counted("day")) past their retention")
             }
         } catch let error as SpoolError {
             context.report.problem(error.description)
@@ -176,7 +176,7 @@ final class DrainSession {
             try context.progressTable.read(on: context.connection))
         guard let oldest = removed.segments.first else { return }
         context.logger.info(
-            "removed \(removed.segments.count) segments that were loaded and past their retention",
+            "removed \(removed.segments.count.counted("loaded segment")) past their retention",
             metadata: ["bytes": "\(removed.bytes)", "oldest": "\(SpoolPosition.digits(oldest))"])
     }
 

@@ -6,7 +6,7 @@ enum ProgressLine {
         guard isatty(STDERR_FILENO) == 1 else { return }
         let rate = summary.seconds > 0 ? Int(Double(summary.readings) / summary.seconds) : 0
         // The cursor stays at the start of the line, so that a log line overwrites it.
-        put("\(summary.readings) readings, \(summary.segments) segments, \(rate)/s\u{1B}[K\r")
+        put("\(summary.readings.counted("reading")), \(summary.segments.counted("segment")), \(rate)/s\u{1B}[K\r")
     }
 
     static func clear() {

@@ -54,7 +54,7 @@ struct SegmentChain {
         guard before.records < predecessor.records, !before.hasDamage else { return }
         report.problem(
             ofFile: before.path,
-            "has \(before.records) records, but had \(predecessor.records) when segment "
+            "has \(before.records.counted("record")), but had \(predecessor.records) when segment "
                 + "\(SpoolPosition.digits(segment.number)) was created; its end is missing")
     }
 

@@ -136,7 +136,8 @@ struct Verification {
                 }
                 if footer.records != records {
                     report.problem(
-                        ofFile: segment.path, "the footer counts \(footer.records) records, but there are \(records)")
+                        ofFile: segment.path,
+                        "the footer counts \(footer.records.counted("record")), but there are \(records)")
                 }
             case .tornTail(let range):
                 report.note(

@@ -22,6 +22,6 @@ struct CertificateValidity: Sendable {
         if now < begin { return "is not valid before \(begin.text(.seconds))Z" }
         if now >= end { return "has expired at \(end.text(.seconds))Z" }
         let days = Int((end - now) / .seconds(86_400))
-        return days < 7 ? "expires in \(days) days; renew it and send SIGHUP" : nil
+        return days < 7 ? "expires in \(days == 1 ? "1 day" : "\(days) days"); renew it and send SIGHUP" : nil
     }
 }
