@@ -667,7 +667,7 @@ def flat(rig, effort):
         f"drain {count}": lambda count=count: drain(count) for count in spools
     } | {
         f"metrics {count}": lambda count=count: metrics(count) for count in spools
-    } | {
+    }) | alternate(effort.close_rounds, {
         "ingest alone": lambda: ingest([]),
         "ingest beside pages": lambda: ingest(["/api/devices", "/"]),
     }) | {"segments": effort.segments, "devices": effort.devices}
