@@ -8,7 +8,7 @@ struct DatabaseCheck {
     private let connection: Connection
 
     /// hashtextextended() exists since version 11. Versions before 14 receive no more fixes.
-    private static let oldest = 11_0000
+    private static let oldest = 12_0000
     private static let maintained = 14_0000
     private static let clockDifference = 5.0
 

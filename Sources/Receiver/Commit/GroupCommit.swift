@@ -201,7 +201,7 @@ package final class GroupCommit: Sendable {
     private func timerRang() {
         let (late, queries, wake) = state.withLock { $0.queue.rang(at: .now) }
         if !late.isEmpty {
-            logger.error("the spool's disk does not answer; \(late.count) batches got 503")
+            logger.error("the spool's disk does not answer; batches answered with 503: \(late.count)")
         }
         Self.answer(late, late.map { _ in .failure(.diskTimeout) })
         for query in queries { query.giveUp() }

@@ -131,7 +131,7 @@ struct IngestHandler: Sendable {
         }
         if let first = batch.untaken.first {
             untaken.warn(
-                "power of \(batch.untaken.count) components of a batch is not taken, such as \(detail(on: first))",
+                "power of a batch is not taken; components: \(batch.untaken.count), the first: \(detail(on: first))",
                 metadata: ["device": "\(batch.devices[first.device])"])
         }
         logger.info("batch", metadata: ["batch": .stringConvertible(outcome)])
@@ -139,11 +139,11 @@ struct IngestHandler: Sendable {
 
     private func detail(on untaken: UntakenComponent) -> String {
         let name = untaken.component.rawValue
-        guard let component = untaken.component.component else { return name + ", which no setting takes" }
-        guard !rules.components.contains(component) else {
+        guard untaken.component.component != nil else { return name + ", which no setting takes" }
+        guard let component = untaken.lacking else {
             return name + ", whose channel is above 3 or taken by another component"
         }
-        return name + "; INGEST_COMPONENTS=\(rules.components(with: component)) takes it"
+        return name + "; INGEST_COMPONENTS=\(rules.components(with: [component])) takes it"
     }
 
     private func answer(_ batch: Batch, _ outcome: BatchOutcome, isLenient: Bool) -> Answer {
