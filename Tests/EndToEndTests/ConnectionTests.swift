@@ -160,6 +160,61 @@ struct ConnectionTests {
         #expect(answers(in: try client.receive()) == ["200 new 1"])
     }
 
+    /// However the last request says that it is the last, it is answered so, and no request behind it is taken.
+    @Test func noRequestBehindTheLastOneIsTaken() throws {
+        let get = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+        let chunked = "POST /api/ingest/batch HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+        for (number, (request, expected)) in [
+            (get + "Connection: close\t\r\n\r\n", "200"), (get + "Connection: close \t\r\n\r\n", "200"),
+            (get + "Connection: x,\tClose\t\r\n\r\n", "200"),
+            (chunked + "\r\n0\r\nConnection: close\r\n\r\n", "401"),
+            (chunked + "\r\n0\r\nProxy-Connection: close\r\n\r\n", "401"),
+            ("GET /healthz HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n", "200"),
+            (
+                "POST /healthz HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+                "405"
+            ),
+        ].enumerated() {
+            let client = try RawClient(port: rig.port)
+            try client.send(request + batch("behind-\(number)"))
+            let answer = try client.receive()
+            #expect(answers(in: answer) == [expected], "\(request): \(answer)")
+            #expect(answer.lowercased().contains("connection: close\r\n"))
+            #expect(try rig.post(Rig.batch("behind-\(number)", minutes: 0..<1)).count("inserted") == 1)
+        }
+    }
+
+    /// A client of HTTP/1.0 is told that the connection stays open, whatever it asked for.
+    @Test func anOldClientKeepsItsConnection() throws {
+        let client = try RawClient(port: rig.port)
+        for path in ["/healthz", "/nothing"] {
+            try client.send("GET \(path) HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+            #expect(try client.answer().headers.contains("connection: keep-alive"))
+        }
+    }
+
+    @Test(arguments: ["16777217", "9223372036854775807", "9223372036854775808", "18446744073709551615"])
+    func anAnnouncedLengthBeyondTheLimitIsRefusedAtOnce(length: String) throws {
+        let client = try RawClient(port: rig.port)
+        try client.send(RawClient.head(contentLength: 7).replacingOccurrences(of: " 7\r\n", with: " \(length)\r\n"))
+        #expect(answers(in: try client.receive()) == ["413"])
+    }
+
+    /// A connection without a key holds back few bytes. A client that sends more, and then its end, still gets the answers
+    /// to the requests that came whole, and is not reset.
+    @Test func moreThanIsHeldBackEndsTheConnectionBehindItsAnswers() throws {
+        let many = Rig.batch("much", minutes: 0..<800)
+        for behind in [RawClient.head(contentLength: many.utf8.count) + many, String(repeating: page, count: 2000)] {
+            for _ in 0..<5 {
+                let client = try RawClient(port: rig.port)
+                try client.send(page + behind)
+                client.finish()
+                let received = answers(in: try client.receive())
+                #expect(received.count >= 1 && Set(received).isSubset(of: ["200", "200 new 800", "200 new 0"]))
+            }
+        }
+    }
+
     /// RFC 9112, 3.2.
     @Test func aRequestHasOneHost() throws {
         for hosts in [[], ["localhost", "localhost"], ["local host"], ["localhost:port"]] {

@@ -230,6 +230,34 @@ struct RefusalTests {
         withExtendedLifetime(slow) {}
     }
 
+    /// Connections that arrive just before a stop and during it are closed, and the stop ends in order.
+    @Test func connectionsAroundAStopAreNoBurden() throws {
+        for _ in 0..<8 {
+            try rig.startReceiver()
+            let before = try (0..<30).map { _ in try RawClient(port: rig.port) }
+            rig.signalReceiver(SIGTERM)
+            // Those that come too late are refused.
+            let after = (0..<30).compactMap { _ in try? RawClient(port: rig.port) }
+            #expect(rig.stopReceiver() == 0)
+            #expect(try rig.receiverLog().contains("stopped; the segment is sealed"))
+            withExtendedLifetime((before, after)) {}
+        }
+    }
+
+    /// An answer that has begun before a stop arrives whole, though more requests wait behind it.
+    @Test func aStopTearsNoAnswer() throws {
+        try rig.startReceiver()
+        let client = try RawClient(port: rig.port)
+        let request = "GET /docs HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        try client.send(String(repeating: request, count: 50))
+        try rig.wait("no answer") { client.hasInput }
+        rig.signalReceiver(SIGTERM)
+        let received = try client.receive()
+        let answers = received.components(separatedBy: "HTTP/1.1 200").dropFirst()
+        #expect(!answers.isEmpty && answers.allSatisfy { $0.hasSuffix("</html>\n") || $0.hasSuffix("</html>") })
+        #expect(rig.stopReceiver() == 0)
+    }
+
     @Test func tooMuchInFlightIsA503ThatPasses() throws {
         try rig.startReceiver([
             "INGEST_IN_FLIGHT_REQUESTS": "2", "INGEST_IN_FLIGHT_BYTES": "\(16 << 20)", "INGEST_BODY_SECONDS": "3600",

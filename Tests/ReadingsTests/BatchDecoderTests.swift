@@ -223,7 +223,8 @@ struct BatchDecoderTests {
         #expect(marked.readings.count == 1 && marked.invalid.isEmpty)
         for wrong in [
             "{\"messages\":[\(message("1"))],\"x\":NaN}", "NaN", "{\"messages\":[NaN1]}",
-            "{\"messages\":[\(message("nan"))]}",
+            "{\"messages\":[\(message("nan"))]}", "{\"messages\":[{NaN \n:1}]}",
+            "{\"messages\":[{\"x\":{-Infinity:1}}]}",
         ] {
             #expect(throws: InvalidInput.self) {
                 try BatchDecoder().decode(Array(wrong.utf8), receivedAt: 1_795_392_000_000)

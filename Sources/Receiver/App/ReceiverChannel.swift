@@ -11,8 +11,6 @@ import NIOHTTPTypesHTTP1
 ///
 /// Batches end at `IngestConnection`; all other requests go on to the routes.
 struct ReceiverChannel: HTTPChannelHandler {
-    typealias Value = NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>
-
     let responder: HTTPChannelHandler.Responder
     let limits: ConnectionGuard.Limits
     let connections: Connections
@@ -27,7 +25,7 @@ struct ReceiverChannel: HTTPChannelHandler {
         return limits
     }()
 
-    func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
+    func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<AcceptedConnection> {
         channel.eventLoop.makeCompletedFuture {
             let pipeline = channel.pipeline.syncOperations
             let connectionGuard = ConnectionGuard(limits: limits, connections: connections, metrics: ingest.metrics)
@@ -39,12 +37,14 @@ struct ReceiverChannel: HTTPChannelHandler {
             try pipeline.addHandler(IngestConnection(ingest))
             try pipeline.addHandler(ProtocolVersionMark())
             try pipeline.addHandler(HTTP1ToHTTPServerCodec(secure: false))
-            return try NIOAsyncChannel(
-                wrappingChannelSynchronously: channel, configuration: .init(isOutboundHalfClosureEnabled: true))
+            return AcceptedConnection(
+                try NIOAsyncChannel(
+                    wrappingChannelSynchronously: channel, configuration: .init(isOutboundHalfClosureEnabled: true)))
         }
     }
 
-    func handle(value: Value, logger: Logger) async {
-        tasks.start(on: value.channel) { await handleHTTP(asyncChannel: value, logger: logger) }
+    func handle(value: AcceptedConnection, logger: Logger) async {
+        guard let requests = value.take() else { return }
+        tasks.start(on: value.channel) { await handleHTTP(asyncChannel: requests, logger: logger) }
     }
 }

@@ -143,10 +143,6 @@ final class IngestConnection: ChannelInboundHandler, RemovableChannelHandler {
     /// Answers a request that was read to its end.
     private func answer(_ answer: Answer, to head: HTTPRequestHead, _ context: ChannelHandlerContext) {
         state = .open
-        var answer = answer
-        if head.version == .http1_0, head.isKeepAlive {
-            answer.headers.add(name: "Connection", value: "keep-alive")
-        }
         answer.write(to: context, hasBody: head.method != .HEAD)
     }
 }

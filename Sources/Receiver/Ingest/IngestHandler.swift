@@ -57,7 +57,8 @@ struct IngestHandler: Sendable {
         ] {
             guard head.headers.text(name).map({ $0.lowercased() == plain }) ?? true else { throw rejection }
         }
-        return try BatchBody(inFlight, declared: head.headers.first(name: "Content-Length").flatMap { Int($0) })
+        // A length that is no Int is larger.
+        return try BatchBody(inFlight, declared: head.headers.first(name: "Content-Length").map { Int($0) ?? .max })
     }
 
     /// Validates the body. A batch that is not rejected here may be queued.

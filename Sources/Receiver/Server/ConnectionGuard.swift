@@ -40,9 +40,9 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         case head
         /// A request's end has not been read yet.
         case body
-        /// The answer has begun before the request's end, or is the connection's last one.
+        /// The connection's last answer is being written, perhaps before the request's end.
         case refusing
-        /// The answer is written; arriving bytes are dropped.
+        /// The last answer has left, or there is none; arriving bytes are dropped.
         case lingering
     }
 
@@ -57,8 +57,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private let metrics: Metrics
     private var place: Connections.Place?
     private var state = State.open
-    /// Requests that were read and are not answered yet.
-    private var unanswered = 0
+    /// Whether a request was read and is not answered yet.
+    private var isAnswering = false
     /// Whether an answer was written whose bytes have not all left for the client, as far as the guard knows.
     private var hasUnwritten = false
     /// Whether the gate will report that they have left.
@@ -68,6 +68,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private var hasShownKey = false
     /// Whether the last header was that of a HEAD request.
     private var isHead = false
+    /// Whether the last header was that of a request in HTTP/1.0.
+    private var isOld = false
     /// Whether the connection ends with the answer to the request that was read.
     private var isLast = false
     /// Whether a stop has begun: the connection ends with the answer in progress.
@@ -86,6 +88,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         gate.onBytes = { [weak self] in self?.bytesCame(context) }
+        gate.onOverflow = { [weak self] in self?.beginLingering(context) }
         ConnectionBuffers.ofStrangers.apply(to: context.channel, gate)
         let guarded = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         let eventLoop = context.eventLoop
@@ -104,6 +107,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func begin(_ context: ChannelHandlerContext) {
+        guard !isStopping else { return context.close(promise: nil) }
         if place == nil { answer(.tooManyConnections, context) } else { expectEnd(within: limits.idle, context) }
     }
 
@@ -113,19 +117,22 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         case .head(let head):
             // The gate passes one request at a time. If it and the decoder disagree about a request's end, there is no
             // order in which both can be answered.
-            guard unanswered == 0 else { return end(context) }
+            guard !isAnswering else { return end(context) }
             state = .body
             isHead = head.method == .HEAD
+            isOld = head.version == .http1_0
             gate.framing.beginBody(head)
             guard HostField.isValid(in: head) else { return answer(.malformedHost, context) }
-            // The decoder takes no request behind one that asks for another protocol (RFC 9110, 7.8).
-            isLast = !head.isKeepAlive || head.method == .CONNECT || head.headers.contains(name: "Upgrade")
+            isLast = Self.isLast(head)
             expectEnd(within: limits.body, context)
         case .body: break
-        case .end:
+        case .end(let trailer):
             gate.hold()
-            unanswered += 1
-            if state == .body { state = .open }
+            guard state == .body else { break }
+            state = .open
+            isAnswering = true
+            // The decoder takes a trailer's fields for the header's, `Connection: close` among them.
+            isLast = isLast || trailer != nil
             deadline = .distantFuture
         }
         context.fireChannelRead(data)
@@ -135,16 +142,16 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         switch (unwrapOutboundIn(data), state) {
         case (_, .lingering):
             promise?.succeed()
-        case (.head(var head), .body) where head.status != .continue && unanswered == 0,
+        case (.head(var head), .body) where head.status != .continue,
             (.head(var head), .open) where isLast || isStopping:
             state = .refusing
             head.headers.replaceOrAdd(name: "Connection", value: "close")
             context.write(wrapOutboundOut(.head(head)), promise: promise)
-        case (.end, .refusing):
-            context.writeAndFlush(data, promise: promise)
-            beginLingering(context)
+        case (.head(var head), .open) where isOld:
+            head.headers.replaceOrAdd(name: "Connection", value: "keep-alive")
+            context.write(wrapOutboundOut(.head(head)), promise: promise)
         case (.end, _):
-            unanswered -= 1
+            isAnswering = false
             hasUnwritten = true
             context.write(data, promise: promise)
         default:
@@ -171,8 +178,14 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         guard event is ChannelShouldQuiesceEvent else { return context.fireUserInboundEventTriggered(event) }
         isStopping = true
+        // Before that, it is closed when it becomes active.
         guard context.channel.isActive else { return }
-        if isIdle || state == .head { context.close(promise: nil) } else { beginStop(context) }
+        switch state {
+        case .open where isIdle: context.close(promise: nil)
+        case .open, .body, .refusing: beginStop(context)
+        case .head: beginLingering(context)
+        case .lingering: break
+        }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -189,10 +202,19 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     func handlerRemoved(context: ChannelHandlerContext) { leave() }
 
-    private var isIdle: Bool { state == .open && unanswered <= 0 && !hasUnwritten }
+    private var isIdle: Bool { state == .open && !isAnswering && !hasUnwritten }
 
     /// Whether a batch is in progress, as far as the connection can tell: a request of a client that has shown a key.
-    private var hasBatch: Bool { hasShownKey && (state == .body || unanswered > 0) }
+    private var hasBatch: Bool { hasShownKey && (state == .body || isAnswering) }
+
+    /// Whether the connection ends with the answer, as the decoder takes no request behind one that asks for another
+    /// protocol (RFC 9110, 7.8), and the routes end the connection for any `close`.
+    private static func isLast(_ head: HTTPRequestHead) -> Bool {
+        !head.isKeepAlive || head.method == .CONNECT || head.headers.contains(name: "Upgrade")
+            || head.headers[canonicalForm: "Connection"].contains { $0.lowercased() == "close" }
+            // RFC 9112, 6.1.
+            || head.version == .http1_0 && head.headers.contains(name: "Transfer-Encoding")
+    }
 
     private func leave() {
         timer?.cancel()
@@ -229,8 +251,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func answerIsWritten(_ context: ChannelHandlerContext) {
         hasUnwritten = false
+        guard state != .refusing, !(isStopping && isIdle) else { return beginLingering(context) }
         guard isIdle else { return }
-        guard !isStopping else { return context.close(promise: nil) }
         place?.becomeIdle()
         expectEnd(within: limits.idle, context)
         guard !hasShownKey else { return gate.open() }
@@ -260,7 +282,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         guard deadline <= .now() else { return watch(context) }
         switch state {
         case .head, .body: answer(.requestTimeout, context)
-        case .open where hasUnwritten: expectProgress(context)
+        case .open where hasUnwritten, .refusing where hasUnwritten: expectProgress(context)
         case .open: context.close(promise: nil)
         case .refusing: context.cut()
         case .lingering: break
@@ -288,6 +310,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// Ends the connection without an answer.
     private func end(_ context: ChannelHandlerContext) {
+        metrics.refused(.malformed)
         state = .lingering
         gate.drop()
         context.closeAtOnce()
@@ -307,10 +330,12 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         beginLingering(context)
     }
 
+    /// Closes the connection when the client does, or soon. At once, bytes of the client that were not read would reset it.
     private func beginLingering(_ context: ChannelHandlerContext) {
         state = .lingering
         gate.drop()
         timer?.cancel()
+        stopTimer?.cancel()
         context.close(mode: .output, promise: nil)
         timer = context.eventLoop.assumeIsolated().scheduleTask(in: Self.linger) {
             self.timer = nil

@@ -23,12 +23,15 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
     var framing = RequestFraming()
     /// Called before bytes of a request are passed on.
     var onBytes: (() -> Void)?
-    /// Bytes that may be held back before the connection is closed. Only a client that closes its sending side can make
+    /// Called when the bytes that may be held back have passed, and others behind them were dropped.
+    var onOverflow: (() -> Void)?
+    /// Bytes that may be held back; those behind them are dropped. Only a client that closes its sending side can make
     /// the connection read more than a few buffers ahead.
     var maximumHeldBytes = 0
 
     private var state = State.passing
     private var held = ByteBuffer()
+    private var isOverfull = false
     private var isPassing = false
     private var isReadWanted = false
     /// Whether the client has closed its sending side. Handlers behind this one would close the connection on that
@@ -47,16 +50,17 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func forget() {
         onBytes = nil
+        onOverflow = nil
         context = nil
         drop()
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard state != .dropping else { return }
+        guard state != .dropping, !isOverfull else { return }
         var bytes = unwrapInboundIn(data)
         if held.readableBytes == 0 { held = bytes } else { held.writeBuffer(&bytes) }
         pass(context)
-        if held.readableBytes > maximumHeldBytes { context.closeAtOnce() }
+        isOverfull = held.readableBytes > maximumHeldBytes
     }
 
     func read(context: ChannelHandlerContext) {
@@ -128,6 +132,7 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
     /// Passes on the event and the read that waited until all bytes had passed.
     private func readOn(_ context: ChannelHandlerContext) {
         guard held.readableBytes == 0 else { return }
+        if isOverfull, state == .passing { onOverflow?() }
         if isInputClosed, state != .holding {
             isInputClosed = false
             context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)

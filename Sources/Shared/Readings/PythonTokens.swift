@@ -27,7 +27,7 @@ struct PythonTokens {
                 isInString = true
             } else if byte == UInt8(ascii: "N") || byte == UInt8(ascii: "I") || byte == UInt8(ascii: "-") {
                 let rest = UnsafeRawBufferPointer(rebasing: body[index...])
-                if let word = Self.words.first(where: { rest.starts(with: $0) }) {
+                if let word = Self.words.first(where: { rest.starts(with: $0) }), !isName(rest.dropFirst(word.count)) {
                     replace(index..<index + word.count)
                     index += word.count - 1
                 }
@@ -35,6 +35,11 @@ struct PythonTokens {
             index += 1
         }
         guard hasMark || !numbers.isEmpty else { return nil }
+    }
+
+    /// Whether a token before these bytes stands where a member's name does. There it is a fault for Python as well.
+    private func isName(_ rest: Slice<UnsafeRawBufferPointer>) -> Bool {
+        rest.first { ![0x20, 0x09, 0x0A, 0x0D].contains($0) } == UInt8(ascii: ":")
     }
 
     private mutating func replace(_ range: Range<Int>) {
