@@ -11,6 +11,8 @@ import NIOHTTPTypesHTTP1
 ///
 /// Batches end at `IngestConnection`; all other requests go on to the routes.
 struct ReceiverChannel: HTTPChannelHandler {
+    typealias Value = NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>
+
     let responder: HTTPChannelHandler.Responder
     let limits: ConnectionGuard.Limits
     let connections: Connections
@@ -25,7 +27,7 @@ struct ReceiverChannel: HTTPChannelHandler {
         return limits
     }()
 
-    func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<AcceptedConnection> {
+    func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
         channel.eventLoop.makeCompletedFuture {
             let pipeline = channel.pipeline.syncOperations
             let connectionGuard = ConnectionGuard(limits: limits, connections: connections, metrics: ingest.metrics)
@@ -37,14 +39,12 @@ struct ReceiverChannel: HTTPChannelHandler {
             try pipeline.addHandler(IngestConnection(ingest))
             try pipeline.addHandler(ProtocolVersionMark())
             try pipeline.addHandler(HTTP1ToHTTPServerCodec(secure: false))
-            return AcceptedConnection(
-                try NIOAsyncChannel(
-                    wrappingChannelSynchronously: channel, configuration: .init(isOutboundHalfClosureEnabled: true)))
+            return try NIOAsyncChannel(
+                wrappingChannelSynchronously: channel, configuration: .init(isOutboundHalfClosureEnabled: true))
         }
     }
 
-    func handle(value: AcceptedConnection, logger: Logger) async {
-        guard let requests = value.take() else { return }
-        tasks.start(on: value.channel) { await handleHTTP(asyncChannel: requests, logger: logger) }
+    func handle(value: Value, logger: Logger) async {
+        tasks.start(on: value.channel) { await handleHTTP(asyncChannel: value, logger: logger) }
     }
 }

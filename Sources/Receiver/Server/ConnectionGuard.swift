@@ -107,7 +107,6 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func begin(_ context: ChannelHandlerContext) {
-        guard !isStopping else { return context.close(promise: nil) }
         if place == nil { answer(.tooManyConnections, context) } else { expectEnd(within: limits.idle, context) }
     }
 
@@ -178,9 +177,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         guard event is ChannelShouldQuiesceEvent else { return context.fireUserInboundEventTriggered(event) }
         isStopping = true
-        // Before that, it is closed when it becomes active.
-        guard context.channel.isActive else { return }
         switch state {
+        // Also a connection that is not active yet. Its writer must be finished before the server drops it.
         case .open where isIdle: context.close(promise: nil)
         case .open, .body, .refusing: beginStop(context)
         case .head: beginLingering(context)
