@@ -20,6 +20,12 @@ private final class FaultyDisk: ForwardingDisk {
     let failingWrites = Mutex(0)
     /// Where a synchronization waits until it may go on.
     let gate = Gate()
+    /// Synchronizations that have ended, and the last one's thread as proc(5) names it: `1234/task/1240`.
+    let ended = Mutex((count: 0, thread: ""))
+    /// Writes that have begun.
+    let writes = Mutex(0)
+    /// Where a write waits until it may go on.
+    let writeGate = Gate()
 
     func create(_ path: FilePath) throws(Errno) -> any DiskFile { File(try SystemDisk().create(path), self) }
     func availableBytes(at path: FilePath) throws(Errno) -> Int {
@@ -37,6 +43,8 @@ private final class FaultyDisk: ForwardingDisk {
         }
 
         func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(Errno) -> Int {
+            disk.writes.withLock { $0 += 1 }
+            disk.writeGate.pass()
             let fails = disk.failingWrites.withLock { left in
                 defer { left = max(0, left - 1) }
                 return left > 0
@@ -49,6 +57,8 @@ private final class FaultyDisk: ForwardingDisk {
         func synchronize() throws(Errno) {
             disk.synchronizations.withLock { $0 += 1 }
             disk.gate.pass()
+            let thread = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/thread-self")) ?? ""
+            defer { disk.ended.withLock { $0 = ($0.count + 1, thread) } }
             let fails = disk.failingSynchronizations.withLock { left in
                 left -= 1
                 return left >= 0
@@ -172,6 +182,28 @@ struct GroupCommitTests {
         let answer = Answer(of: try batch("a", 1, 2), by: commit)
         try until { disk.synchronizations.withLock { $0 } > before }
         return answer
+    }
+
+    /// A large batch that is being written behind the small one; the write does not end before its gate is opened.
+    private func largeBatchInWriting(_ commit: GroupCommit) throws -> (batch: (Batch, NewRecord), answer: Answer) {
+        disk.writeGate.close()
+        let before = disk.writes.withLock { $0 }
+        let batch = try batch("a", 2, 3, bytes: 300_000)
+        let answer = Answer(of: batch, by: commit)
+        try until { disk.writes.withLock { $0 } > before }
+        return (batch, answer)
+    }
+
+    /// Lets the synchronization end, and returns once its thread sleeps until the write has ended.
+    private func endSynchronization() throws {
+        let before = disk.ended.withLock { $0.count }
+        disk.gate.open()
+        try until { disk.ended.withLock { $0.count } > before }
+        let thread = disk.ended.withLock { $0.thread }
+        // proc_pid_stat(5): the state follows the name, which is in parentheses.
+        try until {
+            try String(contentsOfFile: "/proc/\(thread)/stat", encoding: .utf8).contains(") S ")
+        }
     }
 
     private func bytes(of segment: Int, in directory: SpoolDirectory) throws -> Int {
@@ -355,6 +387,69 @@ struct GroupCommitTests {
         let again = try Answer(of: batch, by: commit).get()
         #expect(again.inserted == 2 && again.position.description == "00000002:1")
         await commit.stop()
+    }
+
+    /// Invariant 1: a synchronization that ends while the next piece is written is answered after that write, and the
+    /// piece after a synchronization of its own.
+    @Test func aSynchronizationIsAnsweredAfterThePieceThatIsBeingWritten() async throws {
+        defer { cleanUp() }
+        let (commit, directory) = try groupCommit()
+        let first = try smallBatchWithTheDisk(commit)
+        let second = try largeBatchInWriting(commit).answer
+        try endSynchronization()
+        #expect(!first.isThere && !second.isThere)
+        let before = disk.synchronizations.withLock { $0 }
+        disk.writeGate.open()
+        #expect(try first.get().position.description == "00000001:1")
+        let answer = try second.get()
+        #expect(answer.position.description == "00000001:2" && answer.inserted == 1 && answer.duplicates == 1)
+        #expect(disk.synchronizations.withLock { $0 } == before + 1)
+        await commit.stop()
+        #expect(try SpoolRecovery(of: directory, logger: logger).records == [1: 2])
+    }
+
+    /// Invariant 5: the keys of a piece that was being written when the synchronization failed may be sent, and counted,
+    /// again.
+    @Test func aFailedSynchronizationFailsThePieceThatIsBeingWritten() async throws {
+        defer { cleanUp() }
+        let (commit, _) = try groupCommit()
+        let first = try smallBatchWithTheDisk(commit)
+        let second = try largeBatchInWriting(commit)
+        disk.failingSynchronizations.withLock { $0 = 1 }
+        try endSynchronization()
+        #expect(!first.isThere && !second.answer.isThere)
+        disk.writeGate.open()
+        for answer in [first, second.answer] {
+            guard case .spool? = try answer.failure else { throw try #require(try answer.failure) }
+        }
+        let again = try Answer(of: second.batch, by: commit).get()
+        #expect(again.inserted == 2 && again.position.description == "00000002:1")
+        let small = try Answer(of: batch("a", 1, 2), by: commit).get()
+        #expect(small.inserted == 1 && small.duplicates == 1)
+        await commit.stop()
+    }
+
+    @Test func aStopEndsAfterThePieceThatIsBeingWritten() async throws {
+        defer { cleanUp() }
+        let (commit, directory) = try groupCommit()
+        let first = try smallBatchWithTheDisk(commit)
+        let second = try largeBatchInWriting(commit).answer
+        async let stopped: Void = commit.stop()
+        // The first answer is a refusal, since the batches before it wait for the disk.
+        var later: [Answer] = []
+        while !later.contains(where: \.isThere) {
+            later.append(Answer(of: try batch("b", 1), by: commit))
+            await Task.yield()
+        }
+        let refusal = try later.first(where: \.isThere)?.failure
+        guard case .stopping? = refusal else { throw try #require(refusal) }
+        try endSynchronization()
+        #expect(!first.isThere && !second.isThere)
+        disk.writeGate.open()
+        await stopped
+        #expect(try first.get().position.description == "00000001:1")
+        #expect(try second.get().position.description == "00000001:2")
+        #expect(try SpoolRecovery(of: directory, logger: logger).records[1] ?? 0 >= 2)
     }
 
     /// Invariant 11: behind a group that the disk does not answer nothing more is written than what was there in time.
