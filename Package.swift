@@ -207,7 +207,8 @@ let package = Package(
             ],
             swiftSettings: swiftSettings
         ),
-        .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Readings"], swiftSettings: swiftSettings),
+        .testTarget(
+            name: "LedgerTests", dependencies: ["Ledger", "Readings", "Settings"], swiftSettings: swiftSettings),
         .testTarget(
             name: "LoaderTests",
             dependencies: [

@@ -111,18 +111,6 @@ struct MinuteLedgerTests {
             #expect(ledger.insert(try batch(messages), in: 1, undoLog: &undoLog) == (expected, 50 - expected))
         }
     }
-
-    @Test func aDayOfADevicesChannelTakesAtMost200Bytes() throws {
-        var ledger = MinuteLedger()
-        var undoLog = MinuteLedger.UndoLog()
-        for day in 0..<14 {
-            for channel in 0..<4 {
-                let messages = (0..<100).map { (src: "device-\($0)", timestamp: 60 + day * 86_400, channel: channel) }
-                _ = ledger.insert(try batch(messages), in: 1, undoLog: &undoLog)
-            }
-        }
-        #expect(ledger.approximateBytes / (100 * 4 * 14) <= 200)
-    }
 }
 
 /// Pages that channels share, against the obvious implementation.

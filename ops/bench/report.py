@@ -181,7 +181,7 @@ def targets(results):
             f"100 a batch, 64 connections; {largest:.0f} MiB with 1,000 a batch", at_most=True)
         backlog = f"{memory['backlog_bytes'] / 1e9:.3g} GB of backlog"
         add("loader's memory", median(memory["loader with backlog"], "mib"), 64, " MiB", backlog, at_most=True)
-        add("ledger, a device's channel and day", median(memory["ledger"], "further_day_bytes"), 200, " bytes",
+        add("ledger, a device's channel and day", median(memory["ledger"], "further_day_bytes"), 80, " bytes",
             f"{median(memory['ledger'], 'first_day_bytes'):.0f} on its first day, with the device's name", at_most=True)
         for program in ("receiver", "loader"):
             add(f"{program} idle, of a core", median(memory["idle"], f"{program}_percent"), 1, " %", at_most=True)
