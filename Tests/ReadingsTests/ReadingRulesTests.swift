@@ -94,6 +94,14 @@ struct ReadingRulesTests {
         #expect(rules.remedy(adding: [.pm1]).hasPrefix("run 'shelly-loader replay --components pm1,switch'"))
     }
 
+    @Test func powerThatNoSettingTakesHasAnObstacle() {
+        #expect(UntakenComponent.ComponentType.other.obstacle == "no setting takes this type of component")
+        for type in UntakenComponent.ComponentType.allCases where type != .other {
+            #expect(
+                type.obstacle.hasPrefix("adding the component does not help, as its channel is above 3 or"), "\(type)")
+        }
+    }
+
     @Test func messagesWithoutAReadingAreCounted() throws {
         #expect(try batch(#""pm1:0":{"apower":6}"#).messagesWithoutReadings == 1)
         #expect(try batch(#""switch:0":{"apower":6}"#).messagesWithoutReadings == 0)

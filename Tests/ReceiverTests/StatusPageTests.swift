@@ -202,7 +202,7 @@ struct StatusPageTests {
             MissingReading(.untaken, .switch, number: 0),
             "its power is in switch:0, which INGEST_COMPONENTS did not take"
         ),
-        (MissingReading(.untaken, .other), "its power is in a component that no setting takes"),
+        (MissingReading(.untaken, .other), "its power is in a component; no setting takes this type"),
     ])
     func untakenPowerHasAReason(missing: MissingReading, sentence: String) {
         #expect(missing.sentence(by: .standard).hasPrefix(sentence))

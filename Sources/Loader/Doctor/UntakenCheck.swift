@@ -33,26 +33,23 @@ struct UntakenCheck {
                 }
             }
         }
-        let unknown = channelless.filter { $0.key == .other }
         return [
             warning(takeable, do: decoder.rules.remedy(adding: lacking)),
-            warning(
-                channelless.filter { $0.key != .other },
-                do: "adding the component does not help, as its channel is above 3 or another component of the message "
-                    + "has it"),
-            warning(unknown, do: "no setting takes this type of component"),
+            warning(channelless.filter { $0.key != .other }),
+            warning(channelless.filter { $0.key == .other }),
         ].compactMap(\.self)
     }
 
-    private func warning(_ devices: Devices, do remedy: String) -> CheckResult? {
+    /// Without a remedy it says what is in the way, which is the same for all these types.
+    private func warning(_ devices: Devices, do remedy: String? = nil) -> CheckResult? {
+        guard let obstacle = devices.keys.first?.obstacle else { return nil }
         let parts = UntakenComponent.ComponentType.allCases.compactMap { type in
             devices[type].map { found in
                 let names = found.map(\.description).sorted().prefix(3).joined(separator: ", ")
                 return "\(type.rawValue) of \(found.count == 1 ? "one device" : "\(found.count) devices") (\(names))"
             }
         }
-        return parts.isEmpty
-            ? nil
-            : .warn("components", "power that became no reading: " + parts.joined(separator: "; "), do: remedy)
+        return .warn(
+            "components", "power that became no reading: " + parts.joined(separator: "; "), do: remedy ?? obstacle)
     }
 }

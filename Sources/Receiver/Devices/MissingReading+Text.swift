@@ -28,7 +28,7 @@ extension MissingReading {
         case .energyAlone: return "\(name) sends energy without power, which INGEST_POWER=energy takes"
         case .untaken:
             guard let component = component?.component else {
-                return "its power is in a component that no setting takes"
+                return "its power is in \(name); \(UntakenComponent.ComponentType.other.obstacle)"
             }
             guard hasChannel else { return "its power is in \(name), which has none of the channels 0 to 3" }
             return rules.components.contains(component)

@@ -139,12 +139,8 @@ struct IngestHandler: Sendable {
     }
 
     private func detail(on untaken: UntakenComponent) -> String {
-        let name = untaken.component.rawValue
-        guard untaken.component.component != nil else { return name + ", which no setting takes" }
-        guard let component = untaken.lacking else {
-            return name + ", whose channel is above 3 or taken by another component"
-        }
-        return name + "; INGEST_COMPONENTS=\(rules.components(with: [component])) takes it"
+        let remedy = untaken.lacking.map { "INGEST_COMPONENTS=\(rules.components(with: [$0])) takes it" }
+        return "\(untaken.component.rawValue); \(remedy ?? untaken.component.obstacle)"
     }
 
     private func answer(_ batch: Batch, _ outcome: BatchOutcome, isLenient: Bool) -> Answer {

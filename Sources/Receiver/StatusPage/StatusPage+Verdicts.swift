@@ -130,10 +130,8 @@ extension StatusPage {
             if !entries.isEmpty { details.append("\(some(of: entries)): \(remedy(entries)). ") }
         }
         add(recent.filter { $0.lacking != nil }) { rules.remedy(adding: $0.compactMap(\.lacking)) }
-        add(recent.filter { $0.lacking == nil && $0.component != .other }) { _ in
-            "adding the component does not help, as its channel is above 3 or another component of the message has it"
-        }
-        add(recent.filter { $0.component == .other }) { _ in "no setting takes this type of component" }
+        add(recent.filter { $0.lacking == nil && $0.component != .other }) { $0[0].component.obstacle }
+        add(recent.filter { $0.component == .other }) { $0[0].component.obstacle }
         return Verdict(
             level: .attention,
             sentence:

@@ -1,4 +1,4 @@
-/// The setting that takes power which these rules do not take.
+/// The setting that takes power which these rules do not take, or why none does.
 extension ReadingRules {
     /// These rules' components and the added ones, as the value of INGEST_COMPONENTS.
     public func components(with added: [Component]) -> String {
@@ -12,5 +12,15 @@ extension ReadingRules {
         let isSet = added.allSatisfy(components.contains)
         return (isSet ? "" : "set INGEST_COMPONENTS=\(list), restart the receiver, then ")
             + "run 'shelly-loader replay --components \(list)', which loads the spooled messages"
+    }
+}
+
+extension UntakenComponent.ComponentType {
+    /// Why the power of an untaken component of this type becomes no reading by other rules either, if the rules lack no
+    /// component.
+    public var obstacle: String {
+        self == .other
+            ? "no setting takes this type of component"
+            : "adding the component does not help, as its channel is above 3 or another component of the message has it"
     }
 }
