@@ -15,6 +15,22 @@ struct ComponentTests {
         return "{\"messages\":[\(messages.joined(separator: ","))]}"
     }
 
+    /// Where adding the component helps for one channel of a message and not for another, log and page say that it helps.
+    @Test func powerWithAFreeChannelHasItsRemedyBesidePowerWithout() throws {
+        try rig.startReceiver()
+        let components = ["pm1:0", "pm1:1"].map { "\"\($0)\":{\"apower\":6}" }
+        let messages = [components, components.reversed()].map { order in
+            "{\"src\":\"both\",\"timestamp\":\(Rig.newestMinute * 60),"
+                + "\"params\":{\"switch:0\":{\"apower\":1},\(order.joined(separator: ","))}}"
+        }
+        let answer = try rig.post("{\"messages\":[\(messages.joined(separator: ","))]}")
+        #expect(answer.status == 200 && answer.count("untaken") == 4)
+        #expect(
+            try rig.receiverLog().contains("components: 4, one of them: pm1; INGEST_COMPONENTS=switch,pm1 takes it"))
+        let page = try rig.get("/").text
+        #expect(page.contains("(pm1): set INGEST_COMPONENTS=switch,pm1,") && !page.contains("does not help"), "\(page)")
+    }
+
     private let power = "\"pm1:0\":{\"apower\":6.5,\"voltage\":230,\"current\":0.1}"
 
     @Test func untakenPowerIsSaidAndRecovered() throws {

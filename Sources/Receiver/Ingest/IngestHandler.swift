@@ -130,10 +130,11 @@ struct IngestHandler: Sendable {
                 "reading refused: \(fault.reason)",
                 metadata: ["record": "\(outcome.record)", "device": "\(device)"])
         }
-        if let first = batch.untaken.first {
+        // One that a setting takes, if there is one.
+        if let example = batch.untaken.first(where: { $0.lacking != nil }) ?? batch.untaken.first {
             untaken.warn(
-                "power of a batch is not taken; components: \(batch.untaken.count), the first: \(detail(on: first))",
-                metadata: ["device": "\(batch.devices[first.device])"])
+                "power of a batch is not taken; components: \(batch.untaken.count), one of them: \(detail(on: example))",
+                metadata: ["device": "\(batch.devices[example.device])"])
         }
         logger.info("batch", metadata: ["batch": .stringConvertible(outcome)])
     }

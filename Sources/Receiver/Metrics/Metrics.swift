@@ -57,10 +57,8 @@ final class Metrics: Sendable {
             counted.duplicates += acknowledgement.duplicates
             counted.errors += batch.faults.count
             counted.messagesWithoutReadings += batch.messagesWithoutReadings
-            for untaken in batch.untaken {
-                counted.untaken[untaken.component, default: 0] += 1
-                counted.untakenDevices.add(batch.devices[untaken.device], untaken, at: receivedAt)
-            }
+            for untaken in batch.untaken { counted.untaken[untaken.component, default: 0] += 1 }
+            counted.untakenDevices.add(batch, at: receivedAt)
             counted.lastBatchAt = receivedAt
             counted.recent.append(
                 RecentBatches.Entry(
