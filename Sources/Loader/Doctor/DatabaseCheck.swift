@@ -7,9 +7,12 @@ import Time
 struct DatabaseCheck {
     private let connection: Connection
 
-    /// hashtextextended() exists since version 11. Versions before 14 receive no more fixes.
-    private static let oldest = 12_0000
-    private static let maintained = 14_0000
+    /// Since version 12 there is pg_partition_tree(), which each check of the readings' table calls, and since then a new
+    /// partition can be made `LIKE … INCLUDING GENERATED` and attached without a lock that blocks readers and writers. The
+    /// other statements need version 11 at most: hashtextextended(), sha256().
+    private static let oldest = 12
+    /// Versions before this one receive no more fixes.
+    private static let maintained = 14
     private static let clockDifference = 5.0
 
     init(_ connection: Connection) { self.connection = connection }
@@ -30,10 +33,15 @@ struct DatabaseCheck {
             "SELECT current_user, current_database(), current_setting('server_version')")
         let number = connection.serverVersion
         let text = "PostgreSQL \(place[0, 2] ?? "\(number)"), \(place[0, 0] ?? "?") in \(place[0, 1] ?? "?")"
-        if number < Self.oldest {
-            return .fail("database", "\(text): too old", do: "use PostgreSQL 12 or newer")
+        return Self.result(ofVersion: number / 1_0000, text)
+    }
+
+    /// - Parameter version: the major version, 15 for 15.18.
+    static func result(ofVersion version: Int, _ text: String) -> CheckResult {
+        if version < oldest {
+            return .fail("database", "\(text): too old", do: "use PostgreSQL \(oldest) or newer")
         }
-        if number < Self.maintained {
+        if version < maintained {
             return .warn("database", "\(text): receives no fixes any more", do: "upgrade the server when you can")
         }
         return .ok("database", text)
