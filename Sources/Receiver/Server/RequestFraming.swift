@@ -4,8 +4,8 @@ import NIOHTTP1
 
 /// Finds where a request ends among a connection's bytes, so that the decoder gets the bytes of one request at a time.
 ///
-/// The decoder alone interprets the bytes. If it finds another end than the framing does, more than one request
-/// may be decoded at once, or a request in more than one piece; nothing else depends on the framing.
+/// The decoder alone interprets the bytes. If it finds another end than the framing does, a request may be decoded in more
+/// than one piece, or the connection ends at a second request that is decoded before the first is answered.
 struct RequestFraming {
     private enum Position {
         /// In a header, or in the trailer of a chunked body; it ends with an empty line behind a line that is not empty.
