@@ -193,6 +193,20 @@ struct ConnectionTests {
         }
     }
 
+    /// RFC 9110, 5.5: spaces around a value are no part of it.
+    @Test(arguments: [true, false]) func spacesAroundAValueAreNoPartOfIt(isWhole: Bool) throws {
+        let client = try RawClient(port: rig.port)
+        for number in 0..<3 {
+            let request = batch("spaces-\(number)").components(separatedBy: "\r\n\r\n")
+            let lines = request[0].components(separatedBy: "\r\n")
+            try client.send(([lines[0]] + lines.dropFirst().map { $0 + "  " }).joined(separator: "\r\n") + "\r\n\r\n")
+            if !isWhole { usleep(20_000) }
+            try client.send(request[1])
+            let answer = try client.answer()
+            #expect(answer.status == 200 && answer.count("inserted") == 1, "\(answer.text)")
+        }
+    }
+
     @Test(arguments: ["16777217", "9223372036854775807", "9223372036854775808", "18446744073709551615"])
     func anAnnouncedLengthBeyondTheLimitIsRefusedAtOnce(length: String) throws {
         let client = try RawClient(port: rig.port)

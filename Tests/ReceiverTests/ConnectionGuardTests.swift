@@ -146,6 +146,20 @@ struct ConnectionGuardTests {
         #expect(!channel.isActive)
     }
 
+    /// Requests that wait for their turn are not answered any more, and the answers before them arrive.
+    @Test func aStopDrainsAConnectionWhoseRequestsWait() throws {
+        try connect()
+        try send(String(repeating: page, count: 20))
+        while routes.requests.count > 0 {
+            routes.requests.removeFirst()
+            routes.answer()
+        }
+        stop()
+        #expect(channel.isActive && socket.isOutputClosed)
+        channel.embeddedEventLoop.advanceTime(by: .seconds(3))
+        #expect(!channel.isActive && routes.requests.isEmpty)
+    }
+
     @Test func aStopClosesAConnectionThatIsNotActiveYet() throws {
         stop()
         channel.embeddedEventLoop.run()

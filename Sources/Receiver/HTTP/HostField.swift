@@ -7,7 +7,7 @@ enum HostField {
         var count = 0
         for (name, value) in head.headers where isHost(name) {
             count += 1
-            guard count == 1, isAuthority(Array(value.utf8)) else { return false }
+            guard count == 1, isAuthority(Array(value.withoutOuterSpace.utf8)) else { return false }
         }
         return count == 1 || head.version == .http1_0
     }

@@ -57,8 +57,7 @@ struct IngestHandler: Sendable {
         ] {
             guard head.headers.text(name).map({ $0.lowercased() == plain }) ?? true else { throw rejection }
         }
-        // A length that is no Int is larger.
-        return try BatchBody(inFlight, declared: head.headers.first(name: "Content-Length").map { Int($0) ?? .max })
+        return try BatchBody(inFlight, declared: head.headers.contentLength)
     }
 
     /// Validates the body. A batch that is not rejected here may be queued.

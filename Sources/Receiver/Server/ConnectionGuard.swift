@@ -179,9 +179,9 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         isStopping = true
         switch state {
         // Also a connection that is not active yet. Its writer must be finished before the server drops it.
-        case .open where isIdle: context.close(promise: nil)
+        case .open where isIdle && !gate.isHolding: context.close(promise: nil)
+        case .open where isIdle, .head: beginLingering(context)
         case .open, .body, .refusing: beginStop(context)
-        case .head: beginLingering(context)
         case .lingering: break
         }
     }

@@ -40,7 +40,7 @@ struct RequestFraming {
         guard !isWhole else { return }
         if head.headers.contains(name: "Transfer-Encoding") {
             position = .chunkSize(0, isKnown: false)
-        } else if let length = head.headers.first(name: "Content-Length").flatMap({ Int($0) }), length > 0 {
+        } else if let length = head.headers.contentLength, length > 0 {
             position = .body(length)
         }
     }

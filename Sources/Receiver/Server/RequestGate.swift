@@ -75,6 +75,9 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
         }
     }
 
+    /// Whether bytes wait here, or may wait in the socket.
+    var isHolding: Bool { state == .holding || held.readableBytes > 0 }
+
     /// A request was decoded to its end: the next one has to wait.
     func hold() {
         framing.end()
