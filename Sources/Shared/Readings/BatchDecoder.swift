@@ -297,7 +297,7 @@ extension BatchDecoder {
                         lacking: name.channels == 0 ? nil : name.type, channels: name.channels))
             }
             var taken: UInt8 = 0
-            for channel in 0..<ComponentSlots.channels
+            for channel in 0..<ReadingRules.channels
             where addReading(channel, device: device, timestamp: timestamp) { taken |= 1 << channel }
             for place in untaken..<batch.untaken.count where batch.untaken[place].channels & ~taken == 0 {
                 batch.untaken[place].lacking = nil

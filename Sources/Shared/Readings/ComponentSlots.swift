@@ -1,7 +1,7 @@
 /// The components of a message that its rules take, by their place in the rules and their number. Of members with the same
 /// name the last one counts.
 struct ComponentSlots {
-    static let channels = 4
+    private static let channels = ReadingRules.channels
 
     /// The place of each type of component in the rules; nil for a type that is not taken.
     private let ranks: [Int?]

@@ -3,6 +3,9 @@
 /// A segment's header has the rules with which its records were counted, as `text`. So receiver, loader and replay get the
 /// same readings from a body, also if their own settings differ (invariant 9).
 public struct ReadingRules: Equatable, Sendable {
+    /// A device's readings have channels below this.
+    static let channels = 4
+
     /// The types of components with a meter, in the order in which `all` takes them.
     public enum Component: String, CaseIterable, Sendable {
         case `switch`, pm1, em1, em, cover, light, rgb, rgbw, cct
@@ -23,7 +26,7 @@ public struct ReadingRules: Equatable, Sendable {
         }
 
         /// Components of the type with a number below this have a channel.
-        var numbers: Int { self == .em ? 1 : ComponentSlots.channels }
+        var numbers: Int { self == .em ? 1 : ReadingRules.channels }
 
         /// Whether the component counts its energy by the minute.
         var hasMinuteCounters: Bool {
