@@ -40,7 +40,7 @@ struct UntakenCheck {
         ].compactMap(\.self)
     }
 
-    /// Without a remedy it says what is in the way, which is the same for all these types.
+    /// Without a remedy it names the obstacle, which is the same for all these types.
     private func warning(_ devices: Devices, do remedy: String? = nil) -> CheckResult? {
         guard let obstacle = devices.keys.first?.obstacle else { return nil }
         let parts = UntakenComponent.ComponentType.allCases.compactMap { type in
