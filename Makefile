@@ -47,7 +47,7 @@ bench: ## measure it beside its limits and peers, and rewrite docs/BENCHMARKS.md
 bench-smoke: ## one short run of each measurement, to see that the bench works
 	@ops/bench/bench.py --quick --output .local/bench/smoke $(PARTS)
 
-fuzz: ## mutated bodies and segments for so long each: make fuzz SECONDS=600; SECONDS=0 SEED=… is one case again
+fuzz: ## mutated bodies and segments for so long each, from a seed on: make fuzz SECONDS=600 SEED=100000; SECONDS=0 SEED=… is one case again
 	@ops/dev/packages.sh build
 	SHELLY_FUZZ_SECONDS=$(SECONDS) SHELLY_FUZZ_SEED=$(SEED) swift test --filter 'FuzzTests.*FuzzTests'
 

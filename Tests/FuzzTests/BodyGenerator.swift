@@ -96,6 +96,8 @@ struct BodyGenerator {
             // A member or an element again.
             let end = min(tokens.count, place + Int.random(in: 1...12, using: &random))
             tokens.insert(contentsOf: Array(tokens[place..<end]), at: place)
+        case 4 where Double(tokens[place]) != nil:
+            tokens[place] = random.pick(["NaN", "Infinity", "-Infinity"])
         default: tokens[place] = random.oneIn(6) ? nested() : random.pick(Self.pieces)
         }
         if tokens.isEmpty { tokens = [random.pick(Self.pieces)] }

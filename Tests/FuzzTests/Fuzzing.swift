@@ -3,11 +3,11 @@ import Seeds
 import Synchronization
 import Testing
 
-/// Runs case after case, a seed each, until the time is up.
+/// Runs case after case, a seed each: a fixed number of cases in the tests, so that every machine tries the same ones.
 ///
-/// `SHELLY_FUZZ_SECONDS` is the time of each fuzzer, `SHELLY_FUZZ_SEED` the first seed; with 0 seconds that case runs
-/// alone. A case that fails is written to a file; one that crashes or hangs leaves its seed in the file that is named
-/// at the beginning.
+/// With `SHELLY_FUZZ_SECONDS` a fuzzer runs for that time instead, from the seed `SHELLY_FUZZ_SEED` on; with 0 seconds
+/// that case runs alone. A case that fails is written to a file; one that crashes or hangs leaves its seed in a file
+/// named after the fuzzer.
 struct Fuzzing {
     /// What an oracle objects to, and the input that showed it.
     struct Finding: Error {
@@ -15,8 +15,9 @@ struct Fuzzing {
         let input: [UInt8]
     }
 
-    private static let seconds = Effort.setting("SHELLY_FUZZ_SECONDS", short: 1.0, long: 30.0)
-    private static let firstSeed = Effort.setting("SHELLY_FUZZ_SEED", short: UInt64(1), long: 1)
+    private static let cases = Effort.isLong ? 20_000 : 1000
+    private static let time = Effort.setting("SHELLY_FUZZ_SECONDS").map { Duration.seconds($0 as Double) }
+    private static let firstSeed: UInt64 = Effort.setting("SHELLY_FUZZ_SEED") ?? 1
     /// No case may take that long, debug build and busy machine included.
     private static let timeout = 300
 
@@ -48,7 +49,7 @@ struct Fuzzing {
                 return
             }
             seed += 1
-        } while ContinuousClock.now - start < .seconds(seconds)
+        } while time.map { ContinuousClock.now - start < $0 } ?? (seed - firstSeed < cases)
         print("fuzz \(name): seeds \(firstSeed)..<\(seed)")
         try FileManager.default.removeItem(at: trace)
     }
