@@ -112,14 +112,15 @@ struct BatchDecoderFuzzTests {
 
     /// The parser, the scanner that names faults and Foundation agree on what is JSON, as far as Foundation keeps to RFC 8259.
     private func checkSyntax(of body: [UInt8], _ verdict: Verdict) throws {
+        let isRefused = verdict.problem?.type == "json_invalid"
         var body = body
-        if verdict.problem == nil, replacePythonTokens(in: &body) {
-            guard verdict.invalid.contains(where: { $0.problems.contains { $0.type == "json_invalid" } }) else {
+        if !isRefused, replacePythonTokens(in: &body) {
+            let isInvalid = verdict.invalid.contains { $0.problems.contains { $0.type == "json_invalid" } }
+            guard verdict.problem != nil || isInvalid else {
                 throw Objection("a number that JSON does not have is in no invalid message")
             }
         }
         let fault = firstError(in: body)
-        let isRefused = verdict.problem?.type == "json_invalid"
         guard isRefused == (fault != nil) else {
             throw Objection("parser: \(isRefused ? "no" : "yes"), scanner \(fault.map { "\($0)" } ?? "yes")")
         }
@@ -136,7 +137,7 @@ struct BatchDecoderFuzzTests {
         throw Objection("Foundation says \(foundation), ours \(fault.map { "\($0)" } ?? "yes")")
     }
 
-    /// Puts zeros and spaces in the place of the tokens of Python's that an accepted body may have. Returns whether it
+    /// Puts zeros and spaces in the place of the tokens of Python's that a body may have. Returns whether it
     /// had a number that JSON does not have.
     private func replacePythonTokens(in body: inout [UInt8]) -> Bool {
         if body.starts(with: [0xEF, 0xBB, 0xBF]) { body.replaceSubrange(..<3, with: "   ".utf8) }
