@@ -86,7 +86,7 @@ def main(scrape_path, expressions_path):
     with open(scrape_path, encoding="utf-8") as file:
         given = families(file.read())
     with open(RULES, encoding="utf-8") as file:
-        rules = "".join(line for line in file if not line.lstrip().startswith("#"))
+        rules = "".join(line for line in file if not line.lstrip().startswith(("#", "runbook_url:")))
     with open(DASHBOARD, encoding="utf-8") as file:
         dashboard = json.load(file)
 
