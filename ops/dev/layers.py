@@ -4,13 +4,14 @@
     ops/dev/layers.py [--fix]
 
 - A folder of Sources/Receiver, Sources/Loader and Sources/Shared uses only folders below it in the document's table.
+- The files of a folder do not use each other's types in a circle. `Type+X.swift` declares no type, so it is in none.
 - The file to begin with, which the table names, begins with three lines: what the folder is, what to read next, and what
   the folder uses. The last one is compared with the code, so that a new arrow between folders is seen in a review;
   --fix writes it.
 
 The arrows are found in the text: the names of the types that a folder declares, and the modules that it imports.
 """
-import collections
+import graphlib
 import pathlib
 import re
 import sys
@@ -20,6 +21,8 @@ DECLARATION = re.compile(
     r"^(?:(?:public|package|internal|final|indirect|nonisolated|@\w+(?:\([^)\n]*\))?) +)*"
     r"(?:struct|class|enum|actor|protocol|typealias) +(\w+)", re.M)
 IMPORT = re.compile(r"^(?:(?:public|package|internal|@\w+) +)*import +(?:\w+ +)?(\w+)", re.M)
+WORD = re.compile(r"\b[A-Z]\w*")
+NESTED = re.compile(r"^ +(?:\w+ +)*(?:struct|class|enum|actor|protocol|typealias) +(\w+)", re.M)
 # Comments, and strings without their interpolations.
 BLANK = re.compile(r'//[^\n]*|/\*.*?\*/|"""(?:[^\\]|\\.)*?"""|"(?:[^"\\\n]|\\[^(])*"', re.S)
 
@@ -35,11 +38,21 @@ def folders(module):
 class Folder:
     def __init__(self, path):
         self.path, self.name = path, path.name
-        self.files = sorted(path.rglob("*.swift"))
-        sources = [BLANK.sub(" ", file.read_text()) for file in self.files]
-        self.declared = {name for source in sources for name in DECLARATION.findall(source)}
-        self.words = collections.Counter(word for source in sources for word in re.findall(r"\b[A-Z]\w*", source))
-        self.imports = {name for source in sources for name in IMPORT.findall(source)}
+        self.sources = {file.name: BLANK.sub(" ", file.read_text()) for file in sorted(path.rglob("*.swift"))}
+        self.declared = {name for source in self.sources.values() for name in DECLARATION.findall(source)}
+        self.words = {word for source in self.sources.values() for word in WORD.findall(source)}
+        self.imports = {name for source in self.sources.values() for name in IMPORT.findall(source)}
+
+    def circle(self):
+        """Files of which each uses a type of the next one, the first again at the end; None if there are none."""
+        # A nested type hides another file's type of the same name.
+        words = {file: set(WORD.findall(source)) - set(NESTED.findall(source)) for file, source in self.sources.items()}
+        users = {file: {user for user in words if user != file and words[user] & set(DECLARATION.findall(source))}
+                 for file, source in self.sources.items()}
+        try:
+            graphlib.TopologicalSorter(users).prepare()
+        except graphlib.CycleError as error:
+            return error.args[1]
 
 
 def main():
@@ -59,7 +72,7 @@ def main():
             used = [
                 other.name for other in layers
                 if other is not folder and (other.name in folder.imports or not is_target
-                                            and (other.declared - folder.declared) & folder.words.keys())]
+                                            and (other.declared - folder.declared) & folder.words)]
             for name in used:
                 if order.index(name) < order.index(folder.name):
                     errors.append(f"Sources/{module}/{folder.name} uses {name}, which is above it in docs/ARCHITECTURE.md")
@@ -67,6 +80,8 @@ def main():
                 used = sorted(used) + sorted(folder.imports & modules)
                 if index == 0:
                     used = ["any other folder"]
+            if circle := folder.circle():
+                errors.append(f"Sources/{module}/{folder.name} has files that use each other's types: {' uses '.join(circle)}")
             check(folder, begin[folder.name], sorted(used) if module == "Shared" else used, errors)
     for error in errors:
         print(f"layers.py: {error}", file=sys.stderr)
