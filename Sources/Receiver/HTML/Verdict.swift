@@ -34,7 +34,7 @@ extension Verdict.Level {
         switch self {
         case .good: "OK"
         case .idle: "Idle"
-        case .attention: "Look"
+        case .attention: "Warning"
         case .failing: "Fault"
         }
     }
