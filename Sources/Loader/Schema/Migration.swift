@@ -115,7 +115,7 @@ struct Migration {
                     """,
                     comment(lease, "spool", "Identity of the spool that a loader drains"),
                     comment(lease, "holder", "Machine and directory of the spool that the loader drains"),
-                    comment(lease, "renewed_at", "When the loader last showed that it is at work"),
+                    comment(lease, "renewed_at", "When the loader last renewed the lease"),
                 ]),
         ]
     }
