@@ -14,7 +14,7 @@ struct SpoolCheckTests {
 
         deinit { try? FileManager.default.removeItem(atPath: path.string) }
 
-        func check(_ role: SpoolCheck.Role = .loader) -> [CheckResult] {
+        func check(_ role: SpoolLock.Role = .loader) -> [CheckResult] {
             var checkup = Checkup()
             _ = SpoolCheck(path, for: role).run(&checkup)
             return checkup.results

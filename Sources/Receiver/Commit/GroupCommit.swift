@@ -34,7 +34,8 @@ package final class GroupCommit: Sendable {
 
     private struct Query: Sendable {
         let run: @Sendable (MinuteLedger) -> Void
-        let giveUp: @Sendable () -> Void
+        /// Ends the caller's wait without a result: on a timeout, or when the threads end.
+        let cancel: @Sendable () -> Void
     }
 
     private struct State {
@@ -106,15 +107,15 @@ package final class GroupCommit: Sendable {
     /// Returns nil on a timeout, such as when the disk does not respond, when too many queries are queued, and when the
     /// receiver is stopping. All batches wait while `query` runs. So it is short: a query for all devices takes half
     /// a millisecond, and the caller queries again for the rest.
-    package func query<Answer: Sendable>(
-        within timeout: Duration = .seconds(1), _ query: @escaping @Sendable (MinuteLedger) -> Answer
-    ) async -> Answer? {
+    package func query<Value: Sendable>(
+        within timeout: Duration = .seconds(1), _ query: @escaping @Sendable (MinuteLedger) -> Value
+    ) async -> Value? {
         await withCheckedContinuation { continuation in
             let wake = state.withLock { state in
                 state.queue.arrived(
                     Query(
                         run: { continuation.resume(returning: query($0)) },
-                        giveUp: { continuation.resume(returning: nil) }), deadline: .now + timeout)
+                        cancel: { continuation.resume(returning: nil) }), deadline: .now + timeout)
             }
             guard let wake else { return continuation.resume(returning: nil) }
             perform(wake)
@@ -204,7 +205,7 @@ package final class GroupCommit: Sendable {
             logger.error("the spool's disk does not answer; batches answered with 503: \(late.count)")
         }
         Self.answer(late, late.map { _ in .failure(.diskTimeout) })
-        for query in queries { query.giveUp() }
+        for query in queries { query.cancel() }
         perform(wake)
     }
 
@@ -216,7 +217,7 @@ package final class GroupCommit: Sendable {
             return (state.queue.ended(), state.stops ?? [])
         }
         aheadThread.wake()
-        for query in queries { query.giveUp() }
+        for query in queries { query.cancel() }
         for stop in stops { stop.resume() }
     }
 

@@ -12,7 +12,7 @@ import Time
 /// have come since.
 actor PowerSource {
     private static let freshFor = Duration.seconds(3)
-    private static let maximumAnswers = 8
+    private static let maximumCached = 8
     /// A page waits for these. Connecting takes seven round trips with TLS and SCRAM, and a query three.
     private static let connectTimeout = Duration.milliseconds(1300)
     private static let queryTimeout = Duration.milliseconds(1100)
@@ -26,7 +26,7 @@ actor PowerSource {
         case day(DeviceID, CalendarDay?)
     }
 
-    private struct Answer {
+    private struct CachedPowers {
         let purpose: Purpose
         let keys: [ReadingKey]
         let at: ContinuousClock.Instant
@@ -37,7 +37,7 @@ actor PowerSource {
     private let databaseSleep: Duration
     private let logger: Logger
     private var database: ReadConnection
-    private var answers: [Answer] = []
+    private var cache: [CachedPowers] = []
     private var failed: ContinuousClock.Instant?
 
     /// - Parameter databaseSleep: minimum interval between two queries of the same kind, without a connection; zero to
@@ -54,9 +54,9 @@ actor PowerSource {
     /// The powers of these readings, as far as the database has them; nil when the database does not answer.
     func powers(of keys: [ReadingKey], for purpose: Purpose) -> [ReadingKey: Double]? {
         let now = ContinuousClock.now
-        answers.removeAll { $0.at.duration(to: now) >= max(Self.freshFor, databaseSleep) }
-        if let known = answers.first(where: { answer in
-            answer.purpose == purpose && (answer.at.duration(to: now) < databaseSleep || answer.keys == keys)
+        cache.removeAll { $0.at.duration(to: now) >= max(Self.freshFor, databaseSleep) }
+        if let known = cache.first(where: { cached in
+            cached.purpose == purpose && (cached.at.duration(to: now) < databaseSleep || cached.keys == keys)
         }) {
             return known.powers
         }
@@ -64,8 +64,8 @@ actor PowerSource {
         do {
             let powers = try query(keys)
             failed = nil
-            if answers.count == Self.maximumAnswers { answers.removeFirst() }
-            answers.append(Answer(purpose: purpose, keys: keys, at: .now, powers: powers))
+            if cache.count == Self.maximumCached { cache.removeFirst() }
+            cache.append(CachedPowers(purpose: purpose, keys: keys, at: .now, powers: powers))
             return powers
         } catch {
             logger.notice("device power query failed: \(error)")

@@ -4,17 +4,15 @@ public import SystemPackage
 
 /// Checks that a spool exists and that this process may use it. It takes no lock, and creates and changes nothing.
 public struct SpoolCheck {
-    /// The program for which the spool is checked.
-    public enum Role: Sendable { case receiver, loader }
-
     private let path: FilePath
-    private let role: Role
+    private let role: SpoolLock.Role
     private static let subject = "spool"
     private static let rights = "spool rights"
     /// Maximum number of segments to check, the newest first.
     private static let looked = 1000
 
-    public init(_ path: FilePath, for role: Role) {
+    /// - Parameter role: the program for which the spool is checked.
+    public init(_ path: FilePath, for role: SpoolLock.Role) {
         self.path = path
         self.role = role
     }

@@ -5,6 +5,7 @@ public import SystemPackage
 ///
 /// It is a flock(2) on a file in the spool. The kernel releases it when the process ends, however it ends.
 public final class SpoolLock: Sendable {
+    /// The program that uses the spool.
     public enum Role: String, Sendable {
         case receiver, loader
     }
