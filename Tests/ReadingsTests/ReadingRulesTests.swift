@@ -188,8 +188,6 @@ struct ReadingRulesTests {
         }
     }
 
-    // MARK: - Mean power of whole minutes
-
     private static let minute = timestamp / 60
 
     private func energy(_ by: String, _ at: Int64, returned: String? = nil, name: String = "switch:0") -> String {

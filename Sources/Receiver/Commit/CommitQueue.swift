@@ -69,8 +69,6 @@ struct CommitQueue<Batch, Query> {
 
     init(_ limits: Limits) { self.limits = limits }
 
-    // MARK: - Events from clients
-
     /// A batch arrived, or a probe, which has no bytes. Returns nil when it is too late for it.
     mutating func arrived(_ batch: Batch, bytes: Int, at now: Instant) -> Wake? {
         guard !isStopping else { return nil }
@@ -93,8 +91,7 @@ struct CommitQueue<Batch, Query> {
         return Wake(commit: wakesCommit())
     }
 
-    // MARK: - Events from the commit thread
-
+    /// The commit thread is ready. Returns its next step.
     mutating func next() -> Step {
         guard inProgress.isEmpty else {
             commitThread = .synchronizing
@@ -140,9 +137,8 @@ struct CommitQueue<Batch, Query> {
         return queries.map(\.query)
     }
 
-    // MARK: - Events from the ahead thread
-
-    /// Returns the next batches to write during the sync, or nil when the ahead thread has to wait until it is woken.
+    /// The ahead thread is ready. Returns the next batches to write during the sync, or nil when the thread has to wait
+    /// until it is woken.
     ///
     /// - Parameter room: bytes that may be written before the sync is complete.
     mutating func nextPiece(within room: Int) -> [Batch]? {
@@ -155,13 +151,12 @@ struct CommitQueue<Batch, Query> {
         return piece.isEmpty ? nil : piece.map(\.batch)
     }
 
+    /// The ahead thread has written its piece.
     mutating func pieceWritten() -> Wake {
         aheadThread = .called
         defer { if commitThread == .awaitingPiece { commitThread = .running } }
         return Wake(commit: commitThread == .awaitingPiece)
     }
-
-    // MARK: - Events from the timer
 
     /// The timer rang. Returns the batches and queries that have waited too long.
     mutating func rang(at now: Instant) -> (batches: [Batch], queries: [Query], wake: Wake) {
@@ -191,8 +186,6 @@ struct CommitQueue<Batch, Query> {
             late, lateQueries, Wake(commit: isDue && wakesCommit(), timer: next.flatMap { self.timer(at: $0) })
         )
     }
-
-    // MARK: - Parts of the above
 
     /// Removes the batches that have waited longest: until they have about `bytes` bytes together, and no more than fit
     /// into `room`.
