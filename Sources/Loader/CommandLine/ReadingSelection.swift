@@ -1,6 +1,5 @@
 import ArgumentParser
 import Readings
-import Time
 
 /// The readings that a command selects: by device and by time range.
 struct ReadingSelection: ParsableArguments {
@@ -27,16 +26,5 @@ struct ReadingSelection: ParsableArguments {
         if let from, timestamp < from.unixSeconds { return false }
         if let to, timestamp >= to.unixSeconds { return false }
         return true
-    }
-}
-
-/// A point in time on the command line.
-struct PointInTime: ExpressibleByArgument {
-    /// Rounded up: a reading has whole seconds, so it is before the point in time if it is before this.
-    let unixSeconds: Int64
-
-    init?(argument: String) {
-        guard let time = Timestamp(argument) else { return nil }
-        unixSeconds = time.unixSeconds + (time.unixMilliseconds == time.unixSeconds * 1000 ? 0 : 1)
     }
 }

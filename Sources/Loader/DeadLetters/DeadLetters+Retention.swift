@@ -6,8 +6,8 @@ import Time
 extension DeadLetters {
     /// Removes the files of days that are older than `age`, and returns them.
     ///
-    /// A file stays as long as a segment of its day or an earlier one does, and as long as a damaged segment does of which
-    /// it has a letter: `verify` looks for the dead letters of each segment that is left.
+    /// A file stays as long as the spool has a segment of its day or of an earlier one, or a damaged segment with a dead
+    /// letter in the file: `verify` looks for the dead letters of each segment that is left.
     func prune(olderThan age: Duration, now: Timestamp = .now, dryRun: Bool = false) throws(SpoolError) -> [FilePath] {
         let segments = try directory.segments()
         guard let first = directory.oldest(of: segments), let oldest = try day(of: first) else { return [] }
@@ -38,10 +38,10 @@ extension DeadLetters {
     }
 
     private func hasDeadLetter(of segments: Set<Int>, _ path: FilePath) throws(SpoolError) -> Bool {
-        let letter = JSONMembers()
+        let deadLetter = JSONMembers()
         var isFound = false
         try Self.forEachLine(of: path, directory.disk) { line in
-            guard !isFound, letter.read(line), let record = letter.string(of: "record") else { return }
+            guard !isFound, deadLetter.read(line), let record = deadLetter.string(of: "record") else { return }
             let number = Int(String(decoding: record.prefix { $0 != UInt8(ascii: ":") }, as: UTF8.self))
             isFound = number.map(segments.contains) ?? false
         }

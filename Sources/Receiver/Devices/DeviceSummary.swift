@@ -27,10 +27,3 @@ struct DeviceSummary: Sendable, Equatable {
     /// The number of readings of all channels in each of the last 24 hours, the oldest first.
     let activity: [Int]
 }
-
-/// Watts in one minute.
-struct MinutePower: Sendable, Equatable {
-    /// Minutes since 1970.
-    let minute: Int64
-    let watts: Double
-}

@@ -162,12 +162,6 @@ public struct Settings: Sendable {
     }
 }
 
-/// Why a process does not start.
-public struct SettingsError: Error, CustomStringConvertible, Sendable {
-    public let description: String
-    public init(_ description: String) { self.description = description }
-}
-
 /// A value for a message: printable ASCII, shortened.
 private func quoted(_ value: String) -> String {
     let safe = value.unicodeScalars.prefix(40).map { 0x20..<0x7F ~= $0.value ? Character($0) : "?" }

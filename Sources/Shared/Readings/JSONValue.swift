@@ -1,52 +1,19 @@
 internal import CSimdjson
 
-/// A JSON parser with one owner at a time. A document is valid until the next parse, and no longer than its text.
+/// A value of a document, identified by its first token. It is valid as long as its document.
 ///
 /// It is unsafe because tokens are in C++'s memory, and names and strings are in the caller's memory. Only this file
 /// accesses them, and every token that it follows belongs to a document that was validated as a whole.
-final class JSONParser {
-    static let padding = shelly_json_padding
-
-    enum Failure: Error {
-        case invalid, memory
-    }
-
-    private var handle: OpaquePointer
-    private let maximumDepth: Int
-
-    init(maximumDepth: Int) {
-        self.maximumDepth = maximumDepth
-        handle = Self.create(maximumDepth)
-    }
-
-    deinit { shelly_json_parser_destroy(handle) }
-
-    /// Parses a document, after which `padding` more bytes must be readable.
-    func parse(_ text: UnsafeRawBufferPointer) throws(Failure) -> JSONValue {
-        guard let bytes = text.baseAddress?.assumingMemoryBound(to: UInt8.self), !text.isEmpty else { throw .invalid }
-        var document: UnsafePointer<shelly_json_document>?
-        let status = shelly_json_parse(handle, bytes, text.count, &document)
-        guard let document else { throw status == SHELLY_JSON_MEMORY ? .memory : .invalid }
-        return JSONValue(document: document, token: 0)
-    }
-
-    /// Frees the buffers if a rare large document made them grow beyond `bytes`.
-    func shrink(to bytes: Int) {
-        guard shelly_json_parser_capacity(handle) > bytes else { return }
-        shelly_json_parser_destroy(handle)
-        handle = Self.create(maximumDepth)
-    }
-
-    private static func create(_ maximumDepth: Int) -> OpaquePointer {
-        guard let handle = shelly_json_parser_create(maximumDepth) else { fatalError("out of memory for a parser") }
-        return handle
-    }
-}
-
-/// A value of a document, identified by its first token.
 struct JSONValue {
-    fileprivate let document: UnsafePointer<shelly_json_document>
-    fileprivate let token: Int
+    private let document: UnsafePointer<shelly_json_document>
+    private let token: Int
+
+    init(rootOf document: UnsafePointer<shelly_json_document>) { self.init(document: document, token: 0) }
+
+    private init(document: UnsafePointer<shelly_json_document>, token: Int) {
+        self.document = document
+        self.token = token
+    }
 
     private var first: UInt8 { document.pointee.text[offset(of: token)] }
 
