@@ -37,6 +37,24 @@ struct SpoolFileSystemTests {
         #expect(kind("0:44", type: 0xEF53).nature == .local)
     }
 
+    @Test func anOverlayLiesInMemoryIfItsUpperLayerDoes() {
+        let overlay: UInt32 = 0x794C_7630
+        let kind = SpoolFileSystem(type: overlay, options: ["volatile"], upperType: 0x0102_1994)
+        #expect(kind.name == "overlay on tmpfs" && kind.nature == .memory && kind.isRefused)
+        #expect(SpoolFileSystem(type: overlay, upperType: 0xEF53) == SpoolFileSystem(type: overlay))
+        #expect(SpoolFileSystem(type: 0xEF53, upperType: 0x0102_1994).nature == .local)
+    }
+
+    @Test(
+        arguments: [
+            ("rw,lowerdir=/l,upperdir=/media/root-rw/overlay,workdir=/w", "/media/root-rw/overlay"),
+            (#"rw,upperdir=/a\040b\054c\134d"#, #"/a b,c\d"#), (#"rw,upperdir=/a\9\04"#, #"/a\9\04"#),
+            ("rw,lowerdir=/upperdir=/x", nil), ("", nil),
+        ] as [(String, FilePath?)])
+    func theUpperLayerIsAmongTheOptions(options: String, path: FilePath?) {
+        #expect(MountOptions.upperDirectory(options.split(separator: ",")) == path)
+    }
+
     @Test func aPathThatIsNotThereYetLiesWhereItsParentDoes() throws {
         #expect(try SpoolFileSystem(at: "/proc/not/there/yet") == SpoolFileSystem(type: 0x9FA0))
         #expect(try SpoolFileSystem(at: "not-there/yet") == SpoolFileSystem(at: "."))

@@ -30,6 +30,16 @@ struct FileSystemTests {
         #expect(check.status == 1 && check.text.contains("FAIL  file system     tmpfs"), "\(check.text)")
     }
 
+    @Test func aStartOnAnOverlayThatKeepsChangesInMemoryIsRefused() throws {
+        let disk = try MountedDisk(.overlayOnMemory, megabytes: 256)
+        rig.spool = disk.path + "/spool"
+        let environment = ["SPOOL_DIR": rig.spool, "PORT": "0", "INGEST_API_KEY": Rig.key].merging(Self.strict) { $1 }
+        let refused = try rig.run(Rig.binaries! + "/shelly-receiver", [], environment: environment)
+        #expect(refused.status == 1, "\(refused.text)")
+        #expect(refused.text.contains("overlay on tmpfs lies in memory"))
+        #expect(!FileManager.default.fileExists(atPath: rig.spool))
+    }
+
     @Test func aStartWhereFsyncDoesNothingIsRefused() throws {
         let disk = try MountedDisk(.overlay, megabytes: 256, options: ",volatile")
         rig.spool = disk.path + "/spool"

@@ -7,8 +7,10 @@ final class MountedDisk: Sendable {
         /// In a file, through a loop device.
         case ext4
         case tmpfs
-        /// As the root of a container, its layers on a tmpfs: an overlay cannot have layers on another.
+        /// As the root of a container, its layers hidden below it, on a tmpfs: an overlay cannot have layers on another.
         case overlay
+        /// As the root of a machine that keeps changes in memory: its layers lie on a tmpfs that can be seen.
+        case overlayOnMemory
     }
 
     /// Why there can be none here; nil when it works.
@@ -23,6 +25,8 @@ final class MountedDisk: Sendable {
     }()
 
     let path: String
+    /// The mount point of the tmpfs with an overlay's layers.
+    private let layers: String?
     private let image: String
     private let isMounted = Mutex(false)
 
@@ -30,6 +34,7 @@ final class MountedDisk: Sendable {
     init(_ kind: Kind, megabytes: Int, options: String = "") throws {
         let base = NSTemporaryDirectory() + "shelly-disk-" + UUID().uuidString.prefix(8)
         path = base + "/mount"
+        layers = kind == .overlay ? path : kind == .overlayOnMemory ? base : nil
         image = base + "/image"
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
         switch kind {
@@ -40,20 +45,23 @@ final class MountedDisk: Sendable {
         case .tmpfs:
             try Self.run("mount", "-t", "tmpfs", "-o", "size=\(megabytes)M" + options, "shelly", path)
             isMounted.withLock { $0 = true }
-        case .overlay:
-            try Self.run("mount", "-t", "tmpfs", "-o", "size=\(megabytes)M", "shelly", path)
+        case .overlay, .overlayOnMemory:
+            let layers = layers!
+            try Self.run("mount", "-t", "tmpfs", "-o", "size=\(megabytes)M", "shelly", layers)
             isMounted.withLock { $0 = true }
-            let layers = ["lower", "upper", "work"].map { path + "/" + $0 }
-            for layer in layers {
-                try FileManager.default.createDirectory(atPath: layer, withIntermediateDirectories: false)
+            for directory in [layers + "/lower", layers + "/upper", layers + "/work", path] {
+                try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
             }
-            let places = "lowerdir=\(layers[0]),upperdir=\(layers[1]),workdir=\(layers[2])"
+            let places = "lowerdir=\(layers)/lower,upperdir=\(layers)/upper,workdir=\(layers)/work"
             try Self.run("mount", "-t", "overlay", "-o", places + options, "shelly", path)
         }
     }
 
     deinit {
-        if isMounted.withLock({ $0 }) { try? Self.run("umount", "-l", "-A", "-R", path) }
+        if isMounted.withLock({ $0 }) {
+            try? Self.run("umount", "-l", "-R", path)
+            if let layers { try? Self.run("umount", "-l", "-R", layers) }
+        }
         try? FileManager.default.removeItem(atPath: (path as NSString).deletingLastPathComponent)
     }
 

@@ -25,6 +25,29 @@ enum MountOptions {
         return []
     }
 
+    /// An overlay's upper layer, as the process that mounted it named it; nil if there is none.
+    static func upperDirectory(_ options: [Substring]) -> FilePath? {
+        let prefix = "upperdir="
+        guard let option = options.first(where: { $0.hasPrefix(prefix) }) else { return nil }
+        return FilePath(unescaped(option.dropFirst(prefix.count)))
+    }
+
+    /// The kernel writes spaces, commas and backslashes as three octal digits: `\040`.
+    private static func unescaped(_ text: Substring) -> String {
+        var bytes: [UInt8] = []
+        var rest = text.utf8
+        while let byte = rest.popFirst() {
+            let digits = rest.prefix(3)
+            if byte == UInt8(ascii: "\\"), digits.count == 3, let code = UInt8(String(digits) ?? "", radix: 8) {
+                bytes.append(code)
+                rest.removeFirst(3)
+            } else {
+                bytes.append(byte)
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
     private static func contents(of path: FilePath) throws -> String {
         let file = try FileDescriptor.open(path, .readOnly)
         defer { try? file.close() }

@@ -20,15 +20,23 @@ public struct SpoolFileSystem: Sendable, Equatable {
         case unknown
     }
 
-    /// The name that mount(8) has for it, `unknown (0x…)` for a type that is not in the table.
+    /// The name that mount(8) has for it, `overlay on tmpfs` for an overlay whose upper layer is in memory, and `unknown (0x…)` for a
+    /// type that is not in the table.
     public let name: String
     public let nature: Nature
 
     /// - Parameters:
     ///   - type: statfs(2) `f_type`.
     ///   - options: mount options of this file system, of which only those that turn fsync off matter.
-    public init(type: UInt32, options: [Substring] = []) {
+    ///   - upperType: `f_type` of an overlay's upper layer, which has the data; nil if unknown.
+    public init(type: UInt32, options: [Substring] = [], upperType: UInt32? = nil) {
         let (name, nature) = Self.kinds[type] ?? ("unknown (0x\(String(type, radix: 16)))", .unknown)
+        let upper = upperType.flatMap { Self.kinds[$0] }
+        if nature == .overlay, let upper, upper.1 == .memory {
+            self.name = "\(name) on \(upper.0)"
+            self.nature = .memory
+            return
+        }
         // The second is how Linux 6.18 shows the first.
         let isVolatile = nature == .overlay && options.contains { $0 == "volatile" || $0 == "fsync=volatile" }
         self.name = name
@@ -39,17 +47,26 @@ public struct SpoolFileSystem: Sendable, Equatable {
     public init(at path: FilePath) throws(Errno) {
         var place = path.isEmpty ? "." : path
         while true {
-            var status = statfs()
-            if statfs(place.string, &status) == 0 {
-                self.init(
-                    type: UInt32(truncatingIfNeeded: status.f_type), options: MountOptions.ofFileSystem(at: place))
+            do {
+                let type = try Self.type(at: place)
+                let options = MountOptions.ofFileSystem(at: place)
+                // The path may be of another mount namespace, as in a container, and lead nowhere here.
+                let upperType = MountOptions.upperDirectory(options).flatMap { try? Self.type(at: $0) }
+                self.init(type: type, options: options, upperType: upperType)
                 return
+            } catch {
+                guard error == .noSuchFileOrDirectory, place.lastComponent != nil else { throw error }
+                place.removeLastComponent()
+                if place.isEmpty { place = "." }
             }
-            let error = Errno(rawValue: errno)
-            guard error == .noSuchFileOrDirectory, place.lastComponent != nil else { throw error }
-            place.removeLastComponent()
-            if place.isEmpty { place = "." }
         }
+    }
+
+    /// statfs(2) `f_type`.
+    private static func type(at path: FilePath) throws(Errno) -> UInt32 {
+        var status = statfs()
+        guard statfs(path.string, &status) == 0 else { throw Errno(rawValue: errno) }
+        return UInt32(truncatingIfNeeded: status.f_type)
     }
 
     /// Whether the receiver must not start there, because acknowledged batches would be in memory only.
