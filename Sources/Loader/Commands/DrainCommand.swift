@@ -8,9 +8,9 @@ struct DrainCommand: LoaderCommand {
         commandName: "drain",
         abstract: "Load the spooled readings into the table, each once.",
         discussion: """
-            Segments that are wholly loaded move to loaded/ and are compressed there (LOADER_COMPRESS); what cannot be loaded \
-            goes to rejected/ with its reason. Damaged byte ranges are logged and passed over, which ends the run with exit code 1; 'shelly-loader verify' \
-            lists them again.
+            Fully loaded segments move to loaded/ and are compressed there (LOADER_COMPRESS); records and readings that \
+            cannot be loaded go to rejected/ with the reason. Damaged byte ranges are logged and skipped, and the run then \
+            ends with exit code 1; 'shelly-loader verify' lists them again.
             """)
 
     @OptionGroup var options: CommonOptions

@@ -3,10 +3,10 @@ import ArgumentParser
 struct MigrateCommand: LoaderCommand {
     static let configuration = CommandConfiguration(
         commandName: "migrate",
-        abstract: "Create whichever of the table, its indexes and the progress table is missing.",
+        abstract: "Create the table, its indexes and the loader's own tables where they do not exist.",
         discussion: """
             Can be repeated, also on a large live table with other writers: indexes are then built \
-            concurrently, and rows without an idempotency key are left alone.
+            concurrently, and rows without an idempotency key stay unchanged.
             """)
 
     @OptionGroup var options: CommonOptions

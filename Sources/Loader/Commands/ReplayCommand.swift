@@ -8,9 +8,9 @@ struct ReplayCommand: LoaderCommand {
         commandName: "replay",
         abstract: "Insert the spooled readings again.",
         discussion: """
-            Readings that are in the table stay unchanged, so it can be repeated. The spool's progress does not change, \
-            no file is moved, and readings that cannot be inserted are counted but not set aside again. With --rejected, \
-            the dead letters are tried again, after their cause was fixed.
+            Rows that are in the table stay unchanged, so a replay can be repeated. The spool's progress does not change, \
+            no file is moved, and readings that cannot be inserted are counted but not written to rejected/ again. With \
+            --rejected, the dead letters are tried again; fix their cause first.
             Exit code 1 when a file is damaged or contains no record.
             """)
 
@@ -23,8 +23,7 @@ struct ReplayCommand: LoaderCommand {
     var files: [String] = []
     @Flag(
         help:
-            "Count the selected readings, and insert nothing. It needs no database, so it does not know which are there already."
-    )
+            "Count the selected readings, and insert nothing. The database is not used, so duplicates are not counted.")
     var dryRun = false
     @Flag(help: "Print the counts as JSON, one line per file.")
     var json = false

@@ -24,7 +24,7 @@ struct Drain {
     var limits = SpoolWriter.Limits()
     /// Pause between two passes over the spool.
     var followPause = Duration.seconds(1)
-    /// Least time between two uses of the database, and then no connection stays open; zero to stay connected.
+    /// Minimum time between two uses of the database, and then no connection stays open; zero to stay connected.
     var databaseSleep = Duration.zero
     /// Timeout for the lease in the database, which a killed loader's transaction may still hold for a short time.
     var lockTimeout = Duration.seconds(5)

@@ -5,7 +5,7 @@ import Readings
 struct RuleChange: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Components to take, as in INGEST_COMPONENTS, in place of those that the segments were written with.",
+            "Components to take, as in INGEST_COMPONENTS, in place of those in the segments' headers.",
             valueName: "list"),
         transform: { text in
             guard let components = ReadingRules.components(named: text) else {

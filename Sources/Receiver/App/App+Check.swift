@@ -9,12 +9,12 @@ extension App {
     struct CheckOptions: ParsableArguments {
         @Flag(help: "Check the installation, print how to fix each problem, and exit.")
         var check = false
-        @Flag(help: "With --check: also send an empty batch to the running receiver; it stores nothing.")
+        @Flag(help: "With --check: also send an empty batch to the running receiver, which stores nothing.")
         var probe = false
         @Flag(
             help: """
-                With --check: send a reading of 0 W of the device shelly-collector-probe too, and wait until the loader \
-                has it in the table, where it stays.
+                With --check: also send a reading of 0 W of the device shelly-collector-probe, and wait until the loader \
+                has inserted it. The row stays in the table.
                 """)
         var probeRow = false
         @Option(
@@ -24,8 +24,8 @@ extension App {
         var url: String?
         @Flag(
             help: """
-                Request /readyz of the running receiver, print the answer, and exit with 0 if it takes batches, else 1: a \
-                container's health check.
+                Request /readyz of the running receiver, print the answer, and exit with 0 if the receiver takes batches, \
+                else with 1: for a container's health check.
                 """)
         var ready = false
         @Flag(help: "With --check: print JSON.")

@@ -69,7 +69,7 @@ extension Setting {
         "DATABASE_TABLE", .text, standard: "power_logs", "Table of the readings, with its schema if needed")
     public static let databaseSleepSeconds = Setting(
         "DATABASE_SLEEP_SECONDS", .integer(0...86_400), standard: "0",
-        "Least time between two uses of the database by the loader, and by a page, so that a serverless one can sleep; 0 to stay connected"
+        "Minimum time between two uses of the database by the loader, and by a page, so that a serverless database can sleep; 0 to stay connected"
     )
     public static let logLevel = Setting(
         "LOG_LEVEL", .choice(["trace", "debug", "info", "notice", "warning", "error", "critical"]), standard: "info",
@@ -98,11 +98,11 @@ extension Setting {
         "Batches in flight, above which further batches are refused with 503")
     public static let connections = Setting(
         "INGEST_CONNECTIONS", .integer(1...1_000_000), standard: "10000",
-        "Connections at the same time; one more takes the place of one without a key or of an idle one, or is refused with 503"
+        "Maximum number of connections; a further one replaces one without a key or an idle one, or is refused with 503"
     )
     public static let connectionsPerAddress = Setting(
         "INGEST_CONNECTIONS_PER_ADDRESS", .integer(1...1_000_000), standard: "1000",
-        "Connections per IPv4 address or IPv6 network of 64 bits; one more takes the place of another of them, or gets 503"
+        "Maximum number of connections per IPv4 address or IPv6 network of 64 bits; a further one replaces one of them, or is refused with 503"
     )
     public static let proxies = Setting(
         "INGEST_PROXIES", .text, standard: "127.0.0.0/8, ::1",
@@ -131,14 +131,16 @@ extension Setting {
     public static let components = Setting(
         "INGEST_COMPONENTS", .list(["switch", "pm1", "em1", "em", "cover", "light", "rgb", "rgbw", "cct"]),
         standard: "switch",
-        "Components whose power becomes readings; the first of the list has the channel where two of a message have it")
+        "Components whose power becomes readings; if two components of a message have the same channel, the reading is of the one that is earlier in the list"
+    )
     public static let power = Setting(
         "INGEST_POWER", .choice(["sample", "energy"]), standard: "sample",
         "Power of a reading: at the time of its message, or the mean of each whole minute by the energy counters")
 
     public static let silentSeconds = Setting(
         "DEVICE_SILENT_SECONDS", .integer(60...31_536_000), standard: "900",
-        "Time without a message after which a device counts as silent, and without a reading as one without readings")
+        "Time without a message after which a device counts as silent, and time without a reading after which it counts as one without readings"
+    )
 
     public static let statementRows = Setting(
         "LOADER_STATEMENT_ROWS", .integer(1...1_000_000), standard: "50000", "Readings inserted with one statement")
@@ -152,7 +154,8 @@ extension Setting {
 
     public static let compress = Setting(
         "LOADER_COMPRESS", .choice(["on", "off"]), standard: "on",
-        "Whether loaded segments are compressed with zstd; off leaves new ones as text, and reads both kinds")
+        "Whether loaded segments are compressed with zstd; with off, they stay text; segments of both kinds can be read"
+    )
     public static let retentionSeconds = Setting(
         "LOADER_RETENTION_SECONDS", .integer(0...(1 << 32)), standard: "1209600",
         "Age at which a loaded segment is removed; keep at least as long as the queue keeps a message")
@@ -162,7 +165,7 @@ extension Setting {
 
     public static let rejectedRetentionSeconds = Setting(
         "LOADER_REJECTED_RETENTION_SECONDS", .integer(0...(1 << 32)), standard: "0",
-        "Age at which a day's dead letters are removed, once their segments are; 0 to keep them all")
+        "Age at which a day's dead letters are removed, once their segments are removed; 0 to keep them all")
 
     public static let rowRetentionDays = Setting(
         "LOADER_ROW_RETENTION_DAYS", .integer(0...36_500), standard: "0",
