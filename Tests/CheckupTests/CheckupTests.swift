@@ -9,11 +9,11 @@ import Testing
 struct CheckupTests {
     @Test func theExitCodeTellsWhatCanBeWaitedFor() {
         var checkup = Checkup()
-        #expect(checkup.exitCode == 0 && checkup.status == .ok)
+        #expect(checkup.exitCode == 0 && checkup.verdict == .ok)
         checkup.add(.warn("one", "is so so", do: "mend it"))
-        #expect(checkup.exitCode == 0 && checkup.status == .warn)
+        #expect(checkup.exitCode == 0 && checkup.verdict == .warn)
         checkup.add(.fail("two", "is away", do: "wait", isTemporary: true))
-        #expect(checkup.exitCode == 75 && checkup.status == .fail)
+        #expect(checkup.exitCode == 75 && checkup.verdict == .fail)
         checkup.add(.fail("three", "is gone", do: "mend it"))
         #expect(checkup.exitCode == 1)
     }
@@ -33,13 +33,13 @@ struct CheckupTests {
     }
 
     @Test(arguments: [
-        ("", CheckResult.Status.fail), ("0123456789abcdef0123456789abcdef", .ok), ("short-one", .warn),
+        ("", CheckResult.Level.fail), ("0123456789abcdef0123456789abcdef", .ok), ("short-one", .warn),
         ("aaaaaaaaaaaaaaaaaaaaaaaa", .warn), ("my-secret-key-for-the-queue", .warn), ("changeme-changeme-4711", .warn),
         ("0123456789abcdef 123456789abcdef", .fail), ("0123456789abcdéf0123456789", .fail),
     ])
-    func keysThatCanBeGuessedAreNamedAndNotShown(key: String, verdict: CheckResult.Status) {
+    func keysThatCanBeGuessedAreNamedAndNotShown(key: String, verdict: CheckResult.Level) {
         let results = KeyCheck(ingest: key.isEmpty ? [] : [key], read: []).results(isReceiver: true)
-        #expect(results.map(\.status) == [verdict])
+        #expect(results.map(\.verdict) == [verdict])
         #expect(key.isEmpty || !"\(results)".contains(key))
     }
 
@@ -47,17 +47,17 @@ struct CheckupTests {
         #expect(KeyCheck(ingest: [], read: []).results(isReceiver: false).isEmpty)
         let shared = "0123456789abcdef0123456789abcdef"
         let results = KeyCheck(ingest: [shared], read: [shared]).results(isReceiver: false)
-        #expect(results.map(\.status) == [.ok, .ok, .warn])
+        #expect(results.map(\.verdict) == [.ok, .ok, .warn])
     }
 
     @Test func aFileThatOthersReadKeepsNoSecrets() throws {
         let file = NSTemporaryDirectory() + "checkup-" + UUID().uuidString
-        #expect(KeyCheck.result(ofFile: file, as: "key file").status == .fail)
+        #expect(KeyCheck.result(ofFile: file, as: "key file").verdict == .fail)
         try "INGEST_API_KEY=x".write(toFile: file, atomically: false, encoding: .utf8)
         defer { unlink(file) }
-        for (mode, verdict) in [(0o600, CheckResult.Status.ok), (0o640, .ok), (0o644, .fail), (0o660, .fail)] {
+        for (mode, verdict) in [(0o600, CheckResult.Level.ok), (0o640, .ok), (0o644, .fail), (0o660, .fail)] {
             chmod(file, mode_t(mode))
-            #expect(KeyCheck.result(ofFile: file, as: "key file").status == verdict, "\(String(mode, radix: 8))")
+            #expect(KeyCheck.result(ofFile: file, as: "key file").verdict == verdict, "\(String(mode, radix: 8))")
         }
     }
 
@@ -69,7 +69,7 @@ struct CheckupTests {
             problems: &problems)
         #expect(problems.count == 3 && settings.text(.host) == "::1" && settings.integer(.port) == 8080)
         let results = SettingsCheck.results(settings, problems: problems)
-        #expect(results.count == 3 && results.allSatisfy { $0.status == .fail })
-        #expect(SettingsCheck.results(settings, problems: [])[0].detail == "given: HOST")
+        #expect(results.count == 3 && results.allSatisfy { $0.verdict == .fail })
+        #expect(SettingsCheck.results(settings, problems: [])[0].finding == "given: HOST")
     }
 }

@@ -33,9 +33,9 @@ struct SpoolCheckTests {
         var results = place.check()
         results += RoomCheck(directory, limits: SpoolWriter.Limits()).results()
         results += DiskCheck(place.path, acceptsLosses: true).results()
-        #expect(results.allSatisfy { $0.status != .fail }, "\(results)")
-        #expect(results.contains { $0.subject == "receiver" && $0.detail.contains("process \(getpid())") })
-        #expect(results.contains { $0.subject == "loader" && $0.detail.contains("none") })
+        #expect(results.allSatisfy { $0.verdict != .fail }, "\(results)")
+        #expect(results.contains { $0.subject == "receiver" && $0.finding.contains("process \(getpid())") })
+        #expect(results.contains { $0.subject == "loader" && $0.finding.contains("none") })
         #expect(try place.files() == before)
         // The lock is still ours.
         #expect(throws: SpoolError.self) { try SpoolLock(.receiver, of: place.path) }
@@ -44,38 +44,38 @@ struct SpoolCheckTests {
 
     @Test func aMissingSpoolIsTheReceiversToMake() throws {
         let place = Place()
-        #expect(place.check(.loader).map(\.status) == [.warn])
-        #expect(place.check(.receiver).map(\.status) == [.ok])
+        #expect(place.check(.loader).map(\.verdict) == [.warn])
+        #expect(place.check(.receiver).map(\.verdict) == [.ok])
         try FileManager.default.createDirectory(atPath: place.path.string, withIntermediateDirectories: true)
-        #expect(place.check(.receiver).map(\.status) == [.ok])
+        #expect(place.check(.receiver).map(\.verdict) == [.ok])
     }
 
     @Test func aDirectoryWithoutASpoolIsNamed() throws {
         let place = Place()
         try "x".write(toFile: place.path.string, atomically: false, encoding: .utf8)
-        #expect(place.check().first?.detail.contains("is not a directory") == true)
+        #expect(place.check().first?.finding.contains("is not a directory") == true)
         unlink(place.path.string)
         let directory = try SpoolDirectory(creating: place.path)
         try "{}".write(toFile: place.path.appending("spool.json").string, atomically: false, encoding: .utf8)
-        #expect(place.check(.receiver).map(\.status) == [.fail])
+        #expect(place.check(.receiver).map(\.verdict) == [.fail])
         // Segments without their identity must not get a new one.
         unlink(place.path.appending("spool.json").string)
         try "x".write(toFile: directory.pending.appending("00000001.spool").string, atomically: false, encoding: .utf8)
         let result = try #require(place.check(.receiver).first)
-        #expect(result.status == .fail && result.fix?.contains("restore spool.json") == true)
+        #expect(result.verdict == .fail && result.remedy?.contains("restore spool.json") == true)
     }
 
     @Test func foldersOpenToAllAreNamed() throws {
         let place = Place()
         let directory = try SpoolDirectory(creating: place.path)
         func rights() -> CheckResult? { place.check().first { $0.subject == "spool rights" } }
-        #expect(rights()?.status == .ok)
+        #expect(rights()?.verdict == .ok)
         chmod(place.path.string, 0o755)
-        #expect(rights()?.status == .warn)
+        #expect(rights()?.verdict == .warn)
         chmod(directory.pending.string, 0o777)
-        #expect(rights()?.status == .fail && rights()?.detail.contains("pending") == true)
+        #expect(rights()?.verdict == .fail && rights()?.finding.contains("pending") == true)
         rmdir(directory.rejected.string)
-        #expect(rights()?.detail.hasSuffix("rejected is missing") == true)
+        #expect(rights()?.finding.hasSuffix("rejected is missing") == true)
     }
 
     @Test(arguments: [
@@ -94,15 +94,15 @@ struct SpoolCheckTests {
         _ = try writer.append([NewRecord(receivedAt: anHourAgo, body: body[...])])
         var limits = SpoolWriter.Limits()
         func room() -> CheckResult? { RoomCheck(directory, limits: limits).results().first }
-        #expect(room()?.detail.contains("at the last day's 29") == true, "\(String(describing: room()))")
+        #expect(room()?.finding.contains("at the last day's 29") == true, "\(String(describing: room()))")
         limits.spoolBytes = (20 << 20) + 700_000
         limits.segmentBytes = 1 << 20
-        #expect(room()?.status == .warn && room()?.detail.contains("enough for 19 h") == true)
+        #expect(room()?.verdict == .warn && room()?.finding.contains("enough for 19 h") == true)
         limits.spoolBytes = 1 << 20
-        #expect(room()?.status == .fail)
+        #expect(room()?.verdict == .fail)
         limits.spoolBytes = nil
         limits.reserveBytes = 1 << 50
-        #expect(room()?.status == .fail)
+        #expect(room()?.verdict == .fail)
     }
 
     @Test func aClockThatIsBehindTheSpoolIsWrong() throws {
@@ -110,9 +110,9 @@ struct SpoolCheckTests {
         let directory = try SpoolDirectory(creating: place.path)
         let segment = directory.pending.appending("00000001.spool").string
         try "x".write(toFile: segment, atomically: false, encoding: .utf8)
-        #expect(ClockCheck(directory).result().status != .fail)
+        #expect(ClockCheck(directory).result().verdict != .fail)
         try FileManager.default.setAttributes([.modificationDate: Date() + 600], ofItemAtPath: segment)
-        #expect(ClockCheck(directory).result().status == .fail)
+        #expect(ClockCheck(directory).result().verdict == .fail)
     }
 
     /// A disk whose every synchronization takes a while, or fails.
@@ -141,13 +141,13 @@ struct SpoolCheckTests {
         func speed(_ delay: Duration, _ failure: Errno? = nil) -> CheckResult? {
             DiskCheck(place.path, acceptsLosses: true, disk: SlowDisk(delay: delay, failure: failure)).results().last
         }
-        #expect(speed(.milliseconds(30))?.status == .warn)
+        #expect(speed(.milliseconds(30))?.verdict == .warn)
         // A busy machine makes some measurements slow, and not every one.
-        #expect((0..<100).contains { _ in speed(.milliseconds(1))?.status == .ok })
-        #expect(speed(.zero, .ioError)?.status == .fail)
-        #expect(speed(.zero, .noSpace)?.fix == "make room on the disk")
+        #expect((0..<100).contains { _ in speed(.milliseconds(1))?.verdict == .ok })
+        #expect(speed(.zero, .ioError)?.verdict == .fail)
+        #expect(speed(.zero, .noSpace)?.remedy == "make room on the disk")
         // One synchronization is measured however long it takes, and no second one.
-        #expect(speed(.seconds(4))?.detail.contains("median of 1)") == true)
+        #expect(speed(.seconds(4))?.finding.contains("median of 1)") == true)
         #expect(try !place.files().contains { $0.hasSuffix(".tmp") })
     }
 }

@@ -8,10 +8,10 @@ struct DatabaseCheckTests {
     @Test(
         arguments: [
             (9, .fail), (11, .fail), (12, .warn), (13, .warn), (14, .ok), (15, .ok), (18, .ok),
-        ] as [(Int, CheckResult.Status)])
-    func aServersVersionIsJudged(version: Int, status: CheckResult.Status) {
+        ] as [(Int, CheckResult.Level)])
+    func aServersVersionIsJudged(version: Int, verdict: CheckResult.Level) {
         let result = DatabaseCheck.result(ofVersion: version, "PostgreSQL \(version)")
-        #expect(result.status == status)
-        #expect((result.fix == "use PostgreSQL 12 or newer") == (status == .fail))
+        #expect(result.verdict == verdict)
+        #expect((result.remedy == "use PostgreSQL 12 or newer") == (verdict == .fail))
     }
 }

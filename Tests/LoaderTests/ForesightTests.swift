@@ -26,8 +26,8 @@ struct ForesightTests {
         ] as [(String, [String])])
     func columnsThatDoNotHoldEveryPower(_ change: String, findings: [String]) throws {
         let results = try results(after: "ALTER TABLE power_logs \(change)")
-        #expect(results.allSatisfy { $0.status == .warn })
-        #expect(results.map { "\($0.subject) \($0.detail.prefix { $0 != ":" })" } == findings)
+        #expect(results.allSatisfy { $0.verdict == .warn })
+        #expect(results.map { "\($0.subject) \($0.finding.prefix { $0 != ":" })" } == findings)
     }
 
     /// The sequence's state, and whether a warning comes, or a failure.
@@ -41,13 +41,13 @@ struct ForesightTests {
             ("INCREMENT -1 MINVALUE 1 MAXVALUE 1000 START 1000", 900, nil),
             ("INCREMENT -1 MINVALUE 1 MAXVALUE 1000 START 1000", 50, .warn),
             ("INCREMENT -1 MINVALUE -9223372036854775808 MAXVALUE -1 START -1", -2_147_483_000, nil),
-        ] as [(String, Int, CheckResult.Status?)])
-    func sequencesNearTheirEnd(_ options: String, last: Int, status: CheckResult.Status?) throws {
+        ] as [(String, Int, CheckResult.Level?)])
+    func sequencesNearTheirEnd(_ options: String, last: Int, verdict: CheckResult.Level?) throws {
         let set = "ALTER SEQUENCE power_logs_id_seq \(options) RESTART; SELECT setval('power_logs_id_seq', \(last))"
-        #expect(try results(after: set).map(\.status) == (status.map { [$0] } ?? []))
+        #expect(try results(after: set).map(\.verdict) == (verdict.map { [$0] } ?? []))
         // The column's end comes before that of the sequence.
-        let column = try results(after: "ALTER TABLE power_logs ALTER id TYPE int; \(set)").map(\.status)
-        #expect(column == (last < -1_000_000_000 ? [.warn] : status.map { [$0] } ?? []))
+        let column = try results(after: "ALTER TABLE power_logs ALTER id TYPE int; \(set)").map(\.verdict)
+        #expect(column == (last < -1_000_000_000 ? [.warn] : verdict.map { [$0] } ?? []))
     }
 
     /// The body of a function, and the statements that a trigger with it is for.

@@ -359,7 +359,7 @@ struct PartitionTests {
             try fixture.drain { $0.database = database }.inserted == 40,
             "partitions that are there need no right of their own")
         let checks = PartitionCheck(try database.connect(), try fixture.table, retention: nil).results()
-        #expect(checks.contains { $0.status == .fail && $0.detail.contains("the role may not create it") })
+        #expect(checks.contains { $0.verdict == .fail && $0.finding.contains("the role may not create it") })
         try fixture.append(Fixture.batch(minutes: 1440..<1450))
         let error = #expect(throws: LoaderError.self) { try fixture.drain { $0.database = database } }
         let text = error?.description ?? ""
@@ -389,7 +389,7 @@ struct PartitionTests {
         let error = #expect(throws: LoaderError.self) { try fixture.drain() }
         let text = error?.description ?? ""
         let checks = PartitionCheck(fixture.connection, try fixture.table, retention: nil).results()
-        #expect(checks.contains { $0.status == .warn && $0.detail.contains("is being detached") })
+        #expect(checks.contains { $0.verdict == .warn && $0.finding.contains("is being detached") })
         let start = try #require(text.firstRange(of: "ALTER TABLE"), "\(text)")
         try fixture.sql(String(text[start.lowerBound...]))
         // Its rows are gone from the table, so a new partition takes the readings.
@@ -459,17 +459,18 @@ struct PartitionTests {
         func check(_ retention: RowRetention? = nil) throws -> [CheckResult] {
             PartitionCheck(fixture.connection, try fixture.table, retention: retention).results()
         }
-        #expect(try check(RowRetention(days: 30)).map(\.detail).joined().contains("by week, rows expire after 30 days"))
-        #expect(TableCheck(fixture.connection, try fixture.table).results().allSatisfy { $0.status == .ok })
+        #expect(
+            try check(RowRetention(days: 30)).map(\.finding).joined().contains("by week, rows expire after 30 days"))
+        #expect(TableCheck(fixture.connection, try fixture.table).results().allSatisfy { $0.verdict == .ok })
         try fixture.sql("CREATE TABLE rest PARTITION OF power_logs DEFAULT")
-        #expect(try check().contains { $0.status == .warn && $0.detail.contains("default partition") })
+        #expect(try check().contains { $0.verdict == .warn && $0.finding.contains("default partition") })
         #expect(
             TableCheck(fixture.connection, try fixture.table).results().contains {
-                $0.status == .fail && $0.detail.contains("no unique index on idempotency_key in the partition")
+                $0.verdict == .fail && $0.finding.contains("no unique index on idempotency_key in the partition")
             })
         let plain = try Fixture()
         let results = PartitionCheck(plain.connection, try plain.table, retention: RowRetention(days: 1)).results()
-        #expect(results.contains { $0.status == .warn && $0.detail.contains("is not partitioned by time") })
+        #expect(results.contains { $0.verdict == .warn && $0.finding.contains("is not partitioned by time") })
     }
 }
 

@@ -1,4 +1,4 @@
-// CommandLine: arguments, output, errors and their fixes.
+// CommandLine: arguments, output, errors and their remedies.
 // Begin here.
 // Uses Logs, Postgres, Readings, Text, Time.
 

@@ -1,7 +1,7 @@
 import Postgres
 
 extension PostgresError {
-    /// The error as text, with its consequence for the loader, and the fix if that is known.
+    /// The error as text, with its consequence for the loader, and the remedy if that is known.
     var withRemedy: String {
         if let remedy { return "\(self); \(remedy)" }
         let isAway = isTemporary || isRetryable
@@ -11,7 +11,7 @@ extension PostgresError {
     /// Whether a table, a column or the unique index for ON CONFLICT is missing.
     var needsMigration: Bool { ["42P01", "42703", "42P10"].contains(sqlState) && !isInFunction }
 
-    /// The fix of a fault of the table or of a setting, if it is known.
+    /// The remedy for a fault of the table or of a setting, if it is known.
     var remedy: String? {
         if needsMigration { return "run 'shelly-loader migrate' first" }
         switch faultKind {

@@ -50,13 +50,13 @@ struct Doctor {
         do {
             return try Connection(database.conninfo, applicationName: "shelly-loader doctor", timeout: Self.timeout)
         } catch {
-            let fix =
+            let remedy =
                 error.isOurs
                 ? "correct DATABASE_URL"
                 : error.remedy
                     ?? "start the server, or check DATABASE_URL, its password (PGPASSFILE) and pg_hba.conf; batches are "
                     + "spooled meanwhile"
-            checkup.add(.fail("database", "\(error)", do: fix, isTemporary: error.isTemporary))
+            checkup.add(.fail("database", "\(error)", do: remedy, isTemporary: error.isTemporary))
             return nil
         }
     }

@@ -161,11 +161,12 @@ struct ForesightCheck {
             FROM pg_rewrite WHERE ev_class = to_regclass($1) AND ev_type = '3' AND is_instead AND ev_enabled IN ('O', 'A')
             """, [.text(table.quoted)])
         guard let names = rows[0, 0] else { return [] }
-        let fix = "drop the rule; to distribute rows, partition the table; to drop some, delete them later"
+        let remedy = "drop the rule; to distribute rows, partition the table; to drop some, delete them later"
         return [
             rows[0, 1] == "t"
-                ? .fail("rules", "\(names) of \(table.quoted) discards every row, and the loader stops", do: fix)
-                : .warn("rules", "\(names) of \(table.quoted) may discard rows: such readings are set aside", do: fix)
+                ? .fail("rules", "\(names) of \(table.quoted) discards every row, and the loader stops", do: remedy)
+                : .warn(
+                    "rules", "\(names) of \(table.quoted) may discard rows: such readings are set aside", do: remedy)
         ]
     }
 

@@ -46,12 +46,12 @@ struct PartitionCheck {
         } else if try !mayCreate() {
             let lacking = [now, now + day].first { !list.has($0) }
             let text = lacking.map { "no partition for \(Timestamp(minute: $0).readable(.minutes)) UTC" }
-            let fix =
+            let remedy =
                 "make the role the owner of \(table.quoted), with CREATE on its schema, or create partitions ahead"
             if let text {
                 let finding = "\(text), and the role may not create it"
                 results.append(
-                    list.has(now) ? .warn("partitions", finding, do: fix) : .fail("partitions", finding, do: fix))
+                    list.has(now) ? .warn("partitions", finding, do: remedy) : .fail("partitions", finding, do: remedy))
             }
         }
         for partition in list.ranges where partition.isDetaching {

@@ -26,10 +26,10 @@ struct TableCheck {
             }
             var results = try columns()
             // Without these, the following checks would only report the same problem again.
-            guard !results.contains(where: { $0.status == .fail }) else { return results }
+            guard !results.contains(where: { $0.verdict == .fail }) else { return results }
             let rights = try rights()
             results += rights
-            if !rights.contains(where: { $0.status == .fail }) { results += try index() }
+            if !rights.contains(where: { $0.verdict == .fail }) { results += try index() }
             return results + (try timestampIndex()) + (try progress())
                 + (try ForesightCheck(connection, table).results())
         } catch {
@@ -38,13 +38,13 @@ struct TableCheck {
     }
 
     private func failure(_ subject: String, _ error: PostgresError) -> CheckResult {
-        let fix =
+        let remedy =
             error.needsMigration
             ? Self.migrate
             : error.sqlState == "42501"
                 ? "as the table's owner, GRANT \(role) the missing right"
                 : error.isTemporary ? "try again later" : "check the table (\\d in psql)"
-        return .fail(subject, "\(error)", do: fix, isTemporary: error.isTemporary)
+        return .fail(subject, "\(error)", do: remedy, isTemporary: error.isTemporary)
     }
 
     private var role: String { (try? connection.execute("SELECT quote_ident(current_user)")[0, 0]) ?? "the role" }

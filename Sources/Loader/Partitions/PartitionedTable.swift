@@ -36,7 +36,7 @@ struct PartitionedTable {
             })
     }
 
-    /// Why duplicates could get into the table, and the fix; nil if they cannot, or if the table is not partitioned.
+    /// Why duplicates could get into the table, and the remedy; nil if they cannot, or if the table is not partitioned.
     func incompatibility(on connection: Connection) throws(PostgresError) -> (reason: String, remedy: String)? {
         let keys = try connection.execute(
             """

@@ -53,11 +53,11 @@ struct SelfCheck {
             let validity = try files.load().validity
             if let fault = validity.fault(now: .now) {
                 let isValid = validity.begin <= .now && .now <= validity.end
-                let fix = "renew it, and send the receiver a SIGHUP"
+                let remedy = "renew it, and send the receiver a SIGHUP"
                 checkup.add(
                     isValid
-                        ? .warn(subject, "\(files.certificate) \(fault)", do: fix)
-                        : .fail(subject, "\(files.certificate) \(fault)", do: fix))
+                        ? .warn(subject, "\(files.certificate) \(fault)", do: remedy)
+                        : .fail(subject, "\(files.certificate) \(fault)", do: remedy))
             } else {
                 checkup.add(.ok(subject, "\(files.certificate), valid until \(validity.end.text(.seconds))Z"))
             }
@@ -78,12 +78,12 @@ struct SelfCheck {
         let limit = OpenFiles.raiseLimit()
         let wanted = settings.integer(.connections)
         let text = "the process may open \(limit) files"
-        let fix = "raise ulimit -n (LimitNOFILE= in the unit) to \(wanted + OpenFiles.reserved)"
+        let remedy = "raise ulimit -n (LimitNOFILE= in the unit) to \(wanted + OpenFiles.reserved)"
         if limit < 2 * OpenFiles.reserved {
-            return .fail("open files", "\(text), too few to start", do: fix)
+            return .fail("open files", "\(text), too few to start", do: remedy)
         }
         if limit < wanted + OpenFiles.reserved {
-            return .warn("open files", "\(text), so \(limit - OpenFiles.reserved) of \(wanted) connections", do: fix)
+            return .warn("open files", "\(text), so \(limit - OpenFiles.reserved) of \(wanted) connections", do: remedy)
         }
         return .ok("open files", text)
     }
@@ -114,9 +114,9 @@ struct SelfCheck {
             _ = try QueueStatistics.read(from: connection, table: table, timeout: .seconds(5))
             return .ok("database", "statistics of \(table.quoted) can be read")
         } catch {
-            let fix = "run 'shelly-loader doctor' for details; batches are taken meanwhile, without statistics"
+            let remedy = "run 'shelly-loader doctor' for details; batches are taken meanwhile, without statistics"
             return error.isOurs
-                ? .fail("database", "\(error)", do: "correct it") : .warn("database", "\(error)", do: fix)
+                ? .fail("database", "\(error)", do: "correct it") : .warn("database", "\(error)", do: remedy)
         }
     }
 }

@@ -1,6 +1,6 @@
-/// The result of one check, with a fix if one is needed.
+/// The result of one check, with a remedy if one is needed.
 public struct CheckResult: Sendable, Equatable, Encodable {
-    public enum Status: String, Sendable, Encodable {
+    public enum Level: String, Sendable, Encodable {
         case ok
         /// It works, but something should be improved.
         case warn
@@ -9,33 +9,32 @@ public struct CheckResult: Sendable, Equatable, Encodable {
 
     /// The subject of the check: `spool rights`.
     public let subject: String
-    public let status: Status
+    /// How serious the finding is.
+    public let verdict: Level
     /// The result as a sentence.
-    public let detail: String
+    public let finding: String
     /// How to fix it; nil if no action is needed.
-    public let fix: String?
+    public let remedy: String?
     /// Whether it may disappear without action, for example while the database is unavailable.
     public let isTemporary: Bool
 
+    // The names are a contract with the readers of `doctor --json`.
     private enum CodingKeys: String, CodingKey {
-        case subject
-        case status = "verdict"
-        case detail = "finding"
-        case fix = "remedy"
+        case subject, verdict, finding, remedy
         case isTemporary = "temporary"
     }
 
-    public static func ok(_ subject: String, _ detail: String) -> CheckResult {
-        CheckResult(subject: subject, status: .ok, detail: detail, fix: nil, isTemporary: false)
+    public static func ok(_ subject: String, _ finding: String) -> CheckResult {
+        CheckResult(subject: subject, verdict: .ok, finding: finding, remedy: nil, isTemporary: false)
     }
 
-    public static func warn(_ subject: String, _ detail: String, do fix: String) -> CheckResult {
-        CheckResult(subject: subject, status: .warn, detail: detail, fix: fix, isTemporary: false)
+    public static func warn(_ subject: String, _ finding: String, do remedy: String) -> CheckResult {
+        CheckResult(subject: subject, verdict: .warn, finding: finding, remedy: remedy, isTemporary: false)
     }
 
     public static func fail(
-        _ subject: String, _ detail: String, do fix: String, isTemporary: Bool = false
+        _ subject: String, _ finding: String, do remedy: String, isTemporary: Bool = false
     ) -> CheckResult {
-        CheckResult(subject: subject, status: .fail, detail: detail, fix: fix, isTemporary: isTemporary)
+        CheckResult(subject: subject, verdict: .fail, finding: finding, remedy: remedy, isTemporary: isTemporary)
     }
 }

@@ -27,32 +27,32 @@ public struct Checkup {
 
     /// 0 if no check failed, 75 (EX_TEMPFAIL) if all failures are temporary, otherwise 1.
     public var exitCode: Int32 {
-        let failures = results.filter { $0.status == .fail }
+        let failures = results.filter { $0.verdict == .fail }
         if failures.isEmpty { return 0 }
         return failures.allSatisfy(\.isTemporary) ? EX_TEMPFAIL : 1
     }
 
-    /// The worst status.
-    public var status: CheckResult.Status {
-        let all = Set(results.map(\.status))
+    /// The worst verdict.
+    public var verdict: CheckResult.Level {
+        let all = Set(results.map(\.verdict))
         return all.contains(.fail) ? .fail : all.contains(.warn) ? .warn : .ok
     }
 
     /// The report in one line: `{"verdict","checks":[{"subject","verdict","finding","remedy"?,"temporary"}]}`.
     public var json: String {
         struct Report: Encodable {
-            let verdict: CheckResult.Status
+            let verdict: CheckResult.Level
             let checks: [CheckResult]
         }
-        return JSONText(encoding: Report(verdict: status, checks: results)).text
+        return JSONText(encoding: Report(verdict: verdict, checks: results)).text
     }
 
-    private static let words: [CheckResult.Status: String] = [.ok: "ok  ", .warn: "warn", .fail: "FAIL"]
+    private static let words: [CheckResult.Level: String] = [.ok: "ok  ", .warn: "warn", .fail: "FAIL"]
     private static let subjectWidth = 14
 
     private static func line(_ result: CheckResult) -> String {
         let padding = String(repeating: " ", count: max(0, subjectWidth - result.subject.count))
-        let fix = result.fix.map { "; \($0)" } ?? ""
-        return "\(words[result.status] ?? "")  \(result.subject)\(padding)  \((result.detail + fix).inOneLine)"
+        let remedy = result.remedy.map { "; \($0)" } ?? ""
+        return "\(words[result.verdict] ?? "")  \(result.subject)\(padding)  \((result.finding + remedy).inOneLine)"
     }
 }

@@ -31,8 +31,8 @@ public struct DiskCheck {
         }
         guard let risk = kind.risk else { return .ok(subject, kind.name) }
         // The receiver does not start there.
-        if kind.isRefused, !acceptsLosses { return .fail(subject, risk, do: kind.fix) }
-        return .warn(subject, risk, do: kind.fix)
+        if kind.isRefused, !acceptsLosses { return .fail(subject, risk, do: kind.remedy) }
+        return .warn(subject, risk, do: kind.remedy)
     }
 
     private static let rounds = 20
@@ -46,11 +46,11 @@ public struct DiskCheck {
         do {
             durations = try measure()
         } catch {
-            let fix =
+            let remedy =
                 error == .noSpace
                 ? "make room on the disk"
                 : "check the disk (dmesg); the receiver can take no batch meanwhile"
-            return .fail(subject, "a file in \(path) cannot be written and synchronized: \(error)", do: fix)
+            return .fail(subject, "a file in \(path) cannot be written and synchronized: \(error)", do: remedy)
         }
         let median = durations.sorted()[durations.count / 2]
         let text = "4 KiB are durable in \(Self.text(median)) (median of \(durations.count))"

@@ -68,12 +68,12 @@ public struct KeyCheck {
             Self.weaknesses(of: key).map { keys.count == 1 ? $0 : "key \(index + 1) \($0)" }
         }
         let unusable = keys.contains { !$0.utf8.allSatisfy { 0x21..<0x7F ~= $0 } }
-        let fix = "make one with `openssl rand -hex 32`; while both are listed, separated by a comma, both are valid"
+        let remedy = "make one with `openssl rand -hex 32`; while both are listed, separated by a comma, both are valid"
         if unusable {
-            return .fail(subject, "\(name): \(weaknesses.joined(separator: ", "))", do: fix)
+            return .fail(subject, "\(name): \(weaknesses.joined(separator: ", "))", do: remedy)
         }
         if !weaknesses.isEmpty {
-            return .warn(subject, "\(name): \(weaknesses.joined(separator: ", "))", do: fix)
+            return .warn(subject, "\(name): \(weaknesses.joined(separator: ", "))", do: remedy)
         }
         return .ok(subject, "\(name): \(keys.count == 1 ? "one key" : "\(keys.count) keys")")
     }

@@ -11,8 +11,8 @@ extension SpoolFileSystem {
         guard !settings.acceptsLosses, let kind = try? SpoolFileSystem(at: path), let risk = kind.risk else {
             return nil
         }
-        if kind.isRefused { throw SettingsError("spool \(path): \(risk); \(kind.fix)") }
-        return "\(risk); \(kind.fix)"
+        if kind.isRefused { throw SettingsError("spool \(path): \(risk); \(kind.remedy)") }
+        return "\(risk); \(kind.remedy)"
     }
 }
 

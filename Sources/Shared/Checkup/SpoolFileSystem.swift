@@ -88,7 +88,7 @@ public struct SpoolFileSystem: Sendable, Equatable {
     }
 
     /// How to avoid the risk.
-    public var fix: String {
+    public var remedy: String {
         switch nature {
         case .local, .unknown: "nothing has to be done"
         case .memory: "put the spool on a disk (SPOOL_DIR), or set SPOOL_FILE_SYSTEM=any if losses are acceptable"
