@@ -4,10 +4,10 @@ import Testing
 @testable import Loader
 
 struct DatabaseCheckTests {
-    /// As README says: versions before 12 are refused, and before 14 advised against.
+    /// As README says: versions before 12 are refused, and before 15 advised against.
     @Test(
         arguments: [
-            (9, .fail), (11, .fail), (12, .warn), (13, .warn), (14, .ok), (15, .ok), (18, .ok),
+            (9, .fail), (11, .fail), (12, .warn), (13, .warn), (14, .warn), (15, .ok), (18, .ok),
         ] as [(Int, CheckResult.Level)])
     func aServersVersionIsJudged(version: Int, verdict: CheckResult.Level) {
         let result = DatabaseCheck.result(ofVersion: version, "PostgreSQL \(version)")

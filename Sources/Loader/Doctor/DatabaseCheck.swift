@@ -11,8 +11,9 @@ struct DatabaseCheck {
     /// partition can be made `LIKE … INCLUDING GENERATED` and attached without a lock that blocks readers and writers. The
     /// other statements need version 11 at most: hashtextextended(), sha256().
     private static let oldest = 12
-    /// Versions before this one receive no more fixes.
-    private static let maintained = 14
+    /// Versions before this one receive no more fixes: those of 14 ended in November 2026
+    /// (https://www.postgresql.org/support/versioning/).
+    private static let maintained = 15
     private static let clockDifference = 5.0
 
     init(_ connection: Connection) { self.connection = connection }
