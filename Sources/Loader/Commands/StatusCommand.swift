@@ -30,7 +30,7 @@ struct StatusCommand: LoaderCommand {
             spool         \(status.path) (\(status.spool))
             receiver      \(status.receiver.map { "process \($0)" } ?? "not running")
             loader        \(status.loader.map { "process \($0)" } ?? "not running")
-            database      \(status.databaseProblem ?? "reachable")
+            database      \(status.databaseProblem?.trimmingPrefix("database ") ?? "reachable")
             to load       \(waiting)
             pending/      \(status.pending.segments.counted("segment")), \(status.pending.bytes.inBytes)
             loaded/       \(status.loadedText)
