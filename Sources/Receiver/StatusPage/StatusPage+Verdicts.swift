@@ -3,7 +3,7 @@ import Time
 
 /// The sentences at the top of the page, decided only here.
 extension StatusPage {
-    /// The receiver counts as idle after this time without a batch; a queue sends one every few seconds or minutes.
+    /// The receiver counts as idle after this time without a batch; a queue or a bridge sends one every few seconds or minutes.
     private static let quietTime = Duration.seconds(300)
     /// The loader counts as behind once the oldest record waits longer than this; a timer runs it every minute or so.
     private static let behindSeconds: Int64 = 300
@@ -23,11 +23,11 @@ extension StatusPage {
         case .silent:
             return Verdict(
                 level: .failing, sentence: "Not ready to take data: the spool's disk does not answer.",
-                detail: "Batches are answered with 503, and the queue keeps them.")
+                detail: "Batches are answered with 503, and a sender with a queue keeps them.")
         case .refuses(let reason, let failure):
             return Verdict(
                 level: .failing, sentence: "Not ready to take data: \(reason).",
-                detail: "\(failure ?? "Batches are refused, and the queue keeps them.")")
+                detail: "\(failure ?? "Batches are refused, and a sender with a queue keeps them.")")
         }
         guard let last = batches.first else {
             return Verdict(
@@ -38,7 +38,7 @@ extension StatusPage {
         return isQuiet
             ? Verdict(
                 level: .attention, sentence: "Ready, but no batch has come for \(Age(now - last.receivedAt)).",
-                detail: "Does the queue deliver?")
+                detail: "Does the sender deliver?")
             : Verdict(level: .good, sentence: "Taking data: last batch \(ago(last.receivedAt)).")
     }
 
