@@ -207,6 +207,16 @@ struct ConnectionTests {
         }
     }
 
+    /// RFC 9110, 10.1.1: 100 is the answer to `Expect: 100-continue` in either case, and to no other expectation.
+    @Test(arguments: [("100-Continue", ["100", "200 new 1"]), ("something", ["200 new 1"])])
+    func onlyTheExpectationOfAContinueIsMet(expectation: String, expected: [String]) throws {
+        let client = try RawClient(port: rig.port)
+        let request = batch("expects-\(expectation)").components(separatedBy: "\r\n\r\n")
+        try client.send(request.joined(separator: "\r\nExpect: \(expectation)\r\n\r\n"))
+        client.finish()
+        #expect(answers(in: try client.receive()) == expected)
+    }
+
     @Test(arguments: ["16777217", "9223372036854775807", "9223372036854775808", "18446744073709551615"])
     func anAnnouncedLengthBeyondTheLimitIsRefusedAtOnce(length: String) throws {
         let client = try RawClient(port: rig.port)

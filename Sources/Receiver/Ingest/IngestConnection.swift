@@ -82,8 +82,8 @@ final class IngestConnection: ChannelInboundHandler, RemovableChannelHandler {
             }
             let arriving = Arriving(head: head, body: try handler.admit(head))
             state = .arriving(arriving)
-            // A client that sent `Expect` waits for this before it sends the body.
-            if head.headers.contains(name: "Expect"), head.version != .http1_0 {
+            // A client that expects this waits for it before it sends the body.
+            if head.headers.text("Expect")?.lowercased() == "100-continue", head.version != .http1_0 {
                 let head = HTTPResponseHead(version: .http1_1, status: .continue)
                 context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
             }
