@@ -79,10 +79,14 @@ struct Committer {
         {
             writer.recount()
         }
-        let isAdmitted = batches.map { admits($0?.content) }
+        var isAdmitted: [Bool] = []
+        var records: [NewRecord] = []
+        for batch in batches {
+            isAdmitted.append(admits(batch?.content))
+            if isAdmitted.last == true, let batch { records.append(batch.record) }
+        }
         guard isAdmitted.contains(true) else { return groups.append(Group(batches.count, refused: .ledgerFull)) }
         do throws(SpoolError) {
-            let records = zip(batches, isAdmitted).compactMap { batch, isAdmitted in isAdmitted ? batch?.record : nil }
             var positions = try writer.write(records).makeIterator()
             var undoLog = MinuteLedger.UndoLog()
             let outcomes = zip(batches, isAdmitted).map { batch, isAdmitted -> CommitOutcome in

@@ -221,15 +221,19 @@ package final class GroupCommit: Sendable {
         for stop in stops { stop.resume() }
     }
 
-    /// Answers all the waiters, with one call per event loop.
+    /// Answers all the waiters, with one call per event loop; there are few.
     private static func answer(_ waiters: [Waiter?], _ outcomes: [CommitOutcome]) {
-        let answered = zip(waiters, outcomes).compactMap { waiter, outcome in waiter.map { ($0, outcome) } }
-        let groups = Dictionary(grouping: answered) { waiter, _ in waiter.eventLoop.map { ObjectIdentifier($0) } }
-        for group in groups.values {
+        var groups: [(eventLoop: (any EventLoop)?, answers: [(waiter: Waiter, outcome: CommitOutcome)])] = []
+        for case (let waiter?, let outcome) in zip(waiters, outcomes) {
+            let group = groups.firstIndex { $0.eventLoop === waiter.eventLoop } ?? groups.endIndex
+            if group == groups.endIndex { groups.append((waiter.eventLoop, [])) }
+            groups[group].answers.append((waiter, outcome))
+        }
+        for (eventLoop, answers) in groups {
             let answer = { @Sendable in
-                for (waiter, outcome) in group { waiter.answer(outcome) }
+                for (waiter, outcome) in answers { waiter.answer(outcome) }
             }
-            if let eventLoop = group.first?.0.eventLoop { eventLoop.execute(answer) } else { answer() }
+            if let eventLoop { eventLoop.execute(answer) } else { answer() }
         }
     }
 }

@@ -52,10 +52,9 @@ struct IngestHandler: Sendable {
     /// Checks the rest of the header; returns the empty body.
     func admit(_ head: HTTPRequestHead) throws(Rejection) -> BatchBody {
         // Each field must be absent or have the value that changes nothing.
-        for (name, plain, rejection) in [
-            ("Content-Encoding", "identity", Rejection.encoding), ("Transfer-Encoding", "chunked", .transferEncoding),
-        ] {
-            guard head.headers.text(name).map({ $0.lowercased() == plain }) ?? true else { throw rejection }
+        if let coding = head.headers.text("Content-Encoding"), coding.lowercased() != "identity" { throw .encoding }
+        if let coding = head.headers.text("Transfer-Encoding"), coding.lowercased() != "chunked" {
+            throw .transferEncoding
         }
         return try BatchBody(inFlight, declared: head.headers.contentLength)
     }
