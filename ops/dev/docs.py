@@ -83,10 +83,10 @@ def chapter(document, tag):
 def operation_section(document, path, method, operation):
     parts = [
         f'<section id="{operation["operationId"]}">\n<h3><code>{method} {escaped(path)}</code></h3>\n',
-        f'<p><strong>{escaped(operation["summary"])}.</strong> {prose(operation.get("description", ""))}</p>\n',
+        paragraph(f'<strong>{escaped(operation["summary"])}.</strong>', prose(operation.get("description", ""))),
         access(document, operation["security"]),
         *(f'<pre><code>{escaped(sample["source"])}</code></pre>\n' for sample in operation["x-codeSamples"]),
-        table("Parameters", ["name", "where", "what", "meaning"], map(parameter_row, operation.get("parameters", []))),
+        table("Parameters", ["name", "where", "type", "meaning"], map(parameter_row, operation.get("parameters", []))),
     ]
     if body := operation.get("requestBody"):
         parts.append(f'<h4>Body</h4>\n<p>{content(body)}. {prose(body["description"])}</p>\n')
@@ -120,16 +120,19 @@ def parameter_row(parameter):
 
 def answer_row(document, status, answer):
     answer = resolved(document, answer)
-    headers = "".join(
-        f'<br>{code(name)} {prose(resolved(document, header).get("description", ""))}'
-        for name, header in sorted(answer.get("headers", {}).items()))
+    headers = "".join(f"<br>{code(name)} {header_text(resolved(document, header))}"
+                      for name, header in sorted(answer.get("headers", {}).items()))
     return [status, content(answer), prose(answer["description"]) + headers]
 
 
+def header_text(header):
+    return prose(header["description"]) if "description" in header else kind_sentence(header["schema"])
+
+
 def schema_section(name, schema):
-    what = "" if schema.get("properties") else kind(schema)
-    return (f'<section id="schema-{name}">\n<h3>{name}</h3>\n<p>{prose(schema.get("description", ""))}{what}</p>\n'
-            f'{table(None, ["member", "what", "meaning"], member_rows(schema, ""))}</section>\n')
+    values = "" if schema.get("properties") else kind_sentence(schema)
+    return (f'<section id="schema-{name}">\n<h3>{name}</h3>\n{paragraph(prose(schema.get("description", "")), values)}'
+            f'{table(None, ["member", "type", "meaning"], member_rows(schema, ""))}</section>\n')
 
 
 def member_rows(schema, path):
@@ -148,26 +151,33 @@ def member_rows(schema, path):
 
 
 def content(answer):
-    """What a body is, by its content type."""
+    """The type of a body, or its content type if it is not JSON."""
     return "".join(kind(each["schema"]) if type == "application/json" else code(type)
                    for type, each in sorted(answer["content"].items()))
 
 
 def kind(schema):
-    """The allowed values, in words."""
+    """The type, or the allowed values, in words."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return f'<a href="#schema-{name}">{name}</a>'
     if "anyOf" in schema:
         return f'{kind(schema["anyOf"][0])}, or anything else'
-    values = [schema["const"]] if "const" in schema else schema.get("enum", [])
-    if values:
-        return "".join(f"{code(value)} " for value in values)
+    if "const" in schema:
+        return f'always {code(schema["const"])}'
+    if "enum" in schema:
+        values = ", ".join(code(value) for value in schema["enum"] if value is not None)
+        return f"one of {values}{', or null' if None in schema['enum'] else ''}"
     limits = "".join(f", {limit}" for limit in bounds(schema))
     if "items" in schema:
         return f'array of {kind(schema["items"])}{limits}'
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     return " or ".join(types) + limits
+
+
+def kind_sentence(schema):
+    words = kind(schema)
+    return f"{words[0].upper()}{words[1:]}." if schema.keys() & {"const", "enum"} else f"Type: {words}."
 
 
 def bounds(schema):
@@ -220,6 +230,12 @@ def resolved(document, value):
 def prose(text):
     """Text in which parts between backticks are code."""
     return "".join(code(part) if index % 2 else escaped(part) for index, part in enumerate(text.split("`")))
+
+
+def paragraph(*sentences):
+    """Nothing if all of them are empty."""
+    text = " ".join(filter(None, sentences))
+    return f"<p>{text}</p>\n" if text else ""
 
 
 def code(text):
