@@ -38,7 +38,7 @@ main() {
     wait_until "the loader has not loaded it" rows_are 1
     expect "$(curl -s -o /dev/null -m "$patience" -w '%{http_code}' "$url/")" 401
     expect "$(curl -s -o /dev/null -m "$patience" -w '%{http_code}' -u "any:$(key_in read.key)" "$url/")" 200
-    good "up: a batch is a row, the page wants its key"
+    good "up: a batch is a row, the page requires its key"
 
     "$podman" stop --time 60 shelly-compose-test_database_1 >/dev/null
     expect "$(post 2)" '200 "inserted":1'

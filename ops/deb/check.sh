@@ -21,7 +21,7 @@ ops/dev/links.py "$root/usr/share/doc/shelly-collector"
 
 echo "== manual pages"
 for page in "$root"/usr/share/man/man1/*.gz; do
-    # Pages of other packages are not looked for.
+    # Links to pages of other packages are not checked.
     gzip -dc "$page" | mandoc -T lint -W warning
 done
 

@@ -133,7 +133,7 @@ install_package() {
 begin_without_database() {
     section "Take batches before there is a database"
     key=$(inside cat /etc/shelly-collector/ingest.key)
-    # The installation waits for a minute at most, and readiness is told in time or not at all.
+    # The installation waits for a minute at most, and readiness is reported in time or not at all.
     becomes receiver ActiveState active
     becomes receiver StatusText "Taking batches"
     expect "$(post before 1)" 200
@@ -171,7 +171,7 @@ wait_for_a_lock() {
     section "Keep the loader waiting for longer than the timer"
     local run
     becomes loader ActiveState inactive
-    # Held until it is told to end, below.
+    # Held until the test ends it, below.
     sql 'BEGIN; LOCK power_logs; SELECT pg_sleep(3600)' >/dev/null 2>&1 &
     local holder=$!
     wait_until "no session locks the table" table_is_locked
@@ -229,7 +229,7 @@ END
     local acknowledged longest
     read -r acknowledged longest <"$root/root/posted"
     ((acknowledged > 10)) || fail "only $acknowledged batches were acknowledged"
-    # One more may have come in that nobody was left to count.
+    # One more may have been acknowledged after the count had ended.
     wait_until "not all of $acknowledged batches are loaded" load_is_there "$acknowledged"
     good "$acknowledged batches acknowledged, as many rows; the longest wait of a client during a restart was $longest ms"
 }
@@ -416,11 +416,11 @@ another_run() {
     [[ -n $run && $run != "$1" ]]
 }
 
-# One look at all three, as the timer may begin the next run at any time.
+# All three in one call, as the timer may begin the next run at any time.
 loader_ended_with() {
-    local look
-    look=$(inside systemctl show --property ActiveState,ExecMainStatus,Result shelly-loader.service | sort | tr '\n' ' ')
-    [[ $look == "ActiveState=inactive ExecMainStatus=$1 Result=success " ]]
+    local result
+    result=$(inside systemctl show --property ActiveState,ExecMainStatus,Result shelly-loader.service | sort | tr '\n' ' ')
+    [[ $result == "ActiveState=inactive ExecMainStatus=$1 Result=success " ]]
 }
 
 gave_another_sign() {

@@ -4,7 +4,7 @@
     compression.py [MESSAGES]
 
 Simulates a fleet that reports each minute, writes its messages as a spool of two segments, 8,000 messages in the first one
-unless told, and lets `shelly-loader drain` load and compress it beside a private PostgreSQL. Prints a table for
+by default, and lets `shelly-loader drain` load and compress it beside a private PostgreSQL. Prints a table for
 docs/BENCHMARKS.md. The program is the one in SHELLY_BIN, or else the debug build.
 """
 import json

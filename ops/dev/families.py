@@ -54,7 +54,7 @@ def bodies(family, shape):
 
 
 def messages(found):
-    """The receiver's message of each body; None where the Worker acknowledges a body that tells of no meter."""
+    """The receiver's message of each body; None where the Worker acknowledges a body without a meter."""
     text = json.dumps([RECEIVED_AT, *found])
     command = ["node", "--input-type=module", "--eval", READER]
     return json.loads(subprocess.run(command, check=True, input=text.encode(), stdout=subprocess.PIPE, cwd=ROOT).stdout)

@@ -11,7 +11,7 @@ set -euo pipefail
 # What the newest of the packages in Package.swift need.
 readonly minimum_swift=6.2
 
-# package | what needs it | how to tell that it is there, whichever package brought it | why it is needed
+# package | what needs it | the check that it is there, whichever package brought it | why it is needed
 readonly packages='
 libpq-dev       | build         | header libpq-fe.h           | the PostgreSQL client library that receiver and loader link
 libssl-dev      | build         | header openssl/evp.h        | the digests of keys; libpq-dev brings it
@@ -36,7 +36,7 @@ rsync           | test          | command -v rsync            | a test moves a s
 patroni         | patroni       | command -v patroni          | keeps a cluster of two servers, whose leader is taken away
 etcd-server     | patroni       | command -v etcd             | has the state of that cluster
 python3-etcd    | patroni       | test -e /usr/lib/python3/dist-packages/etcd | Patroni speaks to etcd with it
-chromium        | test          | command -v chromium         | tests look at the status page with it
+chromium        | test          | command -v chromium         | tests open the status page in it
 nodejs          | worker mqtt   | command -v node             | runs the tests of the Cloudflare Worker, and the MQTT bridge
 node-typescript | worker        | command -v tsc              | checks the types in its comments
 mosquitto       | mqtt          | root_command mosquitto      | a test takes messages from this MQTT broker
@@ -47,9 +47,9 @@ binutils        | bench         | command -v strip            | takes away debug
 python3         | test bench package schemathesis times manifests image | command -v python3 | runs the scripts in Python
 python3-venv    | bench schemathesis manifests image | python3 -m ensurepip --version | FastAPI and schemathesis are installed in virtual environments
 dpkg-dev        | package       | command -v dpkg-shlibdeps   | finds what the package depends on
-lintian         | lint          | command -v lintian          | looks for faults in the package
-mandoc          | lint          | command -v mandoc           | looks for faults in its manual pages
-systemd         | lint          | command -v systemd-analyze  | looks for faults in its units, and at how exposed they are
+lintian         | lint          | command -v lintian          | finds faults in the package
+mandoc          | lint          | command -v mandoc           | finds faults in its manual pages
+systemd         | lint          | command -v systemd-analyze  | finds faults in its units, and rates how exposed they are
 mmdebstrap      | boot image arm64 | command -v mmdebstrap       | makes the clean root that the package is tried in, and that of the image
 qemu-user       | arm64         | command -v qemu-aarch64     | runs programs for arm64
 systemd-container | boot        | command -v systemd-nspawn   | boots that root
@@ -127,7 +127,7 @@ install() {
 
     local as_root=()
     if ((EUID != 0)); then
-        # Without a terminal sudo could only wait for a password that nobody types.
+        # Without a terminal sudo could only wait for a password in vain.
         if command -v sudo >/dev/null && { [[ -t 0 ]] || sudo -n true 2>/dev/null; }; then
             as_root=(sudo)
         else

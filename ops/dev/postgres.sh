@@ -12,7 +12,7 @@
 #   postgres.sh psql    [DIR] [ARGUMENTS...]         psql in its database `shelly`; without DIR, ARGUMENTS begin with a `-`
 #   postgres.sh destroy [DIR]                        stop it and delete its data
 #
-# DIR is .local/postgres unless told. The port is chosen at the first start and kept, so that the URL stays the same.
+# DIR is .local/postgres by default. The port is chosen at the first start and kept, so that the URL stays the same.
 # The server's log is DIR/server.log. With SHELLY_POSTGRES_TEMPLATE, the data directory of a server that is stopped, a new
 # cluster is a copy of that one.
 set -euo pipefail
@@ -139,7 +139,7 @@ data() {
     realpath -m -- "$directory/data"
 }
 
-# Runs a command as the server's user, in a directory that it can be in, in English (messages are looked at below).
+# Runs a command as the server's user, in a directory that it can be in, in English (messages are compared below).
 as_server() {
     if ((EUID == 0)); then
         (cd / && exec setpriv --reuid "$server_user" --regid "$(id -g "$server_user")" --init-groups \
@@ -277,7 +277,7 @@ start_server() {
 
 launch() (
     # A session of its own, so that Ctrl-C in the caller's terminal does not reach the server, and none of the caller's
-    # files and pipes, so that nobody waits for the end of a pipe that the server holds open.
+    # files and pipes, so that no process waits for the end of a pipe that the server holds open.
     exec </dev/null >>"$log" 2>&1
     local descriptor
     for descriptor in "/proc/$BASHPID/fd/"*; do
@@ -308,7 +308,7 @@ server_process() {
 process_of() {
     local process
     process=$(head -n 1 "$1/postmaster.pid" 2>/dev/null) || return 0
-    # As the server's user, because root in a container may not look into other users' processes.
+    # As the server's user, because root in a container may not examine other users' processes.
     if [[ $(as_server readlink "/proc/$process/cwd") == "$1" ]]; then echo "$process"; fi
 }
 

@@ -93,7 +93,7 @@ start_receiver() {
         deadline=$((SECONDS + patience))
         until [[ $(curl -s -o /dev/null -m 5 -w '%{http_code}' "$url/readyz") == 200 ]]; do
             if ! kill -0 "$receiver" 2>/dev/null; then
-                # Someone else may have taken the port since it was looked at.
+                # Another process may have taken the port since it was checked.
                 if grep -qi 'address already in use' "$state/receiver.log"; then
                     port=$((port + 1))
                     continue 2

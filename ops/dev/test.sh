@@ -37,7 +37,7 @@ swift format lint --strict --recursive --parallel Package.swift Sources Tests op
 
 echo "== Build"
 # -warnings-as-errors would reach the dependencies too, whose warnings SwiftPM suppresses, and the compiler refuses the
-# two flags together. So in CI, where everything is compiled, warnings in our own files are looked for instead.
+# two flags together. So in CI, where everything is compiled, the output is searched for warnings in our own files.
 if [[ -n ${CI:-} ]]; then
     swift build --build-tests 2>&1 {lock}>&- | tee .local/build.log
     # The compiler names files by their absolute path.

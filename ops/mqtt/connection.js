@@ -2,7 +2,7 @@ import net from "node:net";
 import tls from "node:tls";
 
 /**
- * A message of the broker. `id` is undefined for one that wants no acknowledgement.
+ * A message of the broker. `id` is undefined if the broker expects no acknowledgement.
  * @typedef {{topic: string, payload: Uint8Array, isRetained: boolean, id: number | undefined}} Publication
  *
  * @typedef {{url: URL, clientId: string, username?: string, password?: string, topics: string[]}} Options
@@ -75,7 +75,7 @@ export class Connection {
         return taken;
     }
 
-    /** @param {Publication} publication which the broker may now forget */
+    /** @param {Publication} publication which the broker may now drop */
     acknowledge({ id }) {
         if (id !== undefined && this.#failure === undefined) this.#send(PUBACK << 4, uint16(id));
     }
@@ -165,7 +165,7 @@ export class Connection {
 
     #keepAlive() {
         const isSilent = Date.now() - this.#heardAt > 2 * keepAliveSeconds * 1000;
-        // A socket that is paused hears nothing.
+        // A paused socket reports no event.
         if (isSilent && !this.#socket.isPaused()) this.#fail(new Error("the broker is silent"));
         else if (this.#failure === undefined) this.#send(PINGREQ << 4, Buffer.alloc(0));
     }

@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 readonly here=$PWD/ops/proxy name=shelly.example.com ingest_key=proxy-test-ingest read_key=proxy-test-read
-# What tells of devices or of the operation, with STATS_ACCESS=key.
+# Routes with data of devices or of the operation, with STATS_ACCESS=key.
 readonly reads=(/metrics /api/devices /api/stats/spool)
 # Seconds, only to end a wait for something that hangs: a slow machine is no failure.
 readonly patience=600
@@ -44,7 +44,7 @@ main() {
     done
     stop_receiver
 
-    # As somebody may have it who sets no read key, with the examples and with what is left when one writes nothing down.
+    # A setup without a read key, with the examples and with the proxies' defaults alone.
     start_receiver READ_API_KEY=
     for kind in nginx caddy; do
         for configuration in example bare; do
@@ -234,7 +234,7 @@ padded() {
     printf '"}]}'
 }
 
-# Its own deadlines are not looked at here. Connections stay idle for longer than the proxies keep them.
+# The receiver's own deadlines are not tested here. Connections stay idle for longer than the proxies keep them.
 start_receiver() {
     env -u READ_API_KEY_FILE -u INGEST_API_KEY_FILE -u TLS_CERTIFICATE_FILE -u TLS_KEY_FILE -u CREDENTIALS_DIRECTORY \
         INGEST_API_KEY=$ingest_key HOST=127.0.0.1 PORT=0 SPOOL_DIR="$state/spool" SPOOL_FILE_SYSTEM=any STATS_ACCESS=key \
