@@ -56,4 +56,21 @@ extension DiskFile {
             try writeAll(UnsafeRawBufferPointer(bytes), at: offset)
         }
     }
+
+    /// These bytes of the file, or fewer if the file ends earlier, or if a read returned `delimiter`.
+    func bytes(_ range: Range<Int>, until delimiter: UInt8? = nil) throws(Errno) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: range.count)
+        var count = 0
+        while count < range.count {
+            let position = count
+            let more = try bytes.withUnsafeMutableBufferPointer { (buffer) throws(Errno) in
+                let rest = UnsafeMutableBufferPointer(rebasing: buffer[position...])
+                return try read(into: UnsafeMutableRawBufferPointer(rest), at: range.lowerBound + position)
+            }
+            if more == 0 { break }
+            count += more
+            if let delimiter, bytes[position..<count].contains(delimiter) { break }
+        }
+        return Array(bytes.prefix(count))
+    }
 }

@@ -7,12 +7,20 @@ public struct SegmentFirstLine: Sendable {
     /// Whether the line is complete or longer than any header. A live segment's first line may not be written yet.
     public let isWhole: Bool
 
-    init(header: SegmentHeader?, isWhole: Bool) {
-        self.header = header
-        self.isWhole = isWhole
+    public init(of file: any DiskFile, at path: FilePath) throws(SpoolError) {
+        self = try Spool.disk("read", path) { () throws(Errno) in try SegmentFirstLine(of: file) }
     }
 
-    public init(of file: any DiskFile, at path: FilePath) throws(SpoolError) {
-        self = try Spool.disk("read", path) { () throws(Errno) in try file.segmentFirstLine() }
+    init(of file: any DiskFile) throws(Errno) {
+        let size = try file.size()
+        // No further than the line, which is a frame of its own in a compressed segment.
+        let beginning = try file.bytes(0..<min(size, SegmentFormat.longestLineBytes), until: UInt8(ascii: "\n"))
+        guard let end = beginning.firstIndex(of: UInt8(ascii: "\n")) else {
+            header = nil
+            isWhole = size > SegmentFormat.longestLineBytes
+            return
+        }
+        header = beginning[...end].withUnsafeBytes { SegmentFormat.parse(SegmentHeader.self, $0) }
+        isWhole = true
     }
 }
