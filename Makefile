@@ -36,7 +36,7 @@ test-worker: ## test the Cloudflare Worker beside the real receiver and a privat
 
 simulate: ## the spool's life on a failing disk: make simulate SEEDS=1..100000, or one seed that failed
 	@ops/dev/packages.sh build
-	SHELLY_SEEDS=$(SEEDS) swift test --filter SimulationTests.SimulationTests/everySeedKeepsWhatWasPromised
+	SHELLY_SEEDS=$(SEEDS) swift test --filter SimulationTests.SimulationTests/everySeedKeepsTheInvariants
 
 powercut: ## cut the power under load, as root: make powercut CYCLES=1000
 	@SHELLY_POWER_CUTS=$(CYCLES) ops/dev/test.sh --filter PowerCutTests

@@ -2,11 +2,11 @@ import Testing
 
 @testable import Commit
 
-/// The decisions of group commit as tables of events and what they lead to; no threads, no disk, no waiting.
+/// The decisions of group commit, as tables of events and their outcomes; no threads, no disk, no waiting.
 struct CommitQueueTests {
     private typealias Queue = CommitQueue<String, String>
 
-    /// What may happen to the queue, in the words of a table.
+    /// The events of the queue, as the rows of a table name them.
     private enum Event {
         case batch(String, bytes: Int = 10)
         case query(String)
@@ -21,7 +21,7 @@ struct CommitQueueTests {
         case ended
     }
 
-    /// Takes a queue through the rows of a table: when (in seconds), the event, and the words for what it leads to.
+    /// Feeds a queue with the rows of a table: the time in seconds, the event, and its expected outcome as text.
     private func expect(
         _ rows: [(at: Int, Event, String)], sourceLocation: SourceLocation = #_sourceLocation
     ) {
@@ -89,7 +89,7 @@ struct CommitQueueTests {
         ])
     }
 
-    @Test func muchIsWrittenAheadInPieces() {
+    @Test func queuedBatchesAreWrittenAheadInPieces() {
         expect([
             (0, .batch("a"), "ring at 20"),
             (0, .next, "write a"),
@@ -98,12 +98,12 @@ struct CommitQueueTests {
             (0, .batch("c", bytes: 90), "wake ahead"),
             (0, .batch("d", bytes: 90), ""),
             (0, .batch("e", bytes: 90), ""),
-            // About 200 bytes, by whole batches.
+            // About 200 bytes, in whole batches.
             (0, .piece(room: 1000), "b c d"),
-            // The ahead thread has the ledger and the writer until its piece is written.
+            // The ahead thread uses the ledger and the writer until its piece is written.
             (1, .synchronized, "await piece"),
             (1, .pieceWritten, "wake commit"),
-            // Called once, and nothing worth a piece.
+            // The ahead thread is awake, but "e" alone is too small for a piece.
             (1, .piece(room: 1000), "none"),
             (1, .completed(1), "a"),
             (1, .next, "synchronize"),
@@ -117,8 +117,8 @@ struct CommitQueueTests {
         ])
     }
 
-    /// The commit thread calls for a piece itself when much has arrived while it wrote.
-    @Test func aSyncCallsTheAheadThreadForWhatIsThere() {
+    /// The commit thread wakes the ahead thread itself if enough bytes have arrived while it wrote.
+    @Test func aSyncWakesTheAheadThreadForQueuedBatches() {
         expect([
             (0, .batch("a"), "ring at 20"),
             (0, .next, "write a"),
@@ -129,7 +129,7 @@ struct CommitQueueTests {
         ])
     }
 
-    @Test func withoutRoomTheAheadThreadIsNotCalledAgainInTheSameSync() {
+    @Test func withoutRoomTheAheadThreadIsNotWokenAgainInTheSameSync() {
         for room in [0, 99] {
             expect([
                 (0, .batch("a"), "ring at 20"),
@@ -148,7 +148,7 @@ struct CommitQueueTests {
     }
 
     /// Whether the sync succeeds or fails, a piece that was taken during it is written before its batches are complete.
-    @Test func aSyncIsCompleteAfterThePieceThatWasTakenInIt() {
+    @Test func aSyncIsCompleteAfterThePieceTakenDuringIt() {
         expect([
             (0, .batch("a"), "ring at 20"),
             (0, .next, "write a"),
@@ -156,7 +156,7 @@ struct CommitQueueTests {
             (0, .next, "synchronize, wake ahead"),
             (0, .piece(room: 1000), "b"),
             (0, .synchronized, "await piece"),
-            // Another piece would have to wait for the next sync.
+            // A further piece would have to wait for the next sync.
             (0, .batch("c", bytes: 100), ""),
             (0, .pieceWritten, "wake commit"),
             (0, .piece(room: 1000), "none"),
@@ -192,8 +192,8 @@ struct CommitQueueTests {
         ])
     }
 
-    /// Invariant 11: nothing waits forever, and nothing more is written behind a group that the disk holds.
-    @Test func theTimerFailsWhatWaitsTooLong() {
+    /// Invariant 11: every wait ends, and nothing is written behind a group that has timed out on the disk.
+    @Test func theTimerFailsBatchesAndQueriesThatTimeOut() {
         expect([
             (0, .batch("a"), "ring at 20"),
             (0, .next, "write a"),
@@ -202,12 +202,12 @@ struct CommitQueueTests {
             (5, .next, "synchronize"),
             (6, .rang, "late: q; ring at 20"),
             (19, .batch("c", bytes: 100), "wake ahead"),
-            // A ring that was asked for before an earlier one does nothing.
+            // A ring that was requested before an earlier one has no effect.
             (19, .rang, "late: "),
             (20, .rang, "late: a; stalled; ring at 25"),
             (20, .piece(room: 1000), "none"),
             (25, .rang, "late: b; stalled; ring at 39"),
-            // The disk goes on: "a" has its answer already.
+            // The disk continues. "a" has been answered already.
             (26, .synchronized, ""),
             (26, .completed(1), "-"),
             (26, .next, "write c"),
@@ -219,8 +219,8 @@ struct CommitQueueTests {
         ])
     }
 
-    /// The disk counts as away until it has finished every group of which a batch has timed out.
-    @Test func theDiskIsAwayAsLongAsItHoldsATimedOutBatch() {
+    /// The disk counts as stalled until every group with a timed-out batch is complete.
+    @Test func theQueueIsStalledUntilEveryTimedOutBatchIsComplete() {
         var queue = Queue(.init(timeout: .seconds(20), aheadBytes: 100))
         let start = ContinuousClock.now
         _ = queue.arrived("a", bytes: 10, at: start)
@@ -257,7 +257,7 @@ struct CommitQueueTests {
         ])
     }
 
-    @Test func aStopCompletesWhatWaitsAndRefusesTheRest() {
+    @Test func aStopCompletesQueuedBatchesAndRefusesLaterOnes() {
         expect([
             (0, .batch("a"), "ring at 20"),
             (0, .next, "write a"),
@@ -283,11 +283,11 @@ struct CommitQueueTests {
         ])
     }
 
-    @Test func manyTimersAreNotAskedFor() {
+    @Test func aStreamOfBatchesNeedsFewTimers() {
         var queue = Queue(.init(timeout: .seconds(20)))
         let start = ContinuousClock.now
         var rings = 0
-        // A batch each 10 ms for a minute, each complete at once.
+        // One batch each 10 ms for a minute, each complete at once.
         for step in 0..<6000 {
             let now = start + .milliseconds(10 * step)
             let wake = queue.arrived("a", bytes: 1, at: now)

@@ -11,20 +11,20 @@ import Testing
 @testable import Commit
 @testable import Ledger
 
-/// The real disk, of which single operations fail on demand.
+/// The real disk, with single operations that fail on demand.
 private final class FaultyDisk: ForwardingDisk {
     let failingSynchronizations = Mutex(0)
     let synchronizations = Mutex(0)
-    /// How often the room on the disk was asked for.
+    /// Calls of `availableBytes`.
     let looks = Mutex(0)
     let failingWrites = Mutex(0)
-    /// Where a synchronization waits until it may go on.
+    /// Every sync passes this gate before it runs.
     let gate = Gate()
-    /// Synchronizations that have ended, and the last one's thread as proc(5) names it: `1234/task/1240`.
+    /// The number of syncs that have ended, and the thread of the last one as proc(5) names it: `1234/task/1240`.
     let ended = Mutex((count: 0, thread: ""))
     /// Writes that have begun.
     let writes = Mutex(0)
-    /// Where a write waits until it may go on.
+    /// Every write passes this gate before it runs.
     let writeGate = Gate()
 
     func create(_ path: FilePath) throws(Errno) -> any DiskFile { File(try SystemDisk().create(path), self) }
@@ -50,7 +50,7 @@ private final class FaultyDisk: ForwardingDisk {
                 return left > 0
             }
             if fails { throw .ioError }
-            // A short write now and then, which the writer has to go on from.
+            // Every write is a short one, so the writer has to continue it.
             let half = UnsafeRawBufferPointer(rebasing: bytes[..<max(1, bytes.count / 2)])
             return try file.write(half, at: offset)
         }
@@ -69,10 +69,10 @@ private final class FaultyDisk: ForwardingDisk {
     }
 }
 
-/// Lets all pass, or only as many as it is told to.
+/// Lets all callers of `pass` through, or only a limited number of them.
 private final class Gate: Sendable {
     private let condition = NSCondition()
-    /// How many may pass; nil for all.
+    /// How many more callers may pass; nil for all.
     private let permits = Mutex<Int?>(nil)
 
     func close() { change { $0 = 0 } }
@@ -94,12 +94,12 @@ private final class Gate: Sendable {
     }
 }
 
-/// What tasks count together.
+/// A counter that tasks share.
 private final class Count: Sendable {
     let value = Mutex(0)
 }
 
-/// After so long something hangs; far more than a busy machine needs.
+/// A test that waits longer than this hangs; a busy machine needs far less.
 private let hang = Duration.seconds(600)
 
 private func until(_ isSo: () throws -> Bool) throws {
@@ -148,8 +148,8 @@ struct GroupCommitTests {
         return (try BatchDecoder().decode(body, receivedAt: time), NewRecord(receivedAt: time, body: body[...]))
     }
 
-    /// An answer that somebody may wait for, without a task: all tests share two threads, of which a step that must come in
-    /// time may get none.
+    /// The answer to a batch, awaited without a task. All tests share two threads for their tasks, so a task might not
+    /// run in time for the next step.
     private final class Answer: Sendable {
         private let result = Mutex<Result<Acknowledgement, CommitFailure>?>(nil)
 
@@ -175,7 +175,7 @@ struct GroupCommitTests {
         }
     }
 
-    /// A small batch that is with the disk, which does not answer before the gate is opened.
+    /// Commits a small batch and returns once its sync has begun. The sync does not end before the gate opens.
     private func smallBatchWithTheDisk(_ commit: GroupCommit) throws -> Answer {
         disk.gate.close()
         let before = disk.synchronizations.withLock { $0 }
@@ -184,7 +184,8 @@ struct GroupCommitTests {
         return answer
     }
 
-    /// A large batch that is being written behind the small one; the write does not end before its gate is opened.
+    /// Commits a large batch behind the small one and returns once its write has begun. The write does not end before
+    /// its gate opens.
     private func largeBatchInWriting(_ commit: GroupCommit) throws -> (batch: (Batch, NewRecord), answer: Answer) {
         disk.writeGate.close()
         let before = disk.writes.withLock { $0 }
@@ -194,7 +195,7 @@ struct GroupCommitTests {
         return (batch, answer)
     }
 
-    /// Lets the synchronization end, and returns once its thread sleeps until the write has ended.
+    /// Lets the sync end, and returns once the commit thread sleeps until the end of the write.
     private func endSynchronization() throws {
         let before = disk.ended.withLock { $0.count }
         disk.gate.open()
@@ -212,7 +213,7 @@ struct GroupCommitTests {
 
     private func cleanUp() { try? FileManager.default.removeItem(atPath: path.string) }
 
-    @Test func aFailedSynchronizationAbandonsTheSegmentAndForgetsItsKeys() async throws {
+    @Test func aFailedSyncAbandonsTheSegmentAndRemovesItsKeys() async throws {
         // Invariants 4 and 5.
         defer { cleanUp() }
         let (commit, directory) = try groupCommit()
@@ -246,15 +247,16 @@ struct GroupCommitTests {
             return try await group.reduce(into: (0, 0)) { $0 = ($0.0 + $1.0, $0.1 + $1.1) }
         }
         #expect(counts == (4, 64 * 4 - 4))
-        // Group commit: far fewer synchronizations than batches would mean by themselves.
+        // Group commit: far fewer syncs than one per batch.
         #expect(disk.synchronizations.withLock { $0 } <= 64 + 4)
         await commit.stop()
     }
 
-    /// Invariant 11: nobody waits for ever for a disk that does not answer, and what becomes durable after all counts.
-    @Test func aDiskThatDoesNotAnswerIsNotWaitedForForEver() async throws {
+    /// Invariant 11: batches time out on a disk that does not answer. The batch whose sync ends later becomes durable
+    /// all the same.
+    @Test func batchesTimeOutOnADiskThatDoesNotAnswer() async throws {
         defer { cleanUp() }
-        // Long enough for what the disk is quick with, however busy the machine.
+        // Far longer than the first commit takes, however busy the machine is.
         let (commit, _) = try groupCommit(timeout: .seconds(10))
         let (first, second) = (try batch("a", 1, 2), try batch("a", 3))
         _ = try await commit.commit(first.0, first.1)
@@ -266,7 +268,8 @@ struct GroupCommitTests {
             guard case .diskTimeout? = try answer.failure else { throw try #require(try answer.failure) }
         }
         disk.gate.open()
-        // The first of them is with the disk, and durable in the end; those that only waited are not.
+        // The first batch becomes durable in the end. The others were only queued when they timed out, and are never
+        // written.
         while commit.isStalled { await Task.yield() }
         let answer = try await commit.commit(second.0, second.1)
         #expect(answer.inserted == 1)
@@ -274,7 +277,7 @@ struct GroupCommitTests {
         await commit.stop()
     }
 
-    @Test func aRestartKnowsWhatWasDurable() async throws {
+    @Test func aRestartCountsDurableKeysAsDuplicates() async throws {
         defer { cleanUp() }
         let (commit, _) = try groupCommit()
         let first = try batch("a", 1, 2)
@@ -286,7 +289,7 @@ struct GroupCommitTests {
         await next.stop()
     }
 
-    @Test func aQuerySeesDurableKeysAndDoesNotWaitForTheDiskForEver() async throws {
+    @Test func aQuerySeesDurableKeysAndTimesOutDuringALongSync() async throws {
         defer { cleanUp() }
         let (commit, _) = try groupCommit()
         let first = try batch("a", 1, 2)
@@ -323,14 +326,15 @@ struct GroupCommitTests {
         await commit.stop()
     }
 
-    /// Invariant 1: what is written while the disk has the group before is answered behind a synchronization of its own.
-    @Test func aGroupIsWrittenWhileTheOneBeforeIsWithTheDisk() async throws {
+    /// Invariant 1: a group that is written during the sync of the group before is answered only after a sync of its
+    /// own.
+    @Test func aGroupIsWrittenDuringTheSyncOfTheGroupBefore() async throws {
         defer { cleanUp() }
         let (commit, directory) = try groupCommit()
         let first = try smallBatchWithTheDisk(commit)
         let before = disk.synchronizations.withLock { $0 }
 
-        // Of several pieces of what is written at a time, one of them by itself larger than a piece.
+        // More than one piece, and the batch of 2,000,000 bytes alone is larger than a piece.
         let batches = try (0..<10).map { try batch("b\($0)", 1, bytes: $0 == 5 ? 2_000_000 : 300_000) }
         let same = try batch("a", 2, 3, bytes: 300_000)
         let answers = (batches + [same]).map { Answer(of: $0, by: commit) }
@@ -353,24 +357,24 @@ struct GroupCommitTests {
         #expect(try SpoolRecovery(of: directory, logger: logger).records == [1: 12])
     }
 
-    /// Invariant 5: what was written behind a group that the disk lost does not count either, even if the disk has it.
-    @Test func aFailedSynchronizationFailsWhatWasWrittenMeanwhile() async throws {
+    /// Invariant 5: a group that was written during a failed sync fails as well, even if the disk has stored it.
+    @Test func aFailedSyncFailsTheGroupWrittenDuringIt() async throws {
         try await expectBothGroupsFail { directory in
             try until { try bytes(of: 1, in: directory) > 300_000 }
             disk.failingSynchronizations.withLock { $0 = 1 }
         }
     }
 
-    /// Invariant 5: when a group cannot be written, the one that the disk has is not answered with 200 either, since
-    /// what the disk has of the segment is not known any more.
-    @Test func aFailedWriteFailsWhatIsWithTheDisk() async throws {
+    /// Invariant 5: if a group cannot be written, the group whose sync is in progress fails as well, because it is
+    /// unknown which bytes of the segment the disk has stored.
+    @Test func aFailedWriteFailsTheGroupInSync() async throws {
         try await expectBothGroupsFail(failingWrites: 1) { _ in
             try until { disk.failingWrites.withLock { $0 } == 0 }
         }
     }
 
-    /// A group that is with the disk and one behind it both fail when the disk goes on after `fail`; and all of the
-    /// second one counts as new afterwards, in another segment.
+    /// A group in sync and the group behind it both fail once the disk continues after `fail`. Afterwards all keys of
+    /// the second one count as new, in another segment.
     private func expectBothGroupsFail(
         failingWrites: Int = 0, _ fail: (SpoolDirectory) throws -> Void
     ) async throws {
@@ -389,9 +393,9 @@ struct GroupCommitTests {
         await commit.stop()
     }
 
-    /// Invariant 1: a synchronization that ends while the next piece is written is answered after that write, and the
-    /// piece after a synchronization of its own.
-    @Test func aSynchronizationIsAnsweredAfterThePieceThatIsBeingWritten() async throws {
+    /// Invariant 1: if a sync ends while the next piece is written, its batches are answered after that write. The
+    /// piece's batches are answered after another sync.
+    @Test func aSyncIsAnsweredAfterThePieceInProgress() async throws {
         defer { cleanUp() }
         let (commit, directory) = try groupCommit()
         let first = try smallBatchWithTheDisk(commit)
@@ -408,9 +412,8 @@ struct GroupCommitTests {
         #expect(try SpoolRecovery(of: directory, logger: logger).records == [1: 2])
     }
 
-    /// Invariant 5: the keys of a piece that was being written when the synchronization failed may be sent, and counted,
-    /// again.
-    @Test func aFailedSynchronizationFailsThePieceThatIsBeingWritten() async throws {
+    /// Invariant 5: the keys of a piece that was being written when the sync failed can be sent, and counted, again.
+    @Test func aFailedSyncFailsThePieceInProgress() async throws {
         defer { cleanUp() }
         let (commit, _) = try groupCommit()
         let first = try smallBatchWithTheDisk(commit)
@@ -429,13 +432,13 @@ struct GroupCommitTests {
         await commit.stop()
     }
 
-    @Test func aStopEndsAfterThePieceThatIsBeingWritten() async throws {
+    @Test func aStopEndsAfterThePieceInProgress() async throws {
         defer { cleanUp() }
         let (commit, directory) = try groupCommit()
         let first = try smallBatchWithTheDisk(commit)
         let second = try largeBatchInWriting(commit).answer
         async let stopped: Void = commit.stop()
-        // The first answer is a refusal, since the batches before it wait for the disk.
+        // The first answer is a refusal, because the earlier batches wait for the disk.
         var later: [Answer] = []
         while !later.contains(where: \.isThere) {
             later.append(Answer(of: try batch("b", 1), by: commit))
@@ -452,8 +455,9 @@ struct GroupCommitTests {
         #expect(try SpoolRecovery(of: directory, logger: logger).records[1] ?? 0 >= 2)
     }
 
-    /// Invariant 11: behind a group that the disk does not answer nothing more is written than what was there in time.
-    @Test func aDiskThatDoesNotAnswerIsNotFilled() async throws {
+    /// Invariant 11: once a batch has timed out, the receiver writes no later batch to the segment until the disk
+    /// answers.
+    @Test func nothingIsWrittenBehindATimedOutGroup() async throws {
         defer { cleanUp() }
         let (commit, directory) = try groupCommit(timeout: .seconds(5))
         let first = try smallBatchWithTheDisk(commit)
@@ -469,10 +473,11 @@ struct GroupCommitTests {
         await commit.stop()
     }
 
-    /// Invariant 11: the disk is said to be away until it has done what somebody has given up, and not only the first half.
-    @Test func aDiskIsAwayAsLongAsAGroupThatWasGivenUpIsWithIt() async throws {
+    /// Invariant 11: the disk counts as stalled until every group with a timed-out batch is complete, not only the
+    /// first of them.
+    @Test func theDiskIsStalledUntilEveryTimedOutGroupIsComplete() async throws {
         defer { cleanUp() }
-        // Time for the second to be written before the first is given up.
+        // Enough time to write the second batch before the first one times out.
         let (commit, directory) = try groupCommit(timeout: .seconds(15))
         let first = try smallBatchWithTheDisk(commit)
         let large = try batch("b", 1, bytes: 300_000)
@@ -490,10 +495,10 @@ struct GroupCommitTests {
         await commit.stop()
     }
 
-    /// Invariant 1: a segment that becomes due while the disk has a group of it is left when that is settled; a probe, which
-    /// writes nothing, is such a group as well.
+    /// Invariant 1: a segment that reaches its size limit during a sync is closed only after that sync is complete.
+    /// This also holds for the sync of a probe, which writes nothing.
     @Test(arguments: [true, false])
-    func aSegmentIsNotLeftWhileTheDiskIsAtIt(probe: Bool) throws {
+    func aDueSegmentIsClosedAfterTheSyncInProgress(probe: Bool) throws {
         defer { cleanUp() }
         let directory = try SpoolDirectory(creating: path, disk: disk)
         var limits = SpoolWriter.Limits()
@@ -519,7 +524,7 @@ struct GroupCommitTests {
         #expect(try SpoolRecovery(of: directory, logger: logger).records == [1: first + 1, 2: 1])
     }
 
-    @Test func aBatchWithoutRoomLeavesNoTrace() async throws {
+    @Test func aBatchBeyondTheSpoolsLimitIsRefusedDuringASync() async throws {
         defer { cleanUp() }
         var limits = SpoolWriter.Limits()
         limits.spoolBytes = 200_000
@@ -528,7 +533,7 @@ struct GroupCommitTests {
         let second = try batch("b", 1, bytes: 300_000)
         let looks = disk.looks.withLock { $0 }
         let answer = Answer(of: second, by: commit)
-        // It is taken for what may be written meanwhile, and found too large.
+        // The room for the batch has been checked during the sync, and is too small.
         try until { disk.looks.withLock { $0 } > looks }
         disk.gate.open()
         #expect(try first.get().inserted == 2)
@@ -536,8 +541,8 @@ struct GroupCommitTests {
         await commit.stop()
     }
 
-    /// A question waits until all is settled, and does not wait longer because more and more comes.
-    @Test func aQuestionIsAnsweredBetweenLargeGroups() async throws {
+    /// A query waits for the groups in progress. It does not wait longer because more batches arrive.
+    @Test func aQueryIsAnsweredBetweenLargeGroups() async throws {
         defer { cleanUp() }
         let (commit, _) = try groupCommit()
         let rounds = Count()

@@ -8,8 +8,8 @@ import Testing
 @testable import Commit
 @testable import Ledger
 
-/// A start from digests knows what a start from segments knows, and believes none that is not of the very file
-/// (invariant 3).
+/// A start from digests restores the same ledger as a start from segments, and uses a digest only if it belongs to that
+/// very file (invariant 3).
 struct LedgerDigestTests {
     private let path = FilePath(NSTemporaryDirectory() + "digest-" + UUID().uuidString)
     private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
@@ -51,7 +51,7 @@ struct LedgerDigestTests {
         try directory.disk.names(in: directory.ledger).sorted()
     }
 
-    /// Some segments, their digests with them, the last one left by a kill.
+    /// Fills some segments, with their digests. The last one stays open, as after a kill.
     private func fill(_ directory: SpoolDirectory) throws {
         var committer = try committer(of: directory)
         for round in 0..<40 {
@@ -62,7 +62,7 @@ struct LedgerDigestTests {
         }
     }
 
-    @Test func aStartFromDigestsKnowsWhatAStartFromSegmentsKnows() throws {
+    @Test func aStartFromDigestsEqualsAStartFromSegments() throws {
         defer { try? FileManager.default.removeItem(atPath: path.string) }
         let directory = try SpoolDirectory(creating: path)
         try fill(directory)
@@ -72,7 +72,7 @@ struct LedgerDigestTests {
 
         for name in try digests(of: directory) { try directory.disk.remove(directory.ledger.appending(name)) }
         let fromSegments = try SpoolRecovery(of: directory, logger: logger)
-        // That has made all of them anew, the killed one's included.
+        // That start has made all of them again, and the one of the open segment.
         #expect(try digests(of: directory).count == segments.count)
         let fromDigests = try SpoolRecovery(of: directory, logger: logger)
         #expect(heard(fromDigests.ledger) == heard(fromSegments.ledger) && heard(fromDigests.ledger).count == 14)
@@ -87,16 +87,16 @@ struct LedgerDigestTests {
             let (fromA, fromB) = (a.insert(all, in: 99, undoLog: &undoLog), b.insert(all, in: 99, undoLog: &undoLog))
             #expect(fromA == fromB && (device == 7) == (fromA.duplicates == 0))
         }
-        // Minute 0 is none that a reading can be of.
+        // Minute 0 is not a minute that a reading can have.
         #expect(a.counts.counts(of: 0..<500) == [0] + Array(repeating: 8, count: 499))
-        // Both forget with their segments.
+        // Both ledgers drop the keys of removed segments.
         a.evict(before: 100)
         b.evict(before: 100)
         #expect((a.approximateBytes, b.approximateBytes) == (0, 0))
     }
 
-    /// A compressed segment keeps its digest, and its text is read only without one.
-    @Test func aStartFromCompressedSegmentsKnowsWhatAStartFromPlainOnesKnows() throws {
+    /// A compressed segment keeps its digest. Its text is read only if it has none.
+    @Test func aStartFromCompressedSegmentsEqualsAStartFromPlainOnes() throws {
         defer { try? FileManager.default.removeItem(atPath: path.string) }
         let directory = try SpoolDirectory(creating: path)
         try fill(directory)
@@ -117,7 +117,7 @@ struct LedgerDigestTests {
         try expectTheSame()
         for name in try digests(of: directory) { try directory.disk.remove(directory.ledger.appending(name)) }
         try expectTheSame()
-        // With the digests made again, a frame that cannot be read does not matter.
+        // The digests exist again, so a frame that cannot be read does not matter.
         let first = try #require(try directory.segments().first)
         var bytes = try directory.contents(of: first.path)
         bytes[bytes.count / 2] ^= 1
@@ -125,8 +125,8 @@ struct LedgerDigestTests {
         try expectTheSame()
     }
 
-    /// One of the segments is no file, one has lost its end, and only some have a digest.
-    @Test(arguments: [2, 3, 50]) func readersBesideOneAnotherFindWhatOneFinds(readers: Int) throws {
+    /// One of the segments is a directory, one has lost its end, and only some have a digest.
+    @Test(arguments: [2, 3, 50]) func severalReadersFindTheSameAsOne(readers: Int) throws {
         defer { try? FileManager.default.removeItem(atPath: path.string) }
         let directory = try SpoolDirectory(creating: path)
         for _ in 0..<3 { try fill(directory) }
@@ -155,20 +155,21 @@ struct LedgerDigestTests {
         #expect(try digests(of: directory).count == segments.count)
     }
 
-    @Test func aDigestOfAnotherFileIsNotBelieved() throws {
+    @Test func aDigestOfADifferentFileIsNotUsed() throws {
         defer { try? FileManager.default.removeItem(atPath: path.string) }
         let directory = try SpoolDirectory(creating: path)
         try fill(directory)
         let before = try SpoolRecovery(of: directory, logger: logger)
         let first = try #require(try directory.segments().first)
-        // The segment lost its end, as an older copy has; its digest would call readings duplicates that are gone.
+        // The segment lost its end, as in an older copy. Its digest would count readings as duplicates that are no
+        // longer there.
         let bytes = try directory.contents(of: first.path)
         try Data(bytes[..<(bytes.count / 2)]).write(to: URL(filePath: first.path.string))
         let after = try SpoolRecovery(of: directory, logger: logger)
         #expect(after.records[first.number, default: 0] < before.records[first.number, default: 0])
     }
 
-    @Test func aTornOrFlippedDigestIsMadeAnew() throws {
+    @Test func aTornOrFlippedDigestIsNotDecoded() throws {
         let digest = LedgerDigest(
             spool: SpoolDirectory.noIdentity, segment: 7, created: "2026-11-23T00:00:00.000Z", records: 3, bytes: 4711,
             keys: .init(

@@ -8,15 +8,15 @@ import Testing
 @testable import Commit
 @testable import Ledger
 
-/// A start from merged digests knows what a start from the segments knows, and uses none that is not of exactly these
-/// segments (invariant 3).
+/// A start from merged digests restores the same ledger as a start from segments, and uses a merged digest only if it
+/// belongs to exactly these segments (invariant 3).
 struct MergedDigestTests {
     private let path = FilePath(NSTemporaryDirectory() + "merged-" + UUID().uuidString)
     private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     private static let receivedAt: Int64 = 1_795_392_000_000
 
-    /// A spool of so many segments with one record each. Devices report on some channels in the same minutes, on others
-    /// not; some stop early, and some only have messages without a reading.
+    /// Fills these segments with one record each. Devices report on some channels in the same minutes, on others not;
+    /// some stop early, and some have only messages without a reading.
     private func fill(_ directory: SpoolDirectory, segments: ClosedRange<Int>) throws {
         var limits = SpoolWriter.Limits()
         limits.segmentBytes = 1
@@ -55,7 +55,7 @@ struct MergedDigestTests {
         for name in names { try directory.disk.remove(directory.ledger.appending(name)) }
     }
 
-    /// Everything that a ledger is asked for, as text.
+    /// The answers of a ledger to all its queries, as text.
     private func knowledge(_ recovery: SpoolRecovery) throws -> [String] {
         var ledger = recovery.ledger
         let devices = ledger.lastSeen(from: 0, for: .seconds(60)).found.map {
@@ -65,7 +65,7 @@ struct MergedDigestTests {
         var knowledge = devices.sorted() + days
         knowledge.append("\(recovery.records.sorted { $0.key < $1.key }) \(recovery.newest) \(recovery.unreadable)")
         knowledge.append("\(ledger.counts.counts(of: 0..<20_000)) \(ledger.deviceCount)")
-        // The days and devices that are left when so many segments are gone.
+        // The remaining days and devices after the removal of older segments.
         for oldest in stride(from: 0, through: recovery.newest + 1, by: 9) {
             ledger.evict(before: oldest)
             knowledge.append("\(oldest): \(ledger.approximateBytes) \(ledger.deviceCount)")
@@ -73,14 +73,14 @@ struct MergedDigestTests {
         return knowledge
     }
 
-    @Test(arguments: [15, 16, 47, 300]) func aStartFromMergedDigestsKnowsWhatOneFromSegmentsKnows(count: Int) throws {
+    @Test(arguments: [15, 16, 47, 300]) func aStartFromMergedDigestsEqualsAStartFromSegments(count: Int) throws {
         defer { try? FileManager.default.removeItem(atPath: path.string) }
         let directory = try SpoolDirectory(creating: path)
         try fill(directory, segments: 1...count)
         let merged = try names(directory).filter(isMerged)
         #expect(merged.count == count / 16 + count / 256)
         let fromMerged = try SpoolRecovery(of: directory, logger: logger)
-        // Nothing but merged digests is there to be read of all ranges that have one.
+        // Without the digests of single segments, a start can use only the merged ones.
         try remove(names(directory).filter { !isMerged($0) }, in: directory)
         #expect(try knowledge(SpoolRecovery(of: directory, logger: logger)) == knowledge(fromMerged))
         #expect(try names(directory).filter { !isMerged($0) }.count == count % 16)
@@ -92,15 +92,15 @@ struct MergedDigestTests {
         #expect(fromSegments.ledger.deviceCount == 9 && fromSegments.unreadable.isEmpty)
     }
 
-    /// Their text is the same, so the digests stay theirs.
-    @Test func compressedSegmentsHaveTheMergedDigestsOfPlainOnes() throws {
+    /// A compressed segment has the same text as the plain one, so its digests stay valid.
+    @Test func compressedSegmentsKeepTheirMergedDigests() throws {
         defer { try? FileManager.default.removeItem(atPath: path.string) }
         let directory = try SpoolDirectory(creating: path)
         try fill(directory, segments: 1...20)
         let before = try knowledge(SpoolRecovery(of: directory, logger: logger))
         for segment in try directory.segments().dropLast() { try directory.moveToLoaded(segment.number) }
         for segment in try directory.segments().dropLast() { #expect(try directory.compress(segment) != nil) }
-        // Without digests of single segments, those of 1 to 16 are known by the merged one alone.
+        // Without digests of single segments, only the merged one has the keys of segments 1 to 16.
         try remove(names(directory).filter { !isMerged($0) }, in: directory)
         #expect(try knowledge(SpoolRecovery(of: directory, logger: logger)) == before)
         #expect(try names(directory).filter { !isMerged($0) }.count == 4)
@@ -108,7 +108,7 @@ struct MergedDigestTests {
         #expect(try knowledge(SpoolRecovery(of: directory, logger: logger)) == before)
     }
 
-    /// What can be wrong with one of the segments, or with the file.
+    /// A fault of one of the segments, or of the merged digest's file.
     enum Fault: CaseIterable {
         case shorter, otherContent, missing, added, unreadable, torn, flipped, otherRange
     }
@@ -133,7 +133,7 @@ struct MergedDigestTests {
             try replace(segment, Array(other.utf8))
         case .missing: try directory.disk.remove(segment)
         case .added:
-            // The file was made when segment 5 was not there.
+            // The merged digest was made without segment 5.
             let digests = try #require(MergedDigest(decoding: directory.contents(of: file))).digests
             try replace(file, MergedDigest(merging: digests.filter { $0.segment != 5 }).encoded)
         case .unreadable:
@@ -147,7 +147,7 @@ struct MergedDigestTests {
         case .otherRange: try replace(file, try directory.contents(of: directory.ledger.appending(merged[1])))
         }
         let found = try knowledge(SpoolRecovery(of: directory, logger: logger))
-        // It is removed, and made anew.
+        // The merged digest was removed, and can be made again.
         #expect(try !names(directory).contains(merged[0]))
         directory.mergeDigests()
         #expect(try names(directory).contains(merged[0]))
@@ -158,7 +158,7 @@ struct MergedDigestTests {
         #expect(fromSegments.unreadable == (fault == .unreadable ? [5] : []))
     }
 
-    @Test func aTornOrFlippedMergedDigestIsNone() throws {
+    @Test func aTornOrFlippedMergedDigestIsNeverDecodedWhole() throws {
         defer { try? FileManager.default.removeItem(atPath: path.string) }
         let directory = try SpoolDirectory(creating: path)
         try fill(directory, segments: 1...16)
@@ -176,7 +176,7 @@ struct MergedDigestTests {
         }
     }
 
-    @Test func mergedDigestsGoWithTheFirstOfTheirSegments() throws {
+    @Test func aMergedDigestIsRemovedWithItsFirstSegment() throws {
         defer { try? FileManager.default.removeItem(atPath: path.string) }
         let directory = try SpoolDirectory(creating: path)
         try fill(directory, segments: 1...50)
@@ -188,7 +188,7 @@ struct MergedDigestTests {
         #expect(try names(directory).filter(isMerged) == ["00000033-00000048.keys"])
         try remove(names(directory), in: directory)
         #expect(try knowledge(SpoolRecovery(of: directory, logger: logger)) == found)
-        // A range whose segments have got their digests by a start is merged later.
+        // The start has made the digests of single segments again, so the range is merged again.
         directory.mergeDigests()
         #expect(try names(directory).filter(isMerged) == ["00000033-00000048.keys"])
     }

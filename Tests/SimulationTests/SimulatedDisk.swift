@@ -2,28 +2,28 @@ import Seeds
 import Spool
 import SystemPackage
 
-/// A disk in memory that knows what is durable, fails on demand, and can lose its power.
+/// A disk in memory that knows which bytes and names are durable, fails on demand, and can lose its power.
 ///
-/// What it promises is what POSIX and ext4 promise and no more. A write is durable after a successful `synchronize` of
-/// its file; until then each block of it may or may not be, in any order, or hold anything. A name is durable after
-/// `synchronizeDirectory`; until then each operation on it may or may not be. Blocks whose synchronization failed are
-/// marked clean all the same: they are read back from the cache, and a later `synchronize` succeeds without them, except
-/// for those who have had the file open since before and are told once each, as Linux does. A directory is a name, too.
+/// It promises as much as POSIX and ext4 promise and no more. A write is durable after a successful `synchronize` of
+/// its file; until then a power cut can keep, lose or garble each block of it, in any order. A name is durable after
+/// `synchronizeDirectory`; until then a power cut can keep or lose each operation on it. A failed `synchronize` marks
+/// the file's blocks clean all the same, as Linux does: they are read back from the cache, and a later `synchronize`
+/// succeeds without them. Only a file that was open at the failure reports it, once. A directory is a name, too.
 ///
 /// Unchecked: the driver uses it from one thread at a time.
 final class SimulatedDisk: Disk, @unchecked Sendable {
-    /// What happens to one operation.
+    /// The fault of one operation.
     enum Fault {
         case fails(Errno)
-        /// A write takes only a part of the bytes, and says so.
+        /// A write takes only a part of the bytes, and returns their number.
         case short
-        /// It takes this long.
+        /// The operation takes this much longer.
         case slow(Duration)
         /// The process dies before or after the operation has its effect.
         case death(after: Bool)
     }
 
-    /// Where the process died; every operation behind it fails until `restart`.
+    /// The error of the operation at which the process died, and of every operation after it until `restart`.
     static let dead = Errno.noSuchProcess
 
     /// Decides the fault of the next operation, by its number, counted from 0 over the disk's life.
@@ -31,9 +31,9 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
     private var opened: [OpenFile] = []
     private(set) var operations = 0
     private(set) var isDead = false
-    /// What another process does when the operation of this number is about to begin.
+    /// Another process's action, which runs just before the operation of this number.
     var interlude: (operation: Int, body: () -> Void)?
-    /// The time, which passes while operations run.
+    /// The disk's time: 1 ms passes for each operation, and more for a slow one.
     let clock = ManualClock()
 
     enum Operation: CaseIterable {
@@ -42,21 +42,22 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
     }
 
     private final class Content {
-        /// What a process reads.
+        /// The bytes that a process reads.
         var cached: [UInt8] = []
-        /// What is on the platter.
+        /// The bytes that are on the platter.
         var durable: [UInt8] = []
-        /// Blocks of `cached` that differ from the platter and will be written by the next synchronization.
+        /// Blocks of `cached` that differ from the platter; the next sync writes them.
         var dirty: Set<Int> = []
-        /// How often synchronizing it has failed.
+        /// The number of failed syncs.
         var failures = 0
     }
 
-    /// An operation on names: what each of them is from then on, nil for no file. A rename has two, which the file
-    /// system's journal keeps together.
+    /// An operation on names: the content of each name after it, nil for no file. A rename changes two names, and the
+    /// file system's journal applies both changes or neither.
     private typealias Change = [(path: Name, content: Content?)]
 
-    /// A file's directory and its name in it; a `FilePath` is checked so often that it would be most of the time.
+    /// A file's directory and its name in it. A `FilePath` checks its text so often that the simulation would spend
+    /// most of its time on that.
     private struct Name: Hashable {
         let directory: String
         let name: String
@@ -76,7 +77,8 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
 
     private var directories: Set<String> = ["/"]
     private var durableDirectories: Set<String> = ["/"]
-    /// The files as a process sees them, as the platter has them, and the changes between the two.
+    /// The files as a process sees them, the files as the platter has them, and the changes that the platter does not
+    /// have.
     private var files: [Name: Content] = [:]
     private var durableFiles: [Name: Content] = [:]
     private var changes: [Change] = []
@@ -92,13 +94,14 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
         return contents
     }
 
-    /// Another process begins on the same machine: what was written is there.
+    /// Another process starts on the same machine. It reads everything that was written, durable or not.
     func restart() { isDead = false }
 
-    /// The power fails and comes back: what was not durable is kept, lost or garbled, block by block and name by name.
+    /// The power fails and comes back. Bytes and names that were not durable are kept, lost or garbled, block by block
+    /// and name by name.
     func losePower() {
         isDead = false
-        // Changes of one name happen in their order, so what follows a lost one is lost as well.
+        // The changes of a name reach the platter in their order, so a lost change loses all later ones of its names.
         var lost: Set<Name> = []
         for change in changes {
             if change.contains(where: { lost.contains($0.path) }) || Bool.random(using: &random) {
@@ -125,7 +128,8 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
 
     private func losePower(_ content: Content) {
         let block = Self.blockBytes
-        // The length is written on its own: anything between the two is possible.
+        // The length is written separately from the blocks, so any length between the durable and the cached one is
+        // possible.
         let lengths =
             min(content.durable.count, content.cached.count)...max(content.durable.count, content.cached.count)
         let count = Bool.random(using: &random) ? content.cached.count : Int.random(in: lengths, using: &random)
@@ -138,7 +142,7 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
             case 0, 1: result.replaceSubrange(range, with: content.cached[range])
             case 2: break
             default:
-                // Only what was not durable may be anything: a sector is written as a whole or not.
+                // Only bytes that were not durable can be garbled: a sector is written as a whole or not at all.
                 for index in range where index >= content.durable.count {
                     result[index] = UInt8.random(in: 0...255, using: &random)
                 }
@@ -210,7 +214,7 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
         try perform(.synchronizeDirectory) { disk throws(Errno) in
             let directory = path.string
             guard disk.directories.contains(directory) else { throw .noSuchFileOrDirectory }
-            // What touches this directory, and what came before it on the same names.
+            // Changes in this directory, and earlier changes of the same names in other directories.
             var wanted: Set<Name> = []
             var later: [Change] = []
             for change in disk.changes.reversed() {
@@ -235,7 +239,8 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
         return 1 << 40
     }
 
-    /// Whether an open file has yet to report a failure, as each does once, whichever descriptor's sync it was (fsync(2)).
+    /// Whether an open file has yet to report a failed sync. Each open file reports it once, whichever of them was
+    /// synchronized (fsync(2)).
     var hasUnreportedFailures: Bool {
         opened.contains { $0.file.map { $0.toldFailures != $0.content.failures } ?? false }
     }
@@ -252,7 +257,7 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
         return content
     }
 
-    /// Runs one operation, or what its fault makes of it.
+    /// Runs one operation with its fault, if it has one.
     private func perform(
         _ operation: Operation, onFailure: (SimulatedDisk) -> Void = { _ in },
         _ effect: (SimulatedDisk) throws(Errno) -> Void
@@ -287,7 +292,7 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
     private final class File: DiskFile {
         fileprivate let content: Content
         private let disk: SimulatedDisk
-        /// Failures of synchronizing that came before it was opened or that it was told of.
+        /// The number of failed syncs that came before this file was opened, or that it has reported.
         fileprivate private(set) var toldFailures: Int
 
         init(_ content: Content, _ disk: SimulatedDisk) {
@@ -316,7 +321,7 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
             if !disk.isDead {
                 switch disk.fault(number, .write) {
                 case .short: count = Int.random(in: 1...max(1, count), using: &disk.random)
-                // A process can die within the call, and a full disk can take a part of it.
+                // A process can die within the call, and a full disk can take a part of the bytes.
                 case .death, .fails: put(bytes.prefix(Int.random(in: 0...count, using: &disk.random)), at: offset)
                 case .slow, nil: break
                 }
@@ -336,12 +341,12 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
         }
 
         func startWriteback(_ range: Range<Int>) throws(Errno) {
-            // What it has done by then is one of the things that losing the power makes of dirty blocks. A failure of it
-            // is told again by the next synchronization.
+            // The blocks stay dirty: `losePower` decides which of them the writeback has stored. The next sync reports
+            // a failure of it once more.
             try disk.perform(.startWriteback, onFailure: loseSome) { _ throws(Errno) in }
         }
 
-        /// Some blocks made it, and all of them count as clean from now on.
+        /// Some blocks are stored, and all of them count as clean afterwards.
         private func loseSome(_ disk: SimulatedDisk) {
             for number in content.dirty.sorted() where Bool.random(using: &disk.random) { store(number) }
             content.dirty = []
@@ -361,14 +366,15 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
                         throw .ioError
                     }
                     for number in content.dirty { store(number) }
-                    // The length goes along, but only as far as there is something behind it.
+                    // The durable length grows only as far as the stored blocks reach.
                     content.dirty = []
                 })
         }
 
         func dropPageCache() throws(Errno) {
             try disk.perform(.dropPageCache) { [self] _ throws(Errno) in
-                // What is dirty stays; the length is the inode's, whether there is something behind it or not.
+                // Dirty blocks stay in the cache. The length is the inode's: bytes that are not on the platter are read
+                // as zeros.
                 guard content.dirty.isEmpty else { return }
                 let missing = content.cached.count - content.durable.count
                 content.cached = content.durable + [UInt8](repeating: 0, count: max(0, missing))
@@ -388,7 +394,7 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
     }
 }
 
-/// A clock that stands still until it is moved. Unchecked, like its disk.
+/// A clock that moves only by `advance`. Unchecked, like the disk.
 final class ManualClock: Clock, @unchecked Sendable {
     struct Instant: InstantProtocol {
         var time: Duration

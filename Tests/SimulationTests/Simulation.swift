@@ -9,18 +9,19 @@ import Time
 @testable import Commit
 @testable import Ledger
 
-/// A spool's life by the numbers of a seed: commits, failures, deaths, power cuts, restarts, drains, rotations, prunings,
-/// compressions, replays and restored databases; and after each step the question whether everything that was promised still holds.
+/// The life of a spool, chosen by a seed: commits, failures, deaths, power cuts, restarts, drains, rotations, prunings,
+/// compressions, replays and restored databases. It checks each answer, and after each
+/// start and death and at the end it checks the promises of the receiver and the loader.
 ///
-/// The receiver's part is the product's own, from the ledger to the disk's seam, without its threads; the loader's is the
-/// product's reader and directory, with a table in memory whose transactions cannot fail by halves. It may pass between
-/// any two operations of the receiver.
+/// The receiver's part is the product's own code, from the ledger down to the `Disk` protocol, without its threads. The
+/// loader's part is the product's reader and directory, with a table in memory whose transactions never fail half-way.
+/// The loader can run between any two operations of the receiver.
 final class Simulation {
     struct Violation: Error, CustomStringConvertible {
         let description: String
     }
 
-    /// How often what happened, to see that a seed's life was worth it.
+    /// How often each kind of event happened, to check that the seeds covered it.
     struct Tally {
         var acknowledged = 0
         var refused = 0
@@ -59,7 +60,7 @@ final class Simulation {
         let power: Double
     }
 
-    /// Short, as a debug build of swift-system looks at every byte of a path again and again.
+    /// A short path: a debug build of swift-system checks every byte of a path again and again.
     private static let path: FilePath = "/a/b"
     private static let receivedAt: Int64 = 1_795_392_000_000
     private static let segmentAge = Duration.seconds(3600)
@@ -71,37 +72,39 @@ final class Simulation {
     private let decoder = BatchDecoder()
     private var committer: Committer?
     private var nextPower = 1.0
-    /// Why a batch was refused, or the receiver could not start.
+    /// The cause of the last refused batch or failed start.
     private var lastRefusal = "no receiver"
 
-    // The model.
+    // The model: the expected state.
     private var sent: Set<Sent> = []
-    /// Readings that a 200 has counted as inserted, or has called another one a duplicate of.
+    /// Readings that a 200 has counted as inserted, and readings whose duplicates a 200 has counted.
     private var promised: Set<Sent> = []
-    /// Readings of records that are durable: acknowledged, or found by a start, which has synchronized them.
+    /// Readings of durable records: acknowledged ones, and those that a start has found and therefore synchronized.
     private var durable: Set<Sent> = []
-    /// What the receiver must call a duplicate, and nothing else: keys, and the reading that each was first seen with.
+    /// The keys that the receiver must count as duplicates, each with the reading that had it first. No other key may
+    /// count as one.
     private var known: [String: Double] = [:]
-    /// Keys whose records were pruned: the ledger forgets them at its next opportunity, and not before its page's others.
+    /// Keys whose records were pruned. The ledger drops such a key at its next opportunity, and not before the other
+    /// keys of its page.
     private var fading: Set<String> = []
     private var positions: Set<SpoolPosition> = []
     private var database = Database()
     private var backup = Database()
-    /// When a segment's first position was given.
+    /// The newest segment, and the time at which its first position was given.
     private var begun: (segment: Int, at: ManualClock.Instant)?
-    /// The newest segment that was too old to be written to any more.
+    /// The newest segment that has reached its maximum age; no later record may be in it.
     private var outlived = 0
-    /// What was read before: bodies' readings and files' content.
+    /// Caches: the readings of bodies, the records of files and the text of compressed files.
     private var readings: [String: [Sent]] = [:]
     private var seen: [String: (bytes: [UInt8], found: Found)] = [:]
     private var texts: [String: (bytes: [UInt8], text: [UInt8])] = [:]
-    /// What an interlude found wrong.
+    /// The first violation that an interlude or a replay found.
     private var violation: Violation?
 
     private struct Database {
         /// Rows by key.
         var table: [String: Double] = [:]
-        /// How far each segment is loaded, by number and time of creation.
+        /// The loaded bytes of each segment, by number and time of creation.
         var progress: [String: Int] = [:]
         var finished: Set<String> = []
     }
@@ -111,20 +114,21 @@ final class Simulation {
         random = SeededGenerator(seed: seed)
     }
 
-    /// Lives through so many steps with faults of all kinds, then makes sure that all is well without them.
+    /// Runs so many random steps with faults of all kinds, then checks that everything works and is complete without
+    /// faults.
     func run(steps: Int) throws {
         for _ in 0..<steps { try disk.isDead ? die() : step() }
         disk.fault = { _, _ in nil }
         try finish()
     }
 
-    /// What a script is made of.
+    /// The steps of a script.
     enum Step {
         case start, commit, overlappingCommit, failingCommit, stop, drain, compress, prune, replay, backUp, restore,
             wait
         case powerCut
 
-        /// Something of everything, to try a fault at each operation in turn.
+        /// Every kind of step, for a fault at each operation in turn.
         static let everything: [Self] = [
             .start, .commit, .drain, .commit, .stop, .backUp, .start, .commit, .drain, .compress, .prune, .wait,
             .commit,
@@ -132,7 +136,7 @@ final class Simulation {
         ]
     }
 
-    /// Lives through the steps in this order, then makes sure that all is well without faults.
+    /// Runs the steps in this order, then checks that everything works and is complete without faults.
     func run(script: [Step]) throws {
         try live(script)
         disk.fault = { _, _ in nil }
@@ -186,7 +190,8 @@ final class Simulation {
         if let violation { throw violation }
     }
 
-    /// The next fault comes at one of the next operations, once or again and again; and perhaps another behind it.
+    /// Plans a fault at one of the next operations, or at nine in a row, and sometimes a second and a third one after
+    /// it.
     private func armFault() {
         var faults: [(ClosedRange<Int>, SimulatedDisk.Fault)] = []
         var first = disk.operations + Int.random(in: 0..<12, using: &random)
@@ -209,19 +214,19 @@ final class Simulation {
         disk.fault = { number, _ in faults.first { $0.0.contains(number) }?.1 }
     }
 
-    /// Nothing arrives for so long, and the receiver's thread has its turn.
+    /// No batch arrives for this duration; then the commit thread checks whether a rotation is due.
     private func wait(_ duration: Duration) {
         disk.clock.advance(duration)
         guard committer != nil else { return }
         committer?.rotateIfDue()
-        // What is old enough now is left, whether its footer could be written or not.
+        // A segment of this age is closed, even if its footer could not be written.
         if let begun, begun.at.duration(to: disk.clock.now) >= Self.segmentAge {
             outlived = begun.segment
             tally.rotations += 1
         }
     }
 
-    /// The loader makes a pass, or compresses, while the receiver is in the midst of what it does next.
+    /// Sometimes lets the loader compress or drain during the receiver's next operations.
     private func interlude() {
         guard Int.random(in: 0..<4, using: &random) == 0 else { return }
         let operation = disk.operations + Int.random(in: 0..<10, using: &random)
@@ -237,7 +242,7 @@ final class Simulation {
 
     private func die() throws { try die(losingPower: Bool.random(using: &random)) }
 
-    /// The receiver is gone, with the power or without.
+    /// The receiver's process dies, with a power cut or without.
     private func die(losingPower: Bool) throws {
         committer = nil
         tally.deaths += 1
@@ -250,7 +255,7 @@ final class Simulation {
         try check()
     }
 
-    /// A new receiver; the one before, if it lives, just ends without a word.
+    /// Starts a new receiver. If the one before still lives, it ends without a stop.
     private func start() throws {
         committer = nil
         interlude()
@@ -277,19 +282,20 @@ final class Simulation {
                     newestRecords: recovery.records[recovery.newest] ?? 0, limits: limits, clock: disk.clock),
                 ledgerBytes: .max, spoolState: SpoolState(records: recovery.records), logger: logger)
         } catch {
-            // A receiver that cannot start says so and ends; nothing was promised.
+            // A receiver that cannot start logs the error and ends; it has acknowledged nothing.
             lastRefusal = error.description
             return
         }
         let found = recovered()
         durable.formUnion(found)
         known = Dictionary(found.map { ($0.key, $0.power) }) { first, _ in first }
-        // The keys of a segment that could not be read are unknown; which ones these are the model does not ask.
+        // The ledger lacks the keys of an unreadable segment. The model does not know which ones, so it counts all keys
+        // as fading.
         fading = isWhole ? [] : Set(known.keys)
         try check()
     }
 
-    /// A group becomes durable; and, when there are two, the second is written while the disk synchronizes the first.
+    /// Commits one group, or two: the second is written during the sync of the first.
     private func commit(groups: Int, withProbes: Bool = true) throws {
         guard committer != nil else { return try start() }
         var groups = try (0..<groups).map { _ in try group(withProbes: withProbes) }
@@ -308,14 +314,16 @@ final class Simulation {
             let result = sync.run()
             if !isEarly { writeMeanwhile() }
             let outcomes = committer?.complete(sync, result) ?? []
-            guard outcomes.count <= pending.count else { throw Violation(description: "\(outcomes.count) answers") }
+            guard outcomes.count <= pending.count else {
+                throw Violation(description: "\(outcomes.count) answers for \(pending.count) batches")
+            }
             try check(outcomes, of: Array(pending.prefix(outcomes.count)))
             pending.removeFirst(outcomes.count)
             if committer?.isIdle == true { write() }
         }
         disk.interlude = nil
         guard pending.isEmpty, groups.isEmpty else {
-            throw Violation(description: "\(pending.count) without an answer")
+            throw Violation(description: "\(pending.count) batches got no answer")
         }
 
         func writeMeanwhile() {
@@ -325,13 +333,14 @@ final class Simulation {
         }
     }
 
-    /// What was answered, and what should have been, given all that was before.
+    /// Compares the answers with those that the model expects.
     private func check(_ outcomes: [CommitOutcome], of batches: [[Sent]]) throws {
         var hasFailed = false
         for (readings, outcome) in zip(batches, outcomes) {
             switch outcome {
             case .success(let answer?):
-                // Whether a faded key counts is told apart by nobody but the ledger; from now on it stands for this reading.
+                // Only the ledger knows whether a fading key still counts, so the model accepts both. From now on the
+                // key belongs to this reading.
                 var keys = known.filter { !fading.contains($0.key) }
                 let expected = readings.filter { reading in
                     if keys[reading.key] == nil { keys[reading.key] = reading.power }
@@ -340,10 +349,10 @@ final class Simulation {
                 let fewest = expected.count { !fading.contains($0.key) }
                 let most = readings.count { expected.contains($0) || fading.contains($0.key) }
                 guard fewest...most ~= answer.inserted, answer.inserted + answer.duplicates == readings.count else {
-                    throw Violation(description: "answered \(answer), but of \(readings) new are \(expected)")
+                    throw Violation(description: "answer \(answer), but the new ones of \(readings) are \(expected)")
                 }
                 guard !hasFailed else {
-                    throw Violation(description: "\(answer.position) counts behind what failed (invariant 5)")
+                    throw Violation(description: "\(answer.position) acknowledged behind a failed batch (invariant 5)")
                 }
                 guard positions.insert(answer.position).inserted else {
                     throw Violation(description: "position \(answer.position) was given twice (invariant 4)")
@@ -371,7 +380,7 @@ final class Simulation {
         }
     }
 
-    /// Some batches; or none, but a probe, or a probe in front of them.
+    /// One to four batches, a probe, or a probe in front of batches.
     private func group(withProbes: Bool) throws -> [(batch: (content: Batch, record: NewRecord)?, readings: [Sent])] {
         let probe: [(batch: (content: Batch, record: NewRecord)?, readings: [Sent])] =
             withProbes && random.oneIn(8) ? [(nil, [])] : []
@@ -379,7 +388,7 @@ final class Simulation {
         return try probe + (0..<Int.random(in: 1...4, using: &random)).map { _ in try batch() }
     }
 
-    /// A batch of a few readings, from so few keys that many come again.
+    /// A batch of a few readings. There are so few keys that many of them repeat.
     private func batch() throws -> (batch: (content: Batch, record: NewRecord)?, readings: [Sent]) {
         var messages: [String] = []
         var readings: [Sent] = []
@@ -393,7 +402,7 @@ final class Simulation {
             nextPower += 1
         }
         sent.formUnion(readings)
-        // Now and then so long that it is written by itself, not with its neighbours.
+        // A few bodies are so long that each is written alone, without its neighbours.
         let spaces = random.oneIn(40) ? 32_768 : Int.random(in: 0..<300, using: &random)
         let padding = String(repeating: " ", count: spaces)
         let body = Array("{\"messages\":[\(messages.joined(separator: ","))]\(padding)}".utf8)
@@ -401,7 +410,8 @@ final class Simulation {
         return ((batch, NewRecord(receivedAt: Self.receivedAt, body: body[...])), readings)
     }
 
-    /// The loader's pass: each segment from its progress, rows and progress in one step, and then to `loaded/`.
+    /// The loader's pass: loads each segment from its progress, rows and progress in one step, and then moves it to
+    /// `loaded/`.
     private func drain() throws {
         do throws(SpoolError) {
             let directory = try SpoolDirectory(existing: Self.path, disk: disk)
@@ -443,7 +453,7 @@ final class Simulation {
         }
     }
 
-    /// The loader's compression, as its own code does it, in frames of a few records.
+    /// Compresses with the loader's own code, in frames of a few records.
     private func compress() {
         do throws(SpoolError) {
             let directory = try SpoolDirectory(existing: Self.path, disk: disk)
@@ -456,8 +466,8 @@ final class Simulation {
         }
     }
 
-    /// Everything that the spool holds goes in again, twice: only what no pass has reached can be new, and nothing can be
-    /// the second time.
+    /// Loads everything that the spool holds twice. In the first turn only records beyond the progress may be new, in
+    /// the second turn none.
     private func replay() throws {
         tally.replays += 1
         let progress = database.progress
@@ -493,7 +503,7 @@ final class Simulation {
         }
     }
 
-    /// Retention, as the loader's own code does it.
+    /// Prunes with the loader's own code.
     private func prune() throws {
         let before = Dictionary(uniqueKeysWithValues: segments().map { ($0.name, $0.readings) })
         let retention = Retention(age: .seconds(86_400), bytes: Int.random(in: 0...10_000, using: &random))
@@ -504,7 +514,7 @@ final class Simulation {
                 database.finished.contains("\(header.segment)" + header.created)
             }.segments.count
         } catch {
-            // Whatever it had removed until then is removed.
+            // The files that it removed before the error are gone.
         }
         let left = Dictionary(uniqueKeysWithValues: segments().map { ($0.name, $0.readings) })
         let gone = before.filter { left[$0.key] == nil }
@@ -513,7 +523,7 @@ final class Simulation {
                 throw Violation(description: "\(reading) was pruned and is not in the table (invariant 7)")
             }
         }
-        // What a failed group has left behind stands for nothing, even if it can be read.
+        // Only durable readings keep a key known. A record of a failed group does not count, even if it can be read.
         let stillDurable = recovered().filter(durable.contains)
         let kept = Dictionary(stillDurable.map { ($0.key, $0.power) }) { first, _ in first }
         for reading in gone.values.joined() {
@@ -544,14 +554,14 @@ final class Simulation {
         }
     }
 
-    /// What is in the spool, read by an eye of its own that knows the format from its document alone.
+    /// The readings in the spool's files. A reader of its own decodes them, written after the format's document alone.
     private func recovered() -> [Sent] { segments().flatMap(\.readings) }
 
     private struct Found {
         let name: String
         /// Number and time of creation, as in `Database.progress`.
         let key: String
-        /// The whole records: where each ends, and what is in it.
+        /// The whole records: the end of each, and its readings.
         let records: [(end: Int, readings: [Sent])]
 
         var readings: [Sent] { records.flatMap(\.readings) }
@@ -564,12 +574,12 @@ final class Simulation {
         for (name, bytes) in names {
             guard name.hasSuffix(".zst") else { continue }
             let plain = String(name.dropLast(4))
-            // Both are there when the loader died in between, and both are whole.
+            // Both files exist if the loader died before it removed the plain one, and both are whole.
             if names[plain] == nil { files[plain] = decompressed(name, bytes) }
         }
         for (name, bytes) in names where !name.hasSuffix(".zst") { files[name] = bytes }
         return files.sorted { $0.key < $1.key }.map { name, bytes in
-            // Most files are as they were; two arrays that share their memory are compared at once.
+            // Most files are unchanged, and two arrays that share their memory compare at once.
             if let seen = seen[name], seen.bytes == bytes { return seen.found }
             let lines = bytes.split(separator: UInt8(ascii: "\n"))
             let beginning = String(decoding: lines.first ?? [], as: UTF8.self).split(separator: "\"")
@@ -588,7 +598,7 @@ final class Simulation {
         }
     }
 
-    /// The text of a compressed file, as zstdcat gives it; nothing if the file is not whole.
+    /// The text of a compressed file, as zstdcat returns it; empty if the file is not whole.
     private func decompressed(_ name: String, _ bytes: [UInt8]) -> [UInt8] {
         if let known = texts[name], known.bytes == bytes { return known.text }
         var text = [UInt8](repeating: 0, count: 1 << 20)
@@ -612,14 +622,14 @@ final class Simulation {
         (0..<8).reduce(byte) { crc, _ in crc & 1 == 1 ? crc >> 1 ^ 0x82F6_3B78 : crc >> 1 }
     }
 
-    /// What must hold at any moment, and is looked at when something has happened to the disk.
+    /// Checks the promises that must hold at any time. Runs after each start and death, and at the end.
     private func check() throws {
         if let violation { throw violation }
         let segments = segments()
         let found = Set(segments.flatMap(\.readings))
         if let lost = promised.subtracting(found).first {
             throw Violation(
-                description: "\(lost) was acknowledged, or others as its duplicates, and is lost (invariants 1 and 3)")
+                description: "\(lost) is lost, although it or a duplicate of it was acknowledged (invariants 1 and 3)")
         }
         if let invented = found.subtracting(sent).first {
             throw Violation(description: "\(invented) was never sent")
@@ -639,11 +649,12 @@ final class Simulation {
         }
     }
 
-    /// Without faults a fresh batch is taken, and all that was ever acknowledged gets into the table.
+    /// Checks that the receiver accepts batches again when the faults are over, and that every acknowledged reading
+    /// gets into the table.
     private func finish() throws {
         if disk.isDead { try die() }
         if committer == nil { try start() }
-        // A sync of the loader's that failed fails the receiver's next one of that file too, and with it a batch.
+        // A failed sync of the loader also fails the receiver's next sync of that file, and with it one batch.
         if disk.hasUnreportedFailures { try commit(groups: 1, withProbes: false) }
         for _ in 0..<2 {
             let before = tally.acknowledged
@@ -660,12 +671,12 @@ final class Simulation {
         if let lost = promised.first(where: { database.table[$0.key] == nil }) {
             throw Violation(description: "\(lost) was acknowledged and is not in the table (invariant 2)")
         }
-        // A power cut now takes nothing away, and a replay finds nothing new.
+        // A power cut now loses nothing, and a replay inserts nothing.
         disk.losePower()
         let rows = database.table.count
         try replay()
         guard database.table.count == rows else {
-            throw Violation(description: "a replay of what is loaded added rows (invariant 2)")
+            throw Violation(description: "a replay of loaded segments added rows (invariant 2)")
         }
         try check()
     }

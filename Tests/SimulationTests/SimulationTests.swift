@@ -3,11 +3,11 @@ import Seeds
 import SystemPackage
 import Testing
 
-/// Nothing acknowledged is lost, nothing is invented, and counts are exact, whatever the disk, the process and the
-/// power do (invariants 1 to 5 and 7). `make simulate SEEDS=1..100000` runs as many as one likes.
+/// No acknowledged reading is lost, no reading is invented, and counts are exact under every fault of disk, process and
+/// power (invariants 1 to 5 and 7). `make simulate SEEDS=1..100000` runs any number of seeds.
 struct SimulationTests {
-    /// The receiver's next sync of a file reports a failed sync of the loader's as well. That batch is refused, and the next
-    /// one is taken.
+    /// If the loader's sync of a file fails, the receiver's next sync of that file fails once as well. It refuses that
+    /// batch and accepts the next one.
     @Test func theLoadersFailedSyncCostsTheReceiverOneBatch() throws {
         let simulation = Simulation(seed: 1)
         try simulation.live([.start, .commit])
@@ -25,8 +25,8 @@ struct SimulationTests {
         return first...last
     }()
 
-    @Test func everySeedKeepsWhatWasPromised() async throws {
-        // Slices, so that all cores have work.
+    @Test func everySeedKeepsTheInvariants() async throws {
+        // One slice for each core.
         let seeds = Self.seeds
         let slices = UInt64(ProcessInfo.processInfo.activeProcessorCount)
         let results = await withTaskGroup { group in
@@ -56,7 +56,7 @@ struct SimulationTests {
         for failure in results.failures { Issue.record("\(failure)") }
         let tally = results.tally
         print("simulation: seeds \(seeds), \(tally)")
-        // A life in which nothing happens proves nothing.
+        // Seeds without commits, faults and restarts would prove nothing.
         if seeds.count >= 1000 {
             #expect(tally.acknowledged > 5 * seeds.count && tally.refused > seeds.count / 2)
             #expect(tally.powerCuts > seeds.count && tally.loaded > 10 * seeds.count)
@@ -71,9 +71,9 @@ struct SimulationTests {
         ("death after", .death(after: true)),
     ]
 
-    /// A fault at the N-th operation for every N of a run, of every kind; and a disk that refuses six in a row.
+    /// Every kind of fault at the N-th operation, for every N of a run; EIO and ENOSPC also at six operations in a row.
     @Test(arguments: kinds.indices)
-    func aFaultAtEveryOperation(kind: Int) async {
+    func aFaultAtAnyOperationKeepsTheInvariants(kind: Int) async {
         let (name, fault) = Self.kinds[kind]
         let lengths = ["EIO", "ENOSPC"].contains(name) ? [1, 6] : [1]
         let (struck, failures) = await onItsOwnThread {
@@ -94,9 +94,9 @@ struct SimulationTests {
         #expect(struck == Set(SimulatedDisk.Operation.allCases))
     }
 
-    /// Another fault behind the first, when the code is on a path that is rarely taken.
+    /// A second fault right after the first one, while the code handles the first.
     @Test(arguments: [0, 1, 3, 5, 6])
-    func twoFaultsInARow(kind: Int) async {
+    func twoFaultsInARowKeepTheInvariants(kind: Int) async {
         let (name, second) = Self.kinds[kind]
         let failures = await onItsOwnThread {
             Self.places(seed: 2).flatMap { place in
@@ -108,16 +108,17 @@ struct SimulationTests {
         for failure in failures { Issue.record("\(failure)") }
     }
 
-    /// Where faults strike: at each operation of a calm run, in short at the first of each kind and every tenth.
+    /// The operations that get a fault: all operations of a run without faults; in the short run the first of each kind
+    /// and every tenth.
     private static func places(seed: UInt64) -> [Int] {
         let simulation = Simulation(seed: seed)
         var operations: [SimulatedDisk.Operation] = []
         simulation.disk.fault = { number, operation in
-            // Some operations ask twice.
+            // A write calls `fault` twice with the same number.
             if number == operations.count { operations.append(operation) }
             return nil
         }
-        // One that fails is found by the runs that follow.
+        // A violation here is ignored: the runs with faults find it too.
         try? simulation.live(Simulation.Step.everything)
         precondition(operations.count == simulation.disk.operations, "an operation has no number")
         return operations.indices.filter { place in
@@ -125,7 +126,7 @@ struct SimulationTests {
         }
     }
 
-    /// What is wrong after a life with such faults, if anything.
+    /// Runs one life with the faults. Returns the violation as text, or nothing.
     private static func run(
         _ seed: UInt64, _ name: String, fault: @escaping (Int, SimulatedDisk.Operation) -> SimulatedDisk.Fault?
     ) -> [String] {
@@ -139,7 +140,8 @@ struct SimulationTests {
         }
     }
 
-    /// fdatasync(2) fails once and marks the pages clean; what the cache still shows is not on the disk (invariant 3).
+    /// fdatasync(2) fails once and marks the pages clean. The cache still has their bytes, the disk does not (invariant
+    /// 3).
     @Test(arguments: 1...50 as ClosedRange<UInt64>)
     func pagesOfAFailedSynchronizationAreNotTrusted(seed: UInt64) throws {
         let simulation = Simulation(seed: seed)
@@ -147,7 +149,8 @@ struct SimulationTests {
     }
 }
 
-/// Computes for long without keeping the pool's few threads from the tests that wait for something.
+/// Runs a long computation on a thread of its own, so that it does not occupy one of the pool's few threads, which
+/// other tests need.
 private func onItsOwnThread<T: Sendable>(_ body: @escaping @Sendable () -> T) async -> T {
     await withCheckedContinuation { continuation in
         Thread.detachNewThread { continuation.resume(returning: body()) }
