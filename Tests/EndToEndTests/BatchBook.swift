@@ -2,12 +2,13 @@ import Foundation
 import Synchronization
 import Testing
 
-/// What clients sent and what they were told. A device a batch, so that a device's readings tell its batch's fate.
+/// Every batch that clients sent, and its answer. Each batch has a device of its own, so that a device's readings show
+/// whether its batch was kept.
 final class BatchBook: Sendable {
     enum Fate {
-        /// Sent, and never heard of: it may be spooled or not, but not in part.
+        /// Sent and not answered. The batch may be in the spool or not, but only as a whole.
         case unanswered
-        /// 503: its keys count as new when it comes again to the same receiver.
+        /// 503. Its keys count as new if the client sends it to the same receiver again.
         case refused
         case acknowledged
         /// Acknowledged after the book was closed.
@@ -43,10 +44,12 @@ final class BatchBook: Sendable {
         return batch.dropLast(space.count + 2) + "," + fault + "]" + space + "}"
     }
 
-    /// From now on an acknowledgement is one that nobody would have heard.
+    /// Marks later acknowledgements as `tooLate`: they come after a simulated power cut, so no client has received
+    /// them.
     func close() { fates.withLock { _ in isClosed.set() } }
 
-    /// Sends a device's batch and notes what comes of it: 200 with all of its readings new, or an honest 503.
+    /// Sends a device's batch and records its answer. A 200 must count all of its readings as new, and a 503 must have
+    /// Retry-After.
     @discardableResult
     func post(_ device: String, through client: RawClient) throws -> Rig.Answer {
         try send(device, through: client)
@@ -59,7 +62,7 @@ final class BatchBook: Sendable {
         try client.sendBatch(body(device))
     }
 
-    /// Receives the answer to a device's batch and notes it.
+    /// Receives the answer to a device's batch and records it.
     @discardableResult
     func awaitAnswer(_ device: String, from client: RawClient) throws -> Rig.Answer {
         let answer = try client.answer()
@@ -98,7 +101,7 @@ extension Rig {
         _ = try query("TRUNCATE power_logs, spool_progress; SELECT true")
     }
 
-    /// The readings that the spool holds by their device, as `cat` shows them.
+    /// The number of readings in the spool for each device, as `cat` prints them.
     func readingsInSpool() throws -> [String: Int] {
         let script = #""$0" cat --readings | grep -o '"device_id":"[^"]*' | cut -d'"' -f4 | sort | uniq -c"#
         let output = try run(
@@ -112,7 +115,7 @@ extension Rig {
         return counts
     }
 
-    /// The readings that the table has by their device, of those whose name begins with `prefix`.
+    /// The number of readings in the table for each device whose name begins with `prefix`.
     func readingsInTable(_ prefix: String = "") throws -> [String: Int] {
         let json = try query(
             """
@@ -124,8 +127,8 @@ extension Rig {
         return (object as? [String: NSNumber] ?? [:]).mapValues(\.intValue)
     }
 
-    /// How many acknowledged batches are not wholly there. Every other one must be there as a whole or not at all, and
-    /// nothing that nobody sent.
+    /// The number of acknowledged batches that are not held as a whole. Every other batch must be held as a whole or
+    /// not at all, and every held device must be in the book.
     func lost(_ held: [String: Int], _ book: BatchBook) -> Int {
         let fates = book.all
         var lost = 0
@@ -139,7 +142,8 @@ extension Rig {
         return lost
     }
 
-    /// Sends every batch of the book once more: an acknowledged one is all duplicates, another one all new or all known.
+    /// Sends every batch of the book once more. The readings of an acknowledged batch must be duplicates; those of any
+    /// other batch must be all new or all duplicates.
     func expectLedgerKnows(_ book: BatchBook) throws {
         let devices = Array(book.all)
         concurrently(min(4, devices.count)) { [self] client in
@@ -158,7 +162,7 @@ extension Rig {
         }
     }
 
-    /// Drains, and expects every batch of the book in the table exactly once, now that each has been acknowledged.
+    /// Drains, and expects every batch of the book in the table exactly once. Each batch has been acknowledged by now.
     func expectLoaded(_ book: BatchBook) throws {
         try expect(load("drain"), status: 0)
         let held = try readingsInTable()
@@ -168,7 +172,7 @@ extension Rig {
     }
 }
 
-/// Something that has happened, for other threads to see.
+/// A flag that one thread sets and others read.
 final class Flag: Sendable {
     private let value = Mutex(false)
     var isSet: Bool { value.withLock { $0 } }

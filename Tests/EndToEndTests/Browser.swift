@@ -1,22 +1,23 @@
 import Foundation
 
-/// Headless Chromium, which looks at a page, keeps what it sees, and is not led anywhere else.
+/// Headless Chromium. It opens a page and returns its content, its console messages and its requests; no other address
+/// can be resolved.
 struct Browser {
     private static let path = "/usr/bin/chromium"
 
     let rig: Rig
 
     struct View {
-        /// The page as it is after its scripts had their time.
+        /// The page after its scripts have run.
         let dom: String
-        /// What the browser has to complain of.
+        /// The messages of the browser's console.
         let console: [String]
-        /// What the page itself asked for, apart from having been opened.
+        /// The requests of the page itself, without the one that opened it.
         let requests: [String]
 
         var title: String { dom.firstMatch(of: /<title>(.*?)<\/title>/).map { String($0.1) } ?? "" }
 
-        /// Text alone, without markup.
+        /// The page's text, without markup.
         var text: String {
             dom.replacing(/<(style|script)>[\s\S]*?<\/(style|script)>/, with: "").replacing(/<[^>]*>/, with: "")
                 .replacing("&lt;", with: "<").replacing("&gt;", with: ">").replacing("&quot;", with: "\"")
@@ -24,7 +25,7 @@ struct Browser {
         }
     }
 
-    /// Opens a page and gives its scripts so many seconds by their own clock.
+    /// Opens a page and lets its scripts run for so many seconds of virtual time.
     func open(_ address: String, seconds: Int = 1) throws -> View {
         let directory = rig.directory + "/browser-" + UUID().uuidString.prefix(8)
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
@@ -47,13 +48,13 @@ struct Browser {
             requests: try Self.requests(directory + "/net.json", of: address))
     }
 
-    /// What was asked for in the name of the page's origin; Chromium's own errands have another one.
+    /// The requests from the page's origin. Chromium's requests for itself have another one.
     private static func requests(_ file: String, of address: String) throws -> [String] {
         let json = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: file)))
         guard let log = json as? [String: Any], let events = log["events"] as? [[String: Any]],
             let types = (log["constants"] as? [String: Any])?["logEventTypes"] as? [String: Int],
             let start = types["URL_REQUEST_START_JOB"]
-        else { throw Rig.Failure(description: "no net log") }
+        else { throw Rig.Failure(description: "the network log of chromium cannot be read") }
         let origin = address.split(separator: "/", maxSplits: 2, omittingEmptySubsequences: false).prefix(3)
             .enumerated().map { $0.offset == 2 ? String($0.element.prefix { $0 != "/" }) : String($0.element) }
             .joined(separator: "/")

@@ -2,15 +2,15 @@ import Foundation
 import Seeds
 import Testing
 
-/// The pages of a real receiver in a real browser: what they say in every state, and that nothing that a device is called
-/// gets to run.
+/// The pages of a real receiver in a real browser: their text in every state, and that no device's name runs as a
+/// script.
 @Suite(.serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
 struct BrowserTests {
     private let rig: Rig
     private let browser: Browser
-    /// The test's own, as all tests together take longer than a device may be silent.
+    /// Taken at the test's start: all tests together take longer than the time after which a device counts as silent.
     private let newestMinute = Int(Date().timeIntervalSince1970) / 60
-    /// A device of some minutes ago is none that is silent, however long the test takes.
+    /// Long enough that a device of a few minutes ago does not become silent during the test.
     private static let settings = ["DEVICE_SILENT_SECONDS": "18000"]
 
     init() throws {
@@ -18,20 +18,20 @@ struct BrowserTests {
         browser = Browser(rig: rig)
     }
 
-    /// Opens a page again until it is so: each part of it is waited for for two seconds only, which a busy machine can
-    /// exceed.
+    /// Opens a page until it matches `isSo`. Each part of the page has a timeout of two seconds, which a busy machine
+    /// can exceed.
     private func open(
         _ path: String, seconds: Int = 1, until isSo: (Browser.View) -> Bool = { _ in true }
     ) throws -> Browser.View {
         let address = "http://127.0.0.1:\(rig.port)\(path)"
         var last: Browser.View?
-        try rig.wait("\(path) does not become as it should be: \(last?.text ?? "")") {
+        try rig.wait("\(path) never has the expected content; the last one: \(last?.text ?? "")") {
             let new = try browser.open(address, seconds: seconds)
             last = new
             return isSo(new)
         }
         let view = try #require(last)
-        // Neither a violation of the policy nor an error, and nothing from anywhere else.
+        // No error and no violation of the content security policy, and no request to another address.
         #expect(view.console == [])
         #expect(view.requests.allSatisfy { $0.hasPrefix("http://127.0.0.1:\(rig.port)/") }, "\(view.requests)")
         return view
@@ -56,7 +56,7 @@ struct BrowserTests {
         return "{\"messages\":[\(messages.joined(separator: ","))]}"
     }
 
-    @Test func anEmptySpoolHasAPageOfItsOwn() throws {
+    @Test func thePageOfAnEmptySpoolNamesWhatIsMissing() throws {
         try rig.startReceiver()
         let view = try open("/") { $0.title == "OK · Shelly Collector" }
         for text in [
@@ -68,7 +68,7 @@ struct BrowserTests {
         #expect(unknown.status == 404 && unknown.text.contains("Unknown device."))
     }
 
-    @Test func thePageTellsWhatIsTakenAndLoadedWithAndWithoutTheDatabase() throws {
+    @Test func thePageShowsAcceptedAndLoadedReadingsWithAndWithoutTheDatabase() throws {
         try rig.startReceiver(Self.settings)
         #expect(try rig.post(batch(of: ["plug-a", "plug-b"])).status == 200)
         #expect(try rig.post(batch(of: ["quiet"], minutesAgo: 400)).status == 200)
@@ -81,12 +81,12 @@ struct BrowserTests {
         #expect(waiting.title.hasPrefix("1 of 3 devices"))
         #expect(waiting.text.contains(/Key missing or wrong\s*1/))
         #expect(waiting.text.contains("6 readings in the last 24 hours"))
-        // The silent one is on top.
+        // The silent device is first.
         let order = waiting.dom.matches(of: /href="\/devices\/([a-z-]+)"/).map { String($0.1) }
         #expect(order.suffix(3) == ["quiet", "plug-a", "plug-b"])
 
         try rig.expect(rig.load("drain"), status: 0)
-        // Powers are asked for anew every few seconds.
+        // The receiver queries the powers again every few seconds.
         try rig.wait("the powers are not shown") { try rig.get("/").text.contains("8.9 W") }
         let loaded = try open("/") {
             $0.text.contains("Database is up to date: no record is pending.") && $0.text.contains("8.9 W")
@@ -97,31 +97,31 @@ struct BrowserTests {
         #expect(day.text.contains("1 minute with a reading. 8.9 W to 8.9 W, mean 8.9 W, last 8.9 W at "))
         #expect(day.text.contains("Channel 2") && !day.text.contains("Channel 1"))
 
-        // Away: the spool alone tells.
+        // The database is down: the page has only data from the spool.
         try rig.stopDatabase()
         #expect(try rig.post(batch(of: ["plug-a", "plug-b"], minutesAgo: 1)).status == 200)
-        try rig.wait("the powers of before are shown still") { try !rig.get("/").text.contains("8.9 W") }
+        try rig.wait("the page still shows the old powers") { try !rig.get("/").text.contains("8.9 W") }
         let away = try open("/") {
             $0.title.hasPrefix("Database unavailable: 1 record is pending")
                 && $0.text.contains("1 of 3 devices is silent.") && $0.text.contains("readings in the last 24 hours")
         }
         #expect(away.text.contains(/1 record is pending in the spool, for \d+ (s|min)\. Nothing is lost\./))
         #expect(away.text.contains("10 readings in the last 24 hours") && !away.text.contains("8.9 W"))
-        try rig.wait("the powers of before are shown still") {
+        try rig.wait("the page still shows the old powers") {
             try rig.get("/devices/plug-a").text.contains("Database unavailable")
         }
         let dayAway = try open("/devices/plug-a") { $0.text.contains("Database unavailable") }
         #expect(dayAway.text.contains("Database unavailable") && dayAway.text.contains("2 minutes with a reading"))
     }
 
-    @Test func hostileNamesAreTextAndNothingOfThemRuns() throws {
+    @Test func hostileNamesAreTextAndRunNoScript() throws {
         try rig.startReceiver(Self.settings)
         #expect(try rig.post(batch(of: Self.hostile)).count("inserted") == Self.hostile.count * 2)
         try rig.expect(rig.load("drain"), status: 0)
-        // Long enough for the page's own script to have renewed it, which is another way in.
+        // Long enough for the page's own script to refresh it, which is another way for a name to get into the page.
         let view = try open("/", seconds: 25) { view in
             let isSo = view.requests.count >= 2 && view.title == "OK · Shelly Collector"
-            // The page would complain when no batch came for five minutes.
+            // Without a batch for five minutes the page would show a warning.
             if !isSo, (try? rig.post(batch(of: Self.hostile))) != nil { _ = try? rig.load("drain") }
             return isSo
         }
@@ -129,7 +129,7 @@ struct BrowserTests {
         #expect(view.text.contains("⟨U+202E⟩gnp.live⟨U+202C⟩"))
         #expect(!view.dom.contains("<img") && !view.dom.contains("<svg onload"))
 
-        // The links of the page lead to the devices.
+        // The page's links lead to the devices.
         let links = Set(view.dom.matches(of: /href="(\/devices\/[^"]+)"/).map { String($0.1) })
         #expect(links.count == Self.hostile.count)
         for link in links {
@@ -143,7 +143,7 @@ struct BrowserTests {
         _ = try open("/devices/?id=..") { $0.text.contains("Channel 0") }
     }
 
-    /// A thousand in `make test-long`, 300 in `make test`.
+    /// A thousand devices in `make test-long`, 300 in `make test`.
     @Test func manyDevicesAreFoundByPagingAndSearching() throws {
         try rig.startReceiver(Self.settings)
         let (count, sentence) =
@@ -177,20 +177,20 @@ struct BrowserTests {
         }
     }
 
-    @Test func aPageThatCannotBeRenewedSaysSo() throws {
+    @Test func aPageThatCannotRefreshShowsIt() throws {
         try rig.startReceiver()
         _ = try open("/", seconds: 25) { $0.dom.contains(" role=\"status\" hidden") }
-        // From a file, it finds nobody to ask.
+        // Opened from a file, the page cannot reach a server.
         let file = rig.directory + "/page.html"
         try rig.get("/").text.write(toFile: file, atomically: false, encoding: .utf8)
-        try rig.wait("the page does not say so") {
+        try rig.wait("the page does not show that it is stale") {
             let view = try browser.open("file://" + file, seconds: 25)
             return view.dom.contains("<p id=\"stale\" role=\"status\">")
                 && view.text.contains("could not be refreshed")
         }
     }
 
-    @Test func pagesAreForReadersAloneAndKeptByNobody() throws {
+    @Test func pagesNeedReadAccessAndAreNotCached() throws {
         try rig.startReceiver(["READ_API_KEY": "reader-key-of-the-test"])
         for path in ["/", "/devices/plug"] {
             let refused = try rig.get(path)

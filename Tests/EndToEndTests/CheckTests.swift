@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// `shelly-receiver --check`, before a start and beside a receiver at work.
+/// `shelly-receiver --check`, before a start and while a receiver runs.
 @Suite(.serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
 struct CheckTests {
     let rig: Rig
@@ -29,7 +29,7 @@ struct CheckTests {
         return output
     }
 
-    @Test func aStartThatWouldFailIsForetold() throws {
+    @Test func checkFindsFaultsThatWouldStopTheStart() throws {
         var output = try check(environment: ["INGEST_API_KEY": ""])
         #expect(output.status == 1 && output.text.contains("FAIL  key "), "\(output.text)")
         #expect(output.text.contains("there is none at \(rig.spool) yet; the receiver creates it"))
@@ -46,14 +46,14 @@ struct CheckTests {
         #expect(second.text.hasSuffix("PORT \(rig.port): Address already in use\n"), "\(second.text)")
         output = try check(environment: ["INGEST_API_KEY": "0123456789abcdef0123456789abcdef", "PORT": "0"])
         #expect(output.status == 0, "\(output.text)")
-        // Ingest does without a database.
+        // Ingest works without a database.
         output = try check(environment: ["DATABASE_URL": "postgresql://u:hunter2@127.0.0.1:1/x", "PORT": "0"])
         #expect(output.status == 0 && output.text.contains("warn  database "), "\(output.text)")
         #expect(!output.text.contains("hunter2"))
         #expect(try rig.run(Rig.binaries! + "/shelly-receiver", ["--probe"]).status == 64)
     }
 
-    @Test func theProbeProvesTheWayAndTheKey() throws {
+    @Test func theProbeChecksTheURLAndTheKey() throws {
         var output = try check("--probe", "--url", "http://127.0.0.1:1")
         #expect(output.status == 1 && output.text.contains("FAIL  probe "), "\(output.text)")
         try rig.startReceiver()
@@ -70,12 +70,12 @@ struct CheckTests {
         }
         let report = try JSONSerialization.jsonObject(with: Data(output.text.utf8)) as? [String: Any]
         #expect((report?["checks"] as? [[String: Any]])?.contains { $0["subject"] as? String == "probe key" } == true)
-        // Nothing is left behind.
+        // The probe leaves nothing in the spool.
         try rig.expect(rig.load("drain"), status: 0)
         #expect(try rig.query("SELECT count(*) FROM power_logs") == "0")
     }
 
-    /// A container's health check.
+    /// `--ready` is for a container's health check.
     @Test func readinessIsAnExitCode() throws {
         func ready(_ arguments: String..., environment: [String: String] = [:]) throws -> Rig.Output {
             try rig.run(
@@ -93,7 +93,7 @@ struct CheckTests {
         #expect(output.status == 0 && output.text == "{\"status\":\"ready\"}\n", "\(output.text)")
         rig.stopReceiver()
 
-        // Its own certificate is one for another name, by an authority that this machine does not know.
+        // The receiver's certificate is for another name, and its authority is unknown to this machine.
         let (certificate, key) = (rig.directory + "/certificate.pem", rig.directory + "/key.pem")
         try rig.expect(
             rig.run(
@@ -108,7 +108,7 @@ struct CheckTests {
         #expect(output.status == 1 && output.text.lowercased().contains("certificate"), "\(output.text)")
     }
 
-    @Test func aProbingReadingIsFollowedIntoTheTable() throws {
+    @Test func theProbeRowReachesTheTable() throws {
         try rig.startReceiver()
         try rig.startLoader("drain", "--follow")
         let output = try probe(until: "ok    probe row ", "--probe-row")

@@ -1,7 +1,8 @@
 import Foundation
 import Testing
 
-/// Devices whose power the default rules do not take: said everywhere, and recovered by one setting (invariant 14).
+/// Devices whose power the default rules do not take: the receiver reports them everywhere, and one setting recovers
+/// their readings (invariant 14).
 @Suite(.serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
 struct ComponentTests {
     let rig: Rig
@@ -15,8 +16,8 @@ struct ComponentTests {
         return "{\"messages\":[\(messages.joined(separator: ","))]}"
     }
 
-    /// Where adding the component helps for one channel of a message and not for another, log and page say that it helps.
-    @Test func powerWithAFreeChannelHasItsRemedyBesidePowerWithout() throws {
+    /// If adding the component helps one channel of a message and not another, the log and the page name it as the fix.
+    @Test func theFixIsNamedIfItHelpsOneChannelOfAMessage() throws {
         try rig.startReceiver()
         let components = ["pm1:0", "pm1:1"].map { "\"\($0)\":{\"apower\":6}" }
         let messages = [components, components.reversed()].map { order in
@@ -33,7 +34,7 @@ struct ComponentTests {
 
     private let power = "\"pm1:0\":{\"apower\":6.5,\"voltage\":230,\"current\":0.1}"
 
-    @Test func untakenPowerIsSaidAndRecovered() throws {
+    @Test func untakenPowerIsReportedAndRecovered() throws {
         try rig.startReceiver()
         let answer = try rig.post(batch("pm-mini", power, minutes: 0..<3))
         #expect(answer.status == 200 && answer.count("inserted") == 0 && answer.count("untaken") == 3)
@@ -54,12 +55,12 @@ struct ComponentTests {
         try rig.expect(rig.load("drain"), status: 0)
         #expect(try rig.query("SELECT count(*) FROM power_logs") == "1")
 
-        // One setting changed: new messages are taken, and what is spooled is brought by a replay.
+        // With one setting changed the receiver takes new messages, and a replay inserts the spooled ones.
         try rig.startReceiver(["INGEST_COMPONENTS": "switch, pm1"])
         let taken = try rig.post(batch("pm-mini", power, minutes: 2..<5))
         #expect(taken.count("inserted") == 3 && !taken.text.contains("untaken"))
         rig.stopReceiver()
-        // The ledger of a later start has the keys by the rules of their segments, whatever its own are.
+        // A later start restores the keys by the rules of their segments, not by its own.
         try rig.startReceiver()
         #expect(try rig.post(batch("pm-mini", power, minutes: 2..<5)).count("untaken") == 3)
         #expect(try rig.get("/api/devices").text.contains("pm-mini"))
@@ -80,9 +81,9 @@ struct ComponentTests {
         #expect(wrong.status != 0 && wrong.text.contains("expected all, or a list of switch"), "\(wrong.text)")
     }
 
-    /// A device that gives no reading is heard, and the reason is said: on page and interface, in the metrics, before and
-    /// after a kill, with the database away.
-    @Test func devicesAreHeardAndTheirMissingReadingsHaveAReason() throws {
+    /// A device without readings is still listed, with the reason: on the page, in the API and in the metrics, before
+    /// and after a kill, while the database is down.
+    @Test func devicesWithoutReadingsAreListedWithTheReason() throws {
         let settings = ["DEVICE_SILENT_SECONDS": "18000", "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"]
         try rig.startReceiver(settings)
         let messages = [
@@ -127,7 +128,7 @@ struct ComponentTests {
             rig.stopReceiver(SIGKILL)
             try rig.startReceiver(settings)
         }
-        // A reading ends it.
+        // A reading clears the reason.
         #expect(try rig.post(batch("meter", "\"switch:0\":{\"apower\":5}", minutes: 0..<1)).status == 200)
         _ = try rig.get("/metrics") { $0.text.contains("shelly_devices_without_readings 4") }
     }
@@ -141,7 +142,7 @@ struct ComponentTests {
         let now = Rig.newestMinute - 5
         let first = try rig.post(batch("plug", counters(now, "[1000,500,250]"), minutes: 5..<6))
         #expect(first.count("inserted") == 3)
-        // The next message but one: its first minute is the newest of the message before.
+        // The next message but one: its oldest minute is the newest one of the first message.
         let second = try rig.post(batch("plug", counters(now + 2, "[4000,2000,1000]"), minutes: 3..<4))
         #expect(second.count("inserted") == 2 && second.count("duplicates") == 1)
         rig.stopReceiver()

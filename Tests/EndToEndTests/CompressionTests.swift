@@ -13,7 +13,7 @@ struct CompressionTests {
         get throws { try FileManager.default.contentsOfDirectory(atPath: rig.spool + "/loaded").sorted() }
     }
 
-    /// Segments of a batch each, loaded and plain, as a version without compression leaves them.
+    /// Segments with one batch each, loaded and plain, as a version without compression leaves them.
     private func fill() throws {
         try rig.startReceiver(["SPOOL_SEGMENT_BYTES": "4096"])
         let client = try RawClient(port: rig.port)
@@ -22,36 +22,36 @@ struct CompressionTests {
         #expect(try loaded.allSatisfy { $0.hasSuffix(".spool") } && loaded.count >= 3)
     }
 
-    @Test func aLoaderThatFollowsCompressesBesideTheLoading() throws {
+    @Test func aLoaderThatFollowsCompressesAndLoads() throws {
         try fill()
         let plain = try loaded
         try rig.startLoader("drain", "--follow")
-        try rig.wait("nothing is compressed") { try loaded.count { $0.hasSuffix(".zst") } >= plain.count - 1 }
+        try rig.wait("no segment is compressed") { try loaded.count { $0.hasSuffix(".zst") } >= plain.count - 1 }
         try book.post("late", through: RawClient(port: rig.port), expecting: 200)
         try rig.wait("the late batch is not loaded") { try rig.readingsInTable()["late"] == 60 }
         #expect(rig.stopLoader() == 0)
         let found = try rig.load("cat", "--readings", "--device", "plug-0").text
         #expect(found.split(separator: "\n").count == 60)
-        // A start knows every key, and a resend is a duplicate.
+        // After a restart every key is in the ledger, so a repeated batch is a duplicate.
         rig.stopReceiver()
         try rig.startReceiver(["SPOOL_SEGMENT_BYTES": "4096"])
         try rig.expectLedgerKnows(book)
         try rig.expectLoaded(book)
     }
 
-    /// The calls of a `drain` that name a file, each on a line.
+    /// The system calls of a `drain` that name a file, one per line.
     private func drainRecorded() throws -> [Substring] {
         let log = rig.directory + "/drain.strace"
-        try rig.wait("the loader finds no database") {
+        try rig.wait("the loader cannot use the database") {
             try rig.startLoader("drain", under: Strace.recording("%file", in: log))
             return rig.awaitLoader() == 0
         }
         return try String(contentsOfFile: log, encoding: .utf8).split(separator: "\n")
     }
 
-    /// Neither a compressed segment nor one that is too short for it.
+    /// An idle drain opens neither a compressed segment nor one that is too short for compression.
     @Test(.enabled(if: Strace.obstacle == nil, "\(Strace.obstacle ?? "")"))
-    func anIdleDrainReadsTheNamesOfLoadedSegmentsAndNoMore() throws {
+    func anIdleDrainReadsOnlyTheNamesOfLoadedSegments() throws {
         try fill()
         let short = BatchBook(readings: 1)
         for batch in 0..<2 {
@@ -69,9 +69,9 @@ struct CompressionTests {
         }
         let idle = try drainRecorded()
         #expect(touched(idle).isEmpty)
-        // Once to synchronize it and once for each kind of file.
+        // The folder is opened once for its fsync and once for each kind of file.
         #expect(idle.count { $0.contains("\"\(rig.spool)/loaded\", ") } == 3, "\(idle)")
-        // Without its memory the loader examines the short one again, and not the newest.
+        // Without `plain.json` the loader examines the short segment again, but not the newest one.
         try FileManager.default.removeItem(atPath: rig.spool + "/plain.json")
         #expect(touched(try drainRecorded()).count == 1)
         #expect(touched(try drainRecorded()).isEmpty)

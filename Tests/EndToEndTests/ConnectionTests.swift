@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// What a connection may carry: many requests, of batches and of pages, and its end.
+/// The requests of a connection, batches and pages, and the end of the connection.
 @Suite(.serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
 struct ConnectionTests {
     let rig: Rig
@@ -18,7 +18,7 @@ struct ConnectionTests {
         return RawClient.head(contentLength: body.utf8.count) + body
     }
 
-    /// The statuses of the answers in `text`, in order, and of batches how many readings are new.
+    /// The statuses of the answers in `text`, in order; for a batch also the number of its new readings.
     private func answers(in text: String) -> [String] {
         text.components(separatedBy: "HTTP/1.1 ").dropFirst().map { answer in
             let status = String(answer.prefix(3))
@@ -27,8 +27,8 @@ struct ConnectionTests {
         }
     }
 
-    /// Nothing waits for an answer before the next request, and the end comes before the first answer.
-    @Test func requestsInOneGoAreAnsweredInTheirOrder() throws {
+    /// The client sends all requests, and ends its side, before it reads the first answer.
+    @Test func pipelinedRequestsAreAnsweredInTheirOrder() throws {
         let client = try RawClient(port: rig.port)
         try client.send(batch("one") + page + batch("two") + batch("one") + page + page + batch("three"))
         client.finish()
@@ -36,7 +36,7 @@ struct ConnectionTests {
         #expect(answers(in: try client.receive()) == expected)
     }
 
-    @Test func aClientThatSaysItIsDoneGetsItsAnswer() throws {
+    @Test func aHalfClosedClientGetsItsAnswer() throws {
         let client = try RawClient(port: rig.port)
         try client.send(batch("half-closed"))
         client.finish()
@@ -44,12 +44,12 @@ struct ConnectionTests {
         #expect(answers(in: answer) == ["200 new 1"])
     }
 
-    @Test func bytesBehindTheLastRequestAreNotAwaited() throws {
+    @Test func theConnectionClosesAfterTheLastRequest() throws {
         for (line, field) in [("HTTP/1.0", ""), ("HTTP/1.1", "Connection: close\r\n")] {
             let client = try RawClient(port: rig.port)
             try client.send(
                 batch("last-\(line)").replacingOccurrences(of: "HTTP/1.1\r\n", with: "\(line)\r\n\(field)"))
-            // The receiver closes it, though an idle connection may stay for an hour.
+            // The receiver closes the connection, though its timeout for an idle one is an hour.
             let answer = try client.receive()
             #expect(answers(in: answer) == ["200 new 1"] && answer.contains("Connection: close\r\n"))
         }
@@ -63,7 +63,7 @@ struct ConnectionTests {
         }
     }
 
-    /// A refusal of a request that was read to its end costs no connection.
+    /// A rejected request that was read to its end does not cost the connection.
     @Test func aConnectionOutlivesRefusals() throws {
         let client = try RawClient(port: rig.port)
         #expect(try client.post("{}", key: "wrong").status == 401)
@@ -75,7 +75,8 @@ struct ConnectionTests {
         #expect(try client.post(Rig.batch("after-refusals", minutes: 0..<1)).status == 200)
     }
 
-    /// A HEAD is answered as the GET, without the body, so that the next answer stands right behind it (RFC 9110, 9.3.2).
+    /// The answer to a HEAD is that of the GET without the body, so the next answer follows right behind it (RFC 9110,
+    /// 9.3.2).
     @Test(arguments: [
         "/healthz", "/readyz", "/metrics", "/", "/?search=x", "/docs", "/openapi.json", "/api/devices",
         "/api/devices/unknown", "/api/devices?limit=none", "/devices/unknown", "/api/stats/queue", "/api/stats/spool",
@@ -99,8 +100,8 @@ struct ConnectionTests {
         #expect(answers(in: answer) == ["400"] && answer.hasSuffix("\r\n\r\n"), "\(answer)")
     }
 
-    /// The client still sends, so the answer has to come before, and the connection cannot go on.
-    @Test func aRefusalComesBeforeTheRestOfTheBody() throws {
+    /// The client has not sent the whole body, so the answer must come before it, and the connection has to close.
+    @Test func aRefusalIsSentBeforeTheRestOfTheBody() throws {
         for (head, status) in [
             (RawClient.head(contentLength: 1000, key: "wrong"), "401"),
             (RawClient.head(contentLength: (16 << 20) + 1), "413"),
@@ -113,8 +114,8 @@ struct ConnectionTests {
         }
     }
 
-    /// The path is what counts, whatever is written around it.
-    @Test func theRouteIsFoundInEveryFormOfItsAddress() throws {
+    /// Only the path selects the route, with a scheme and host before it or a query behind it.
+    @Test func everyFormOfTheRequestTargetReachesTheRoute() throws {
         let client = try RawClient(port: rig.port)
         for form in ["http://localhost/api/ingest/batch", "/api/ingest/batch?from=here"] {
             try client.send(batch(form).replacingOccurrences(of: "POST /api/ingest/batch", with: "POST \(form)"))
@@ -124,10 +125,10 @@ struct ConnectionTests {
         #expect(answers(in: try client.receive(until: "Not Found\"}")) == ["404"])
     }
 
-    /// A client may send all its requests before it reads the first answer: the receiver takes one after the other.
+    /// A client may send all its requests before it reads the first answer. The receiver handles one after the other.
     @Test func answersWaitForTheClientInTheirOrder() throws {
         let client = try RawClient(port: rig.port)
-        // Some 4 MB of answers, more than the sockets hold.
+        // About 4 MB of answers, more than the sockets' buffers hold.
         let requests = 200
         for number in 0..<requests {
             let path = number.isMultiple(of: 2) ? "/openapi.json" : "/healthz"
@@ -141,7 +142,7 @@ struct ConnectionTests {
         }
     }
 
-    /// The receiver speaks no other protocol, and takes no request behind one that asks for it (RFC 9110, 7.8).
+    /// The receiver supports no other protocol, and handles no request behind one that asks for it (RFC 9110, 7.8).
     @Test func aRequestForAnotherProtocolIsTheLast() throws {
         for request in [
             "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
@@ -160,8 +161,9 @@ struct ConnectionTests {
         #expect(answers(in: try client.receive()) == ["200 new 1"])
     }
 
-    /// However the last request says that it is the last, it is answered so, and no request behind it is taken.
-    @Test func noRequestBehindTheLastOneIsTaken() throws {
+    /// A request can announce in several forms that it is the last. Its answer then closes the connection, and no
+    /// request behind it is handled.
+    @Test func noRequestBehindTheLastOneIsHandled() throws {
         let get = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
         let chunked = "POST /api/ingest/batch HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
         for (number, (request, expected)) in [
@@ -184,8 +186,8 @@ struct ConnectionTests {
         }
     }
 
-    /// A client of HTTP/1.0 is told that the connection stays open, whatever it asked for.
-    @Test func anOldClientKeepsItsConnection() throws {
+    /// A client of HTTP/1.0 that asks for it gets the answer that the connection stays open, on every route.
+    @Test func anHTTP10ClientCanKeepItsConnection() throws {
         let client = try RawClient(port: rig.port)
         for path in ["/healthz", "/nothing"] {
             try client.send("GET \(path) HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
@@ -193,8 +195,8 @@ struct ConnectionTests {
         }
     }
 
-    /// RFC 9110, 5.5: spaces around a value are no part of it.
-    @Test(arguments: [true, false]) func spacesAroundAValueAreNoPartOfIt(isWhole: Bool) throws {
+    /// RFC 9110, 5.5: spaces around a value are not part of it.
+    @Test(arguments: [true, false]) func spacesAroundAFieldValueAreIgnored(isWhole: Bool) throws {
         let client = try RawClient(port: rig.port)
         for number in 0..<3 {
             let request = batch("spaces-\(number)").components(separatedBy: "\r\n\r\n")
@@ -218,15 +220,15 @@ struct ConnectionTests {
     }
 
     @Test(arguments: ["16777217", "9223372036854775807", "9223372036854775808", "18446744073709551615"])
-    func anAnnouncedLengthBeyondTheLimitIsRefusedAtOnce(length: String) throws {
+    func aDeclaredLengthBeyondTheLimitIsRefusedAtOnce(length: String) throws {
         let client = try RawClient(port: rig.port)
         try client.send(RawClient.head(contentLength: 7).replacingOccurrences(of: " 7\r\n", with: " \(length)\r\n"))
         #expect(answers(in: try client.receive()) == ["413"])
     }
 
-    /// A connection without a key holds back few bytes. A client that sends more, and then its end, still gets the answers
-    /// to the requests that came whole, and is not reset.
-    @Test func moreThanIsHeldBackEndsTheConnectionBehindItsAnswers() throws {
+    /// The receiver buffers only a few bytes of a connection that has sent no key. A client that sends more, and then
+    /// ends its side, still gets the answers to its complete requests, and its connection is not reset.
+    @Test func aConnectionThatExceedsItsBufferStillGetsItsAnswers() throws {
         let many = Rig.batch("much", minutes: 0..<800)
         for behind in [RawClient.head(contentLength: many.utf8.count) + many, String(repeating: page, count: 2000)] {
             for _ in 0..<5 {
@@ -273,11 +275,13 @@ struct ConnectionTests {
     @Test func aConnectionThatIsIdleForTooLongIsClosed() throws {
         rig.stopReceiver()
         try rig.startReceiver(["INGEST_IDLE_SECONDS": "2"])
-        try rig.wait("the test is never quick enough") { try closesTheIdleConnectionAlone(after: .seconds(2)) }
+        try rig.wait("the machine is too slow for this test in every round") {
+            try closesTheIdleConnectionAlone(after: .seconds(2))
+        }
     }
 
-    /// Empty lines in front of a request are ignored (RFC 9112, 2.2), so they do not begin one.
-    @Test func emptyLinesBetweenRequestsAreNoLateHeader() throws {
+    /// Empty lines before a request are ignored (RFC 9112, 2.2), so they do not start the header's timeout.
+    @Test func emptyLinesDoNotStartTheHeaderTimeout() throws {
         rig.stopReceiver()
         try rig.startReceiver(["INGEST_HEAD_SECONDS": "1"])
         let client = try RawClient(port: rig.port)
@@ -290,9 +294,9 @@ struct ConnectionTests {
         #expect(answers(in: try client.receive()) == ["200"])
     }
 
-    /// Keeps a connection open by its requests for twice as long as the receiver keeps an idle one.
+    /// Sends requests on one connection for twice as long as the receiver keeps an idle one.
     ///
-    /// - Returns: false when a request was so late that the receiver may have taken this connection for idle too.
+    /// - Returns: false if a request was so late that the receiver may have counted this connection as idle too.
     private func closesTheIdleConnectionAlone(after limit: Duration) throws -> Bool {
         let idle = try RawClient(port: rig.port)
         let start = ContinuousClock.now
@@ -300,11 +304,11 @@ struct ConnectionTests {
         var last = start
         var isOver = false
         while !isOver {
-            // One more request behind the close.
+            // One more request after the close of the idle connection.
             isOver = idle.hasInput && start.duration(to: .now) > limit * 2
             let answer = try? used.post(Rig.batch("busy", minutes: 0..<1))
             let now = ContinuousClock.now
-            // Between two requests lies no more than two of these rounds.
+            // At most two of these rounds lie between two requests.
             guard last.duration(to: now) < limit / 2 else { return false }
             #expect(answer?.status == 200)
             last = now

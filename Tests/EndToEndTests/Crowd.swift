@@ -1,14 +1,14 @@
 import Foundation
 
-/// Many clients in a process of their own that send and never read (Tests/Crowd), until it goes.
+/// Many clients in a process of their own (Tests/Crowd). They send and never read, until `Crowd` is deallocated.
 final class Crowd {
     private let process = Process()
     private let output = Pipe()
 
-    /// Returns when all connections are open.
+    /// Returns once all connections are open.
     ///
     /// - Parameters:
-    ///   - request: each of them sends it `times` times, as far as the server reads.
+    ///   - request: each client sends it `times` times, as far as the server reads.
     init(port: Int, connections: Int, sending request: String = "", times: Int = 1) throws {
         process.executableURL = URL(fileURLWithPath: Rig.binaries! + "/crowd")
         process.arguments = ["\(port)", "\(connections)", "\(times)"]

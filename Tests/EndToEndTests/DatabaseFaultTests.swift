@@ -2,14 +2,14 @@ import Foundation
 import Postgres
 import Testing
 
-/// Everything that a database can do to a loader: the exit code and the line say what happened, and afterwards each
-/// reading is there exactly once (invariants 2, 6 and 8).
+/// Faults of a database while a loader works: the exit code and the log line name the fault, and afterwards each
+/// reading is in the table exactly once (invariants 2, 6 and 8).
 @Suite(.serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
 struct DatabaseFaultTests {
     let rig: Rig
     /// The last statement of a transaction that writes rows, before COMMIT.
     private static let lastWrite = "UPDATE \"spool_lease\""
-    /// The loader's time-out as short as it can be. It may pass earlier than at the statement that a test is about.
+    /// The loader's shortest timeout. It may expire at an earlier statement than the one that a test is about.
     private static let impatient = ["LOADER_STATEMENT_SECONDS": "1"]
 
     init() throws {
@@ -31,7 +31,7 @@ struct DatabaseFaultTests {
             try post("once-\(effect)")
             proxy.arm(effect, at: "COMMIT", behind: Self.lastWrite)
             var reason = ""
-            try rig.wait("the loader does not come to COMMIT: \(reason)") {
+            try rig.wait("the loader does not reach COMMIT: \(reason)") {
                 reason = try rig.failToDrain(status: 75, effect == .hang ? throughProxy : patiently)
                 try rig.awaitEndOfLoaderSessions()
                 return !proxy.isArmed
@@ -65,15 +65,16 @@ struct DatabaseFaultTests {
         #expect(try rig.query("SELECT sum(duplicates) FROM spool_progress") == "0")
     }
 
-    @Test func aServerThatHangsIsFullOrReadOnlyIsAway() throws {
+    @Test func aHangingFullOrReadOnlyServerCountsAsUnavailable() throws {
         let proxy = try DatabaseProxy(to: rig.databasePort)
         defer { proxy.close() }
         try post("plug")
-        // It accepts and never answers; it answers the start and hangs in mid-transaction.
+        // The server accepts the connection and never answers; or it answers at the start and hangs within a
+        // transaction.
         for (statement, words) in [("", "connecting"), (Self.lastWrite, "waiting for an answer")] {
             proxy.arm(.hang, at: statement)
             var reason = ""
-            try rig.wait("the loader does not come to '\(statement)': \(reason)") {
+            try rig.wait("the loader does not reach '\(statement)': \(reason)") {
                 reason = try rig.failToDrain(
                     status: 75, ["DATABASE_URL": proxy.url].merging(Self.impatient) { $1 })
                 try rig.awaitEndOfLoaderSessions()
@@ -92,7 +93,7 @@ struct DatabaseFaultTests {
 
         try rig.configure("default_transaction_read_only", "on")
         #expect(try rig.failToDrain(status: 75).contains("database unavailable: database error 25006"))
-        // What only reads goes on.
+        // A command that only reads still works.
         #expect(try rig.load("verify", "--database").status == 0)
         try rig.configure("default_transaction_read_only", nil)
 
@@ -101,9 +102,9 @@ struct DatabaseFaultTests {
         try rig.expectExactly(readings: 10)
     }
 
-    /// A wrong setting is exit 1, so that the service fails visibly, and nothing is set aside for it.
+    /// A wrong setting ends the loader with exit code 1, so that the service fails visibly, and sets no row aside.
     @Test(arguments: [("nobody", "shelly"), ("shelly", "no-such-database")])
-    func aWrongRoleOrDatabaseIsNoOutage(role: String, database: String) throws {
+    func aWrongRoleOrDatabaseFailsWithExitCode1(role: String, database: String) throws {
         try post("plug")
         let url = "postgresql://\(role)@127.0.0.1:\(rig.databasePort)/\(database)"
         let reason = try rig.failToDrain(status: 1, ["DATABASE_URL": url])
@@ -112,7 +113,7 @@ struct DatabaseFaultTests {
         try rig.expectExactly(readings: 10)
     }
 
-    @Test func aWrongPasswordIsNoOutage() throws {
+    @Test func aWrongPasswordFailsWithExitCode1() throws {
         try post("plug")
         try rig.query("CREATE ROLE guest LOGIN PASSWORD 'right'")
         try rig.requirePasswords()
@@ -123,7 +124,7 @@ struct DatabaseFaultTests {
         }
     }
 
-    /// A first host that answers nothing at all delays the others by a moment, and a closed one does not.
+    /// A first host that never answers delays the connection by a moment; a closed port does not.
     @Test func aSilentHostIsPassedOver() throws {
         let silent = try Listener()
         try post("plug")
@@ -134,25 +135,27 @@ struct DatabaseFaultTests {
         withExtendedLifetime(silent) {}
     }
 
-    /// The table's fault is mended at the server while the loader waits.
-    @Test func followingWaitsForATableToBeMended() throws {
+    /// The table is repaired on the server while the loader waits.
+    @Test func followingResumesAfterTheTableIsRepaired() throws {
         try rig.query("ALTER SEQUENCE power_logs_id_seq MAXVALUE 15")
         try rig.startLoader("drain", "--follow")
         try post("first")
-        try rig.wait("nothing is loaded") { try rig.query("SELECT count(*) FROM power_logs") == "10" }
+        try rig.wait("no row is loaded") { try rig.query("SELECT count(*) FROM power_logs") == "10" }
         try post("second")
-        try rig.wait("no complaint") { try rig.loaderLog.contains("make the sequence and its column larger") }
+        try rig.wait("the loader logs no such line") {
+            try rig.loaderLog.contains("make the sequence and its column larger")
+        }
         try rig.query("ALTER TABLE power_logs ADD CONSTRAINT closed CHECK (false) NOT VALID")
         try rig.query("ALTER SEQUENCE power_logs_id_seq NO MAXVALUE")
-        try rig.wait("no complaint") { try rig.loaderLog.contains("refuses every row") }
+        try rig.wait("the loader logs no such line") { try rig.loaderLog.contains("refuses every row") }
         try rig.query("ALTER TABLE power_logs DROP CONSTRAINT closed")
-        try rig.wait("it does not go on") { try rig.query("SELECT count(*) FROM power_logs") == "20" }
+        try rig.wait("the loader does not resume") { try rig.query("SELECT count(*) FROM power_logs") == "20" }
         #expect(rig.stopLoader() == 0)
         try rig.expectExactly(readings: 20)
         #expect(try rig.query("SELECT sum(rejected) FROM spool_progress") == "0")
     }
 
-    @Test func faultsThatMigrateMendsNameItAsTheFix() throws {
+    @Test func faultsThatMigrateRepairsNameItAsTheFix() throws {
         var readings = 0
         for damage in [
             "DROP INDEX idx_power_logs_idempotency", "DROP TABLE spool_progress", "DROP TABLE power_logs",
@@ -162,7 +165,7 @@ struct DatabaseFaultTests {
             try rig.query(damage)
             #expect(try rig.failToDrain(status: 1).hasSuffix("; run 'shelly-loader migrate' first"))
             if damage != "DROP TABLE power_logs" {
-                // Rather nothing than something twice.
+                // The loader inserts nothing, because it could insert a reading twice.
                 #expect(try rig.query("SELECT count(*) FROM power_logs") == "\(readings - 10)")
             }
             try rig.expect(rig.load("migrate"), status: 0)
@@ -174,8 +177,8 @@ struct DatabaseFaultTests {
         }
     }
 
-    @Test func aDatabaseFromABackupOrAnEmptyOneFillsItself() throws {
-        // Segments of a batch each: some loaded before the backup, some after it, some pending.
+    @Test func aRestoredOrEmptyDatabaseIsRefilled() throws {
+        // Segments with one batch each: some loaded before the backup, some after it, some pending.
         for batch in 0..<5 { try post("before-\(batch)", readings: 50) }
         try rig.expect(rig.load("drain"), status: 0)
         try rig.backUp()
@@ -199,14 +202,14 @@ struct DatabaseFaultTests {
         try rig.expectExactly(readings: 750)
     }
 
-    @Test func aFrozenLoaderDoesNotHoldItsLocksForEver() throws {
+    @Test func theServerReleasesTheLocksOfAFrozenLoader() throws {
         try post("plug")
         for place in ["in a statement", "between statements"] {
             try rig.withDrainInMidTransaction(environment: ["LOADER_STATEMENT_SECONDS": "5"]) { holder in
                 try rig.freezeLoader()
-                // Its statement comes to its end, and it does not send the next one.
+                // The loader's statement ends, and the frozen loader does not send the next one.
                 if place == "between statements" { holder.close() }
-                // Another writer wants a key that the frozen transaction has inserted, and has to wait for its end.
+                // Another writer wants a key that the frozen transaction has inserted, and waits for its end.
                 try rig.query(
                     """
                     SET lock_timeout TO '500s'; BEGIN;
@@ -223,25 +226,25 @@ struct DatabaseFaultTests {
         try rig.expectExactly(readings: 10)
     }
 
-    @Test func followingOutlivesEveryFaultAndGoesOnByItself() throws {
+    @Test func followingSurvivesEveryFaultAndResumesByItself() throws {
         var readings = 0
         let proxy = try DatabaseProxy(to: rig.databasePort)
         defer { proxy.close() }
         try rig.startLoader(
             "drain", "--follow", environment: ["DATABASE_URL": proxy.url].merging(Self.impatient) { $1 })
         func caughtUp(_ after: String) throws {
-            try rig.wait("not caught up after: \(after)") {
+            try rig.wait("the loader does not catch up after: \(after)") {
                 try rig.query("SELECT count(*) FROM power_logs") == "\(readings)"
             }
         }
-        /// Lets the loader run into a fault, waits until it has complained in these words, mends the fault and waits
-        /// until all is loaded.
+        /// Causes a fault, waits until the loader has logged these words, ends the fault, and waits until everything is
+        /// loaded.
         func outlives(_ words: String, fault: () throws -> Void, mend: () throws -> Void) throws {
             let said = try rig.loaderLog.count
             try fault()
             readings += 10
             try post("plug-\(readings)")
-            try rig.wait("no complaint: \(words)") { try rig.loaderLog.dropFirst(said).contains(words) }
+            try rig.wait("the loader does not log: \(words)") { try rig.loaderLog.dropFirst(said).contains(words) }
             try mend()
             try caughtUp(words)
         }
@@ -258,7 +261,8 @@ struct DatabaseFaultTests {
             proxy.arm(.hang, at: Self.lastWrite)
         } mend: {
         }
-        // COMMIT waits for a standby that does not come. Only its locks tell the next session that it has not ended.
+        // COMMIT waits for a standby that does not exist. Only the locks of that session show the next one that it has
+        // not ended.
         try outlives("whose outcome is unknown") {
             try rig.configure("synchronous_standby_names", "nobody")
         } mend: {
@@ -278,8 +282,8 @@ struct DatabaseFaultTests {
         try outlives("too many clients") {
             while let one = try? rig.connectOnce() { held.append(one) }
             let loaders = "FROM pg_stat_activity WHERE application_name = 'shelly-loader'"
-            try rig.wait("the loader keeps its place") {
-                // Its own connection ends, and its place is taken, before it comes back or again when it has come.
+            try rig.wait("the loader keeps its connection") {
+                // Ends the loader's connection and takes its place, repeatedly, until the loader does not get it back.
                 _ = try held[0].execute("SELECT pg_terminate_backend(pid, 60000) " + loaders)
                 while let one = try? rig.connectOnce() { held.append(one) }
                 return try held[0].execute("SELECT count(*) " + loaders)[0, 0] == "0"
@@ -296,9 +300,10 @@ struct DatabaseFaultTests {
         readings += 10
         try post("after the backup")
         try caughtUp("the backup")
-        // The rows come before the end of their pass. Only after a pass that has succeeded does the loader repeat a warning.
+        // The rows appear before the end of their pass, and only after a successful pass does the loader log a warning
+        // again.
         let mark = try rig.drainMark
-        try rig.wait("no pass ends") { try rig.drainMark != mark }
+        try rig.wait("the loader completes no pass") { try rig.drainMark != mark }
         try outlives("database unavailable") {
             try rig.restore()
         } mend: {
@@ -314,17 +319,17 @@ struct DatabaseFaultTests {
 }
 
 extension Rig {
-    /// Lets nobody but the superuser in without a password.
+    /// Requires a password of every user except for the superuser.
     fileprivate func requirePasswords() throws {
         let lines = "local all all trust\nhost all shelly 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
         try lines.write(toFile: query("SHOW hba_file"), atomically: false, encoding: .utf8)
         try query("SELECT pg_reload_conf()")
-        try wait("pg_hba.conf is not read") {
+        try wait("the server does not read pg_hba.conf") {
             try query("SELECT count(*) FROM pg_hba_file_rules WHERE auth_method LIKE 'scram%'") == "1"
         }
     }
 
-    /// Changes a setting of the server for everyone, at once; nil sets it back.
+    /// Changes a setting of the server at once; nil resets it.
     fileprivate func configure(_ setting: String, _ value: String?) throws {
         // Not in a transaction, and possible on a read-only server.
         try query("ALTER SYSTEM " + (value.map { "SET \(setting) TO '\($0)'" } ?? "RESET \(setting)"))
@@ -335,15 +340,15 @@ extension Rig {
         }
     }
 
-    /// What the last pass that succeeded has left, or one of the last ten seconds.
+    /// The mark of the last successful pass; the loader writes it anew at most every ten seconds.
     fileprivate var drainMark: String {
         get throws { try String(contentsOfFile: spool + "/drained.json", encoding: .utf8) }
     }
 
-    /// Keeps a copy of the database as it is now, as a dump would.
+    /// Keeps a copy of the present database, as a dump would.
     fileprivate func backUp() throws {
         try wait("the database is in use") {
-            // The template must be nobody's for a moment; a loader that follows comes back by itself.
+            // A template must have no connections for a moment. A loader that follows reconnects by itself.
             try query(
                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = 'shelly'",
                 database: "postgres")
@@ -351,13 +356,13 @@ extension Rig {
         }
     }
 
-    /// Puts the copy in the database's place, whoever is at work there.
+    /// Replaces the database with the copy, and ends all its connections.
     fileprivate func restore() throws {
         try query("DROP DATABASE shelly WITH (FORCE)", database: "postgres")
         try query("ALTER DATABASE backup RENAME TO shelly", database: "postgres")
     }
 
-    /// Puts an empty database in the database's place.
+    /// Replaces the database with an empty one.
     fileprivate func empty() throws {
         try query("DROP DATABASE shelly WITH (FORCE)", database: "postgres")
         try query("CREATE DATABASE shelly", database: "postgres")

@@ -1,26 +1,26 @@
 import Foundation
 import Synchronization
 
-/// A TCP proxy before PostgreSQL that strikes exactly when the loader sends a certain statement.
+/// A TCP proxy before PostgreSQL that applies an effect exactly when the loader sends a certain statement.
 ///
-/// It looks for the statement in what one read gives. That is enough: the client awaits each answer before it sends the
-/// next statement, and `COMMIT` fits into one packet.
+/// It searches for the statement in the bytes of one read. That is enough: the client awaits each answer before it
+/// sends the next statement, and `COMMIT` fits into one packet.
 final class DatabaseProxy: Sendable {
     enum Effect: CaseIterable {
-        /// The connection is cut and the server never sees the statement.
+        /// Cuts the connection before the server gets the statement.
         case cutBefore
-        /// The connection is cut when the server has the statement, whatever it is doing with it.
+        /// Cuts the connection once the server has the statement, without waiting for its answer.
         case cutMeanwhile
-        /// The connection is cut when the server has answered; the answer is lost.
+        /// Cuts the connection once the server has answered, and loses the answer.
         case cutAfter
-        /// The connection stays and nothing goes through any more, in neither direction.
+        /// Keeps the connection open and forwards nothing more in either direction.
         case hang
     }
 
     let port: Int
     private let listener: Int32
     private let server: Int
-    /// How long bytes take in each direction.
+    /// The delay of bytes in each direction.
     private let delay: Duration
     private let connections = Mutex((all: 0, open: 0))
     private let fault = Mutex<(effect: Effect, statement: String, previous: String)?>(nil)
@@ -51,23 +51,23 @@ final class DatabaseProxy: Sendable {
 
     var url: String { "postgresql://shelly@127.0.0.1:\(port)/shelly" }
 
-    /// Strikes once, at the next time that a client sends this; empty for the first thing that it sends at all.
+    /// Applies the effect once: the next time that a client sends the statement, or anything at all if it is empty.
     ///
-    /// - Parameter previous: a statement that has to come before, if it is not empty.
+    /// - Parameter previous: a statement that must come first, unless it is empty.
     func arm(_ effect: Effect, at statement: String, behind previous: String = "") {
         fault.withLock { $0 = (effect, statement, previous) }
     }
 
-    /// Whether what was armed is still to come.
+    /// Whether the armed effect is still to come.
     var isArmed: Bool { fault.withLock { $0 != nil } }
 
     /// The connections since the start, and those that are open now.
     var count: (all: Int, open: Int) { connections.withLock { $0 } }
 
-    /// Takes no more connections.
+    /// Accepts no more connections.
     func close() { shutdown(listener, Int32(SHUT_RDWR)) }
 
-    /// Moves bytes between the two until one of them ends.
+    /// Forwards bytes in both directions until one side ends.
     private func serve(_ client: Int32) {
         connections.withLock { $0 = ($0.all + 1, $0.open + 1) }
         defer { connections.withLock { $0.open -= 1 } }
@@ -111,7 +111,7 @@ final class DatabaseProxy: Sendable {
         }
     }
 
-    /// The effect, if these bytes are what it was armed for.
+    /// The effect if it is armed for these bytes.
     private func strike(_ bytes: [UInt8]) -> Effect? {
         fault.withLock { fault in
             guard let armed = fault else { return nil }

@@ -2,11 +2,11 @@ import Foundation
 import Postgres
 import Testing
 
-/// Devices over HTTP, with the loader and a real database that comes and goes.
+/// Devices over HTTP, with the loader and a real database that stops and starts.
 @Suite(.serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
 struct DeviceTests {
     let rig: Rig
-    /// The test's own, as all tests together take longer than a device may be silent.
+    /// Taken at the test's start: all tests together take longer than the time after which a device counts as silent.
     private let newestMinute = Int(Date().timeIntervalSince1970) / 60
 
     init() throws { rig = try Rig(hasCluster: true) }
@@ -31,7 +31,7 @@ struct DeviceTests {
         name.utf8.map { String(format: "%%%02X", $0) }.joined()
     }
 
-    /// The points of a device's channel as minutes ago and power.
+    /// The points of a device's channel: the power by minutes ago.
     private func points(_ day: Rig.Answer, channel: Int) -> [Int: Double?] {
         let channels = day.json["channels"] as? [Object] ?? []
         let points = channels.first { $0["channel"] as? Int == channel }?["points"] as? [Object] ?? []
@@ -41,7 +41,8 @@ struct DeviceTests {
             })
     }
 
-    /// Asks until the database's answer is not an old one any more; or at least until the ledger answers, which has a second.
+    /// Requests the path until the answer matches. By default, until the ledger has answered within its timeout of one
+    /// second.
     private func get(
         _ path: String, until isSo: (Rig.Answer) -> Bool = { $0.status != 503 }
     ) throws -> Rig.Answer { try rig.get(path, until: isSo) }
@@ -51,7 +52,7 @@ struct DeviceTests {
     }
 
     @Test func theSpoolKnowsTheDevicesAndTheDatabaseTheirPowers() throws {
-        // Ten hours, which no test takes.
+        // Ten hours, longer than any test runs.
         try rig.startReceiver(["DEVICE_SILENT_SECONDS": "36000"])
         let none = try get("/api/devices") { isDatabase("ok", in: $0) }
         #expect(
@@ -65,7 +66,7 @@ struct DeviceTests {
             message("gone", minutesAgo: 2000, powers: [1: 3]),
         ])
 
-        // Durable, not loaded: the table is empty.
+        // The readings are durable and not loaded: the table is empty.
         let spooled = try get("/api/devices") { devices($0).count == 2 && isDatabase("ok", in: $0) }
         #expect(spooled.count("total") == 2 && spooled.count("silent") == 1)
         #expect(devices(spooled).map { $0["id"] as? String } == ["gone", "plug"])
@@ -87,7 +88,7 @@ struct DeviceTests {
         #expect(points(day, channel: 0) == [2: 8.9, 1: 9.1, 70: 1e-7])
         #expect(points(day, channel: 3) == [2: -0.25] && (day.json["channels"] as? [Object])?.count == 2)
 
-        // What only the database remembers is found there.
+        // A device that only the database has is found in the database.
         try rig.query(
             """
             INSERT INTO power_logs (device_id, channel, power, "timestamp", idempotency_key)
@@ -100,7 +101,7 @@ struct DeviceTests {
         #expect(try get("/api/devices/old").status == 404)
     }
 
-    @Test func powersAreWhatTheColumnsTypeMakesOfThem() throws {
+    @Test func powersAreShownFromEveryColumnType() throws {
         try rig.startReceiver()
         for (minutesAgo, type) in ["real", "numeric(10,2)", "double precision"].enumerated() {
             try rig.query("DELETE FROM power_logs; ALTER TABLE power_logs ALTER power TYPE \(type)")
@@ -111,8 +112,8 @@ struct DeviceTests {
         }
     }
 
-    @Test func withTheDatabaseAwayAndAfterAKillTheDevicesAreTheSame() throws {
-        // Half an hour lies between this and the age of any of them.
+    @Test func theDevicesAreTheSameWithoutTheDatabaseAndAfterAKill() throws {
+        // No device's age is within half an hour of this limit.
         let settings = ["DEVICE_SILENT_SECONDS": "5400"]
         try rig.startReceiver(settings)
         try post(
@@ -141,14 +142,14 @@ struct DeviceTests {
         #expect(facts(again) == facts(up) && again.text.contains("19.0"))
     }
 
-    @Test func aHangingDatabaseHoldsNobodyUp() throws {
+    @Test func aHangingDatabaseDelaysNoRequestBeyondItsTimeout() throws {
         try rig.startReceiver()
         try post([message("plug", minutesAgo: 0, powers: [0: 1])])
         try rig.expect(rig.load("drain"), status: 0)
         _ = try get("/api/devices/plug") { $0.text.contains("1.0") }
         let holder = try rig.connect()
         _ = try holder.execute("BEGIN; LOCK TABLE power_logs")
-        // All of them are answered while the lock is held.
+        // All requests are answered while the lock is held.
         let answer = try get("/api/devices/plug") { isDatabase("away", in: $0) }
         #expect(answer.status == 200)
         #expect(try rig.post(Rig.batch("other", minutes: 0..<1)).status == 200)
@@ -159,7 +160,7 @@ struct DeviceTests {
         holder.close()
     }
 
-    @Test func hostileNamesAreTextAndNothingElse() throws {
+    @Test func hostileNamesAreOnlyText() throws {
         let names = [
             "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "a/b", "../../etc/passwd", "100%", "%2F",
             "a+b c?d#e&f=g",
@@ -203,7 +204,7 @@ struct DeviceTests {
             }
             #expect(seen == wanted.sorted { Array($0.utf8).lexicographicallyPrecedes(Array($1.utf8)) })
         }
-        // What a page of more than 50 leaves out.
+        // A page of more than 50 devices omits the hourly power.
         let channel = try devices(get("/api/devices?limit=51")).first.flatMap {
             ($0["channels"] as? [Object])?.first
         }
@@ -227,7 +228,7 @@ struct DeviceTests {
         #expect(try get("/api/devices").headers.contains("cache-control: no-store"))
     }
 
-    @Test func devicesAreForThoseWithReadAccess() throws {
+    @Test func devicesNeedReadAccess() throws {
         try rig.startReceiver()
         for path in ["/api/devices", "/api/devices/plug"] {
             #expect(try rig.get(path, "-H", "X-Forwarded-For: 192.0.2.1").status == 403)

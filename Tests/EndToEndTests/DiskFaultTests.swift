@@ -2,8 +2,9 @@ import Foundation
 import Synchronization
 import Testing
 
-/// Disks that fail, dawdle, are full or read-only, too few files and a wrong clock. What fails is a 503 and counts as new
-/// afterwards, nothing acknowledged is lost, and ingest comes back by itself (invariants 1, 2, 4, 5, 10 and 11).
+/// Disks that fail, are slow, full or read-only, too few file descriptors, and a wrong clock. A failed batch gets 503
+/// and counts as new afterwards, no acknowledged batch is lost, and ingest resumes by itself (invariants 1, 2, 4, 5, 10
+/// and 11).
 @Suite(.serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
 struct DiskFaultTests {
     let rig: Rig
@@ -11,10 +12,10 @@ struct DiskFaultTests {
 
     init() throws { rig = try Rig() }
 
-    /// Every batch fills a segment, so that each one begins a segment, seals it and needs all of the calls.
+    /// Every batch fills a segment. So each one begins a segment, seals it and makes all of the calls.
     private static let segmentABatch = ["SPOOL_SEGMENT_BYTES": "4096"]
 
-    /// Restarts after a kill and compares everything with the book.
+    /// Restarts the receiver after a kill and compares ledger, spool and table with the book.
     private func expectKept(_ book: BatchBook) throws {
         rig.stopReceiver(SIGKILL)
         try rig.startReceiver(["SPOOL_RESERVE_BYTES": "0"])
@@ -30,33 +31,33 @@ struct DiskFaultTests {
     ]
 
     @Test(.enabled(if: Strace.obstacle == nil, "\(Strace.obstacle ?? "")"))
-    func oneFailedCallFailsItsBatchAlone() throws {
+    func oneFailedCallFailsOnlyItsBatch() throws {
         for fault in Self.faults {
             try rig.beginAgain()
-            try oneFailedCallFailsItsBatchAlone(fault)
+            try oneFailedCallFailsOnlyItsBatch(fault)
         }
     }
 
-    private func oneFailedCallFailsItsBatchAlone(_ fault: String) throws {
+    private func oneFailedCallFailsOnlyItsBatch(_ fault: String) throws {
         let book = BatchBook(readings: 60)
         try rig.startReceiver(Self.segmentABatch)
         let client = try RawClient(port: rig.port)
         try book.post("before", through: client, expecting: 200)
-        // Its segment is left first, of which a failed call would be nobody's.
+        // The first segment is closed before the fault, because a failed call on closing it would fail no batch.
         let digest = rig.spool + "/ledger/00000001.keys"
-        try rig.wait("the segment is not left") { FileManager.default.fileExists(atPath: digest) }
+        try rig.wait("the segment is not closed") { FileManager.default.fileExists(atPath: digest) }
         try Strace.injecting(fault + ":when=1", into: rig) {
             try book.post("struck", through: client, expecting: 503)
-            // The same batch, and all of it counts as new.
+            // The batch is sent again, and all of it counts as new.
             try book.post("struck", through: client, expecting: 200)
         }
         try book.post("after", through: client, expecting: 200)
         try expectKept(book)
     }
 
-    /// Where the call is forbidden or unknown, as in some containers, nothing is refused for it.
+    /// Some containers forbid sync_file_range(2) or do not have it. Batches are accepted without it.
     @Test(.enabled(if: Strace.obstacle == nil, "\(Strace.obstacle ?? "")"), arguments: ["ENOSYS", "EPERM"])
-    func nothingHangsOnBeginningEarly(_ cause: String) throws {
+    func withoutSyncFileRangeBatchesAreAccepted(_ cause: String) throws {
         let book = BatchBook(readings: 60)
         try rig.startReceiver(Self.segmentABatch)
         try Strace.injecting("sync_file_range:error=\(cause)", into: rig) {
@@ -67,14 +68,14 @@ struct DiskFaultTests {
     }
 
     @Test(.enabled(if: Strace.obstacle == nil, "\(Strace.obstacle ?? "")"))
-    func ingestComesBackByItselfWhenTheDiskDoes() throws {
+    func ingestResumesByItselfWhenTheDiskWorksAgain() throws {
         for fault in Self.faults {
             try rig.beginAgain()
-            try ingestComesBackByItselfWhenTheDiskDoes(fault)
+            try ingestResumesByItselfWhenTheDiskWorksAgain(fault)
         }
     }
 
-    private func ingestComesBackByItselfWhenTheDiskDoes(_ fault: String) throws {
+    private func ingestResumesByItselfWhenTheDiskWorksAgain(_ fault: String) throws {
         let book = BatchBook(readings: 60)
         try rig.startReceiver(Self.segmentABatch)
         let client = try RawClient(port: rig.port)
@@ -86,26 +87,26 @@ struct DiskFaultTests {
         }
         for batch in 0..<5 { try book.post("struck-\(batch)", through: client, expecting: 200) }
         #expect(try rig.get("/readyz").status == 200)
-        // What never became durable leaves nothing behind that could fill a disk.
+        // A segment without a durable record is removed, so failed segments cannot fill a disk.
         #expect(try rig.segmentNames().count == 6)
         try expectKept(book)
     }
 
     @Test(.enabled(if: Strace.obstacle == nil, "\(Strace.obstacle ?? "")"))
-    func aSlowDiskIsWaitedForOnceByAllAndByNobodyElse() throws {
+    func batchesShareTheSyncOfASlowDiskAndOtherRequestsDoNotWait() throws {
         try rig.startReceiver()
         let clients = try (0..<16).map { _ in try RawClient(port: rig.port) }
         try Strace.injecting("fdatasync:" + Strace.hang, into: rig) {
             for (number, client) in clients.enumerated() { try book.send("plug-\(number)", through: client) }
-            try rig.wait("the batches are not read") { try rig.hasReceiverReadAll() }
-            // A request that needs no disk is answered, and no batch is before the sync (invariant 1).
+            try rig.wait("the receiver does not read the batches") { try rig.hasReceiverReadAll() }
+            // A request that needs no disk is answered, and no batch is answered before the sync (invariant 1).
             #expect(try rig.get("/healthz").status == 200)
             #expect(!clients.contains { $0.hasInput })
         }
         for (number, client) in clients.enumerated() {
             #expect(try book.awaitAnswer("plug-\(number)", from: client).status == 200)
         }
-        // Those that come while a sync is under way share the next one.
+        // Batches that arrive during a sync share the next one.
         let metrics = try rig.get("/metrics").text
         let count = metrics.firstMatch(of: /shelly_fdatasync_seconds_count ([0-9]+)/).flatMap { Int($0.1) }
         let syncs = try #require(count)
@@ -114,7 +115,8 @@ struct DiskFaultTests {
     }
 
     @Test func aShortWriteIsNeverAcknowledged() throws {
-        // A limit on a file's length makes the kernel take a part of a write and refuse the rest. Its signal is ignored.
+        // A limit on the file's length makes the kernel write a part of the bytes and refuse the rest. Its signal is
+        // ignored.
         try rig.startReceiver(under: ["/bin/sh", "-c", #"trap '' XFSZ; exec "$0" "$@""#])
         let client = try RawClient(port: rig.port)
         for batch in 0..<3 { try book.post("before-\(batch)", through: client, expecting: 200) }
@@ -132,14 +134,14 @@ struct DiskFaultTests {
     @Test(
         .enabled(if: MountedDisk.obstacle == nil, "\(MountedDisk.obstacle ?? "")"),
         arguments: [MountedDisk.Kind.ext4, .tmpfs])
-    func aFullFileSystemIsRefusedHonestlyAndServesAgainWhenItIsFreed(kind: MountedDisk.Kind) throws {
+    func ingestOnAFullFileSystemFailsUntilThereIsRoom(kind: MountedDisk.Kind) throws {
         try withDisk(MountedDisk(kind, megabytes: 16)) { disk in
-            // No reserve, so that it is the file system that refuses, with a write cut short where it likes.
+            // Without a reserve the file system itself refuses, and it cuts a write short at any byte.
             try rig.startReceiver(["SPOOL_RESERVE_BYTES": "0", "SPOOL_SEGMENT_BYTES": "262144"])
             let ballast = disk.path + "/ballast"
             let client = try RawClient(port: rig.port)
             try book.post("before", through: client, expecting: 200)
-            // Somebody else fills the disk while clients post.
+            // Another program fills the disk while clients post.
             rig.concurrently(4) { [rig, book] role in
                 guard role < 3 else { return try fill(ballast) }
                 book.postUntilRefused("plug-\(role)", through: try RawClient(port: rig.port))
@@ -158,9 +160,10 @@ struct DiskFaultTests {
         }
     }
 
-    /// A full disk while a loaded segment is compressed is one line in the log; loading goes on, and the next run tries again.
+    /// A full disk during the compression of a loaded segment is one line in the log. Loading continues, and the next
+    /// run compresses again.
     @Test(.enabled(if: Strace.obstacle == nil, "\(Strace.obstacle ?? "")"))
-    func aFaultWhileALoadedSegmentIsCompressedStopsNoLoading() throws {
+    func aFaultDuringCompressionDoesNotStopTheLoading() throws {
         for fault in ["pwrite64:error=ENOSPC", "pwrite64:error=EIO:when=2", "fdatasync:error=EIO"] {
             try rig.beginAgain()
             let book = BatchBook(readings: 60)
@@ -182,8 +185,8 @@ struct DiskFaultTests {
     }
 
     @Test(.enabled(if: MountedDisk.obstacle == nil, "\(MountedDisk.obstacle ?? "")"))
-    func noRoomForAnotherFileIsA503UntilThereIsSome() throws {
-        // The bytes are there and the inodes are not, which statvfs(3) does not warn of.
+    func withoutFreeInodesIngestFailsUntilThereAreSome() throws {
+        // The disk has free bytes and no free inodes, which statvfs(3) does not show as a lack of bytes.
         let book = BatchBook(readings: 60)
         try withDisk(MountedDisk(.tmpfs, megabytes: 64, options: ",nr_inodes=16")) { disk in
             try rig.startReceiver(Self.segmentABatch.merging(["SPOOL_RESERVE_BYTES": "0"]) { $1 })
@@ -202,14 +205,14 @@ struct DiskFaultTests {
     }
 
     @Test(.enabled(if: MountedDisk.obstacle == nil, "\(MountedDisk.obstacle ?? "")"))
-    func aReadOnlySpoolRefusesAndServesAgainWhenItIsWritable() throws {
+    func ingestToAReadOnlySpoolFailsUntilItIsWritable() throws {
         let book = BatchBook(readings: 60)
         try withDisk(MountedDisk(.ext4, megabytes: 16)) { disk in
             let settings = Self.segmentABatch.merging(["SPOOL_RESERVE_BYTES": "0"]) { $1 }
             try rig.startReceiver(settings)
             let client = try RawClient(port: rig.port)
             try book.post("before", through: client, expecting: 200)
-            // A file system with files open for writing cannot be made read-only, the folder in it can.
+            // A file system with files open for writing cannot be made read-only, but the folder in it can.
             try rig.expect(rig.run("/usr/bin/chattr", ["+i", rig.spool + "/pending"]), status: 0)
             for batch in 0..<3 { try book.post("struck-\(batch)", through: client, expecting: 503) }
             #expect(try rig.get("/readyz").status == 503)
@@ -220,7 +223,7 @@ struct DiskFaultTests {
             #expect(try rig.get("/readyz").status == 200)
             for batch in 0..<3 { try book.post("struck-\(batch)", through: client, expecting: 200) }
 
-            // A start on a read-only file system says what is wrong.
+            // A start on a read-only file system names the fault.
             rig.stopReceiver(SIGKILL)
             try disk.remount("ro")
             let refused = try rig.run(Rig.binaries! + "/shelly-receiver", ["--spool", rig.spool, "--port", "0"])
@@ -230,19 +233,19 @@ struct DiskFaultTests {
         }
     }
 
-    @Test func tooFewFileDescriptorsAreA503UntilThereAreMore() throws {
+    @Test func withoutFileDescriptorsIngestFailsUntilThereAreMore() throws {
         let book = BatchBook(readings: 60)
         try rig.startReceiver(Self.segmentABatch)
         let client = try RawClient(port: rig.port)
         try book.post("before", through: client, expecting: 200)
-        // The segment is sealed behind the answer, and its digest written.
+        // The segment is sealed after the answer, and then its digest is written.
         let digest = rig.spool + "/ledger/00000001.keys"
         try rig.wait("the segment is not sealed") { FileManager.default.fileExists(atPath: digest) }
-        // The numbers of the standard streams are all that is left, however many files are open: no segment can be created,
-        // no connection accepted.
+        // Only the numbers of the standard streams are left, however many files are open: the receiver can create no
+        // segment and accept no connection.
         try rig.limitReceiver("nofile", to: 3)
         for batch in 0..<3 { try book.post("struck-\(batch)", through: client, expecting: 503) }
-        // It waits to be accepted, and is served when there is room.
+        // This connection waits to be accepted, and is served once there are descriptors.
         let waiting = try RawClient(port: rig.port)
         try waiting.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         try book.post("struck-0", through: client, expecting: 503)
@@ -259,7 +262,7 @@ struct DiskFaultTests {
 
     @Test(.enabled(if: faketime != nil, "faketime is not installed"))
     func aClockSetForwardAndBackLosesNothing() throws {
-        // Forward by more than a segment is kept (14 days), and back before the first batch.
+        // Forward by more than the retention of a segment (14 days), and back to before the first batch.
         let clock = rig.directory + "/clock"
         func set(_ offset: String) throws { try offset.write(toFile: clock, atomically: true, encoding: .utf8) }
         try set("+0")
@@ -277,15 +280,16 @@ struct DiskFaultTests {
             let segment = try String(contentsOfFile: rig.segmentPath(name), encoding: .utf8)
             return segment.range(of: #""created":"[^"]*"#, options: .regularExpression).map { String(segment[$0]) }
         }
-        // The clock was really another one: numbers and times disagree, and it is the numbers that count.
+        // The clock really changed: the numbers and the times of creation are in different orders, and the numbers
+        // count.
         #expect(created.sorted() != created)
         try expectKept(book)
-        // A clock that was wrong for a while makes the loader remove nothing.
+        // The loader removed no segment because of the wrong clock.
         #expect(try rig.segmentNames().first == "00000001.spool.zst")
     }
 
-    @Test func twoReceiversAndTwoLoadersAtOnceDoTheWorkOfOne() throws {
-        // Invariant 10, under load: whoever comes second is refused, and disturbs nothing.
+    @Test func aSecondReceiverAndLoaderAreRefusedUnderLoad() throws {
+        // Invariant 10, under load: the second program is refused, and the first one is not disturbed.
         try rig.startReceiver()
         let isOver = Flag()
         let loaded = Mutex(0)
@@ -303,7 +307,7 @@ struct DiskFaultTests {
             default:
                 repeat {
                     let drained = try rig.load("drain")
-                    // The server may not have ended the session of the loader before it.
+                    // The server may not have ended the session of the previous loader.
                     let isRefused =
                         drained.text.contains(rig.spool) || drained.text.contains("perhaps from a copy of the spool")
                     #expect(drained.status == 0 || drained.status == 1 && isRefused, "\(drained.text)")
@@ -316,7 +320,7 @@ struct DiskFaultTests {
         try expectKept(book)
     }
 
-    /// With the spool on the disk, which is gone afterwards.
+    /// Runs `body` with the spool on the disk, and unmounts the disk afterwards.
     private func withDisk(_ disk: MountedDisk, _ body: (MountedDisk) throws -> Void) throws {
         rig.spool = disk.path + "/spool"
         defer {
@@ -338,7 +342,7 @@ private func fill(_ path: String) throws {
 }
 
 extension Rig {
-    /// The spool's segments in order, wherever they lie.
+    /// The names of the spool's segments in all folders, in order.
     fileprivate func segmentNames() throws -> [String] {
         try ["/pending", "/loaded"].flatMap { try FileManager.default.contentsOfDirectory(atPath: spool + $0) }.sorted()
     }

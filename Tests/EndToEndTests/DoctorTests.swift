@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// `shelly-loader doctor`: each fault is found, and what is said to do about it mends it.
+/// `shelly-loader doctor` finds each fault, and its fix removes the fault.
 @Suite(.serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
 struct DoctorTests {
     let rig: Rig
@@ -32,7 +32,7 @@ struct DoctorTests {
         #expect(output.status == 0 && !output.text.contains("FAIL"), "\(output.text)")
     }
 
-    @Test func whereAllIsWellNothingFails() throws {
+    @Test func aHealthyInstallationHasNoFailedCheck() throws {
         try makeSpool()
         try rig.expect(rig.load("drain"), status: 0)
         let output = try rig.load("doctor")
@@ -49,7 +49,7 @@ struct DoctorTests {
         #expect(report?["verdict"] as? String != "fail")
     }
 
-    @Test func aDatabaseThatIsAwayIsTemporaryAndNoSecretIsShown() throws {
+    @Test func anUnavailableDatabaseIsTemporaryAndNoSecretIsShown() throws {
         try makeSpool()
         let url = "postgresql://shelly:hunter2secret@127.0.0.1:1/shelly"
         let key = "0123456789abcdefABCDEF0123456789"
@@ -66,7 +66,7 @@ struct DoctorTests {
         #expect(malformed.status == 1 && !malformed.text.contains("hunter2"), "\(malformed.text)")
     }
 
-    /// A run that fails before it does anything prints its reason and no summary.
+    /// A drain that fails before it loads anything prints its reason and no summary.
     @Test func aDrainThatDidNothingHasNoSummary() throws {
         let missing = try rig.load("drain")
         #expect(missing.status == 1 && missing.text.hasSuffix("there is no spool here (spool.json is missing)\n"))
@@ -86,10 +86,10 @@ struct DoctorTests {
         #expect(try rig.load("status").text.contains("to load       nothing: all records are loaded\n"))
     }
 
-    /// Without DATABASE_URL libpq takes its default, which the error says; doctor and drain name the same fix.
+    /// Without DATABASE_URL libpq uses its defaults, which the error names. Doctor and drain name the same fix.
     @Test func aSettingThatIsMissingOrWrongIsNamed() throws {
         try makeSpool()
-        // No server's port, so that the test finds none on its machine.
+        // A port without a server, so that the test cannot find one on its machine.
         let unset = ["DATABASE_URL": "", "PGPORT": "1"]
         for command in ["drain", "doctor", "status"] {
             #expect(
@@ -105,7 +105,7 @@ struct DoctorTests {
         }
     }
 
-    @Test func theTableAndItsIndexesAreJudged() throws {
+    @Test func faultsOfTheTableAndItsIndexesAreNamed() throws {
         try makeSpool()
         try rig.query("DROP TABLE spool_progress")
         #expect(try failure("progress").contains("shelly-loader migrate"))
@@ -114,7 +114,7 @@ struct DoctorTests {
         #expect(try rig.load("status").text.contains("shelly-loader migrate"))
         try rig.expect(rig.load("migrate"), status: 0)
         try rig.query("DROP TABLE power_logs")
-        // Progress is there, and only the table is missing.
+        // The progress table exists, and only the readings' table is missing.
         let status = try rig.load("status").text
         #expect(status.contains("database      reachable, but table \"power_logs\" does not exist"))
         try rig.expect(rig.load("migrate"), status: 0)
@@ -136,7 +136,7 @@ struct DoctorTests {
             try rig.query(sql)
             let line = try failure("unique index")
             #expect(line.contains(fault), "\(line)")
-            // What it says to do, done.
+            // Follows the fix in the line.
             #expect(line.contains("; DROP INDEX \"idx_power_logs_idempotency\", and run 'shelly-loader migrate'"))
             try rig.query("DROP INDEX \"idx_power_logs_idempotency\"")
             try rig.expect(rig.load("migrate"), status: 0)
@@ -161,8 +161,8 @@ struct DoctorTests {
         #expect(try rig.query("SELECT count(*) FROM power_logs") == "0")
     }
 
-    /// The GRANTs that it prints are what is missing, all of it.
-    @Test func aRoleGetsTheRightsThatAreNamed() throws {
+    /// The GRANTs that it prints are exactly the missing rights.
+    @Test func theGrantsThatDoctorNamesAreEnough() throws {
         try makeSpool()
         try rig.query("CREATE ROLE meter LOGIN")
         let url = rig.databaseURL.replacingOccurrences(of: "//shelly@", with: "//meter@")
@@ -181,7 +181,7 @@ struct DoctorTests {
         #expect(try failure("table rights", environment).contains("GRANT USAGE ON SEQUENCE power_logs_id_seq TO meter"))
     }
 
-    @Test func aServerThatKeepsNothingOrTakesNothingIsNamed() throws {
+    @Test func aServerWithoutDurableCommitsOrWritesIsNamed() throws {
         try makeSpool()
         try rig.query("ALTER DATABASE shelly SET synchronous_commit = off")
         var output = try rig.load("doctor")
@@ -201,9 +201,9 @@ struct DoctorTests {
         #expect(output.status == 0 && output.text.contains("warn  server clock "), "\(output.text)")
     }
 
-    /// What root may do says nothing about the user that the service runs as.
+    /// The rights of root say nothing about the user that the service runs as.
     @Test(.enabled(if: geteuid() == 0, "only root may become somebody else"))
-    func anotherUsersRightsAreSeenAsThatUser() throws {
+    func missingRightsOfTheServiceUserAreNamed() throws {
         try makeSpool()
         chmod(rig.directory, 0o755)
         let output = try rig.run(
@@ -233,7 +233,7 @@ struct DoctorTests {
         #expect(output.status == 1 && output.text.contains("warn  file system     tmpfs"), "\(output.text)")
         let strict = try rig.load("doctor", environment: ["SPOOL_FILE_SYSTEM": "durable"])
         #expect(strict.text.contains("FAIL  file system     tmpfs"), "\(strict.text)")
-        // A segment's room above the reserve is not there.
+        // The disk has no room for a segment above the reserve.
         #expect(output.text.contains("FAIL  room "))
         try rig.expect(rig.run("/bin/dd", ["if=/dev/zero", "of=\(disk.path)/fill", "bs=1M"]), status: 1)
         #expect(try rig.load("doctor").text.contains("FAIL  sync speed "))
@@ -255,20 +255,20 @@ struct DoctorTests {
         #expect(try failure("damage").contains("shelly-loader verify"))
     }
 
-    /// A second machine with a copy of the spool: the lock in the database tells.
+    /// A second machine loads a copy of the spool: the lock in the database shows it.
     @Test func aLoaderElsewhereIsNamed() throws {
         try makeSpool()
         let copy = rig.directory + "/copy"
         try FileManager.default.copyItem(atPath: rig.spool, toPath: copy)
         try rig.startLoader("drain", "--follow", environment: ["SPOOL_DIR": copy])
-        try rig.wait("it does not load") { try rig.query("SELECT count(*) FROM power_logs") == "3" }
+        try rig.wait("the loader does not load") { try rig.query("SELECT count(*) FROM power_logs") == "3" }
         #expect(try failure("load").contains("a loader elsewhere"))
         rig.stopLoader()
         try rig.awaitEndOfLoaderSessions()
         try expectNoFailure()
     }
 
-    /// Faults to come, each with the SQL that makes it.
+    /// Faults that will stop the loader later, each with the SQL that causes it.
     @Test(arguments: [
         ("SELECT setval('power_logs_id_seq', 2000000000); ALTER TABLE power_logs ALTER id TYPE int", "warn  ids "),
         ("ALTER SEQUENCE power_logs_id_seq MAXVALUE 3; SELECT setval('power_logs_id_seq', 3)", "FAIL  ids "),
@@ -286,7 +286,7 @@ struct DoctorTests {
         ("CREATE RULE nothing AS ON INSERT TO power_logs DO INSTEAD NOTHING", "FAIL  rules "),
         ("CREATE RULE few AS ON INSERT TO power_logs WHERE NEW.power < 0 DO INSTEAD NOTHING", "warn  rules "),
     ])
-    func faultsToComeAreForeseen(sql: String, line: String) throws {
+    func faultsThatWillStopTheLoaderAreNamed(sql: String, line: String) throws {
         try makeSpool()
         try expectNoFailure()
         try rig.query(sql)

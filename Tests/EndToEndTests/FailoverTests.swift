@@ -3,7 +3,7 @@ import Seeds
 import Synchronization
 import Testing
 
-/// A real primary with a real streaming standby, and the primary is lost under load (invariants 2 and 6).
+/// A real primary with a real streaming standby. The primary is lost under load (invariants 2 and 6).
 @Suite(.serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
 struct FailoverTests {
     private static let cases: [(Bool, StreamingPair.Loss)] =
@@ -13,24 +13,25 @@ struct FailoverTests {
 
     init() throws { rig = try Rig(hasCluster: true) }
 
-    /// Each reading once, whatever the standby had missed: the loader fills it again from the spool.
+    /// Each reading is in the table once, although the standby may lack the last transactions: the loader inserts them
+    /// again from the spool.
     ///
     /// The time from the promotion to the first row should be below ten seconds. It is printed and not asserted: the
-    /// programs share the machine with other tests and with two servers, of which one has just become a primary.
+    /// programs share the machine with other tests and with two servers, one of which has just become the primary.
     @Test(arguments: cases)
-    func aLostPrimaryLosesNothing(isSynchronous: Bool, loss: StreamingPair.Loss) throws {
+    func failoverLosesNoReading(isSynchronous: Bool, loss: StreamingPair.Loss) throws {
         let pair = try StreamingPair(rig, isSynchronous: isSynchronous)
         try rig.startReceiver()
-        // A frozen server's machine still acknowledges packets, so that only the time for a statement ends the wait.
+        // A frozen server's machine still acknowledges packets, so only the timeout of a statement ends the wait.
         try rig.startLoader("drain", "--follow", environment: ["LOADER_STATEMENT_SECONDS": "5"])
         let load = Load(rig)
         for round in 0..<Effort.setting("SHELLY_FAILOVERS", short: 1, long: 4) {
             try load.start()
-            try rig.wait("nothing is loaded") { try rows(of: pair, "plug-\(round)-%") > 100 }
+            try rig.wait("no row is loaded") { try rows(of: pair, "plug-\(round)-%") > 100 }
             if !isSynchronous {
                 try pair.cutStream()
                 let before = try rows(of: pair)
-                try rig.wait("nothing more is loaded") { try rows(of: pair) > before + 100 }
+                try rig.wait("no further row is loaded") { try rows(of: pair) > before + 100 }
             }
             let known = try rows(of: pair)
             try pair.lose(loss)
@@ -38,7 +39,7 @@ struct FailoverTests {
             try pair.promote()
             let promoted = ContinuousClock.now
             let there = try rows(of: pair)
-            try rig.wait("no row comes after the promotion") { try rows(of: pair) > there }
+            try rig.wait("no row is inserted after the promotion") { try rows(of: pair) > there }
             let seconds = promoted.duration(to: .now) / .seconds(1)
             print("failover: \(isSynchronous ? "synchronous" : "asynchronous"), \(loss), first row after \(seconds) s")
             try load.stop()

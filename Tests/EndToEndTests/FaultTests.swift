@@ -2,7 +2,8 @@ import Foundation
 import Synchronization
 import Testing
 
-/// Processes die, the database goes away, and afterwards every acknowledged reading is there exactly once (invariant 2).
+/// Processes are killed and the database stops; afterwards every acknowledged reading is in the table exactly once
+/// (invariant 2).
 @Suite(.serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
 struct FaultTests {
     let rig: Rig
@@ -13,15 +14,16 @@ struct FaultTests {
     }
 
     @Test func killOfTheReceiverUnderEightClientsLosesNothing() throws {
-        // Invariants 1, 2 and 3. A device a batch, 20 readings each, so that a device's rows tell its batch's fate.
+        // Invariants 1, 2 and 3. Each batch has a device of its own with 20 readings, so a device's rows show whether
+        // its batch was kept.
         let acknowledged = Devices()
         let sent = Devices()
         for round in 0..<3 {
             let answeredBefore = acknowledged.all.count
             rig.concurrently(8 + 1) { [rig] client in
                 guard client < 8 else {
-                    // In the thick of it: some batches of this round are answered, and more are on their way.
-                    try rig.wait("nothing is answered") { acknowledged.all.count > answeredBefore + 10 * (round + 1) }
+                    // In the middle of a round: some of its batches are answered, and more are on their way.
+                    try rig.wait("no batch is answered") { acknowledged.all.count > answeredBefore + 10 * (round + 1) }
                     rig.stopReceiver(SIGKILL)
                     return
                 }
@@ -39,8 +41,8 @@ struct FaultTests {
         }
         let known = acknowledged.all
         #expect(known.count >= 30)
-        // The ledger knows exactly what is durable: nothing of an acknowledged batch is new, and another one is there
-        // as a whole or not at all.
+        // The ledger has exactly the durable keys: all readings of an acknowledged batch are duplicates, and any other
+        // batch is in the ledger as a whole or not at all.
         for device in sent.all {
             let again = try rig.post(Rig.batch(device, minutes: 0..<20))
             #expect(known.contains(device) ? again.count("duplicates") == 20 : again.count("errors") == 0)
@@ -54,7 +56,7 @@ struct FaultTests {
     }
 
     @Test func killOfTheLoaderInMidTransactionLosesNothing() throws {
-        // Invariant 6: the rows and the progress come together or not at all.
+        // Invariant 6: the rows and the progress are committed together or not at all.
         for device in 0..<20 {
             #expect(try rig.post(Rig.batch("plug-\(device)", minutes: 0..<100)).count("inserted") == 100)
         }
@@ -71,11 +73,11 @@ struct FaultTests {
         for device in 0..<20 {
             #expect(try rig.post(Rig.batch("plug-\(device)", minutes: 0..<100)).count("inserted") == 100)
         }
-        // Another writer has the last key, so that COPY has begun and cannot end.
+        // Another writer has inserted the last key, so COPY has begun and cannot end.
         let rival = try rig.connect()
         let minute = Rig.newestMinute
         _ = try rival.execute("BEGIN; INSERT INTO power_logs (idempotency_key) VALUES ('plug-9_0_\(minute)')")
-        try rig.wait("no loader is in the middle of COPY") {
+        try rig.wait("no loader waits within COPY") {
             if !rig.isLoaderRunning { try rig.startLoader("drain") }
             return try rig.query(
                 """
@@ -98,7 +100,7 @@ struct FaultTests {
         }
         try rig.withDrainInMidTransaction(follow: follow) { _ in try rig.stopDatabase("immediate") }
         if !follow { #expect(rig.awaitLoader() == 75) }
-        // Ingest does not notice.
+        // Ingest works without the database.
         #expect(try rig.post(Rig.batch("meanwhile", minutes: 0..<10)).count("inserted") == 10)
         try rig.startDatabase()
         if follow {
@@ -125,7 +127,7 @@ struct FaultTests {
         #expect(rig.stopLoader() == 0)
     }
 
-    @Test func termAnswersWhatIsInFlightAndSealsTheSegment() throws {
+    @Test func sigtermAnswersBatchesInProgressAndSealsTheSegment() throws {
         let body = Rig.batch("late", minutes: 0..<10)
         #expect(try rig.post(Rig.batch("early", minutes: 0..<10)).status == 200)
         let client = try RawClient(port: rig.port)
@@ -143,12 +145,12 @@ struct FaultTests {
         try rig.expectExactly(readings: 20)
     }
 
-    @Test func aCutSegmentGivesWhatItHasAndTheNextOneFollows() throws {
+    @Test func aTornSegmentIsLoadedUpToItsTailAndTheNextOneFollows() throws {
         for minutes in [0..<5, 5..<10] {
             #expect(try rig.post(Rig.batch("plug", minutes: minutes)).count("inserted") == 5)
         }
         rig.stopReceiver(SIGKILL)
-        // As a power cut leaves a write that was never acknowledged: a part of a line at the end.
+        // A part of a line at the end, as a power cut leaves it of a write that was never acknowledged.
         let first = rig.spool + "/pending/00000001.spool"
         let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: first))
         try handle.seekToEnd()

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// A receiver whose spool lies where acknowledged readings can be lost.
+/// A receiver whose spool is on a file system that can lose acknowledged readings.
 @Suite(
     .serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"),
     .enabled(if: MountedDisk.obstacle == nil, "no file system can be mounted here"))
@@ -11,7 +11,7 @@ struct FileSystemTests {
 
     init() throws { rig = try Rig() }
 
-    @Test func aStartInMemoryIsRefusedAndLeavesNothing() throws {
+    @Test func aStartOnTmpfsIsRefusedAndLeavesNoFiles() throws {
         let disk = try MountedDisk(.tmpfs, megabytes: 256)
         rig.spool = disk.path + "/new/spool"
         let environment = ["SPOOL_DIR": rig.spool, "PORT": "0", "INGEST_API_KEY": Rig.key].merging(Self.strict) { $1 }
@@ -55,7 +55,7 @@ struct FileSystemTests {
         rig.stopReceiver()
     }
 
-    @Test func aContainersLayerIsTakenWithAWarning() throws {
+    @Test func aSpoolOnAContainersLayerIsAcceptedWithAWarning() throws {
         let disk = try MountedDisk(.overlay, megabytes: 256)
         rig.spool = disk.path + "/spool"
         try rig.startReceiver(Self.strict)
@@ -65,7 +65,7 @@ struct FileSystemTests {
         #expect(warning.contains("overlay") && warning.contains("mount a volume"))
         #expect(try rig.get("/").text.contains("Acknowledged readings can be lost."))
         rig.stopReceiver()
-        // Accepted, it is no longer shown.
+        // Once the setting accepts it, the warning is no longer shown.
         try rig.startReceiver(["SPOOL_FILE_SYSTEM": "any"])
         #expect(try !rig.receiverLog().contains("overlay"))
         #expect(try rig.get("/readyz").json["warning"] == nil)

@@ -3,14 +3,14 @@ import Settings
 import Synchronization
 import Testing
 
-/// The HTTP contract on real sockets, where the network and the server have their say.
+/// The HTTP contract on real sockets, with the network and the whole server in between.
 @Suite(.serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
 struct InterfaceTests {
     let rig: Rig
 
     init() throws { rig = try Rig() }
 
-    /// Messages by what becomes of them.
+    /// Messages by their outcome.
     private static let judged: (taken: [String], refused: [String], faulty: [String]) = (
         taken: [
             #"{"src":"a","timestamp":1732320000,"params":{"switch:0":{"apower":-8.9,"voltage":null}},"extra":[1]}"#,
@@ -50,7 +50,7 @@ struct InterfaceTests {
         #expect(Set(names).isSuperset(of: ["commit\n", "commit-ahead\n"]), "\(names)")
     }
 
-    /// A SIGTERM is not lost, however early it comes.
+    /// A SIGTERM ends the loader, however early it comes.
     @Test func aSignalDuringTheStartEndsTheLoader() throws {
         try rig.startReceiver()
         for round in 0..<20 {
@@ -61,7 +61,7 @@ struct InterfaceTests {
         }
     }
 
-    @Test func aQuietDrainTellsOnlyOfWhatItLoaded() throws {
+    @Test func aQuietDrainPrintsOnlyWhenItLoadedRecords() throws {
         try rig.startReceiver()
         #expect(try rig.expect(rig.load("drain", "--quiet"), status: 0) == "")
         #expect(try rig.post(Rig.batch("a", minutes: 1..<2)).status == 200)
@@ -69,8 +69,8 @@ struct InterfaceTests {
         #expect(try rig.expect(rig.load("drain", "--quiet"), status: 0) == "")
     }
 
-    @Test func receiverAndLoaderJudgeAlike() throws {
-        // Invariant 9, and 8: what the receiver says of a batch is what the loader makes of it.
+    @Test func receiverAndLoaderCountTheSame() throws {
+        // Invariants 8 and 9: the receiver's counts for a batch are those that the loader reports for it.
         try rig.startReceiver()
         let (taken, refused, faulty) = Self.judged
         for message in refused {
@@ -100,11 +100,11 @@ struct InterfaceTests {
     }
 
     @Test(arguments: ["1e999", "-1e999", "NaN", "Infinity", #""\ud800""#])
-    func aBodyTooLargeToDecodeIsA422(power: String) throws {
+    func aNumberOrStringThatCannotBeDecodedIsA422(power: String) throws {
         try rig.startReceiver()
         let before = #"{"messages":[{"src":"a","timestamp":1732320000,"params":{"switch:0":{"apower":"#
         let answer = try rig.post(before + power + "}}}]}")
-        // In a string it is the escape that is wrong.
+        // In a string the offset is that of the escape.
         let offset = before.utf8.count + (power.hasPrefix("\"") ? 1 : 0)
         #expect(answer.status == 422 && answer.text.contains("JSON decode error at byte \(offset):"))
         #expect(!answer.text.contains(power))
@@ -128,9 +128,9 @@ struct InterfaceTests {
         #expect(try rig.query("SELECT count(*) FROM power_logs") == "2500")
     }
 
-    @Test func authenticationComesBeforeTheBody() throws {
+    @Test func theKeyIsCheckedBeforeTheBody() throws {
         try rig.startReceiver()
-        // Nothing of the body is ever sent, and the answer comes all the same.
+        // The client never sends the body, and gets the answer all the same.
         let client = try RawClient(port: rig.port)
         try client.send(RawClient.head(contentLength: 1000, key: "wrong"))
         let answer = try client.receive()
@@ -138,7 +138,7 @@ struct InterfaceTests {
         #expect(answer.lowercased().contains("connection: close"))
     }
 
-    @Test func errorsAreAnsweredAsTheContractSays() throws {
+    @Test func errorsHaveTheStatusOfTheContract() throws {
         try rig.startReceiver()
         #expect(try rig.get("/api/ingest/batch").status == 405)
         #expect(try rig.get("/nothing").text == #"{"detail":"Not Found"}"#)
@@ -149,7 +149,7 @@ struct InterfaceTests {
         #expect(try rig.post(large, key: "wrong").status == 401)
     }
 
-    @Test func aStalledRequestIsAnsweredWith408AndHoldsNobodyUp() throws {
+    @Test func aStalledRequestIsAnsweredWith408AndDelaysNoOther() throws {
         try rig.startReceiver(["INGEST_BODY_SECONDS": "1"])
         let client = try RawClient(port: rig.port)
         try client.send(RawClient.head(contentLength: 1000) + "{")
@@ -163,14 +163,14 @@ struct InterfaceTests {
         #expect(answer.status == 503 && answer.headers.contains("retry-after: 30"))
         #expect(try rig.get("/readyz").status == 503)
         #expect(try rig.get("/healthz").status == 200)
-        // The keys of what failed are forgotten (invariant 5).
+        // The keys of the failed batch have been removed (invariant 5).
         rig.stopReceiver()
         try rig.startReceiver()
         #expect(try rig.post(Rig.batch("plug", minutes: 0..<1)).count("inserted") == 1)
         #expect(try rig.get("/readyz").status == 200)
     }
 
-    @Test func withoutAKeyNothingIsTaken() throws {
+    @Test func withoutAConfiguredKeyIngestFails() throws {
         try rig.startReceiver(["INGEST_API_KEY": ""])
         let answer = try rig.post(Rig.batch("plug", minutes: 0..<1))
         #expect(answer.status == 500 && answer.text == #"{"detail":"Server configuration error"}"#)
@@ -178,7 +178,7 @@ struct InterfaceTests {
     }
 
     @Test func statisticsOfAHangingDatabaseAreUnavailableWithinTwoSeconds() throws {
-        // It accepts, and never answers.
+        // The listener accepts connections and never answers.
         let listener = try Listener()
         let settings = ["DATABASE_URL": "postgresql://nobody@127.0.0.1:\(listener.port)/nothing"]
         let answer = try rig.get("/api/stats/queue", within: 2, settings) { _ in true }
@@ -202,14 +202,14 @@ struct InterfaceTests {
             let content = try #require(responses?["200"]?["content"] as? [String: Any], "\(path)")
             let type = answer.headers.firstMatch(of: /content-type: ([^\r\n]*)/).map { String($0.1) }
             #expect(content.keys.map { $0.lowercased() } == [type], "\(path)")
-            // The members are exactly those that the schema requires.
+            // The answer has exactly the members that the schema requires.
             let text = String(decoding: try JSONSerialization.data(withJSONObject: content), as: UTF8.self)
             guard let name = schemas.keys.first(where: { text.contains("schemas\\/\($0)\"") }) else { continue }
             #expect(Set(schemas[name]?["required"] as? [String] ?? []) == Set(answer.json.keys), "\(path)")
         }
     }
 
-    @Test func theDocumentsNeedNothingFromElsewhere() throws {
+    @Test func theDocumentationPageLoadsNoOtherResource() throws {
         try rig.startReceiver()
         let page = try rig.get("/docs")
         #expect(page.status == 200 && page.text.contains("POST /api/ingest/batch"))

@@ -2,7 +2,7 @@ import Foundation
 import Synchronization
 import Testing
 
-/// Keys from files and credentials, changed while batches come, and who may read.
+/// Keys from files and credentials, changed while batches arrive, and the right to read.
 @Suite(.serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
 struct KeyTests {
     let rig: Rig
@@ -14,18 +14,19 @@ struct KeyTests {
         try text.write(toFile: path, atomically: true, encoding: .utf8)
     }
 
-    /// Makes the receiver read its keys again, and waits until it says that it has.
+    /// Sends SIGHUP and waits until the log has one more of this line.
     private func reload(until line: String) throws {
         let before = try rig.receiverLog().components(separatedBy: line).count
         rig.signalReceiver(SIGHUP)
-        try rig.wait("the receiver does not say: \(line)") {
+        try rig.wait("the receiver does not log: \(line)") {
             try rig.receiverLog().components(separatedBy: line).count > before
         }
     }
 
     private func status(_ key: String) throws -> Int { try rig.post("{}", key: key).status }
 
-    /// The steps of docs/SECURITY.md under load: clients with the old key, then some with either, then only the new one.
+    /// The steps of docs/SECURITY.md under load: clients use the old key, then some of them either key, then all the
+    /// new one.
     @Test func aKeyIsRotatedUnderLoadWithoutARefusal() throws {
         try write("# the first one\r\nold-key\r\n", to: keyFile)
         try rig.startReceiver(["INGEST_API_KEY": "", "INGEST_API_KEY_FILE": keyFile])
@@ -56,7 +57,7 @@ struct KeyTests {
         }
         func letSomeBatchesThrough() throws {
             let before = acked.withLock { $0 }
-            try rig.wait("no batches come through") {
+            try rig.wait("no batch is acknowledged") {
                 acked.withLock { $0 } > before + 100 || !wrong.withLock(\.isEmpty)
             }
         }
@@ -67,8 +68,9 @@ struct KeyTests {
         try letSomeBatchesThrough()
         rotation.use(["new-key"])
         try letSomeBatchesThrough()
-        // What was in flight with the old key is answered by now: each client sends one with the new key since.
-        try rig.wait("clients do not switch over") { rotation.switchedOver >= loaders }
+        // Every batch with the old key has been answered by now, because each client has sent one with the new key
+        // since.
+        try rig.wait("a client does not use the new key") { rotation.switchedOver >= loaders }
         try write("new-key\n", to: keyFile)
         try reload(until: "1 ingest key active")
         #expect(try status("old-key") == 401)
@@ -84,7 +86,7 @@ struct KeyTests {
         #expect(!log.contains("old-key") && !log.contains("new-key"))
     }
 
-    /// Which keys clients use now.
+    /// The keys that clients use at present.
     private final class Rotation: Sendable {
         private struct State {
             var keys: [String]
@@ -96,7 +98,7 @@ struct KeyTests {
 
         func use(_ keys: [String]) { state.withLock { $0 = State(keys: keys) } }
 
-        /// A client's key for its next batch; the one before has been answered.
+        /// A client's key for its next batch. Its previous batch has been answered.
         func key(of client: Int, _ round: Int) -> String? {
             state.withLock { state in
                 guard !state.keys.isEmpty else { return nil }
@@ -145,21 +147,22 @@ struct KeyTests {
         #expect(try start(["READ_API_KEYFILE": keyFile]).contains("did you mean READ_API_KEY_FILE?"))
     }
 
-    /// Spaces and tabs around a field's value are no part of it (RFC 9110, 5.5).
+    /// Spaces and tabs around a field's value are not part of it (RFC 9110, 5.5).
     @Test func spacesAroundAKeyAreNotPartOfIt() throws {
         try rig.startReceiver()
         for key in [Rig.key + " ", Rig.key + "\t ", "\t" + Rig.key] { #expect(try status(key) == 422) }
         #expect(try status(Rig.key + " x") == 401)
     }
 
-    /// The environment's other bytes would all be read as U+FFFD, so that many clients had that key.
+    /// Every byte of the environment that is not UTF-8 would become U+FFFD, so that different keys would become the
+    /// same one.
     @Test func aKeyThatIsNotTextIsAnError() throws {
         let start = #"INGEST_API_KEY=$'good,\xff\xfe' exec "$0" --port 0 --spool "$1""#
         let output = try rig.run("/bin/bash", ["-c", start, Rig.binaries! + "/shelly-receiver", rig.spool])
         #expect(output.status == 1 && output.text.contains("INGEST_API_KEY: a key is not text in UTF-8"), "\(output)")
     }
 
-    @Test func everySourceCounts() throws {
+    @Test func keysFromEverySourceAreAccepted() throws {
         try write("from-file\n", to: keyFile)
         let credentials = rig.directory + "/credentials"
         try FileManager.default.createDirectory(atPath: credentials, withIntermediateDirectories: false)
@@ -176,7 +179,7 @@ struct KeyTests {
         #expect(try status("from-read-credential") == 401)
         #expect(try rig.get("/api/stats/spool", "-H", "X-API-Key: from-read-credential").status == 200)
 
-        // The settings file is read again as well; one that has become wrong changes nothing.
+        // The settings file is read again as well. If it has an error, nothing changes.
         try write("INGEST_API_KEY=from-settings,and-another\n", to: settings)
         try reload(until: "4 ingest keys active")
         #expect(try status("and-another") == 422)
@@ -185,7 +188,7 @@ struct KeyTests {
         #expect(try status("and-another") == 422)
     }
 
-    @Test func withoutAReadKeyStatisticsThatAreLockedAreForThisMachineAlone() throws {
+    @Test func withoutAReadKeyLockedStatisticsAreServedOnlyToLoopback() throws {
         try rig.startReceiver(["STATS_ACCESS": "key"])
         for path in ["/api/stats/queue", "/api/stats/spool"] {
             try expectMayRead(path)
@@ -212,15 +215,15 @@ struct KeyTests {
     }
 
     private func expectMayRead(_ path: String, _ arguments: String...) throws {
-        // 503 says that the database did not answer in time.
+        // 503 means that the database did not answer in time.
         let answer = try rig.get(path, with: arguments) { $0.status != 503 }
         #expect(answer.status == 200, "\(path) \(arguments): \(answer.text)")
     }
 
-    @Test func withAReadKeyWhoeverCarriesItMayRead() throws {
+    @Test func everyClientWithAReadKeyMayRead() throws {
         let path = "/api/stats/queue"
         try rig.startReceiver()
-        // As specified: open, from anywhere.
+        // The documented default: open from every address.
         try expectMayRead(path, "-H", "Via: 1.1 proxy", "-H", "Host: shelly.example")
         rig.stopReceiver()
 
@@ -237,7 +240,7 @@ struct KeyTests {
         #expect(log.contains("a read from 127.0.0.1 was refused") && !log.contains("read-one"))
     }
 
-    @Test func aFileOfKeysThatEverybodyMayReadIsWarnedOf() throws {
+    @Test func aKeyFileThatEveryUserCanReadCausesAWarning() throws {
         let warning = "INGEST_API_KEY_FILE \(keyFile) can be read by every user of this machine"
         try write("key\n", to: keyFile)
         for (mode, isWarnedOf) in [(mode_t(0o640), false), (0o644, true)] {
@@ -248,7 +251,7 @@ struct KeyTests {
         }
     }
 
-    @Test func aKeyForBothIsWarnedOf() throws {
+    @Test func aKeyForIngestAndReadCausesAWarning() throws {
         try rig.startReceiver(["READ_API_KEY": Rig.key])
         #expect(try rig.receiverLog().contains("an ingest key is a read key as well"))
     }

@@ -2,8 +2,9 @@ import Foundation
 import Seeds
 import Testing
 
-/// `kill -9` before every system call that matters, one after the other; before one is after the one before. Afterwards
-/// what was acknowledged is there, once, and the counts are right (invariants 1, 2, 3, 4, 6 and 8).
+/// `kill -9` before each system call that touches the spool's files or sends an answer, one after the other; a kill
+/// before one call is a kill after the one before. Afterwards each acknowledged reading is in the table once, and the
+/// counts are right (invariants 1, 2, 3, 4, 6 and 8).
 @Suite(
     .serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"),
     .enabled(if: Strace.obstacle == nil, "\(Strace.obstacle ?? "")"))
@@ -12,11 +13,11 @@ struct KillPointTests {
 
     init() throws { rig = try Rig() }
 
-    /// Segments so small that four batches fill one and begin another.
+    /// Segments so small that four batches fill one and the next batch begins another.
     private let settings = ["SPOOL_SEGMENT_BYTES": "4096"]
 
-    /// Kills at the first, second, … call of a kind, until there is none to be killed at, and returns how many there were.
-    /// In short at every fifth alone; then the number is of the calls up to the last that it was killed at.
+    /// Kills at the first, second, … call of a kind, until the program makes no further one, and returns the number of
+    /// the last killed call. The short run kills at every fifth call only.
     private func killPoints(_ call: String, _ survives: (_ injection: String) throws -> Bool) throws -> Int {
         let step = Effort.isLong ? 1 : 5
         var last = 0
@@ -28,15 +29,15 @@ struct KillPointTests {
             }
             last = number
         }
-        throw Rig.Failure(description: "there is no end of \(call)")
+        throw Rig.Failure(description: "\(call): more calls than expected")
     }
 
-    /// The files of a spool that is being made.
+    /// The files and folders of a new spool.
     private var spoolPaths: [String] {
         ["", "/spool.json", "/receiver.lock", "/loader.lock", "/pending", "/loaded", "/rejected"].map { rig.spool + $0 }
     }
 
-    @Test func receiverKilledWhileItMakesItsSpoolStartsAgain() throws {
+    @Test func aReceiverKilledAtAnyCallOfItsFirstStartStartsAgain() throws {
         for call in ["mkdir", "openat", "pwrite64", "fdatasync", "link", "unlink", "fsync"] {
             let points = try killPoints(call) { injection in
                 let killer = Strace.around(injection, paths: call == "openat" ? spoolPaths : [])
@@ -54,7 +55,7 @@ struct KillPointTests {
         }
     }
 
-    @Test func receiverKilledAtEveryCallOfItsWorkKeepsWhatItAcknowledged() throws {
+    @Test func aReceiverKilledAtAnyCallKeepsAcknowledgedBatches() throws {
         for call in ["openat", "pwrite64", "sync_file_range", "fdatasync", "fsync", "writev"] {
             let points = try killPoints(call) { injection in
                 let book = BatchBook()
@@ -65,7 +66,7 @@ struct KillPointTests {
                     for batch in 0..<4 {
                         guard (try? book.post("plug-\(batch)", through: client)) != nil else { break }
                     }
-                    // The footer is written, and synchronized, at the end.
+                    // At the end the receiver writes the footer and synchronizes it.
                     status = rig.stopReceiver()
                 }
                 #expect(status == -SIGKILL || status == 0 && book.acknowledged == 4)
@@ -84,30 +85,31 @@ struct KillPointTests {
         }
     }
 
-    @Test func loaderKilledAtEveryCallLoadsOnceAndDropsNothing() throws {
+    @Test func aLoaderKilledAtAnyCallLoadsEachReadingOnce() throws {
         let (model, book) = try spooled()
         for call in ["openat", "fdatasync", "sendto", "write", "fsync", "pwrite64", "rename", "unlink"] {
             let points = try killPoints(call) { injection in
                 try FileManager.default.copyItem(atPath: model, toPath: rig.spool)
                 var status: Int32 = 0
-                try rig.wait("the loader finds no database") {
+                try rig.wait("the loader cannot use the database") {
                     try rig.startLoader(
                         "drain", environment: ["LOADER_STATEMENT_ROWS": "30", "LOG_LEVEL": "warning"],
                         under: Strace.around(injection, paths: call == "openat" ? loaderPaths : []))
                     status = rig.awaitLoader()
-                    // 75: the database did not answer in time, so the loader has done nothing.
+                    // 75: the database did not answer in time, so the loader has loaded nothing.
                     return status != 75
                 }
                 #expect(status == 0 || status == -SIGKILL)
                 try rig.awaitEndOfLoaderSessions()
-                // A transaction's rows and progress come together, and never before the dead letters.
+                // A transaction commits rows and progress together, and never before the dead letters are written.
                 let letters = try rig.deadLetteredDevices()
                 for device in try rig.readingsInTable().keys { #expect(letters.contains(device), "\(injection)") }
 
                 try rig.expectLoaded(book)
                 #expect(try rig.deadLetteredDevices() == Set(book.all.keys))
                 #expect(try FileManager.default.contentsOfDirectory(atPath: rig.spool + "/pending") == [])
-                // The first is compressed, whether the kill came before or within it, and the newest is not.
+                // The first segment is compressed, whether the kill came before the compression or during it. The
+                // newest one is not.
                 #expect(
                     try FileManager.default.contentsOfDirectory(atPath: rig.spool + "/loaded").sorted()
                         == ["00000001.spool.zst", "00000002.spool"])
@@ -127,7 +129,7 @@ struct KillPointTests {
         """
     }
 
-    /// A spool of two segments, each batch with a reading that will be dead-lettered.
+    /// A spool of two segments. Each batch has a message that the loader dead-letters.
     private func spooled() throws -> (path: String, BatchBook) {
         let book = BatchBook(hasFault: true)
         try rig.startReceiver(settings)
@@ -137,7 +139,7 @@ struct KillPointTests {
         return (rig.spool, book)
     }
 
-    /// Those that the loader opens.
+    /// The files and folders that the loader opens.
     private var loaderPaths: [String] {
         let segments = (1...2).map { String(format: "/pending/%08d.spool", $0) }
         let made = ["/loaded.json.new", "/drained.json.new", "/compressed.new", "/loaded/00000001.spool"]
@@ -146,7 +148,7 @@ struct KillPointTests {
 }
 
 extension Rig {
-    /// The devices that `rejected/` names.
+    /// The devices in the dead letters of `rejected/`.
     func deadLetteredDevices() throws -> Set<String> {
         let script = #"cat "$0"/rejected/*.ndjson 2>/dev/null | grep -o '"device_id":"[^"]*' | cut -d'"' -f4 | sort -u"#
         return Set(try run("/bin/bash", ["-c", script, spool]).text.split(separator: "\n").map(String.init))

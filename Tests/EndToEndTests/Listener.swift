@@ -1,6 +1,6 @@
 import Foundation
 
-/// A socket that accepts connections, by the kernel's hand, and never says anything.
+/// A socket whose connections the kernel accepts, and that never sends anything.
 final class Listener {
     private let socket: Int32
     let port: Int

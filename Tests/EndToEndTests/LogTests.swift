@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// What the programs say on standard error.
+/// The programs' log on standard error.
 @Suite(.serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
 struct LogTests {
     let rig: Rig
@@ -25,7 +25,7 @@ struct LogTests {
                 "Z info    batch: record=00000001:2 new=1 duplicates=3 errors=0 messages=4 devices=1 seconds="))
     }
 
-    @Test func linesAreJSONWhereWanted() throws {
+    @Test func withLogFormatJSONLinesAreJSON() throws {
         try rig.startReceiver(["LOG_FORMAT": "json"])
         #expect(try rig.post(Rig.batch("plug", minutes: 0..<3)).status == 200)
         #expect(try rig.post("{}", key: "guess").status == 401)
@@ -40,8 +40,8 @@ struct LogTests {
         #expect((line as? [String: Any])?["level"] as? String == "error")
     }
 
-    /// Standard error is the very socket that JOURNAL_STREAM names.
-    @Test func journaldGetsPriorities() throws {
+    /// Standard error is the socket that JOURNAL_STREAM names.
+    @Test func linesForJournaldHavePriorities() throws {
         var ends: [Int32] = [-1, -1]
         #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0)
         defer { close(ends[0]) }
@@ -63,7 +63,7 @@ struct LogTests {
                 == "<3>/nowhere: there is no spool here (spool.json is missing)\n")
     }
 
-    /// A device may call itself what it likes.
+    /// A client chooses the names of its devices.
     @Test func aClientCannotForgeALine() throws {
         try rig.startReceiver()
         let name = #"x\u2028forged \u202e \u0085 new=9"#
@@ -78,8 +78,8 @@ struct LogTests {
         #expect(log.unicodeScalars.allSatisfy { ![0x2028, 0x202E, 0x85].contains($0.value) })
     }
 
-    /// With its standard streams closed the receiver must not write log lines into whatever file gets their numbers.
-    @Test func closedStreamsHarmNothing() throws {
+    /// With its standard streams closed, the receiver must not write log lines into a file that gets their descriptors.
+    @Test func withClosedStandardStreamsTheReceiverWorks() throws {
         let script = "exec \(Rig.binaries!)/shelly-receiver <&- >&- 2>&-"
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/bin/bash")
@@ -99,8 +99,8 @@ struct LogTests {
         #expect(try rig.query("SELECT count(*) FROM power_logs") == "3")
     }
 
-    /// Whoever reads the log stops reading: ingest goes on.
-    @Test func aLogThatNobodyReadsHoldsUpNoBatch() throws {
+    /// The reader of the log stops reading, and ingest continues.
+    @Test func anUnreadLogDelaysNoBatch() throws {
         let process = Process()
         let pipe = Pipe()
         process.executableURL = URL(fileURLWithPath: Rig.binaries! + "/shelly-receiver")
@@ -109,7 +109,7 @@ struct LogTests {
             "LOG_LEVEL": "trace",
         ]
         process.standardError = pipe
-        // Full before the first batch comes: F_SETPIPE_SZ, a page.
+        // The pipe has one page (F_SETPIPE_SZ), so it is full before the first batch comes.
         #expect(fcntl(pipe.fileHandleForWriting.fileDescriptor, 1031, 4096) == 4096)
         try process.run()
         defer {
@@ -117,7 +117,7 @@ struct LogTests {
             process.waitUntilExit()
         }
         try rig.speak(to: process)
-        // The pipe is never read, so a batch that waited for that would never be answered.
+        // The pipe is never read, so a batch that waits for it would never be answered.
         for index in 0..<60 {
             #expect(try rig.post(Rig.batch("plug-\(index)", minutes: 0..<1)).status == 200)
         }

@@ -1,7 +1,8 @@
 import Foundation
 import Testing
 
-/// The whole path with the real programs: what was acknowledged is in the database exactly once (invariants 1 and 2).
+/// The whole path with the real programs: every acknowledged reading is in the database exactly once (invariants 1 and
+/// 2).
 @Suite(.serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
 struct MainJobTests {
     let rig: Rig
@@ -40,7 +41,7 @@ struct MainJobTests {
         #expect(try rig.get("/readyz").status == 200)
     }
 
-    @Test func replayDuringLiveLoadAddsNothingAndLeavesProgressAlone() throws {
+    @Test func aReplayDuringLoadingAddsNoRowsAndChangesNoProgress() throws {
         // Invariants 2 and 6.
         try rig.startLoader("drain", "--follow")
         rig.concurrently(5) { [rig] client in
@@ -78,7 +79,7 @@ struct MainJobTests {
         #expect(both.count("inserted") == 25 && both.count("duplicates") == 25)
         try rig.expect(rig.load("drain"), status: 0)
         #expect(try rig.query("SELECT count(*) FROM power_logs") == "75")
-        // The first record wins.
+        // If two readings have the same key, the first record's reading is kept.
         #expect(try rig.query("SELECT count(*) FROM power_logs WHERE power = 8.9") == "50")
     }
 }

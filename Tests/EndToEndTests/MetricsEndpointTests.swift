@@ -1,20 +1,20 @@
 import Foundation
 import Testing
 
-/// `GET /metrics` of a real receiver, through what befalls it.
+/// `GET /metrics` of a real receiver, in good and in bad states.
 @Suite(.serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
 struct MetricsEndpointTests {
     let rig: Rig
 
     init() throws { rig = try Rig(hasCluster: true) }
 
-    /// The samples by name and labels, scraped until they are so: the spool is looked at for three seconds only, which a busy
-    /// machine can exceed.
+    /// The samples by name and labels, scraped until they match. A scrape waits at most three seconds for the disk,
+    /// which a busy machine can exceed.
     private func scrape(
         until isSo: ([String: Double]) -> Bool = { $0["shelly_spool_readable"] == 1 }
     ) throws -> [String: Double] {
         var samples: [String: Double] = [:]
-        try rig.wait("the samples do not become as they should be") {
+        try rig.wait("the metrics never have the expected values") {
             samples = try scrapeOnce()
             return isSo(samples)
         }
@@ -45,7 +45,7 @@ struct MetricsEndpointTests {
         #expect(try rig.post(faulty, headers: ["Content-Encoding: gzip"]).status == 415)
         #expect(try rig.get("/api/ingest/batch").status == 405)
         #expect(try rig.get("/nowhere").status == 404)
-        // These two never get as far as a handler.
+        // These two requests never reach a handler.
         for (request, status) in [("NONSENSE\r\n\r\n", "400"), ("GET / HTTP/1.1\r\n", "408")] {
             let client = try RawClient(port: rig.port)
             try client.send(request)
@@ -76,13 +76,13 @@ struct MetricsEndpointTests {
         #expect(samples["process_start_time_seconds"]! <= Date().timeIntervalSince1970)
     }
 
-    /// Expects a moment of this test.
+    /// Expects a time between the start of the test and now.
     private func expectNow(_ time: Double?, since start: Double, _ name: Comment? = nil) {
         let now = Date().timeIntervalSince1970
         #expect(time.map { (start - 1...now + 1).contains($0) } == true, name)
     }
 
-    @Test func theLoadersSuccessShowsAlsoWhenThereIsNothingToLoad() throws {
+    @Test func theLoadersSuccessIsReportedEvenWithNothingToLoad() throws {
         let start = Date().timeIntervalSince1970
         try rig.startReceiver()
         #expect(try rig.post(Rig.batch("a", minutes: 0..<3)).status == 200)
@@ -100,7 +100,8 @@ struct MetricsEndpointTests {
         #expect(try #require(idle[success]) > loaded[success]!)
         #expect(idle[load] == loaded[load])
 
-        // The database away: the receiver takes batches, and the loader's success stands still.
+        // The database is down: the receiver accepts batches, and the time of the loader's last success does not
+        // change.
         try rig.stopDatabase()
         #expect(try rig.post(Rig.batch("a", minutes: 3..<4)).status == 200)
         #expect(try rig.load("drain").status == 75)
@@ -108,7 +109,7 @@ struct MetricsEndpointTests {
         #expect(away[success] == idle[success] && away["shelly_spool_backlog_records"] == 1)
     }
 
-    @Test func aScrapeTellsWhatItCanOfASpoolThatIsGone() throws {
+    @Test func aScrapeOmitsOnlyTheMetricsOfAnUnreadableSpool() throws {
         try rig.startReceiver()
         #expect(try rig.post(Rig.batch("a", minutes: 0..<3)).status == 200)
         try FileManager.default.moveItem(atPath: rig.spool + "/pending", toPath: rig.spool + "/elsewhere")
@@ -118,7 +119,8 @@ struct MetricsEndpointTests {
         try FileManager.default.moveItem(atPath: rig.spool + "/elsewhere", toPath: rig.spool + "/pending")
         #expect(try scrape()["shelly_spool_backlog_records"] == 1)
 
-        // Counts begin anew with the process; what the ledger knows is there from the first moment.
+        // After a restart the counters begin at zero, and the metrics of the ledger have their values from the first
+        // scrape.
         rig.stopReceiver()
         try rig.startReceiver()
         let fresh = try scrape()
@@ -136,13 +138,13 @@ struct MetricsEndpointTests {
             #expect(failing[#"shelly_refusals_total{reason="spool_failing"}"#] == 1)
             #expect(failing["shelly_fdatasync_seconds_count"] == 0)
         }
-        // The scrape itself finds out that the disk is well again.
+        // The scrape itself checks that the disk works again.
         let well = try scrape { $0["shelly_ready"] == 1 }
         #expect(well["shelly_spool_writable"] == 1)
     }
 
     @Test(.enabled(if: Strace.obstacle == nil, "\(Strace.obstacle ?? "")"))
-    func aHangingDiskDoesNotMakeTheScrapeHang() throws {
+    func aScrapeIsAnsweredWhileTheDiskHangs() throws {
         try rig.startReceiver()
         try Strace.injecting("statfs:" + Strace.hang, into: rig) {
             for _ in 0..<2 {

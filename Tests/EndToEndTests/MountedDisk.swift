@@ -1,19 +1,20 @@
 import Foundation
 import Synchronization
 
-/// A small file system of its own, mounted for a test: it can be full, read-only, or lose its power.
+/// A small file system, mounted for one test: it can be full or read-only, and its power can be cut.
 final class MountedDisk: Sendable {
     enum Kind: String {
         /// In a file, through a loop device.
         case ext4
         case tmpfs
-        /// As the root of a container, its layers hidden below it, on a tmpfs: an overlay cannot have layers on another.
+        /// An overlay, like the root of a container. Its layers are on a tmpfs, because an overlay cannot have its
+        /// layers on an overlay. The mount hides them.
         case overlay
-        /// As the root of a machine that keeps changes in memory: its layers lie on a tmpfs that can be seen.
+        /// Like the root of a machine that keeps changes in memory: its layers are on a tmpfs that stays visible.
         case overlayOnMemory
     }
 
-    /// Why there can be none here; nil when it works.
+    /// The reason why no file system can be mounted here; nil if one can.
     static let obstacle: String? = {
         guard geteuid() == 0 else { return "only root may mount a file system" }
         do {
@@ -30,7 +31,7 @@ final class MountedDisk: Sendable {
     private let image: String
     private let isMounted = Mutex(false)
 
-    /// - Parameter options: of mount(8), `size=` of a tmpfs excepted.
+    /// - Parameter options: options of mount(8), without the `size=` of a tmpfs.
     init(_ kind: Kind, megabytes: Int, options: String = "") throws {
         let base = NSTemporaryDirectory() + "shelly-disk-" + UUID().uuidString.prefix(8)
         path = base + "/mount"
@@ -65,7 +66,7 @@ final class MountedDisk: Sendable {
         try? FileManager.default.removeItem(atPath: (path as NSString).deletingLastPathComponent)
     }
 
-    /// Unmounts; nobody may have a file open there any more.
+    /// Unmounts the file system. No process may have a file open on it.
     func unmount() throws {
         guard isMounted.withLock({ $0 }) else { return }
         try Self.run("umount", path)
@@ -79,7 +80,7 @@ final class MountedDisk: Sendable {
 
     func remount(_ options: String) throws { try Self.run("mount", "-o", "remount," + options, path) }
 
-    /// From one moment to the next nothing reaches the disk any more, what waits in memory included.
+    /// From this call on no write reaches the disk, not even data that is waiting in memory.
     ///
     /// `EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`.
     func cutPower() throws {
@@ -91,7 +92,8 @@ final class MountedDisk: Sendable {
         }
     }
 
-    /// What is on the disk after the power cut, its journal replayed.
+    /// Mounts the file system again, which replays its journal. It then holds the data that the disk had at the power
+    /// cut.
     func restorePower() throws {
         try unmount()
         try mount()

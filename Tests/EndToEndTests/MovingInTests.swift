@@ -2,20 +2,20 @@ import Foundation
 import Synchronization
 import Testing
 
-/// The procedures of docs/MOVING_IN.md with the real programs: nothing is lost on the way, and nothing is there twice.
+/// The procedures of docs/MOVING_IN.md with the real programs: no reading is lost, and none is in the table twice.
 @Suite(.serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
 struct MovingInTests {
     let rig: Rig
 
     init() throws { rig = try Rig(hasCluster: true) }
 
-    @Test func theFirstVersionsTableIsTakenOverWhileItIsWrittenTo() throws {
+    @Test func theFirstVersionsTableIsMigratedWhileItIsWrittenTo() throws {
         try rig.query("DROP TABLE power_logs, spool_progress")
         try rig.createFirstVersionsTable()
         for device in 0..<5 { #expect(try rig.insertAsFirstVersion("old-\(device)", minutes: 0..<100) == 100) }
         try rig.query("INSERT INTO power_logs (device_id, power, timestamp) VALUES ('by-hand', 1, now())")
 
-        // It goes on taking batches while the table is prepared.
+        // The first version inserts batches while `migrate` prepares its table.
         let isMigrated = Flag()
         let before = Mutex(0)
         rig.concurrently(2) { [rig] client in
@@ -47,7 +47,8 @@ struct MovingInTests {
                 }
             }
         }
-        // A batch that the old version had answered long ago comes once more. The spool did not know it, the table does.
+        // The queue delivers a batch again that the old version answered long ago. The spool does not have its keys,
+        // the table does.
         #expect(try rig.post(Rig.batch("old-0", minutes: 0..<100, power: 1)).count("inserted") == 100)
         try rig.wait("the loader has not caught up") {
             try rig.query("SELECT sum(readings) FROM spool_progress") == "2100"
@@ -60,18 +61,18 @@ struct MovingInTests {
         #expect(try rig.query("SELECT count(*) FROM power_logs WHERE idempotency_key IS NULL") == "1")
         #expect(try rig.load("verify", "--database").status == 0)
 
-        // And back: the first version works on the table as before, and knows what came meanwhile.
+        // And back: the first version works on the table as before, and counts the new version's rows as duplicates.
         #expect(try rig.insertAsFirstVersion("new-0", minutes: 0..<50) == 0)
         #expect(try rig.insertAsFirstVersion("new-0", minutes: 50..<60) == 10)
     }
 
-    /// Runs the statements of the document, while the loader follows.
+    /// Runs the document's statements while the loader follows.
     @Test func aPlainTableBecomesTheFirstPartition() throws {
         try rig.startReceiver()
         try rig.startLoader("drain", "--follow")
         func post(_ device: String, _ minutes: Range<Int>, rows: Int) throws {
             #expect(try rig.post(Rig.batch(device, minutes: minutes)).status == 200)
-            try rig.wait("the rows do not come") { try rig.query("SELECT count(*) FROM power_logs") == "\(rows)" }
+            try rig.wait("the rows are not loaded") { try rig.query("SELECT count(*) FROM power_logs") == "\(rows)" }
         }
         try post("before", 3000..<3100, rows: 100)
         let blocks = try rig.statements(inSection: "Partition an existing table")
@@ -86,7 +87,7 @@ struct MovingInTests {
         try rig.run(blocks[2])
         try post("back", 3000..<3100, rows: 300)
         try convert()
-        // The chosen time is at most two days ago, and these are of today and of the day before yesterday.
+        // The document's date is at most two days ago. These readings are from today and from the day before yesterday.
         try post("after", 0..<100, rows: 400)
         #expect(try rig.post(Rig.batch("before", minutes: 2950..<3100)).status == 200)
         try post("after", 0..<110, rows: 460)
@@ -102,7 +103,7 @@ struct MovingInTests {
     }
 
     @Test(arguments: [Dump.both, .withoutProgress], [false, true])
-    func aDatabaseFromADumpFillsItself(dump: Dump, isPartitioned: Bool) throws {
+    func aDatabaseFromADumpIsRefilled(dump: Dump, isPartitioned: Bool) throws {
         if isPartitioned { try rig.partitionEmptyTable("day") }
         try rig.startReceiver(["SPOOL_SEGMENT_BYTES": "4096"])
         for batch in 0..<5 { try post("before-\(batch)") }
@@ -111,7 +112,7 @@ struct MovingInTests {
         for batch in 0..<5 { try post("after-\(batch)") }
         try rig.expect(rig.load("drain"), status: 0)
 
-        // Ingest goes on while there is no database at all.
+        // Ingest continues while there is no database at all.
         try rig.query("DROP DATABASE shelly WITH (FORCE)", database: "postgres")
         for batch in 0..<5 { try post("meanwhile-\(batch)") }
         #expect(try rig.load("drain").status != 0)
@@ -123,13 +124,13 @@ struct MovingInTests {
         #expect(
             try rig.query("SELECT count(*) || ' ' || count(DISTINCT idempotency_key) FROM power_logs") == "750 750")
         #expect(try rig.load("verify", "--database").status == 0)
-        // With the progress in the dump only what came after it is loaded again.
+        // With the progress in the dump, the loader loads only the later records again.
         #expect(
             try rig.query("SELECT sum(duplicates) FROM spool_progress") == (dump == .withoutProgress ? "250" : "0"))
         if isPartitioned { #expect(try rig.load("doctor").text.contains(" by day")) }
     }
 
-    /// The rows of a table that is partitioned by day, in one that is partitioned by month.
+    /// Restores the rows of a table that was partitioned by day into one that is partitioned by month.
     @Test func rowsAreRestoredIntoOtherPartitions() throws {
         try rig.partitionEmptyTable("day")
         try rig.startReceiver()
@@ -150,7 +151,7 @@ struct MovingInTests {
         #expect(try rig.load("doctor").text.contains(" by month"))
     }
 
-    @Test func rowsThatAreRestoredUnderNewerProgressComeBackByReplay() throws {
+    @Test func rowsRestoredUnderNewerProgressAreRefilledByReplay() throws {
         try rig.startReceiver(["SPOOL_SEGMENT_BYTES": "4096"])
         try post("before")
         try rig.expect(rig.load("drain"), status: 0)
@@ -158,7 +159,7 @@ struct MovingInTests {
         try post("after")
         try rig.expect(rig.load("drain"), status: 0)
 
-        // The progress stays as it is, so the loader believes that all is there.
+        // The progress stays, so the loader has nothing to load.
         try rig.query("DROP TABLE power_logs")
         try rig.restore()
         try rig.expect(rig.load("drain"), status: 0)
@@ -177,7 +178,7 @@ struct MovingInTests {
         try rig.startReceiver(["SPOOL_SEGMENT_BYTES": "4096"])
         for batch in 0..<3 { try post("loaded-\(batch)") }
         try rig.expect(rig.load("drain"), status: 0)
-        // The first copy is made while it is at work, and the second one only brings what is new.
+        // The first copy is made while the programs run. The second one adds only the differences.
         try rig.copySpool(to: other)
         for batch in 0..<3 { try post("later-\(batch)") }
         try rig.expect(rig.load("drain"), status: 0)
@@ -187,18 +188,19 @@ struct MovingInTests {
         try FileManager.default.moveItem(atPath: rig.spool, toPath: rig.spool + ".moved")
 
         try other.startReceiver()
-        // It knows every key, has the same identity, and goes on behind the last segment.
+        // The new machine's ledger has every key. Its spool has the same identity and continues behind the last
+        // segment.
         #expect(try other.post(Rig.batch("loaded-0", minutes: 0..<50)).count("duplicates") == 50)
         let new = try other.post(Rig.batch("new", minutes: 0..<50))
         #expect(new.count("inserted") == 50)
         try other.expect(other.load("drain"), status: 0)
         try other.expectOnlyOnce(rows: 500, duplicates: 50)
         #expect(try rig.query("SELECT count(DISTINCT spool) FROM spool_progress") == "1")
-        // The old one does not start again by mistake: there is no spool any more.
+        // The old machine's loader cannot start by mistake, because its spool is no longer there.
         #expect(try rig.load("drain").status == 1)
     }
 
-    @Test func theFilesOfADiskThatWasRescuedAreReplayed() throws {
+    @Test func theSegmentsOfARescuedDiskAreReplayed() throws {
         let other = try Rig(besideDatabaseOf: rig)
         try rig.startReceiver(["SPOOL_SEGMENT_BYTES": "4096"])
         for batch in 0..<3 { try post("loaded-\(batch)") }
@@ -206,7 +208,7 @@ struct MovingInTests {
         for batch in 0..<3 { try post("pending-\(batch)") }
         rig.stopReceiver(SIGKILL)
 
-        // The new machine has been at work with a spool of its own.
+        // The new machine already runs with a spool of its own.
         try other.startReceiver()
         #expect(try other.post(Rig.batch("new", minutes: 0..<50)).count("inserted") == 50)
         let files = try ["pending", "loaded"].flatMap { folder in
@@ -224,32 +226,33 @@ struct MovingInTests {
             try rig.query("SELECT count(*) || ' ' || count(DISTINCT idempotency_key) FROM power_logs") == "350 350")
     }
 
-    @Test func twoCopiesOfOneSpoolTakeNothingFromEachOther() throws {
-        // Nobody should do this; a copy that is started while the original goes on must not cost a reading all the same.
+    @Test func twoCopiesOfOneSpoolLoseNoReading() throws {
+        // This is not a supported procedure. Still, no reading may be lost if a copy is started while the original
+        // runs.
         try rig.startReceiver()
         try post("before")
         let copy = try Rig(besideDatabaseOf: rig)
         try rig.copySpool(to: copy)
         try copy.startReceiver()
         #expect(try copy.post(Rig.batch("copy-1", minutes: 0..<50)).count("inserted") == 50)
-        // The copy's loader comes first. To it the segment that the original still writes to is done.
+        // The copy's loader runs first. For this loader the segment that the original still writes to is finished.
         try copy.expect(copy.load("drain"), status: 0)
         #expect(try rig.query("SELECT count(*) FROM spool_progress WHERE finished") == "1")
 
-        // A loader of the original that passes now must leave that segment where it is written to.
+        // The original's loader must not move that segment while the receiver writes to it.
         try rig.startLoader("drain", "--follow", environment: ["LOG_LEVEL": "info"])
         try rig.wait("the loader does not follow") { try rig.loaderLog.contains("following") }
         try post("original-1")
         try rig.wait("the original is not loaded") {
             try rig.query("SELECT count(*) FROM power_logs WHERE device_id = 'original-1'") == "50"
         }
-        // One at a time, by the database's lock: flock(2) does not reach over to the copy.
+        // The database's lock admits one loader at a time. flock(2) does not cover the copy.
         let refused = try copy.load("drain")
         #expect(refused.status == 1 && refused.text.contains("perhaps from a copy of the spool"), "\(refused.text)")
         #expect(rig.stopLoader() == 0)
         try rig.awaitEndOfLoaderSessions()
 
-        // By turns, as two timers would.
+        // The loaders run in turn, as two timers would start them.
         for round in 2..<5 {
             #expect(try copy.post(Rig.batch("copy-\(round)", minutes: 0..<50)).count("inserted") == 50)
             try post("original-\(round)")
@@ -264,7 +267,7 @@ struct MovingInTests {
         try copy.expect(copy.load("drain"), status: 0)
         #expect(
             try rig.query("SELECT count(*) || ' ' || count(DISTINCT idempotency_key) FROM power_logs") == "450 450")
-        // It shows that there is another one.
+        // `verify` reports that there is another copy.
         let original = try rig.load("verify", "--database").text
         #expect(original.contains("segment 00000002 is missing, but some of it is loaded"), "\(original)")
         #expect(original.contains(" 0 missing; 0 not loaded yet"), "\(original)")
@@ -281,7 +284,8 @@ struct MovingInTests {
         let (clients, batches, readings) = (4, 25, 40)
         let isPosted = Flag()
         let posted = Mutex(0)
-        // Every batch goes to both at the same time, in opposite orders of its messages, with other values.
+        // Every batch goes to both receivers at the same time, with its messages in opposite orders and with different
+        // values.
         rig.concurrently(2 * clients + 1) { client in
             guard client < 2 * clients else {
                 var turn = 0
@@ -333,12 +337,12 @@ struct MovingInTests {
         #expect(try rig.post(Rig.batch(device, minutes: 0..<50)).count("inserted") == 50)
     }
 
-    /// What a backup holds.
+    /// The tables in a backup.
     enum Dump { case both, withoutProgress, rows }
 }
 
 extension Rig {
-    /// The table as the FastAPI version's migration left it.
+    /// Creates the table as the FastAPI version's migration left it.
     fileprivate func createFirstVersionsTable() throws {
         try query(
             """
@@ -351,7 +355,7 @@ extension Rig {
             """)
     }
 
-    /// Inserts a device's readings as the FastAPI version does, a row a statement, and returns how many were new.
+    /// Inserts a device's readings as the FastAPI version does, one row per statement. Returns the number of new rows.
     @discardableResult
     fileprivate func insertAsFirstVersion(_ device: String, minutes: Range<Int>) throws -> Int {
         var inserted = 0
@@ -367,7 +371,7 @@ extension Rig {
         return inserted
     }
 
-    /// The blocks of SQL in a section of docs/MOVING_IN.md, with yesterday in place of the date that they choose.
+    /// The SQL blocks in a section of docs/MOVING_IN.md, with yesterday in place of the document's date.
     fileprivate func statements(inSection title: String) throws -> [String] {
         let file = #filePath.split(separator: "/").dropLast(3).reduce("") { $0 + "/" + $1 } + "/docs/MOVING_IN.md"
         let document = try String(contentsOfFile: file, encoding: .utf8)
@@ -390,7 +394,7 @@ extension Rig {
 
     private var dumpFile: String { directory + "/shelly.dump" }
 
-    /// As an administrator's cron job does.
+    /// Dumps the tables as an administrator's cron job does.
     fileprivate func dump(_ dump: MovingInTests.Dump) throws {
         let tables =
             switch dump {
@@ -402,7 +406,7 @@ extension Rig {
             run("/usr/bin/pg_dump", ["--format=custom", "--file=" + dumpFile] + tables + [databaseURL]), status: 0)
     }
 
-    /// In place of the table that the rig has made.
+    /// Replaces the table that the rig has created.
     fileprivate func partitionEmptyTable(_ width: String) throws {
         try query("DROP TABLE power_logs")
         try expect(load("migrate", "--partition", width), status: 0)
@@ -412,13 +416,13 @@ extension Rig {
         try expect(run("/usr/bin/pg_restore", ["--exit-on-error", "--dbname=" + databaseURL, dumpFile]), status: 0)
     }
 
-    /// The copy is exactly the original, so that no segment lies in both folders.
+    /// Copies the spool so that the copy equals the original, and no segment is in both folders.
     fileprivate func copySpool(to other: Rig) throws {
         try expect(
             run("/usr/bin/rsync", ["--archive", "--delete", spool + "/", other.spool + "/"]), status: 0)
     }
 
-    /// Each row once, and nothing uncounted (invariants 2 and 8).
+    /// Expects each row once, and every reading counted (invariants 2 and 8).
     fileprivate func expectOnlyOnce(rows: Int, duplicates: Int) throws {
         #expect(
             try query("SELECT count(*) || ' ' || count(DISTINCT idempotency_key) FROM power_logs") == "\(rows) \(rows)")

@@ -5,7 +5,7 @@ import Glibc
 final class NotifyListener {
     private let descriptor: Int32
 
-    /// - Parameter name: as in NOTIFY_SOCKET: a path, or an abstract name behind an `@`.
+    /// - Parameter name: a path as in NOTIFY_SOCKET, or an abstract name after an `@`.
     init(_ name: String) throws {
         descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
         var address = sockaddr_un()
@@ -21,7 +21,7 @@ final class NotifyListener {
 
     deinit { close(descriptor) }
 
-    /// The next message; nil when none comes within the time.
+    /// The next message; nil if none comes within the time.
     func next(within seconds: Double = Double(Rig.hangSeconds)) -> String? {
         var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         guard poll(&entry, 1, Int32(seconds * 1000)) == 1 else { return nil }
@@ -30,7 +30,7 @@ final class NotifyListener {
         return count < 0 ? nil : String(decoding: buffer[..<count], as: UTF8.self)
     }
 
-    /// The next message with such a line; nil when none comes within the time.
+    /// The next message with this line; nil if none comes within the time.
     func next(with line: String, within seconds: Double = Double(Rig.hangSeconds)) -> String? {
         let deadline = ContinuousClock.now + .seconds(seconds)
         while ContinuousClock.now < deadline, let message = next(within: seconds) {

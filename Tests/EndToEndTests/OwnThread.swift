@@ -2,12 +2,12 @@ import Foundation
 import Synchronization
 import Testing
 
-/// Runs a suite's tests on threads of their own, a few of them beside one another.
+/// Runs a suite's tests on threads of their own, a few of them at a time.
 ///
-/// The tests block: they wait for processes and sockets. On the cooperative pool, which has a thread for each core, two
-/// of them would keep all other tests of a machine with two cores waiting while the processor idles.
+/// The tests block: they wait for processes and sockets. The cooperative pool has one thread for each core, so on a
+/// machine with two cores two blocked tests would stop all others while the processor idles.
 struct OwnThread: SuiteTrait, TestTrait, TestScoping {
-    /// For each of the suite's tests, not for the suite as a whole.
+    /// Applies to each of the suite's tests, not to the suite as a whole.
     var isRecursive: Bool { true }
 
     func provideScope(
@@ -19,7 +19,7 @@ struct OwnThread: SuiteTrait, TestTrait, TestScoping {
         try await withTaskExecutorPreference(ThreadExecutor()) { try await function() }
     }
 
-    /// As many at once as keep two cores busy.
+    /// Enough tests at once to keep two cores busy.
     private static let places = Places(6)
 }
 
@@ -27,7 +27,7 @@ extension Trait where Self == OwnThread {
     static var ownThread: Self { Self() }
 }
 
-/// A thread for each job.
+/// Runs each job on a thread of its own.
 private final class ThreadExecutor: TaskExecutor {
     func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)

@@ -3,7 +3,7 @@ import Postgres
 
 /// A PgBouncer before the rig's server.
 final class Pooler {
-    /// Where ops/dev/pgbouncer.sh has unpacked it.
+    /// The folder into which ops/dev/pgbouncer.sh has unpacked PgBouncer.
     static let directory = ProcessInfo.processInfo.environment["SHELLY_TEST_PGBOUNCER"]
 
     let port: Int
@@ -13,29 +13,29 @@ final class Pooler {
     /// - Parameter mode: `session` or `transaction`.
     init(_ mode: String, before rig: Rig) throws {
         let home = rig.directory + "/pgbouncer-" + mode
-        // Root may not run it, and another user may not look into the checkout.
+        // PgBouncer refuses to run as root, and another user may not read the checkout.
         try FileManager.default.copyItem(atPath: Self.directory ?? "", toPath: home)
         chmod(rig.directory, 0o755)
         var started: (Process, Int)?
         for _ in 0..<10 where started == nil {
-            // Another process may take the port before it.
+            // Another process may take the port before PgBouncer does.
             let port = try Listener().port
             let process = try Self.start(mode, port: port, home: home, serverPort: rig.databasePort)
             let url = "postgresql://shelly@127.0.0.1:\(port)/shelly"
             var isListening = false
-            try rig.wait("the pooler does not listen") {
+            try rig.wait("PgBouncer does not listen") {
                 let connection = try? Connection(url, applicationName: "test", connectTimeout: .seconds(30))
                 isListening = (try? connection?.execute("SELECT 1")) != nil
                 return isListening || !process.isRunning
             }
             if isListening, process.isRunning { started = (process, port) }
         }
-        guard let started else { throw Rig.Failure(description: "the pooler ends by itself") }
+        guard let started else { throw Rig.Failure(description: "PgBouncer ends by itself") }
         (process, port) = started
     }
 
     deinit {
-        // It has inherited a mask that blocks SIGTERM.
+        // PgBouncer has inherited a mask that blocks SIGTERM.
         if process.isRunning { kill(process.processIdentifier, SIGKILL) }
         process.waitUntilExit()
     }

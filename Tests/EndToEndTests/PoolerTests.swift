@@ -2,7 +2,8 @@ import Foundation
 import Postgres
 import Testing
 
-/// The loader behind PgBouncer: a pool of transactions is as good as one of sessions, and nothing is left in it.
+/// The loader behind PgBouncer. Transaction pooling works as well as session pooling, and the loader leaves no state in
+/// the pool.
 @Suite(.serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
 struct PoolerTests {
     let rig: Rig
@@ -37,11 +38,11 @@ struct PoolerTests {
         for device in 0..<15 {
             #expect(try rig.post(Rig.batch("plug-\(device)", minutes: 0..<100)).count("inserted") == 100)
         }
-        // Another writer has the last key, so that COPY can be seen.
+        // Another writer has inserted the last key, so that the test can see COPY waiting for it.
         let rival = try rig.connect()
         let key = "plug-9_0_\(Rig.newestMinute)"
         _ = try rival.execute("BEGIN; INSERT INTO power_logs (idempotency_key) VALUES ('\(key)')")
-        try rig.wait("no loader is in the middle of COPY") {
+        try rig.wait("no loader waits within COPY") {
             if !rig.isLoaderRunning { try rig.startLoader("drain", environment: ["DATABASE_URL": pooler.url]) }
             return try rig.query(
                 "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'COPY%'") == "1"
@@ -52,20 +53,20 @@ struct PoolerTests {
         try expectNothingIsLeft(in: pooler)
     }
 
-    /// Invariant 10: a loader of a copy of the spool is refused, also while the first one has nothing to do.
+    /// Invariant 10: a second loader with a copy of the spool is refused, even while the first one has nothing to load.
     @Test(arguments: ["session", "transaction"]) func aSecondLoaderIsRefused(mode: String) throws {
         let pooler = try Pooler(mode, before: rig)
         let pooled = ["DATABASE_URL": pooler.url]
         try rig.startReceiver()
         try post("plug")
         try rig.startLoader("drain", "--follow", environment: pooled)
-        try rig.wait("it does not load") { try rig.query("SELECT count(*) FROM power_logs") == "10" }
+        try rig.wait("the loader does not load") { try rig.query("SELECT count(*) FROM power_logs") == "10" }
         let copy = rig.directory + "/copy"
         try FileManager.default.copyItem(atPath: rig.spool, toPath: copy)
         let second = try rig.load("drain", environment: pooled.merging(["SPOOL_DIR": copy]) { $1 })
         #expect(second.status == 1 && second.text.contains("by another loader, perhaps from a copy"), "\(second.text)")
         #expect(rig.stopLoader() == 0)
-        // A loader that has ended in good order keeps nobody out.
+        // A loader that has stopped in order does not block the next one.
         try rig.expect(
             rig.load("drain", environment: pooled.merging(["SPOOL_DIR": copy]) { $1 }), status: 0)
         try rig.expectExactly(readings: 10)
@@ -81,7 +82,7 @@ struct PoolerTests {
         for effect in [DatabaseProxy.Effect.cutBefore, .cutMeanwhile, .cutAfter] {
             try post("plug-\(effect)")
             readings += 10
-            // The first COMMIT takes the lease; rows come with the one after the dead letters and the progress.
+            // The first COMMIT takes the lease. The rows come with the COMMIT after the dead letters and the progress.
             proxy.arm(effect, at: "COMMIT", behind: "UPDATE \"spool_lease\"")
             let reason = try rig.failToDrain(status: 75, ["DATABASE_URL": proxy.url])
             #expect(reason.contains("unavailable during COMMIT, whose outcome is unknown"))
@@ -89,7 +90,7 @@ struct PoolerTests {
             if effect == .cutBefore { #expect(rows == "0") }
             if effect == .cutAfter { #expect(rows == "10") }
             var output = Rig.Output(status: 0, text: "")
-            try rig.wait("the loader is kept out: \(output.text)") {
+            try rig.wait("the loader is still refused: \(output.text)") {
                 output = try rig.load("drain", environment: ["DATABASE_URL": pooler.url])
                 return output.status == 0
             }
@@ -99,16 +100,16 @@ struct PoolerTests {
         try expectNothingIsLeft(in: pooler)
     }
 
-    /// No setting of a session, no lock and no open transaction.
+    /// Expects no changed setting, no lock and no open transaction in the pool's sessions.
     private func expectNothingIsLeft(in pooler: Pooler) throws {
         #expect(try rig.query("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == "0")
-        // Transactions at the same time, so that each of the pool's sessions is looked at.
+        // Several transactions at the same time, so that the test reaches each of the pool's sessions.
         let connections = try (0..<8).map { _ in
             try Connection(pooler.url, applicationName: "test", connectTimeout: .seconds(Rig.hangSeconds))
         }
         for connection in connections {
             _ = try connection.execute("BEGIN")
-            // PgBouncer itself passes these on from each client.
+            // PgBouncer itself sets application_name and client_encoding for each client.
             let left = try connection.execute(
                 """
                 SELECT string_agg(name || '=' || setting, ' ') FROM pg_settings WHERE source = 'session'

@@ -2,9 +2,9 @@ import Foundation
 import Seeds
 import Testing
 
-/// The power goes at random moments, under load: what was acknowledged is on the disk (invariants 1 to 4 and 8).
+/// Power cuts at random moments, under load: every acknowledged batch is on the disk (invariants 1 to 4 and 8).
 ///
-/// SHELLY_POWER_CUTS says how many cuts there are; `make powercut CYCLES=200`.
+/// SHELLY_POWER_CUTS is the number of cuts; `make powercut CYCLES=200` sets it.
 @Suite(
     .serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"),
     .enabled(if: MountedDisk.obstacle == nil, "\(MountedDisk.obstacle ?? "")"))
@@ -17,28 +17,28 @@ struct PowerCutTests {
     private static let cyclesOfADisk = 5
     private static let clients = 6
 
-    /// What clients send, to segments that fill, so that cuts fall into footers and new ones too.
+    /// The load of a cut. Its segments fill up, so that cuts also hit footers and new segments.
     private enum Load {
         case small
-        /// So much that a group is written while the one before is with the disk.
+        /// So many bytes that a group is written during the sync of the group before.
         case large
 
         var settings: [String: String] {
             ["SPOOL_SEGMENT_BYTES": self == .small ? "65536" : "2000000", "SPOOL_RESERVE_BYTES": "0"]
         }
         var padding: Int { self == .small ? 0 : 130_000 }
-        /// Batches that are acknowledged before a cut.
+        /// The number of batches that are acknowledged before a cut.
         var batches: ClosedRange<Int> { self == .small ? 1...150 : 1...40 }
     }
 
-    @Test func everyAcknowledgedReadingOutlivesThePower() throws {
+    @Test func everyAcknowledgedReadingSurvivesPowerCuts() throws {
         var checked = 0
         var lost = 0
         var compressed = 0
         for first in stride(from: 0, to: Self.cycles, by: Self.cyclesOfADisk) {
             try withDisk { disk in
                 for cycle in first..<min(first + Self.cyclesOfADisk, Self.cycles) {
-                    // Every other cut finds the loader at work as well.
+                    // A loader runs during every other cut.
                     let load = cycle % 3 == 2 ? Load.large : .small
                     let book = try powerCut("c\(cycle)-", disk, load, isDraining: cycle.isMultiple(of: 2))
                     checked += book.acknowledged * book.readings
@@ -58,8 +58,9 @@ struct PowerCutTests {
     }
 
     @Test(.enabled(if: Strace.obstacle == nil, "\(Strace.obstacle ?? "")"))
-    func aReceiverThatDoesNotSynchronizeIsCaught() throws {
-        // The control: it is told that every sync succeeded, and acknowledges what is in memory alone.
+    func aReceiverThatDoesNotSyncLosesReadings() throws {
+        // The control: strace reports every sync as successful, so the receiver acknowledges batches that are only in
+        // memory.
         try withDisk { disk in
             let book = try powerCut(
                 "liar-", disk, .small, isDraining: false, under: Strace.around("fdatasync,fsync:retval=0"))
@@ -69,7 +70,7 @@ struct PowerCutTests {
         }
     }
 
-    /// With the spool on a new disk, which is gone afterwards.
+    /// Runs `body` with the spool on a new disk, and removes the disk afterwards.
     private func withDisk(_ body: (MountedDisk) throws -> Void) throws {
         let disk = try MountedDisk(.ext4, megabytes: 128)
         rig.spool = disk.path + "/spool"
@@ -80,8 +81,8 @@ struct PowerCutTests {
         try body(disk)
     }
 
-    /// Starts the receiver, lets clients and perhaps loaders loose on it, and cuts the power when some more batches are
-    /// acknowledged. Returns with the power back and nothing running.
+    /// Starts the receiver, clients and, if `isDraining`, loaders, and cuts the power once a random number of batches
+    /// is acknowledged. Returns when the power is back and no program runs.
     private func powerCut(
         _ prefix: String, _ disk: MountedDisk, _ load: Load, isDraining: Bool, under wrapper: [String] = []
     ) throws -> BatchBook {
@@ -93,9 +94,9 @@ struct PowerCutTests {
             switch role {
             case 0:
                 defer { isOver.set() }
-                try rig.wait("the clients are not heard") { book.acknowledged >= moment }
-                // A machine dies with its disk, this receiver does not: a sync that the cut falls into can return success
-                // without having happened, and what is answered then is answered by nobody.
+                try rig.wait("too few batches are acknowledged") { book.acknowledged >= moment }
+                // A real power cut also stops the machine; this receiver goes on. A sync that runs during the cut can
+                // return success without having stored anything, so no later answer counts as an acknowledgement.
                 book.close()
                 try disk.cutPower()
             case 1...Self.clients:
@@ -112,14 +113,14 @@ struct PowerCutTests {
         return book
     }
 
-    /// Starts everything again and compares it with the book.
+    /// Restarts everything, compares it with the book, and returns the number of lost batches.
     private func lostBatches(_ book: BatchBook, prefix: String, _ load: Load) throws -> Int {
         try rig.startReceiver(load.settings)
         let lost = rig.lost(try rig.readingsInSpool().filter { $0.key.hasPrefix(prefix) }, book)
         try rig.expect(rig.load("drain"), status: 0)
         #expect(rig.lost(try rig.readingsInTable(prefix), book) == lost)
         try rig.expectLedgerKnows(book)
-        // The next cut finds a segment that was left in good order, or one that was not.
+        // The next cut finds a segment that was sealed, or one that was not.
         rig.stopReceiver(Bool.random() ? SIGTERM : SIGKILL)
         try rig.expect(rig.load("drain"), status: 0)
         #expect(try rig.readingsInTable(prefix) == book.all.mapValues { _ in book.readings })

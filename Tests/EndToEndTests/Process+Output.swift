@@ -3,7 +3,7 @@ import Foundation
 extension Process {
     enum Streams { case output, errors, both }
 
-    /// Starts it with these of its standard streams in a new file, and without the other one.
+    /// Starts the process with these of its standard streams in a new file, and the other one discarded.
     ///
     /// This process's descriptor of the file is closed at once. A `Process` is released late, and with some 1,350 open
     /// files Foundation cannot start another one.

@@ -1,6 +1,6 @@
 import Foundation
 
-/// A TCP connection to the receiver that sends exactly the bytes it is told to, when it is told to.
+/// A TCP connection to the receiver. The test decides which bytes it sends, and when.
 final class RawClient {
     private let socket: Int32
 
@@ -33,16 +33,16 @@ final class RawClient {
         }
     }
 
-    /// Nothing more will be sent.
+    /// Ends the sending side of the connection.
     func finish() { shutdown(socket, Int32(SHUT_WR)) }
 
-    /// Whether something has come, or the end of it, without waiting for that.
+    /// Whether bytes or the end of the connection have arrived. Does not wait.
     var hasInput: Bool {
         var entry = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
         return poll(&entry, 1, 0) > 0
     }
 
-    /// What comes until there is nothing more, or until it contains `mark`.
+    /// The received text up to the end of the connection, or until it contains `mark`.
     func receive(until mark: String? = nil) throws -> String {
         var received: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 4096)
@@ -98,7 +98,7 @@ final class RawClient {
             + "Content-Type: application/json\r\nContent-Length: \(contentLength)\r\n\r\n"
     }
 
-    /// Sends the head of such a POST and returns when the receiver has admitted it: it says 100 then.
+    /// Sends the head of such a POST and returns when the receiver has admitted it, which it confirms with a 100.
     func beginBatch(contentLength: Int) throws {
         try send(Self.head(contentLength: contentLength).dropLast() + "Expect: 100-continue\r\n\r\n")
         let answer = try receive(until: "\r\n\r\n")

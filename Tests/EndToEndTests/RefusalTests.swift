@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// Honest refusal: past each bound a client hears so, and nobody else is held up (invariant 11).
+/// Refusals: a client that exceeds a bound gets an answer that names it, and no other client waits (invariant 11).
 @Suite(.serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
 struct RefusalTests {
     let rig: Rig
@@ -13,11 +13,11 @@ struct RefusalTests {
         #expect(answer.status == 200 && answer.count("inserted") == 3, "\(answer.text)")
     }
 
-    /// A header that never ends, dripping byte by byte; a body that does; and no byte at all.
-    @Test func slowClientsAreAnsweredInTimeAndHoldNobodyUp() throws {
+    /// Three kinds of slow client: one sends its header byte by byte, one its body, and one sends nothing.
+    @Test func slowClientsAreAnsweredInTimeAndDelayNoOther() throws {
         let head = RawClient.head(contentLength: 100_000)
         for beginning in [String(head.prefix(40)), head + "{"] {
-            // They may be slow for an hour here, so a batch that is taken has not waited for them.
+            // With a timeout of an hour a batch that is accepted cannot have waited for the slow clients.
             try rig.startReceiver()
             let slow = try begin(beginning)
             try expectABatchIsTaken("beside-\(beginning.utf8.count)")
@@ -27,7 +27,7 @@ struct RefusalTests {
             try rig.startReceiver(["INGEST_HEAD_SECONDS": "1", "INGEST_BODY_SECONDS": "2"])
             let clients = try begin(beginning)
             try rig.wait("slow clients are not answered") {
-                // It does not help to send another byte now and then.
+                // Another byte now and then does not extend the timeout.
                 for client in clients { try? client.send("x") }
                 return clients.allSatisfy(\.hasInput)
             }
@@ -47,18 +47,18 @@ struct RefusalTests {
         return clients
     }
 
-    /// How many files the receiver has open after its first batch, for which it opens some. It may be more by a connection
-    /// that is about to be closed.
+    /// The number of files that the receiver has open after its first batch, which opens some. A connection that is
+    /// about to be closed may add one.
     private func openFilesAfterABatch() throws -> Int {
         try expectABatchIsTaken("first")
         return try rig.openFilesOfReceiver()
     }
 
-    @Test func idleConnectionsKeepNobodyOut() throws {
+    @Test func idleConnectionsBlockNoClient() throws {
         try rig.startReceiver(["INGEST_CONNECTIONS": "100"])
         let before = try openFilesAfterABatch()
         var clients = try (0..<150).map { _ in try RawClient(port: rig.port) }
-        // Connections are accepted in their order, so all the others have been when this one is answered.
+        // Connections are accepted in their order, so all others have been accepted when this batch is answered.
         try expectABatchIsTaken("one")
         try rig.wait("idle connections are not closed") { try rig.openFilesOfReceiver() <= before + 110 }
         clients.removeAll()
@@ -67,7 +67,7 @@ struct RefusalTests {
     }
 
     @Test(.enabled(if: Rig.canOpen(12_000), "the test may not open 12,000 files"))
-    func tenThousandIdleConnectionsAreNoBurden() throws {
+    func tenThousandIdleConnectionsDelayNoBatch() throws {
         try rig.startReceiver()
         let before = try openFilesAfterABatch()
         do {
@@ -81,17 +81,18 @@ struct RefusalTests {
         #expect(rig.stopReceiver() == 0)
     }
 
-    @Test func busyConnectionsBeyondTheLimitHear503() throws {
+    @Test func aConnectionBeyondTheLimitOfBusyOnesGets503() throws {
         try rig.startReceiver(["INGEST_CONNECTIONS": "20"])
         var busy: [RawClient] = []
         var answer = ""
-        try rig.wait("nobody is turned away") {
-            // One more each time, as one that is not known to be busy yet may have had to make room.
+        try rig.wait("no connection is refused") {
+            // One more busy client in each round, because an earlier one may have been closed to make room before its
+            // request was read.
             busy.append(try RawClient(port: rig.port))
             try? busy.last?.send(RawClient.head(contentLength: 1000) + "{")
             let client = try RawClient(port: rig.port)
             try? client.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            // It may have had to make room itself, before its request was read.
+            // This client itself may have been closed to make room, before its request was read.
             answer = (try? client.receive().lowercased()) ?? ""
             return !answer.isEmpty && !answer.hasPrefix("http/1.1 200 ")
         }
@@ -99,8 +100,9 @@ struct RefusalTests {
         withExtendedLifetime(busy) {}
     }
 
-    /// Half headers at the limit, and ever new ones: a stranger makes room before a client does (invariant 12).
-    @Test func connectionsWithoutAKeyKeepNobodyOut() throws {
+    /// Clients with half a header fill the limit, and new ones keep coming: a connection without a key is closed before
+    /// one with a key (invariant 12).
+    @Test func connectionsWithoutAKeyBlockNoClient() throws {
         try rig.startReceiver(["INGEST_CONNECTIONS": "50"])
         let atWork = try (0..<5).map { _ in try RawClient(port: rig.port) }
         let body = Rig.batch("at-work", minutes: 0..<1)
@@ -120,7 +122,7 @@ struct RefusalTests {
     }
 
     @Test func anAddressHasAShareOfTheConnections() throws {
-        // Loopback is a proxy's unless told.
+        // By default an address on loopback counts as a proxy.
         try rig.startReceiver(["INGEST_CONNECTIONS_PER_ADDRESS": "5", "INGEST_PROXIES": "192.0.2.1, 2001:db8::/32"])
         let busy = try (0..<5).map { _ in try RawClient(port: rig.port) }
         for client in busy { try client.beginBatch(contentLength: 1000) }
@@ -142,15 +144,15 @@ struct RefusalTests {
         withExtendedLifetime((busy, behindAProxy)) {}
     }
 
-    /// Some 8 MB of answers for each of them.
+    /// About 8 MB of answers for each client.
     private let manyPages = ("GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n", 200)
 
-    @Test func clientsThatReadNoAnswersAreCut() throws {
+    @Test func clientsThatReadNoAnswersAreClosed() throws {
         try rig.startReceiver(["INGEST_ANSWER_SECONDS": "1", "INGEST_CONNECTIONS": "100"])
         let before = try openFilesAfterABatch()
         let clients = try Crowd(port: rig.port, connections: 50, sending: manyPages.0, times: manyPages.1)
         var batches = 0
-        try rig.wait("clients that read nothing are not cut") {
+        try rig.wait("connections of clients that read nothing are not closed") {
             batches += 1
             try expectABatchIsTaken("beside-\(batches)")
             return try rig.openFilesOfReceiver() <= before + 2
@@ -158,7 +160,7 @@ struct RefusalTests {
         withExtendedLifetime(clients) {}
     }
 
-    /// A request that waits in the client's socket takes no memory of the receiver's (invariant 11).
+    /// Requests that wait in the client's socket use no memory of the receiver (invariant 11).
     @Test(arguments: [
         "POST /api/ingest/batch HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n",
         "GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -168,24 +170,27 @@ struct RefusalTests {
         let before = try openFilesAfterABatch()
         let memory = try rig.memoryPeakOfReceiver()
         let clients = try Crowd(port: rig.port, connections: 20, sending: request, times: 1_000_000)
-        try rig.wait("clients that read nothing are not cut") { try rig.openFilesOfReceiver() <= before + 2 }
+        try rig.wait("connections of clients that read nothing are not closed") {
+            try rig.openFilesOfReceiver() <= before + 2
+        }
         let taken = try rig.memoryPeakOfReceiver() - memory
         #expect(taken < 32 << 20, "\(taken >> 20) MiB")
         try expectABatchIsTaken("afterwards")
         withExtendedLifetime(clients) {}
     }
 
-    /// A connection takes no more than docs/CONFIGURATION.md says: with the longest header, and with an answer that waits.
+    /// A connection uses at most the memory that docs/CONFIGURATION.md states: with the longest header, and with a
+    /// waiting answer.
     @Test(
         .enabled(if: Rig.canOpen(5000), "the test may not open 5,000 files"),
-        arguments: [true, false]) func manyStrangersTakeTheirShareOfMemory(isWhole: Bool) throws
+        arguments: [true, false]) func connectionsWithoutAKeyUseNoMoreThanTheDocumentedMemory(isWhole: Bool) throws
     {
         let connections = 2000
         try rig.startReceiver([
             "INGEST_ANSWER_SECONDS": "5", "INGEST_HEAD_SECONDS": "5", "INGEST_CONNECTIONS": "\(connections)",
             "INGEST_LEDGER_BYTES": "\(16 << 20)", "INGEST_IN_FLIGHT_BYTES": "\(16 << 20)",
         ])
-        // The sum of the parts.
+        // The sum of the documented parts.
         try rig.limitMemoryOfReceiver((128 + 16 + 2 * 16) << 20 + connections * 64 << 10)
         let before = try openFilesAfterABatch()
         let memory = try rig.memoryPeakOfReceiver()
@@ -199,8 +204,8 @@ struct RefusalTests {
         withExtendedLifetime(clients) {}
     }
 
-    /// Nothing that a client does or leaves undone makes a stop wait, and a batch in progress is answered.
-    @Test func aStopEndsWhateverClientsDo() throws {
+    /// A stop ends in time for every kind of client, and answers a batch in progress.
+    @Test func aStopEndsForEveryKindOfClient() throws {
         try rig.startReceiver()
         let body = Rig.batch("at-the-stop", minutes: 0..<1)
         let client = try RawClient(port: rig.port)
@@ -211,9 +216,11 @@ struct RefusalTests {
             try Crowd(port: rig.port, connections: 10, sending: "GET /healthz HTTP/1.1\r\nHost: "),
             try Crowd(port: rig.port, connections: 10, sending: RawClient.head(contentLength: 10, key: "wrong")),
         ]
-        try rig.wait("the first crowd's answers do not wait") { try rig.unreadConnectionsOfReceiver() == 50 }
+        try rig.wait("the first crowd's answers do not fill the sockets") {
+            try rig.unreadConnectionsOfReceiver() == 50
+        }
         rig.signalReceiver(SIGTERM)
-        try rig.wait("others are not cut") { try rig.openConnectionsOfReceiver() <= 1 }
+        try rig.wait("the other connections are not closed") { try rig.openConnectionsOfReceiver() <= 1 }
         try client.send(body)
         #expect(try client.answer().status == 200)
         #expect(rig.stopReceiver() == 0)
@@ -221,7 +228,7 @@ struct RefusalTests {
         #expect(log.contains("the stop cut connections") && log.contains("the segment is sealed"))
         withExtendedLifetime(crowds) {}
 
-        // One that never sends the rest of its batch.
+        // A client that never sends the rest of its batch.
         try rig.startReceiver(["INGEST_STOP_SECONDS": "1"])
         let slow = try RawClient(port: rig.port)
         try slow.beginBatch(contentLength: 1000)
@@ -230,13 +237,13 @@ struct RefusalTests {
         withExtendedLifetime(slow) {}
     }
 
-    /// Connections that arrive just before a stop and during it are closed, and the stop ends in order.
-    @Test func connectionsAroundAStopAreNoBurden() throws {
+    /// Connections that arrive just before a stop and during it are closed, and the receiver stops in order.
+    @Test func connectionsDuringAStopDoNotDelayIt() throws {
         for _ in 0..<8 {
             try rig.startReceiver()
             let before = try (0..<30).map { _ in try RawClient(port: rig.port) }
             rig.signalReceiver(SIGTERM)
-            // Those that come too late are refused.
+            // Connections after the listener is closed are refused.
             let after = (0..<30).compactMap { _ in try? RawClient(port: rig.port) }
             #expect(rig.stopReceiver() == 0)
             #expect(try rig.receiverLog().contains("stopped; the segment is sealed"))
@@ -244,8 +251,8 @@ struct RefusalTests {
         }
     }
 
-    /// An answer that has begun before a stop arrives whole, though more requests wait behind it.
-    @Test func aStopTearsNoAnswer() throws {
+    /// An answer that has begun before a stop arrives whole, even with more requests waiting behind it.
+    @Test func aStopCutsNoAnswer() throws {
         try rig.startReceiver()
         let client = try RawClient(port: rig.port)
         let request = "GET /docs HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -258,7 +265,7 @@ struct RefusalTests {
         #expect(rig.stopReceiver() == 0)
     }
 
-    @Test func tooMuchInFlightIsA503ThatPasses() throws {
+    @Test func tooManyRequestsOrBytesInFlightAreA503UntilThereIsRoom() throws {
         try rig.startReceiver([
             "INGEST_IN_FLIGHT_REQUESTS": "2", "INGEST_IN_FLIGHT_BYTES": "\(16 << 20)", "INGEST_BODY_SECONDS": "3600",
         ])
@@ -269,23 +276,25 @@ struct RefusalTests {
             #expect(answer.status == 503 && answer.headers.contains("retry-after: 1"))
             withExtendedLifetime(clients) {}
         }
-        // Clients that vanish give their places back.
-        try rig.wait("places are not given back") { try rig.post(Rig.batch("next", minutes: 0..<1)).status == 200 }
+        // The places of clients that disconnect become free.
+        try rig.wait("the places of closed connections do not become free") {
+            try rig.post(Rig.batch("next", minutes: 0..<1)).status == 200
+        }
 
-        // A length that is declared takes no room; the bytes do, up to the limit, past which one of the two is refused. It
-        // may be either, since the large body needs room for its next piece while the small one has some.
+        // A declared length takes no room, only received bytes do. Past the limit one of the two requests is refused.
+        // It may be either: the large body needs room for its next piece, and the small one may get room before it.
         let large = try RawClient(port: rig.port)
         try large.send(RawClient.head(contentLength: 16 << 20) + "{")
         for number in 0..<5 { try expectABatchIsTaken("beside a declared length \(number)") }
         try large.send(String(repeating: " ", count: 9 << 20))
-        try rig.wait("bytes in flight are not bounded") {
+        try rig.wait("no request is refused beyond the limit of bytes in flight") {
             try large.hasInput || rig.post(Rig.batch("fourth", minutes: 0..<1)).status == 503
         }
         if large.hasInput { #expect(try large.receive().hasPrefix("HTTP/1.1 503 ")) }
         withExtendedLifetime(large) {}
     }
 
-    @Test func clientsThatVanishBeforeTheAnswerLeaveNothingBehind() throws {
+    @Test func clientsThatDisconnectBeforeTheAnswerLeaveNoOpenFiles() throws {
         try rig.startReceiver()
         try expectABatchIsTaken("before")
         let files = try rig.openFilesOfReceiver()
@@ -298,7 +307,7 @@ struct RefusalTests {
         try expectABatchIsTaken("after")
         #expect(rig.stopReceiver() == 0)
         try rig.expect(rig.load("drain"), status: 0)
-        // Taken as a whole or not at all.
+        // Each batch is accepted as a whole or not at all.
         #expect(
             try rig.query(
                 """
@@ -307,9 +316,9 @@ struct RefusalTests {
                 """) == "0")
     }
 
-    /// Invariants 11 and 12: names that a sender invents fill the ledger, and known devices do not notice. It recovers
-    /// without a restart once the spool has let go.
-    @Test func aFullLedgerRefusesNewDevicesAlone() throws {
+    /// Invariants 11 and 12: devices that a sender invents fill the ledger, and known devices are still accepted. The
+    /// ledger has room again without a restart once pruning has removed segments.
+    @Test func aFullLedgerRefusesOnlyNewDevices() throws {
         let settings = ["INGEST_LEDGER_BYTES": "1048576", "SPOOL_SEGMENT_SECONDS": "1"]
         try rig.startReceiver(settings)
         func post(_ device: String, _ minutes: Range<Int>) throws -> Rig.Answer {
@@ -336,21 +345,21 @@ struct RefusalTests {
         let warning = try rig.load("doctor").text
         #expect(warning.contains("warn  ledger") && warning.contains("of its 1.0 MiB"), "\(warning)")
 
-        // A restart finds a full ledger, and takes what it knows.
+        // A restart finds a full ledger and still accepts its known devices.
         rig.stopReceiver()
         try rig.startReceiver(settings)
         #expect(try post("known", 0..<5).count("duplicates") == 5)
         #expect(try post("new", 0..<1).status == 503)
         try rig.expect(rig.load("drain"), status: 0)
         try rig.expect(rig.load("prune", environment: ["LOADER_RETENTION_BYTES": "1"]), status: 0)
-        // By itself, as there may be no traffic until it is ready.
+        // The receiver evicts keys without traffic, because a load balancer may send none until it is ready.
         try rig.wait("the ledger stays full") { try rig.get("/readyz").status == 200 }
         #expect(try post("new", 0..<1).status == 200)
         #expect(try !rig.load("doctor").text.contains("warn  ledger"))
     }
 
-    /// The one who asks is told before the spool is full; when there is room again ingest is back by itself.
-    @Test func readinessFailsBeforeTheSpoolIsFullAndIngestComesBack() throws {
+    /// Readiness fails before the spool is full; once there is room again, ingest resumes by itself.
+    @Test func readinessFailsBeforeTheSpoolIsFullAndIngestResumes() throws {
         try rig.startReceiver(["SPOOL_BYTES": "\(8 << 20)", "SPOOL_SEGMENT_BYTES": "\(1 << 20)"])
         var minute = 0
         func post() throws -> Rig.Answer {
@@ -375,16 +384,16 @@ struct RefusalTests {
                     "DATABASE_URL": rig.databaseURL, "SPOOL_DIR": rig.spool, "LOADER_RETENTION_SECONDS": "0",
                     "LOADER_RETENTION_BYTES": "1",
                 ]), status: 0)
-        try rig.wait("ingest is not back") { try post().status == 200 }
-        try rig.wait("readiness is not back") { try rig.get("/readyz").status == 200 }
+        try rig.wait("ingest does not resume") { try post().status == 200 }
+        try rig.wait("readiness does not return") { try rig.get("/readyz").status == 200 }
     }
 
-    @Test func strangersAreLoggedOnceInAWhile() throws {
+    @Test func wrongKeysAreLoggedOnceInTenSeconds() throws {
         try rig.startReceiver()
         let client = try RawClient(port: rig.port)
         let start = ContinuousClock.now
         for _ in 0..<200 { #expect(try client.post("{}", key: "guess").status == 401) }
-        // One every ten seconds.
+        // At most one line every ten seconds.
         let most = 1 + Int((ContinuousClock.now - start) / .seconds(10))
         let lines = try rig.receiverLog().split(separator: "\n").filter { $0.contains("X-API-Key missing or wrong") }
         #expect((1...most).contains(lines.count))
@@ -402,7 +411,7 @@ struct RefusalTests {
         try expectABatchIsTaken("after")
     }
 
-    @Test func tooFewOpenFilesAreSaidAtTheStart() throws {
+    @Test func aLimitOfTooFewOpenFilesStopsTheStart() throws {
         let output = try rig.run(
             "/bin/bash", ["-c", "ulimit -n 60; exec \(Rig.binaries!)/shelly-receiver --port 0 --spool \(rig.spool)"])
         #expect(output.status == 1 && output.text.contains("ulimit -n"))

@@ -1,9 +1,9 @@
 import Postgres
 import Testing
 
-/// The loader between the spool and a database that is in trouble.
+/// Helpers for tests of the loader with a failing database.
 extension Rig {
-    /// Each reading exactly once, and progress that agrees with the rows (invariants 2, 6 and 8).
+    /// Expects each reading exactly once, and a progress that agrees with the rows (invariants 2, 6 and 8).
     func expectExactly(readings: Int, _ when: Comment? = nil) throws {
         let rows = try query("SELECT count(*) || ' ' || count(DISTINCT idempotency_key) FROM power_logs")
         #expect(rows == "\(readings) \(readings)", when)
@@ -14,10 +14,10 @@ extension Rig {
         #expect(verified.status == 0, "\(when?.rawValue ?? ""): \(verified.text)")
     }
 
-    /// Drains, and returns the one line that says why that failed.
+    /// Drains, expects a failure, and returns the line with its reason.
     func failToDrain(status: Int32, _ environment: [String: String] = [:]) throws -> String {
         let output = try load("drain", "--json", environment: environment)
-        // A run that did something prints its summary as well, on standard output.
+        // A run that has loaded records also prints its summary on standard output.
         let lines = output.text.split(separator: "\n").filter { !$0.hasPrefix("{") }
         #expect(output.status == status && lines.count == 1, "\(output.text)")
         let reason = lines.last.map(String.init) ?? ""
@@ -25,16 +25,16 @@ extension Rig {
         return reason
     }
 
-    /// A drain that has inserted rows and cannot write its progress, so that it stands in the middle of its transaction
-    /// for as long as the connection that `fault` gets holds its lock.
+    /// Starts a drain that has inserted rows and waits for a lock to write its progress. It stays in the middle of its
+    /// transaction as long as the connection that `fault` gets holds that lock.
     func withDrainInMidTransaction(
         follow: Bool = false, environment: [String: String] = [:], _ fault: (Connection) throws -> Void
     ) throws {
         let holder = try connect()
         _ = try holder.execute("BEGIN; LOCK TABLE spool_progress IN SHARE MODE")
         if follow { try startLoader("drain", "--follow", environment: environment) }
-        try wait("the loader is not in mid-transaction") {
-            // One that did not reach the database in its time has ended.
+        try wait("the loader does not wait within a transaction") {
+            // A loader that timed out while it connected has ended, so another one is started.
             if !follow, !isLoaderRunning { try startLoader("drain", environment: environment) }
             return try query(
                 """
@@ -43,12 +43,12 @@ extension Rig {
                     AND query LIKE '%spool_progress%' AND pid <> pg_backend_pid()
                 """) == "1"
         }
-        // The transaction has written rows, and nobody sees them.
+        // The transaction has inserted rows, and they are not visible yet.
         #expect(try query("SELECT count(*) FROM power_logs") == "0")
         try fault(holder)
     }
 
-    /// Waits until the server has ended the sessions of loaders that are gone, and with them their locks.
+    /// Waits until the server has ended the sessions of loaders that have ended, and released their locks.
     func awaitEndOfLoaderSessions() throws {
         try wait("a session outlives its loader") {
             try query(

@@ -1,20 +1,20 @@
 import Foundation
 
-/// TCP sockets as the kernel lists them (proc_pid_net(5) `tcp`): what no answer of the receiver says.
+/// TCP sockets as the kernel lists them (proc_pid_net(5) `tcp`), for facts that the receiver's answers do not contain.
 extension Rig {
     private struct Socket {
         let port: Int
         let isListening: Bool
-        /// Bytes that nobody has read; of a listening socket the connections that nobody has accepted.
+        /// Received bytes that the process has not read; for a listening socket, connections that it has not accepted.
         let unread: Int
-        /// Bytes that were sent and that the other side has no room for.
+        /// Sent bytes for which the other side has no room.
         let unsent: Int
         let inode: String
     }
 
     private static func sockets() throws -> [Socket] {
         func number(_ field: Substring) -> Int? { field.split(separator: ":").last.flatMap { Int($0, radix: 16) } }
-        // Not with String(contentsOfFile:), which reads 4 KiB of a file whose size is said to be 0.
+        // String(contentsOfFile:) would read only 4 KiB, because the kernel reports the file's size as 0.
         let table = FileHandle(forReadingAtPath: "/proc/net/tcp")
         guard let data = try table?.readToEnd() else { throw Failure(description: "/proc/net/tcp cannot be read") }
         let lines = String(decoding: data, as: UTF8.self).split(separator: "\n")
@@ -28,22 +28,22 @@ extension Rig {
         }
     }
 
-    /// Whether the receiver has accepted every connection and read all that clients have sent.
+    /// Whether the receiver has accepted every connection and read all bytes that clients have sent.
     func hasReceiverReadAll() throws -> Bool {
         try Self.sockets().allSatisfy { $0.port != port || $0.unread == 0 }
     }
 
-    /// How many of the receiver's connections have answers of some length that their clients do not read.
+    /// The number of the receiver's connections with more than 32 KiB of answers that their clients do not read.
     func unreadConnectionsOfReceiver() throws -> Int {
         try Self.sockets().count { $0.port == port && !$0.isListening && $0.unsent > 32 << 10 }
     }
 
-    /// How many connections the receiver has open.
+    /// The number of open connections of the receiver.
     func openConnectionsOfReceiver() throws -> Int {
         try Self.sockets().count { $0.port == port && !$0.isListening && $0.inode != "0" }
     }
 
-    /// The IPv4 port on which a process listens; nil when it does not.
+    /// The IPv4 port on which a process listens; nil if it does not listen.
     static func listeningPort(of process: Int32) throws -> Int? {
         let directory = "/proc/\(process)/fd"
         let files = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []

@@ -2,16 +2,18 @@ import Foundation
 import Postgres
 import Testing
 
-/// The real programs beside a real PostgreSQL of their own: processes, sockets, files.
+/// The real programs with a real PostgreSQL of their own: processes, sockets, files.
 ///
-/// Unchecked, because clients post from several tasks: they only read, while one task at a time starts and stops things.
+/// Unchecked, because clients post from several tasks. They only read the rig; one task at a time starts and stops
+/// programs.
 final class Rig: @unchecked Sendable {
     static let binaries = ProcessInfo.processInfo.environment["SHELLY_TEST_BIN"]
     static let isComplete = binaries != nil
     static let key = "test-key"
-    /// After so long something hangs. No test depends on how fast the machine is, so this is far more than a busy one needs.
+    /// A test that waits longer than this has failed. No test depends on the machine's speed, so this is far longer
+    /// than a busy machine needs.
     static let hangSeconds = 600
-    /// Timeouts of the programs that no test may meet by being slow; a test that is about one of them sets it.
+    /// Timeouts so long that a slow machine cannot reach them. A test of one of them sets it.
     private static let longTimeouts = [
         "INGEST_HEAD_SECONDS": "3600", "INGEST_BODY_SECONDS": "3600", "INGEST_COMMIT_SECONDS": "3600",
         "INGEST_IDLE_SECONDS": "3600", "INGEST_ANSWER_SECONDS": "3600", "INGEST_STOP_SECONDS": "3600",
@@ -19,26 +21,27 @@ final class Rig: @unchecked Sendable {
     ]
 
     let directory: String
-    /// A test with a standby puts its hosts here.
+    /// The database's URL. A test with a standby adds the second host.
     var databaseURL = ""
     private(set) var port = 0
     private var receiver: Process?
     private var loader: Process?
 
-    /// Where the programs' spool is; may be changed while none of them runs.
+    /// The path of the programs' spool. It may change while none of them runs.
     var spool: String
-    /// How clients speak to the receiver; with `https` nobody checks its certificate.
+    /// The URL scheme of requests to the receiver. With `https` clients do not verify its certificate.
     var scheme = "http"
     var databasePort: Int { URL(string: databaseURL)?.port ?? 0 }
-    /// The directory of its cluster, if it has one.
+    /// The folder of the rig's cluster, if it has one.
     var cluster: String { directory + "/postgres" }
-    /// The database in the tests' cluster, which goes with the rig; nil for one with a cluster or beside another's.
+    /// This rig's database in the tests' cluster, dropped with the rig; nil for a rig with a cluster or one beside
+    /// another rig.
     private var ownDatabase: String?
-    /// The server's URL, to which a database's name is to be added.
+    /// The server's URL up to the name of the database.
     private var serverURL: Substring { databaseURL[...(databaseURL.lastIndex(of: "/") ?? databaseURL.startIndex)] }
 
-    /// - Parameter hasCluster: for tests that stop the server, fill it, or drop databases. All others have a database of
-    ///   their own in the cluster that `make test` starts, which is there sooner.
+    /// - Parameter hasCluster: true for tests that stop the server, fill it, or drop databases. All others use a
+    /// database in the cluster that `make test` starts, which is ready sooner.
     init(hasCluster: Bool = false) throws {
         let name = "e2e-" + UUID().uuidString.prefix(8).lowercased()
         directory = NSTemporaryDirectory() + "shelly-" + name
@@ -48,7 +51,7 @@ final class Rig: @unchecked Sendable {
             try startDatabase()
         } else {
             databaseURL = ProcessInfo.processInfo.environment["SHELLY_TEST_DATABASE_URL"] ?? ""
-            // Unlike template1, nothing else connects to it, which a copy would have to wait for.
+            // No other session connects to template0, unlike template1, so the copy does not have to wait for one.
             try query("CREATE DATABASE \"\(name)\" TEMPLATE template0")
             databaseURL = serverURL + name
             ownDatabase = name
@@ -56,7 +59,7 @@ final class Rig: @unchecked Sendable {
         try expect(load("migrate"), status: 0)
     }
 
-    /// Another machine beside the same database, with a spool, a receiver and a loader of its own.
+    /// Another machine with the same database, and with a spool, a receiver and a loader of its own.
     init(besideDatabaseOf other: Rig) throws {
         directory = other.directory + "/machine-" + UUID().uuidString.prefix(8)
         spool = directory + "/spool"
@@ -81,7 +84,7 @@ final class Rig: @unchecked Sendable {
         let text: String
     }
 
-    /// Runs a program to its end.
+    /// Runs a program until it ends.
     func run(_ path: String, _ arguments: [String], environment: [String: String] = [:]) throws -> Output {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: path)
@@ -102,8 +105,8 @@ final class Rig: @unchecked Sendable {
 
     /// Runs a command of the loader.
     ///
-    /// It waits for the database for seconds only, which a busy machine can exceed: then it has done nothing, and is run
-    /// again, unless the test sets LOADER_STATEMENT_SECONDS, since then it is about timeouts.
+    /// It waits only seconds for the database, which a busy machine can exceed. In that case it has done nothing and is
+    /// run again, unless the test sets LOADER_STATEMENT_SECONDS, because then the test is about timeouts.
     func load(_ arguments: String..., environment: [String: String] = [:]) throws -> Output {
         let all = ["DATABASE_URL": databaseURL, "SPOOL_DIR": spool, "LOG_LEVEL": "warning"]
             .merging(Self.longTimeouts) { $1 }.merging(environment) { $1 }
@@ -140,7 +143,7 @@ final class Rig: @unchecked Sendable {
 
     func stopDatabase(_ mode: String = "fast") throws { try database("stop", mode) }
 
-    /// Runs SQL and returns the first value that it gives, empty when it gives no rows.
+    /// Runs SQL and returns the first value of its result; empty if there are no rows.
     @discardableResult
     func query(_ sql: String, database: String? = nil) throws -> String {
         let rows = try connect(database).execute(sql)
@@ -167,9 +170,9 @@ final class Rig: @unchecked Sendable {
             timeout: limit)
     }
 
-    /// Starts a program in the background, its standard error in a file of that name.
+    /// Starts a program in the background, with its standard error in the file `log`.
     ///
-    /// - Parameter wrapper: a command that becomes the program in the end, such as `strace -D`.
+    /// - Parameter wrapper: a command that execs the program in the end, such as `strace -D`.
     private func start(
         _ program: String, _ arguments: [String], environment: [String: String], under wrapper: [String], log: String
     ) throws -> Process {
@@ -185,8 +188,8 @@ final class Rig: @unchecked Sendable {
         return process
     }
 
-    /// Starts the receiver and waits until it listens, on a port that the kernel chooses: the one that it had before may
-    /// be another process's by now.
+    /// Starts the receiver and waits until it listens, on a port that the kernel chooses. Another process may have
+    /// taken its previous port.
     func startReceiver(
         _ environment: [String: String] = [:], arguments: [String] = [], under wrapper: [String] = []
     ) throws {
@@ -203,8 +206,8 @@ final class Rig: @unchecked Sendable {
         }
     }
 
-    /// Sends requests to a receiver that the test has started by itself, and waits until it listens. Its port is what the
-    /// kernel says, as it may have no log.
+    /// Sends the rig's requests to a receiver that the test has started itself, once it listens. The kernel reports its
+    /// port, because that receiver may have no log.
     func speak(to process: Process) throws {
         try wait("the receiver does not listen") {
             guard process.isRunning else { throw Failure(description: "the receiver ended") }
@@ -213,7 +216,8 @@ final class Rig: @unchecked Sendable {
         }
     }
 
-    /// Raises the limit of open files of this process and of those that it starts to `count`; false when it may not.
+    /// Raises the limit of open files of this process and its children to `count`. Returns false if that is not
+    /// permitted.
     static func canOpen(_ count: Int) -> Bool {
         var limit = rlimit()
         getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
@@ -223,12 +227,12 @@ final class Rig: @unchecked Sendable {
         return setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0
     }
 
-    /// How many files and sockets the receiver has open.
+    /// The number of files and sockets that the receiver has open.
     func openFilesOfReceiver() throws -> Int {
         try FileManager.default.contentsOfDirectory(atPath: "/proc/\(receiver?.processIdentifier ?? 0)/fd").count
     }
 
-    /// The most memory that the receiver has had in use at once, in bytes (proc_pid_status(5), VmHWM).
+    /// The receiver's peak memory in bytes (proc_pid_status(5), VmHWM).
     func memoryPeakOfReceiver() throws -> Int {
         let status = try String(contentsOfFile: "/proc/\(receiver?.processIdentifier ?? 0)/status", encoding: .utf8)
         guard let line = status.range(of: "VmHWM:"),
@@ -237,27 +241,27 @@ final class Rig: @unchecked Sendable {
         return kibibytes << 10
     }
 
-    /// Lets the receiver have so many bytes of memory of its own and no more: beyond them it crashes.
+    /// Limits the receiver's data memory to this many bytes. Beyond them it crashes.
     func limitMemoryOfReceiver(_ bytes: Int) throws {
         let output = try run(
             "/usr/bin/prlimit", ["--pid", "\(receiver?.processIdentifier ?? 0)", "--data=\(bytes)"])
         guard output.status == 0 else { throw Failure(description: "prlimit: \(output.text)") }
     }
 
-    /// What the receiver has logged since its start.
+    /// The receiver's log since its start.
     func receiverLog() throws -> String { try String(contentsOfFile: directory + "/receiver.log", encoding: .utf8) }
 
-    /// Ends the receiver by a signal and returns its status, negative when it was killed.
+    /// Ends the receiver by a signal and returns its exit status, negative if a signal killed it.
     @discardableResult
     func stopReceiver(_ signal: Int32 = SIGTERM) -> Int32 {
         defer { receiver = nil }
         return receiver.map { end($0, signal) } ?? 0
     }
 
-    /// The receiver's process, 0 when there is none.
+    /// The receiver's process id; 0 if it does not run.
     var receiverProcess: Int32 { receiver?.processIdentifier ?? 0 }
 
-    /// Sends the receiver a signal and does not wait for what it does.
+    /// Sends the receiver a signal and does not wait for its effect.
     func signalReceiver(_ signal: Int32) {
         if let receiver { kill(receiver.processIdentifier, signal) }
     }
@@ -285,7 +289,7 @@ final class Rig: @unchecked Sendable {
     /// Stops the loader's threads until SIGCONT.
     func freezeLoader() throws { if let loader { try freeze(loader) } }
 
-    /// Sends SIGSTOP and returns when each thread has stopped: until then one of them may go on.
+    /// Sends SIGSTOP and returns when every thread has stopped. Until then some threads may still run.
     private func freeze(_ process: Process) throws {
         kill(process.processIdentifier, SIGSTOP)
         let threads = "/proc/\(process.processIdentifier)/task"
@@ -293,24 +297,24 @@ final class Rig: @unchecked Sendable {
             guard process.isRunning else { return true }
             return try FileManager.default.contentsOfDirectory(atPath: threads).allSatisfy { thread in
                 let status = try? String(contentsOfFile: "\(threads)/\(thread)/stat", encoding: .utf8)
-                // The state stands behind the name, which is in parentheses.
+                // The state follows the name, which is in parentheses.
                 guard let status, let name = status.range(of: ") ", options: .backwards) else { return true }
                 return status[name.upperBound...].hasPrefix("T")
             }
         }
     }
 
-    /// What the loader has logged since it was started.
+    /// The loader's log since its start.
     var loaderLog: String { get throws { try String(contentsOfFile: directory + "/loader.log", encoding: .utf8) } }
 
-    /// Whether the loader in the background has not ended by itself.
+    /// Whether the loader in the background still runs.
     var isLoaderRunning: Bool { loader?.isRunning == true }
 
-    /// The status that the loader ends with by itself.
+    /// Waits until the loader ends by itself, and returns its exit status.
     func awaitLoader() -> Int32 { stopLoader(0) }
 
     private func end(_ process: Process, _ signal: Int32) -> Int32 {
-        // The number of one that has ended may be another process's.
+        // The process id of a process that has ended may belong to another one.
         if process.isRunning { kill(process.processIdentifier, signal) }
         let deadline = ContinuousClock.now + .seconds(Self.hangSeconds)
         while process.isRunning, .now < deadline { usleep(2000) }
@@ -322,7 +326,7 @@ final class Rig: @unchecked Sendable {
         return process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus
     }
 
-    /// Asks again and again until it is so, and throws when that hangs.
+    /// Evaluates the condition until it holds; throws a failure with `complaint` after `hangSeconds`.
     func wait(_ complaint: @autoclosure () -> String, until isSo: () throws -> Bool) throws {
         let deadline = ContinuousClock.now + .seconds(Self.hangSeconds)
         while try !isSo() {
@@ -331,8 +335,8 @@ final class Rig: @unchecked Sendable {
         }
     }
 
-    /// Runs the body so many times at once, each on a thread of its own, as the cooperative pool has only a few and the
-    /// bodies block.
+    /// Runs the body `count` times at once, each on a thread of its own, because the bodies block and the cooperative
+    /// pool has only a few threads.
     func concurrently(_ count: Int, _ body: @escaping @Sendable (Int) throws -> Void) {
         let group = DispatchGroup()
         for index in 0..<count {
@@ -347,7 +351,7 @@ final class Rig: @unchecked Sendable {
 
     struct Answer {
         let status: Int
-        /// In lower case, a line each.
+        /// In lower case, one per line.
         let headers: String
         let text: String
         let seconds: Double
@@ -366,14 +370,16 @@ final class Rig: @unchecked Sendable {
         return try request("/api/ingest/batch", arguments)
     }
 
-    /// - Parameter arguments: more of them for curl.
+    /// - Parameter arguments: further arguments of curl.
     func get(_ path: String, _ arguments: String...) throws -> Answer { try request(path, arguments) }
 
-    /// Asks until the answer is so: the receiver waits for the database, the disk and the ledger for a second or two only,
-    /// which a busy machine can exceed.
+    /// Repeats the request until the answer matches. The receiver waits only a second or two for the database, the disk
+    /// and the ledger, which a busy machine can exceed.
     func get(_ path: String, with arguments: [String] = [], until isSo: (Answer) throws -> Bool) throws -> Answer {
         var answer: Answer?
-        try wait("GET \(path) does not become as it should be: \(answer.map { "\($0.status) \($0.text)" } ?? "")") {
+        try wait(
+            "GET \(path) never gets the expected answer, but \(answer.map { "\($0.status) \($0.text)" } ?? "none")"
+        ) {
             let new = try request(path, arguments)
             answer = new
             return try isSo(new)
@@ -381,8 +387,8 @@ final class Rig: @unchecked Sendable {
         return try #require(answer)
     }
 
-    /// Asks receivers that have just started, so that none answers from memory, until one answers within so many seconds. A
-    /// busy machine delays some of the answers; a receiver that waits for longer than that gives none.
+    /// Starts a receiver for each request, so that none answers from memory, until one answers within so many seconds.
+    /// A busy machine delays some of the answers; a receiver that always waits longer fails the test.
     func get(
         _ path: String, within seconds: Double, _ environment: [String: String] = [:],
         until isSo: (Answer) -> Bool = { $0.status != 503 }
@@ -415,10 +421,10 @@ final class Rig: @unchecked Sendable {
             text: lines.joined(separator: "\n"), seconds: seconds)
     }
 
-    /// Read once, so that a batch made again a minute later is the same.
+    /// Read once, so that a batch that is built again a minute later is the same.
     static let newestMinute = Int(Date().timeIntervalSince1970) / 60
 
-    /// A batch of one-channel messages, a minute each.
+    /// A batch of messages with one channel each, one for each minute.
     static func batch(_ src: String, minutes: Range<Int>, power: Double = 8.9, reversed: Bool = false) -> String {
         let messages = minutes.map {
             "{\"src\":\"\(src)\",\"timestamp\":\((newestMinute - $0) * 60),\"params\":{\"switch:0\":{\"apower\":\(power)}}}"

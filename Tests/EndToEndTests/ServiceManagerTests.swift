@@ -2,7 +2,7 @@ import Foundation
 import Glibc
 import Testing
 
-/// What the receiver tells the service manager that started it, on a real socket.
+/// The receiver's messages to the service manager that started it, on a real socket.
 @Suite(.serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
 struct ServiceManagerTests {
     let rig: Rig
@@ -14,18 +14,18 @@ struct ServiceManagerTests {
     }
 
     @Test(arguments: [false, true])
-    func itIsReadyWhenABatchCanBeTakenAndSaysWhenItStops(isAbstract: Bool) throws {
+    func theReceiverReportsReadyWhenItCanAcceptABatchAndReportsItsStop(isAbstract: Bool) throws {
         let name = isAbstract ? "@shelly-\(UUID().uuidString)" : name
         let manager = try NotifyListener(name)
         try rig.startReceiver(["NOTIFY_SOCKET": name])
         #expect(manager.next() == "READY=1\nSTATUS=Taking batches")
         #expect(try rig.post(Rig.batch("a", minutes: 1..<2)).status == 200)
-        #expect(manager.next(within: 0.5) == nil, "no sign of life was asked for")
+        #expect(manager.next(within: 0.5) == nil, "a watchdog message without WATCHDOG_USEC")
         #expect(rig.stopReceiver() == 0)
         #expect(manager.next()?.hasPrefix("STOPPING=1\n") == true)
     }
 
-    @Test func itIsNotReadyBeforeThereIsRoom() throws {
+    @Test func theReceiverIsNotReadyWithoutRoom() throws {
         let manager = try NotifyListener(name)
         try rig.startReceiver(["NOTIFY_SOCKET": name, "SPOOL_RESERVE_BYTES": "\(1 << 49)"])
         for _ in 0..<2 { #expect(manager.next() == "STATUS=Not ready: Spool full or unavailable") }
@@ -33,17 +33,17 @@ struct ServiceManagerTests {
         #expect(manager.next()?.hasPrefix("STOPPING=1\n") == true)
     }
 
-    @Test func itIsNotReadyWithoutAKey() throws {
+    @Test func theReceiverIsNotReadyWithoutAKey() throws {
         let manager = try NotifyListener(name)
         try rig.startReceiver(["NOTIFY_SOCKET": name, "INGEST_API_KEY": ""])
         #expect(manager.next()?.hasPrefix("STATUS=Not ready: ") == true)
-        // A reload does not make it so.
+        // A reload does not make it ready.
         rig.signalReceiver(SIGHUP)
         for _ in 0..<3 { #expect(manager.next()?.hasPrefix("STATUS=Not ready: ") == true) }
         #expect(rig.stopReceiver() == 0)
     }
 
-    @Test func itTellsWhenAReloadBeginsAndEnds() throws {
+    @Test func theReceiverReportsBeginAndEndOfAReload() throws {
         let manager = try NotifyListener(name)
         try rig.startReceiver(["NOTIFY_SOCKET": name])
         #expect(manager.next()?.hasPrefix("READY=1\n") == true)
@@ -53,23 +53,23 @@ struct ServiceManagerTests {
         #expect(rig.stopReceiver() == 0)
     }
 
-    @Test func itGivesSignsOfLifeTwiceInTheManagersTime() throws {
+    @Test func watchdogMessagesComeTwiceInTheManagersTimeout() throws {
         let manager = try NotifyListener(name)
         let start = ContinuousClock.now
         try rig.startReceiver(["NOTIFY_SOCKET": name, "WATCHDOG_USEC": "1000000"])
         #expect(manager.next()?.hasPrefix("READY=1\n") == true)
         for _ in 0..<5 { #expect(manager.next() == "WATCHDOG=1") }
         #expect(start.duration(to: .now) > .seconds(1.5))
-        // A busy machine delays some of them, and not every one.
+        // A busy machine delays some of the messages, but not all.
         var last = ContinuousClock.now
-        try rig.wait("no two signs of life come within the manager's time") {
+        try rig.wait("no two watchdog messages come within the manager's timeout") {
             #expect(manager.next() == "WATCHDOG=1")
             defer { last = .now }
             return last.duration(to: .now) < .seconds(0.9)
         }
 
         try rig.freezeReceiver()
-        // Those that it has sent by then.
+        // The messages from before the freeze.
         while manager.next(within: 0) != nil {}
         #expect(manager.next(within: 1.5) == nil)
         rig.signalReceiver(SIGCONT)
@@ -77,7 +77,7 @@ struct ServiceManagerTests {
         #expect(rig.stopReceiver() == 0)
     }
 
-    @Test func itGivesNoSignsOfLifeThatAnotherProcessOwes() throws {
+    @Test func noWatchdogMessagesAreSentForAnotherProcess() throws {
         let manager = try NotifyListener(name)
         try rig.startReceiver(["NOTIFY_SOCKET": name, "WATCHDOG_USEC": "200000", "WATCHDOG_PID": "1"])
         #expect(manager.next()?.hasPrefix("READY=1\n") == true)
@@ -86,7 +86,7 @@ struct ServiceManagerTests {
     }
 
     @Test(.enabled(if: Strace.obstacle == nil))
-    func aDiskThatHangsIsNoSignOfLife() throws {
+    func aHangingDiskStopsTheWatchdogMessages() throws {
         let manager = try NotifyListener(name)
         try rig.startReceiver(["NOTIFY_SOCKET": name, "WATCHDOG_USEC": "400000", "INGEST_COMMIT_SECONDS": "1"])
         #expect(manager.next(with: "WATCHDOG=1") != nil)
@@ -97,12 +97,12 @@ struct ServiceManagerTests {
             #expect(manager.next(within: 2) == nil)
         }
         #expect(manager.next(with: "WATCHDOG=1") != nil)
-        // Within a second, which a busy machine can exceed.
-        try rig.wait("no batch is taken") { try rig.post(Rig.batch("a", minutes: 1..<2)).status == 200 }
+        // A batch has one second, which a busy machine can exceed.
+        try rig.wait("no batch is accepted") { try rig.post(Rig.batch("a", minutes: 1..<2)).status == 200 }
         #expect(rig.stopReceiver() == 0)
     }
 
-    @Test func aManagerThatIsGoneIsNoHindrance() throws {
+    @Test func withoutAServiceManagerTheReceiverWorks() throws {
         try rig.startReceiver(["NOTIFY_SOCKET": rig.directory + "/nobody", "WATCHDOG_USEC": "100000"])
         #expect(try rig.post(Rig.batch("a", minutes: 1..<2)).status == 200)
         #expect(rig.stopReceiver() == 0)

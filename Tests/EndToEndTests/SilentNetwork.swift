@@ -1,10 +1,10 @@
 import Foundation
 
-/// A machine beside this one: a network namespace with two links to this machine, which can lose all packets.
+/// A second machine: a network namespace with two links to this machine, which can lose all packets.
 ///
-/// A proxy cannot stand for that, since its side of a connection goes on to acknowledge packets.
+/// A proxy cannot replace it, because the proxy's side of a connection still acknowledges packets.
 final class SilentNetwork {
-    /// Why there can be none here; nil if there can.
+    /// The reason why no such network can be made here; nil if one can.
     static let obstacle: String? = {
         guard geteuid() == 0 else { return "only root may make a network" }
         do {
@@ -16,7 +16,7 @@ final class SilentNetwork {
     }()
 
     private struct Link {
-        /// The interfaces of this machine and of the one beside it, and their addresses.
+        /// The interfaces of this machine and of the second one, and their addresses.
         let near: String
         let far: String
         let nearAddress: String
@@ -55,12 +55,12 @@ final class SilentNetwork {
 
     /// The addresses of this machine, one for each link.
     var nearAddresses: [String] { links.map(\.nearAddress) }
-    /// The addresses of the machine beside it.
+    /// The addresses of the second machine.
     var farAddresses: [String] { links.map(\.farAddress) }
-    /// Runs a program on the machine beside this one.
+    /// Runs a program on the second machine.
     var wrapper: [String] { ["/usr/sbin/ip", "netns", "exec", name] }
 
-    /// From now on the link loses all packets, in both directions: they are sent to an interface that is not there.
+    /// Makes the link lose all packets in both directions: they are sent to a hardware address that does not exist.
     func silence(_ number: Int) throws {
         let link = links[number]
         let nobody = ["lladdr", "02:00:00:00:00:01", "nud", "permanent", "dev"]

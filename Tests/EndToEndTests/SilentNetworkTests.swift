@@ -2,7 +2,7 @@ import Foundation
 import Postgres
 import Testing
 
-/// A network that loses all packets under an open session of the loader (invariants 2 and 6).
+/// A network that loses all packets during an open session of the loader (invariants 2 and 6).
 @Suite(
     .serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"),
     .enabled(if: SilentNetwork.obstacle == nil, "no network can be made here"))
@@ -16,7 +16,7 @@ struct SilentNetworkTests {
         try rig.listen(on: network)
         try rig.startReceiver()
         let hosts = network.nearAddresses.map { "\($0):\(rig.databasePort)" }.joined(separator: ",")
-        // A statement may take an hour, so that only the network's own timeouts end a session.
+        // A statement may take an hour, so only the network's own timeouts can end a session.
         try rig.startLoader(
             "drain", "--follow",
             environment: ["DATABASE_URL": "postgresql://shelly@\(hosts)/shelly", "LOADER_STATEMENT_SECONDS": "3600"],
@@ -28,10 +28,10 @@ struct SilentNetworkTests {
     }
 
     private func awaitRows(_ count: Int) throws {
-        try rig.wait("the rows do not come") { try rig.query("SELECT count(*) FROM power_logs") == "\(count)" }
+        try rig.wait("the rows are not loaded") { try rig.query("SELECT count(*) FROM power_logs") == "\(count)" }
     }
 
-    /// The loader's sessions through a link; those that wait for a lock, if `condition` says so.
+    /// The number of the loader's sessions through a link, limited by `condition`.
     private func sessions(_ link: Int, where condition: String = "true") throws -> String {
         try rig.query(
             """
@@ -40,8 +40,8 @@ struct SilentNetworkTests {
             """)
     }
 
-    /// The next statement gets no acknowledgement, so TCP gives the connection up, and the next host is taken.
-    @Test func aSessionThatFallsSilentBetweenStatementsIsGivenUp() throws {
+    /// The next statement is not acknowledged, so TCP ends the connection, and the loader connects to the next host.
+    @Test func aSessionThatFallsSilentBetweenStatementsIsReplaced() throws {
         try post("before")
         try awaitRows(10)
         #expect(try sessions(0) == "1")
@@ -53,8 +53,9 @@ struct SilentNetworkTests {
         try rig.expectExactly(readings: 20)
     }
 
-    /// Keepalives show that nobody is there to answer. The server gives the old session up as well, and with it its locks.
-    @Test func aSessionThatFallsSilentWithinAStatementIsGivenUpByBothSides() throws {
+    /// Keepalives get no answer, so the loader ends the connection. The server ends the old session too, and releases
+    /// its locks.
+    @Test func aSessionThatFallsSilentWithinAStatementIsEndedByBothSides() throws {
         try post("before")
         try awaitRows(10)
         let holder = try rig.connect()
@@ -72,7 +73,7 @@ struct SilentNetworkTests {
 }
 
 extension Rig {
-    /// Lets the server listen on the network's addresses of this machine, and the machine beside it in.
+    /// Makes the server listen on the network's addresses of this machine, and admits the second machine.
     fileprivate func listen(on network: SilentNetwork) throws {
         let addresses = (["127.0.0.1"] + network.nearAddresses).joined(separator: ",")
         try query("ALTER SYSTEM SET listen_addresses = '\(addresses)'")

@@ -1,12 +1,12 @@
 import Foundation
 import Testing
 
-/// `DATABASE_SLEEP_SECONDS`: nothing stays connected to a serverless database, and nothing polls it.
+/// `DATABASE_SLEEP_SECONDS`: no connection to a serverless database stays open, and no program polls it.
 @Suite(.ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
 struct SleepTests {
     let rig: Rig
     let proxy: DatabaseProxy
-    /// The longest time that can be set: no test lasts as long.
+    /// The longest possible sleep, longer than any test.
     let settings: [String: String]
 
     init() throws {
@@ -35,13 +35,13 @@ struct SleepTests {
         try content.write(toFile: rig.spool + "/database.json", atomically: true, encoding: .utf8)
     }
 
-    @Test func aRunByTheTimerLeavesTheDatabaseAloneUntilItsTime() throws {
+    @Test func aTimersRunConnectsOnlyAfterTheSleep() throws {
         try rig.startReceiver()
         try post(0)
         try drain()
         #expect(try rows == "1" && proxy.count.all == 1)
 
-        // Neither with nothing to load, nor with a record.
+        // The run does not connect, neither with nothing to load nor with a pending record.
         #expect(try drain().contains("left alone"))
         try post(1)
         #expect(try drain().contains("'drain --now' loads at once"))
@@ -50,20 +50,20 @@ struct SleepTests {
         #expect(try rows == "2" && proxy.count.all == 2)
 
         try post(2)
-        try rig.wait("the time passes and nothing is loaded") {
+        try rig.wait("no record is loaded after the sleep") {
             try drain(sleep: "1")
             return try rows == "3"
         }
-        // All is loaded, so the time alone is no reason.
+        // Everything is loaded, so the time alone is no reason to connect.
         let used = proxy.count.all
         let mark = try String(contentsOfFile: rig.spool + "/database.json", encoding: .utf8)
         try self.mark(mark.replacing(/"used_at":"[^"]*"/, with: "\"used_at\":\"\(Self.past(3600))\""))
         #expect(try drain(sleep: "60").contains("left alone") && proxy.count.all == used)
-        // The database may have been restored: it is used once a day.
+        // The loader still connects once a day, because the database may have been restored.
         try self.mark(mark.replacing(/"used_at":"[^"]*"/, with: "\"used_at\":\"\(Self.past(90_000))\""))
         try drain()
         #expect(proxy.count.all == used + 1)
-        // A mark of the future, as after the clock was set back, and one that is torn.
+        // A mark in the future, as after the clock was set back, and a torn mark.
         for content in [mark.replacing(/"used_at":"[^"]*"/, with: "\"used_at\":\"\(Self.past(-3600))\""), "{\"used"] {
             let used = proxy.count.all
             try self.mark(content)
@@ -77,7 +77,7 @@ struct SleepTests {
         Date(timeIntervalSinceNow: -seconds).formatted(.iso8601)
     }
 
-    @Test func aLoaderThatFollowsKeepsNoConnection() throws {
+    @Test func aLoaderThatFollowsClosesItsConnection() throws {
         try rig.startReceiver()
         try post(0)
         try rig.startLoader("drain", "--follow", environment: settings)
@@ -85,7 +85,7 @@ struct SleepTests {
         try rig.wait("the connection stays open") { proxy.count.open == 0 }
         let drained = rig.spool + "/drained.json"
         let before = try String(contentsOfFile: drained, encoding: .utf8)
-        // It is at work all the same.
+        // The loader still runs.
         try rig.wait("the loader does not renew its mark") {
             try String(contentsOfFile: drained, encoding: .utf8) != before
         }
@@ -93,14 +93,14 @@ struct SleepTests {
         try post(1)
         rig.stopLoader()
         #expect(try rows == "1" && proxy.count.all == 1)
-        // The database may be another one now.
+        // At a start the loader connects, because the database may be another one.
         try rig.startLoader("drain", "--follow", environment: settings)
         try rig.wait("the record is not loaded after a start") { try rows == "2" }
         rig.stopLoader()
         rig.stopReceiver()
     }
 
-    @Test func pagesAreAnsweredFromMemory() throws {
+    @Test func pagesAreAnsweredFromTheCache() throws {
         try rig.startReceiver(settings)
         try post(0)
         try rig.expect(rig.load("drain"), status: 0)
@@ -116,7 +116,7 @@ struct SleepTests {
             #expect(try rig.get("/").text.contains("8.9"))
         }
         #expect(proxy.count.all == used)
-        // A page that was not open yet.
+        // A page that was not requested before.
         _ = try rig.get("/devices/plug") { $0.text.contains("8.9") }
         #expect(proxy.count.all > used)
         rig.stopReceiver()

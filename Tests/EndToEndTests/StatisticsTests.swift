@@ -2,7 +2,7 @@ import Foundation
 import Postgres
 import Testing
 
-/// `GET /api/stats/queue` and the page from a database that is slow, locked or far away.
+/// `GET /api/stats/queue` and the page with a database that is slow, locked or far away.
 @Suite(.serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"))
 struct StatisticsTests {
     private func load(_ rig: Rig, _ device: String) throws {
@@ -18,8 +18,8 @@ struct StatisticsTests {
             """) != "0"
     }
 
-    /// A lock stands for a query that takes long.
-    @Test func theFirstAnswerWaitsForTheQueryAndTheNextComeFromMemory() throws {
+    /// A lock makes the query slow.
+    @Test func theFirstAnswerWaitsForTheQueryAndLaterOnesComeFromTheCache() throws {
         let rig = try Rig()
         try rig.startReceiver()
         try load(rig, "plug")
@@ -30,7 +30,7 @@ struct StatisticsTests {
             try? rig.wait("the query does not wait") { try isWaiting(rig) }
             _ = try? rig.query("SELECT pg_terminate_backend(\(process))")
         }
-        // A busy machine may take more than the time for a step of connecting.
+        // On a busy machine a step of connecting can time out.
         let first = try rig.get("/api/stats/queue") { $0.status == 200 }
         #expect(first.count("total_logs") == 10 && first.headers.contains("\r\nage: "), "\(first.headers)")
 
@@ -49,8 +49,8 @@ struct StatisticsTests {
         _ = try rig.get("/api/stats/queue") { $0.count("total_logs") == 0 }
     }
 
-    /// A round trip of 150 ms, with TLS: connecting takes a second, and each statement a part of one.
-    @Test func aDatabaseFarAwayAnswers() throws {
+    /// A round trip of 150 ms, with TLS: connecting takes a second, and each statement part of a second.
+    @Test func aDatabaseWithLongRoundTripsAnswers() throws {
         let rig = try Rig(hasCluster: true)
         // The server's working directory is its data directory.
         try rig.query(

@@ -1,13 +1,13 @@
 import Foundation
 import Testing
 
-/// strace(1), with which a system call of a real program fails, lies, dawdles or is the last one.
+/// strace(1) makes a system call of a real program fail, return a false result, take long, or kill the program.
 enum Strace {
     static let path = "/usr/bin/strace"
     /// Delays a call until strace ends: by more than `Rig.hangSeconds`, in microseconds.
     static let hang = "delay_enter=1000000000"
 
-    /// Why there can be none here; nil when it works.
+    /// The reason why strace cannot run here; nil if it can.
     static let obstacle: String? = {
         guard access(path, X_OK) == 0 else { return "strace is not installed" }
         let process = Process()
@@ -19,17 +19,17 @@ enum Strace {
         return process.terminationStatus == 0 ? nil : "processes may not be traced here"
     }()
 
-    /// A command in front of a program: `strace -D` is the program itself to whoever starts it.
+    /// A command to put before a program's own. With `-D` the started process itself becomes the program.
     ///
     /// - Parameters:
-    ///   - injection: as strace's `inject=`; a `when=` in it counts the calls of each thread for itself.
-    ///   - paths: if any, only calls on these files count.
+    ///   - injection: as strace's `inject=`. A `when=` in it counts the calls of each thread separately.
+    ///   - paths: if there are any, only calls on these files count.
     static func around(_ injection: String, paths: [String] = []) -> [String] {
-        // Without --seccomp-bpf, with which an injected signal gets lost.
+        // Without --seccomp-bpf, because an injected signal gets lost with it.
         [path, "-D", "-f", "-o", "/dev/null"] + options(injection, paths)
     }
 
-    /// A command in front of a program: it ends when the program has ended and the log is whole.
+    /// A command to put before a program's own. It ends when the program has ended and the log is complete.
     ///
     /// - Parameter calls: as strace's `trace=`.
     static func recording(_ calls: String, in log: String) -> [String] {
@@ -41,7 +41,7 @@ enum Strace {
         return paths.flatMap { ["-P", $0] } + ["-e", "trace=\(calls)", "-e", "inject=\(injection)"]
     }
 
-    /// Injects into the rig's running receiver, until it is let go.
+    /// Injects into the rig's running receiver until `end`.
     final class Attached {
         private let process = Process()
 
@@ -59,10 +59,10 @@ enum Strace {
             }
         }
 
-        /// Lets the receiver go, if it still lives; the kernel does that when its tracer dies. A gentler signal would be
-        /// blocked, as strace inherits the mask of the thread that started it.
+        /// Detaches from the receiver if it still runs: the kernel does that when the tracer dies. Any signal but
+        /// SIGKILL would be blocked, because strace inherits the signal mask of the thread that started it.
         func end() {
-            // The number of one that has ended may be another process's.
+            // The process id of a process that has ended may belong to another one.
             if process.isRunning { kill(process.processIdentifier, SIGKILL) }
             process.waitUntilExit()
         }
@@ -70,7 +70,7 @@ enum Strace {
         deinit { end() }
     }
 
-    /// Runs the body while the receiver's system calls are interfered with.
+    /// Runs the body while strace injects into the receiver's system calls.
     static func injecting(_ injection: String, into rig: Rig, _ body: () throws -> Void) throws {
         let attached = try Attached(injection, to: rig)
         defer { attached.end() }

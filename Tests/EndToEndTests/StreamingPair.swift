@@ -1,11 +1,11 @@
 import Foundation
 import Postgres
 
-/// A primary and its streaming standby: the rig's cluster and another one beside it, which take turns.
+/// A primary and its streaming standby: the rig's cluster and a second one, which can swap roles.
 ///
-/// The rig's URL names both hosts, so that its queries and programs find whichever is the primary.
+/// The rig's URL names both hosts, so its queries and programs find the one that is the primary.
 final class StreamingPair {
-    /// How a primary is lost: its processes are gone, or they answer nothing any more.
+    /// How a primary is lost: its processes are killed, or they stop and answer nothing.
     enum Loss: CaseIterable { case killed, silent }
 
     private let rig: Rig
@@ -32,10 +32,10 @@ final class StreamingPair {
         _ = try? rig.postgres(["destroy", rig.directory + "/standby"])
     }
 
-    /// Stops the stream, so that the standby misses rows from now on.
+    /// Stops the stream. The standby misses all later rows.
     func cutStream() throws {
         let sender = try rig.query("SELECT pid FROM pg_stat_replication")
-        guard let process = Int32(sender) else { throw Rig.Failure(description: "no standby streams: \(sender)") }
+        guard let process = Int32(sender) else { throw Rig.Failure(description: "no standby is connected: \(sender)") }
         kill(process, SIGSTOP)
     }
 
@@ -43,20 +43,21 @@ final class StreamingPair {
         guard
             let main = try String(contentsOfFile: primary + "/data/postmaster.pid", encoding: .utf8)
                 .split(separator: "\n").first.flatMap({ Int32($0) })
-        else { throw Rig.Failure(description: "the primary has no process") }
-        // The main process first, so that it starts no others.
+        else { throw Rig.Failure(description: "the primary is not running") }
+        // The main process first, so that it starts no further ones.
         kill(main, SIGSTOP)
         lost = [main] + children(of: main)
         for process in lost { kill(process, loss == .killed ? SIGKILL : SIGSTOP) }
     }
 
-    /// Makes the standby the primary, and returns when it takes writes.
+    /// Makes the standby the primary, and returns when it accepts writes.
     func promote() throws {
         try onStandby("SELECT pg_promote(true, \(Rig.hangSeconds))")
         swap(&primary, &standby)
     }
 
-    /// Runs SQL on the primary and returns its first value, without the delay of a silent host before it.
+    /// Runs SQL on the primary and returns its first value. It connects directly, so a silent first host causes no
+    /// delay.
     func onPrimary(_ sql: String) throws -> String { try query(sql, in: primary) }
 
     /// Runs SQL on the standby and returns its first value.
@@ -70,7 +71,7 @@ final class StreamingPair {
         return try connection.execute(sql)[0, 0] ?? ""
     }
 
-    /// Ends the lost primary and makes it the new one's standby.
+    /// Kills the lost primary and makes it the new primary's standby.
     func rejoin() throws {
         for process in lost { kill(process, SIGKILL) }
         lost = []
@@ -96,7 +97,7 @@ final class StreamingPair {
         let processes = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
         return processes.compactMap { Int32($0) }.filter { process in
             let status = (try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)) ?? ""
-            // The parent is the second field behind the name, which is in parentheses.
+            // The parent is the second field after the name, which is in parentheses.
             guard let name = status.range(of: ") ", options: .backwards) else { return false }
             return status[name.upperBound...].split(separator: " ").dropFirst().first == "\(parent)"
         }

@@ -11,7 +11,7 @@ struct TLSTests {
 
     init() throws { rig = try Rig() }
 
-    /// Makes a certificate for 127.0.0.1 whose subject is `name`, where the receiver looks for it.
+    /// Makes a certificate for 127.0.0.1 with the subject `name`, in the files that the receiver reads.
     private func makeCertificate(_ name: String, days: Int = 30, algorithm: String = "ec") throws {
         let kind =
             algorithm == "ec" ? ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"] : ["-newkey", "rsa:2048"]
@@ -33,12 +33,12 @@ struct TLSTests {
     private func reload(until line: String) throws {
         let before = try rig.receiverLog().components(separatedBy: line).count
         rig.signalReceiver(SIGHUP)
-        try rig.wait("the receiver does not say: \(line)") {
+        try rig.wait("the receiver does not log: \(line)") {
             try rig.receiverLog().components(separatedBy: line).count > before
         }
     }
 
-    /// The subject of the certificate that a new connection gets.
+    /// The subject of the certificate on a new connection.
     private func subject(_ arguments: String...) throws -> String {
         let output = try rig.run(
             "/bin/bash",
@@ -46,7 +46,7 @@ struct TLSTests {
         return output.text.split(separator: "\n").first { $0.hasPrefix("subject=") }.map(String.init) ?? output.text
     }
 
-    @Test(arguments: ["ec", "rsa"]) func batchesAreTakenOverTLS(algorithm: String) throws {
+    @Test(arguments: ["ec", "rsa"]) func batchesAreAcceptedOverTLS(algorithm: String) throws {
         try makeCertificate("one", algorithm: algorithm)
         try startReceiver()
         let output = try rig.run(
@@ -58,17 +58,17 @@ struct TLSTests {
         #expect(output.text == #"{"status":"ok"}0"#)
         #expect(try rig.post(Rig.batch("plug", minutes: 0..<3)).count("inserted") == 3)
         #expect(try rig.post(Rig.batch("plug", minutes: 0..<3)).count("duplicates") == 3)
-        // 15 MiB, and what is refused before the body.
+        // A body of 15 MiB, and requests that are refused before their body.
         let padded = Rig.batch("large", minutes: 0..<1) + String(repeating: " ", count: 15 << 20)
         #expect(try rig.post(padded).status == 200)
         #expect(try rig.post(padded, key: "wrong").status == 401)
         #expect(try rig.post(String(repeating: " ", count: (16 << 20) + 1)).status == 413)
-        // Who may read is the same as without TLS.
+        // Read access is the same as without TLS.
         #expect(try rig.get("/api/stats/spool").status == 200)
         #expect(rig.stopReceiver() == 0)
     }
 
-    @Test func onlyTLSOfTodayIsSpoken() throws {
+    @Test func onlyCurrentTLSVersionsAreAccepted() throws {
         try makeCertificate("one")
         try startReceiver()
         #expect(try subject("-tls1_3").contains("one") && subject("-tls1_2").contains("one"))
@@ -76,7 +76,7 @@ struct TLSTests {
             let output = try subject(version, "-cipher", "DEFAULT@SECLEVEL=0")
             #expect(output.contains("alert protocol version"), "\(output)")
         }
-        // Plain HTTP is turned away, and nobody is held up.
+        // Plain HTTP is rejected, and other clients do not wait.
         let client = try RawClient(port: rig.port)
         try client.send(RawClient.head(contentLength: 10))
         _ = try? client.receive()
@@ -86,9 +86,9 @@ struct TLSTests {
         }
     }
 
-    /// Mozilla's intermediate list, as far as BoringSSL has it.
+    /// Mozilla's intermediate list, as far as BoringSSL supports it.
     @Test(arguments: [("ec", "ECDSA"), ("rsa", "RSA")])
-    func onlyAuthenticatedEncryptionWithForwardSecrecyIsSpoken(algorithm: String, name: String) throws {
+    func onlyCiphersWithAuthenticationAndForwardSecrecyAreAccepted(algorithm: String, name: String) throws {
         try makeCertificate("one", algorithm: algorithm)
         try startReceiver()
         func isTaken(_ cipher: String) throws -> Bool {
@@ -107,7 +107,7 @@ struct TLSTests {
         }
     }
 
-    @Test func clientsThatReadNoAnswersWithinTLSAreCut() throws {
+    @Test func clientsThatReadNoAnswersWithinTLSAreClosed() throws {
         try makeCertificate("one")
         try startReceiver(["INGEST_ANSWER_SECONDS": "1"])
         let files = try rig.openFilesOfReceiver()
@@ -115,12 +115,14 @@ struct TLSTests {
         for client in clients {
             for _ in 0..<200 { try? client.send("GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n") }
         }
-        try rig.wait("clients that read nothing are not cut") { try rig.openFilesOfReceiver() <= files + 2 }
+        try rig.wait("connections of clients that read nothing are not closed") {
+            try rig.openFilesOfReceiver() <= files + 2
+        }
         #expect(try rig.post(Rig.batch("plug", minutes: 0..<1)).status == 200)
         withExtendedLifetime(clients) {}
     }
 
-    @Test func newConnectionsGetTheNewestPairAndOldOnesGoOn() throws {
+    @Test func newConnectionsGetTheNewestCertificateAndOldOnesContinue() throws {
         try makeCertificate("one")
         try startReceiver()
         let kept = try TLSClient(port: rig.port, rig.directory)
@@ -132,7 +134,8 @@ struct TLSTests {
         #expect(try subject().contains("CN = two"))
         #expect(try kept.get("/healthz").contains("200 OK"))
 
-        // A key that belongs to another certificate, half a file, none: what was live stays, and the log says why.
+        // A key of another certificate, half a file, and no file: the active pair stays active, and the log has the
+        // reason.
         let good = try String(contentsOfFile: key, encoding: .utf8)
         try makeCertificate("three")
         try good.write(toFile: key, atomically: true, encoding: .utf8)
@@ -150,7 +153,7 @@ struct TLSTests {
         #expect(try kept.get("/healthz").contains("200 OK"))
     }
 
-    @Test func aBrokenPairStopsTheStart() throws {
+    @Test func anInvalidCertificateOrKeyStopsTheStart() throws {
         func start(_ environment: [String: String]) throws -> String {
             let output = try rig.run(
                 Rig.binaries! + "/shelly-receiver", ["--port", "0", "--spool", rig.spool], environment: environment)
@@ -171,7 +174,7 @@ struct TLSTests {
         #expect(locked.contains("protected by a passphrase"))
     }
 
-    @Test func aCertificateThatExpiresSoonIsWarnedOf() throws {
+    @Test func aCertificateThatExpiresSoonCausesAWarning() throws {
         let before = Date().timeIntervalSince1970
         try makeCertificate("one", days: 3)
         let after = Date().timeIntervalSince1970
@@ -184,12 +187,13 @@ struct TLSTests {
         #expect((before - 1...after + 1).contains(ends - 3 * 86_400))
     }
 
-    /// One that never begins, one that stops, one that drips: each is closed in time, and others are served meanwhile.
-    @Test func slowHandshakesAreBoundedAndHoldNobodyUp() throws {
+    /// A handshake that never begins, one that stops and one that drips: each is closed in time, and other clients are
+    /// served meanwhile.
+    @Test func slowHandshakesTimeOutAndDelayNoOther() throws {
         try makeCertificate("one")
-        // The beginning of a client's hello of 16 KiB, which is the longest record.
+        // The beginning of a client hello of 16 KiB, the longest record.
         for beginning in ["", "\u{16}\u{03}\u{01}\u{40}\u{00}\u{01}\u{00}\u{3f}"] {
-            // They may be slow for an hour here, so a batch that is taken has not waited for them.
+            // With a timeout of an hour a batch that is accepted cannot have waited for the slow handshakes.
             try startReceiver()
             let slow = try begin(beginning)
             #expect(try rig.post(Rig.batch("plug-\(beginning.utf8.count)", minutes: 0..<1)).status == 200)
@@ -199,7 +203,7 @@ struct TLSTests {
             try startReceiver(["INGEST_HEAD_SECONDS": "1"])
             let files = try rig.openFilesOfReceiver()
             let clients = try begin(beginning)
-            try rig.wait("slow handshakes go on") {
+            try rig.wait("slow handshakes do not time out") {
                 if !beginning.isEmpty { for client in clients { try? client.send("\u{0}") } }
                 return clients.allSatisfy(\.hasInput)
             }
@@ -218,7 +222,7 @@ struct TLSTests {
         return clients
     }
 
-    @Test func clientsThatGoInTheMiddleOfAHandshakeLeaveNothingBehind() throws {
+    @Test func clientsThatDisconnectDuringAHandshakeLeaveNoOpenFiles() throws {
         try makeCertificate("one")
         try startReceiver()
         let files = try rig.openFilesOfReceiver()
@@ -230,8 +234,9 @@ struct TLSTests {
         #expect(try rig.post(Rig.batch("plug", minutes: 0..<1)).status == 200)
     }
 
-    /// Idle ones make room for newcomers at once, without a good-bye that they could leave unanswered.
-    @Test func idleConnectionsInTLSKeepNobodyOut() throws {
+    /// Idle connections are closed at once to make room, without waiting for the close_notify of a client that may
+    /// never answer.
+    @Test func idleConnectionsInTLSBlockNoClient() throws {
         try makeCertificate("one")
         try startReceiver(["INGEST_CONNECTIONS": "30"])
         let files = try rig.openFilesOfReceiver()
@@ -251,8 +256,8 @@ struct TLSTests {
         try startReceiver(["INGEST_HEAD_SECONDS": "1", "INGEST_BODY_SECONDS": "1"])
         for beginning in ["GET /healthz HT", RawClient.head(contentLength: 100) + "{"] {
             var answer = ""
-            // The handshake has a second too, which a busy machine can exceed: then nothing comes.
-            try rig.wait("no answer comes") {
+            // The handshake has a timeout of a second too, which a busy machine can exceed; then there is no answer.
+            try rig.wait("there is no answer") {
                 let client = try TLSClient(port: rig.port, rig.directory)
                 try client.send(beginning)
                 answer = try client.receive(until: "}")
@@ -260,7 +265,7 @@ struct TLSTests {
             }
             #expect(answer.hasPrefix("HTTP/1.1 408 "), "\(answer)")
         }
-        // One that has nothing to ask yet is left alone for longer than that.
+        // A connection without a request may stay idle for longer than that.
         try rig.wait("a connection without a request is closed") {
             let idle = try TLSClient(port: rig.port, rig.directory)
             usleep(1_500_000)
@@ -269,17 +274,17 @@ struct TLSTests {
     }
 }
 
-/// A connection by openssl(1), which stays open between requests.
+/// A connection by openssl(1) that stays open between requests.
 private final class TLSClient {
     private let process = Process()
     private let input = Pipe()
-    /// Its reading end, so that to write to one that has ended is no SIGPIPE.
+    /// A copy of the pipe's reading end, so that a write to a client that has ended causes no SIGPIPE.
     private let readingEnd: Int32
     private let output: String
     private var received = ""
     private let unread = Pipe()
 
-    /// - Parameter reads: false for one that stops to read when its pipe is full.
+    /// - Parameter reads: false for a client that stops reading once its pipe is full.
     init(port: Int, _ directory: String, reads: Bool = true) throws {
         readingEnd = fcntl(input.fileHandleForReading.fileDescriptor, F_DUPFD_CLOEXEC, 0)
         output = directory + "/tls-" + UUID().uuidString
@@ -300,12 +305,12 @@ private final class TLSClient {
         close(readingEnd)
     }
 
-    /// From now on it neither reads nor answers.
+    /// Stops the client: it neither reads nor answers any more.
     func freeze() { kill(process.processIdentifier, SIGSTOP) }
 
     func send(_ text: String) throws { try input.fileHandleForWriting.write(contentsOf: Data(text.utf8)) }
 
-    /// What has come since the last time, once it contains `mark` or the connection has ended.
+    /// The text since the last call, once it contains `mark` or the connection has ended.
     func receive(until mark: String) throws -> String {
         let before = received.utf8.count
         let deadline = ContinuousClock.now + .seconds(Rig.hangSeconds)
