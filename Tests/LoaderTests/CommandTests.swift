@@ -20,7 +20,7 @@ struct CommandTests {
         }
     }
 
-    @Test func aDatabaseThatIsAwayIsTemporary() throws {
+    @Test func anUnavailableDatabaseIsATemporaryFailure() throws {
         let fixture = try Fixture()
         try fixture.append(Fixture.batch(minutes: 0..<1))
         let file = try fixture.envFile(url: "postgresql://nobody@127.0.0.1:1/nothing")
@@ -31,7 +31,7 @@ struct CommandTests {
         #expect(run("verify", "--env-file", file) == 0)
     }
 
-    @Test func exitCodesTellWhatHappened() throws {
+    @Test func commandsHaveTheirExitCodes() throws {
         let fixture = try Fixture(migrated: false)
         try fixture.append(Fixture.batch(minutes: 0..<2))
         fixture.seal()
@@ -51,7 +51,7 @@ struct CommandTests {
         #expect(run("cat", "--from", "soon") == 64)
     }
 
-    @Test func statusTellsWhatWaits() throws {
+    @Test func statusReportsPendingRecords() throws {
         let fixture = try Fixture()
         try fixture.append(Fixture.batch(minutes: 0..<1))
         fixture.seal()
@@ -69,7 +69,7 @@ struct CommandTests {
         let away = Database(conninfo: "postgresql://nobody@127.0.0.1:1/nothing", table: try fixture.table)
         let dark = try SpoolStatus.read(fixture.directory, away)
         #expect(dark.databaseProblem?.hasPrefix("database unavailable") == true)
-        // The spool's own mark serves when the database is away.
+        // Without the database the load mark in the spool is used.
         #expect(dark.backlogBytes == 0)
     }
 

@@ -14,7 +14,7 @@ struct CompressionTests {
     let fixture: Fixture
     private static let minutes = 100
 
-    /// Two sealed segments that are worth it, and the newest one.
+    /// Two sealed segments that are long enough for compression, and the newest one.
     init() throws {
         fixture = try Fixture()
         for first in [0, Self.minutes] {
@@ -37,7 +37,7 @@ struct CompressionTests {
         return report.summary
     }
 
-    @Test func aDrainCompressesWhatItHasLoadedAndNeverTheNewest() throws {
+    @Test func aDrainCompressesLoadedSegmentsExceptTheNewest() throws {
         let plain = try [1, 2].map { try fixture.bytes($0) }
         let summary = try drain()
         #expect((summary.inserted, summary.problems) == (2 * Self.minutes + 1, 0))
@@ -60,7 +60,7 @@ struct CompressionTests {
         #expect(verified.database?.readings == 2 * Self.minutes + 1 && verified.database?.missing == 0)
     }
 
-    /// Only `loaded/` has compressed segments; in `pending/` one would never be loaded.
+    /// Only `loaded/` may have compressed segments. The loader would never load one in `pending/`.
     @Test func verifyNamesACompressedSegmentAmongThePendingOnes() throws {
         _ = try drain()
         let misplaced = fixture.directory.pending.appending("00000001.spool.zst")
@@ -70,16 +70,16 @@ struct CompressionTests {
             findings.contains { $0.file == misplaced.string && $0.reason.hasPrefix("is not a segment") }, "\(findings)")
     }
 
-    @Test func withoutTheSettingNothingIsCompressed() throws {
+    @Test func withoutTheSettingNoSegmentIsCompressed() throws {
         _ = try fixture.drain()
         #expect(try compressed == [false, false, false])
-        // Plain segments of before are compressed later.
+        // Plain segments from before the setting are compressed later.
         #expect(try drain().records == 0)
         #expect(try compressed == [true, true, false])
     }
 
-    /// Invariant 6: a restored database fills itself again from what the spool still holds.
-    @Test func aRestoredDatabaseIsFilledFromCompressedSegments() throws {
+    /// Invariant 6: a restored database is refilled from the segments that the spool still holds.
+    @Test func aRestoredDatabaseIsRefilledFromCompressedSegments() throws {
         _ = try drain()
         try fixture.sql("DELETE FROM power_logs; DELETE FROM spool_progress")
         #expect(try drain().inserted == 2 * Self.minutes + 1)
@@ -126,9 +126,9 @@ struct CompressionTests {
         #expect(try fixture.bytes(1) == bytes)
     }
 
-    /// A full disk or a wrong right never stops loading.
-    @Test func aFailureIsLoggedWithItsRemedyAndTheNextRunTriesAgain() throws {
-        // No file can have this name as long as a folder has it.
+    /// A failed compression, as on a full disk or without the right to write, does not stop the loading.
+    @Test func aFailedCompressionIsLoggedWithItsFixAndTriedAgain() throws {
+        // No file with this name can be created as long as there is a folder with it.
         let obstacle = fixture.path.appending("compressed.new")
         try FileManager.default.createDirectory(
             atPath: obstacle.appending("x").string, withIntermediateDirectories: true)
@@ -148,7 +148,8 @@ struct CompressionTests {
         #expect(try compressed == [true, true, false])
     }
 
-    /// A file that was replaced by hand shows whether it is examined. No mark, or one that was cut by a crash, is no memory.
+    /// Segment 3 is replaced by hand, so its compression shows whether it was examined. Without a mark, or with a torn
+    /// one, the loader examines all segments.
     @Test(arguments: [
         (nil, true), ("", true), (#"{"segments":[[3,"#, true), (#"{"segments":[],"examined_at":"NOW"}"#, true),
         (#"{"segments":[[3,3]],"examined_at":"NOW"}"#, false),
@@ -189,13 +190,13 @@ struct CompressionTests {
         #expect(summary.problems == 0 && summary.notes.count == 1)
         _ = try drain()
         #expect(try compressed == [true, true, false] && verify().notes.isEmpty)
-        // In pending/ it is a fault, compressed or not.
+        // In pending/ it is a fault, whether it is compressed or not.
         try Data(plain).write(to: URL(filePath: fixture.directory.pending.appending("00000001.spool").string))
         #expect(try verify().findings.contains { $0.reason.contains("is in pending/ as well") })
     }
 }
 
-/// Passes warnings on.
+/// Passes warnings to a closure.
 private struct Recorder: LogHandler {
     let note: @Sendable (String) -> Void
     var metadata: Logger.Metadata = [:]

@@ -4,7 +4,7 @@ import Testing
 @testable import Loader
 
 struct DatabaseCheckTests {
-    /// As README says: versions before 12 are refused, and before 15 advised against.
+    /// As README states: versions before 12 are refused, and versions before 15 get a warning.
     @Test(
         arguments: [
             (9, .fail), (11, .fail), (12, .warn), (13, .warn), (14, .warn), (15, .ok), (18, .ok),

@@ -6,7 +6,7 @@ import Testing
 
 @Suite(.enabled(if: Fixture.isAvailable))
 struct DeadLetterTests {
-    /// Invariant 8: what cannot be loaded is on disk with its reason, and the rest is loaded.
+    /// Invariant 8: every message that cannot be loaded is on disk with its reason, and the rest is loaded.
     @Test func invalidMessagesAndFaultsAreSetAside() throws {
         let fixture = try Fixture()
         try fixture.append(
@@ -34,9 +34,9 @@ struct DeadLetterTests {
         #expect(try fixture.deadLetters().first?.contains(#""body":"not json""#) == true)
     }
 
-    /// The rows that the database refuses are found one by one, at every place in the statement.
+    /// Rows that the database refuses are found one by one, at every position in the statement.
     @Test(arguments: [[0], [19], [3, 4, 11], Array(0..<20)], [7, 50_000])
-    func refusedRowsAreFoundAndTheRestGoesIn(refused: [Int], statementRows: Int) throws {
+    func refusedRowsAreFoundAndTheOthersAreInserted(refused: [Int], statementRows: Int) throws {
         let fixture = try Fixture()
         try fixture.sql("ALTER TABLE power_logs ADD CHECK (power < 1000)")
         let messages = (0..<20).map { Fixture.message(minute: $0, power: refused.contains($0) ? "1000" : "1") }
@@ -51,8 +51,8 @@ struct DeadLetterTests {
         #expect(letters.allSatisfy { $0.contains(#""message":{"src":"plug","timestamp":"#) })
     }
 
-    /// After the cause is mended the letters go in; before, they stay what they are.
-    @Test func lettersAreTriedAgain() throws {
+    /// A replay of dead letters inserts them once the cause is removed. Before, they are refused again.
+    @Test func deadLettersAreReplayed() throws {
         let fixture = try Fixture()
         try fixture.sql("ALTER TABLE power_logs ADD CONSTRAINT small CHECK (power < 1000)")
         try fixture.append(
@@ -81,7 +81,7 @@ struct DeadLetterTests {
         #expect(try fixture.deadLetters().count == 3)
     }
 
-    /// Invariant 9: a dead letter becomes the readings of its segment's rules, whatever the settings are now.
+    /// Invariant 9: a dead letter is read by the rules of its segment, not by the present settings.
     @Test(arguments: [
         ("pm1", ReadingRules.Power.sample, #""pm1:0":{"apower":2000}"#),
         (
@@ -89,7 +89,7 @@ struct DeadLetterTests {
             #""switch:0":{"apower":5,"aenergy":{"by_minute":[40000,40000,40000],"minute_ts":1763900040,"total":9}}"#
         ),
     ])
-    func lettersKeepTheRulesOfTheirSegment(component: String, power: ReadingRules.Power, params: String) throws {
+    func deadLettersKeepTheRulesOfTheirSegment(component: String, power: ReadingRules.Power, params: String) throws {
         let rules = ReadingRules(components: try #require(ReadingRules.components(named: component)), power: power)
         let fixture = try Fixture(rules: rules.text)
         try fixture.sql("ALTER TABLE power_logs ADD CONSTRAINT small CHECK (power < 1000)")
@@ -107,7 +107,7 @@ struct DeadLetterTests {
         #expect(try fixture.count() == refused)
     }
 
-    @Test func aNumberOutOfTheColumnsRangeIsRefusedByItself() throws {
+    @Test func onlyTheRowWithANumberOutOfRangeIsRefused() throws {
         let fixture = try Fixture()
         try fixture.sql("ALTER TABLE power_logs ALTER power TYPE real")
         try fixture.append(Fixture.batch(Fixture.message(minute: 0), Fixture.message(minute: 1, power: "1e300")))
@@ -116,8 +116,8 @@ struct DeadLetterTests {
         #expect(try fixture.deadLetters().first?.contains(#""sqlstate":"22003""#) == true)
     }
 
-    /// The second of two rows with a key is a duplicate only if the first is taken.
-    @Test func aRefusedRowDoesNotStandInForTheNextWithItsKey() throws {
+    /// The second of two rows with a key is a duplicate only if the first is accepted.
+    @Test func aRefusedRowDoesNotMakeTheNextOneADuplicate() throws {
         let fixture = try Fixture()
         try fixture.sql("ALTER TABLE power_logs ADD CHECK (power < 1000)")
         try fixture.append(

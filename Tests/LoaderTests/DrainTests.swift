@@ -30,7 +30,7 @@ struct DrainTests {
         #expect(fixture.directory.loadMark()?.segment == 1)
     }
 
-    @Test func aDrainWithNothingToLoadHasSucceededToo() throws {
+    @Test func aDrainWithNothingToLoadSucceeds() throws {
         let fixture = try Fixture()
         #expect(fixture.directory.drainMark() == nil)
         _ = try fixture.drain()
@@ -41,8 +41,8 @@ struct DrainTests {
         #expect(try #require(fixture.directory.drainMark()?.drainedAt) > first)
     }
 
-    /// A segment that is opened would be refused here.
-    @Test func loadedSegmentsAreNotOpenedWhileTheirProgressStays() throws {
+    /// A segment that is opened would be reported here, because its bytes are those of another spool.
+    @Test func loadedSegmentsAreNotOpenedWhileTheirProgressIsUnchanged() throws {
         let fixture = try Fixture()
         for minute in 0..<3 {
             try fixture.append(Fixture.batch(minutes: minute..<minute + 1))
@@ -54,7 +54,7 @@ struct DrainTests {
             fixture.directory.identity, with: SpoolDirectory.noIdentity)
         try fixture.overwrite(2, header.utf8)
         #expect(try fixture.drain().isEmpty)
-        // Not when there is something to load either, nor in the run after that.
+        // The segments stay closed when there is something to load, and in the run after that.
         try fixture.append(Fixture.batch(minutes: 3..<4))
         fixture.seal()
         #expect(try fixture.drain().inserted == 1)
@@ -74,14 +74,14 @@ struct DrainTests {
         #expect(try fixture.directory.segments().map(\.number) == [2, 4])
     }
 
-    /// Invariant 6, whether progress is gone, is older or is of another segment.
+    /// Invariant 6, with progress that is missing, older or of another segment.
     @Test(arguments: [
         "DELETE FROM spool_progress WHERE segment = 2", "UPDATE spool_progress SET created = 'then' WHERE segment = 2",
         """
         UPDATE spool_progress SET bytes = 0, records = 0, readings = 0, inserted = 0, finished = false WHERE segment = 2
         """,
     ])
-    func loadedSegmentsAreOpenedWhenTheirProgressIsNotTheSame(change: String) throws {
+    func loadedSegmentsAreOpenedWhenTheirProgressHasChanged(change: String) throws {
         let fixture = try Fixture()
         for minute in 0..<3 {
             try fixture.append(Fixture.batch(minutes: minute..<minute + 1))
@@ -94,7 +94,7 @@ struct DrainTests {
         #expect(try fixture.count() == 3)
     }
 
-    @Test func aDrainThatLeavesASegmentOutHasNotSucceeded() throws {
+    @Test func aDrainThatSkipsASegmentDoesNotCountAsSuccessful() throws {
         let fixture = try Fixture()
         try fixture.append(Fixture.batch(minutes: 0..<1))
         fixture.seal()
@@ -109,9 +109,9 @@ struct DrainTests {
         #expect(fixture.directory.drainMark() != nil)
     }
 
-    /// Invariant 8, and the order in which records win.
+    /// Invariant 8, and the order of records: the first one with a key is kept.
     @Test(arguments: [1, 2, 7, 50_000])
-    func theFirstRecordOfAMinuteWins(statementRows: Int) throws {
+    func theFirstRecordOfAMinuteIsKept(statementRows: Int) throws {
         let fixture = try Fixture()
         try fixture.append(
             Fixture.batch(minutes: 0..<10, power: "1"), Fixture.batch(minutes: 5..<15, power: "2"),
@@ -126,7 +126,7 @@ struct DrainTests {
             try fixture.rows("SELECT power, count(*) FROM power_logs GROUP BY 1 ORDER BY 1") == ["1 10", "2 5", "4 5"])
     }
 
-    /// Duplicates with other values than the row that is there are counted apart, whatever the columns' types.
+    /// Duplicates whose values differ from the row in the table are counted separately, for all types of columns.
     @Test(arguments: [("double precision", "timestamptz"), ("real", "timestamp"), ("numeric(8,1)", "timestamptz")])
     func otherValuesForTheSameKeyAreConflicts(number: String, time: String) throws {
         let fixture = try Fixture()
@@ -141,7 +141,7 @@ struct DrainTests {
         #expect(try fixture.rows("SELECT duplicates, conflicts FROM spool_progress") == ["14 8"])
     }
 
-    @Test func rowsOfOthersStayAsTheyAre() throws {
+    @Test func rowsOfOtherWritersAreNotChanged() throws {
         let fixture = try Fixture()
         try fixture.sql(
             "INSERT INTO power_logs (device_id, power, idempotency_key) VALUES ('plug', 99, 'plug_0_29398333'), ('x', 1, null)"
@@ -168,7 +168,7 @@ struct DrainTests {
                 == ["1.25 0 2025-11-23 12:13:00"])
     }
 
-    @Test func theLiveSegmentIsLoadedAsFarAsItIs() throws {
+    @Test func theLiveSegmentIsLoadedUpToItsPresentEnd() throws {
         let fixture = try Fixture()
         try fixture.append(Fixture.batch(minutes: 0..<3))
         #expect(try fixture.drain().inserted == 3)
@@ -181,7 +181,7 @@ struct DrainTests {
         #expect(try fixture.segment(1).isLoaded)
     }
 
-    /// Invariant 6: progress is committed with the rows; the move is only tidying up.
+    /// Invariant 6: progress is committed with the rows. The move of the segment only follows it.
     @Test func aCrashBetweenCommitAndMoveLeavesOnlyTheMove() throws {
         let fixture = try Fixture()
         try fixture.append(Fixture.batch(minutes: 0..<3))
@@ -195,8 +195,8 @@ struct DrainTests {
         #expect(try fixture.segment(1).isLoaded)
     }
 
-    /// Invariant 6: a database that was restored fills itself again.
-    @Test func anEmptiedDatabaseIsFilledFromLoadedSegments() throws {
+    /// Invariant 6: a restored database is refilled.
+    @Test func anEmptiedDatabaseIsRefilledFromLoadedSegments() throws {
         let fixture = try Fixture()
         for minute in 0..<3 {
             try fixture.append(Fixture.batch(minutes: minute..<(minute + 1)))
@@ -209,7 +209,7 @@ struct DrainTests {
         #expect(try fixture.directory.segments().allSatisfy(\.isLoaded))
     }
 
-    @Test func aReusedNumberIsAnotherSegment() throws {
+    @Test func aSegmentWithAReusedNumberIsLoaded() throws {
         let fixture = try Fixture()
         try fixture.append(Fixture.batch(minutes: 0..<1))
         fixture.seal()
@@ -219,7 +219,7 @@ struct DrainTests {
         #expect(try fixture.progress().count == 2)
     }
 
-    @Test func aSegmentOfAnotherSpoolIsReportedAndLeft() throws {
+    @Test func aSegmentOfAnotherSpoolIsReportedAndNotLoaded() throws {
         let fixture = try Fixture()
         let other = try Fixture()
         for (number, minutes) in [(1, 0..<1), (2, 1..<2)] {
@@ -243,7 +243,7 @@ struct DrainTests {
         withExtendedLifetime(lock) {}
     }
 
-    /// Invariant 10, for copies of a spool, which have locks of their own.
+    /// Invariant 10, for copies of a spool, whose lock files are independent.
     @Test func aLoaderOfACopyOfTheSpoolIsRefused() throws {
         let fixture = try Fixture()
         let identity = fixture.directory.identity
@@ -254,7 +254,7 @@ struct DrainTests {
         #expect(try fixture.drain().problems == 0)
     }
 
-    /// The same while that loader has no transaction open. One that is gone keeps nobody out for ever.
+    /// The same while that loader has no transaction open. The lease of a loader that has ended expires.
     @Test func aLeaseOfAnotherHolderIsRespectedUntilItExpires() throws {
         let fixture = try Fixture()
         try fixture.append(Fixture.batch(minutes: 0..<1))
@@ -272,10 +272,10 @@ struct DrainTests {
         #expect(try fixture.drain().problems == 0)
     }
 
-    /// Invariant 6: progress is compared where it is set, so that neither another loader nor a restored database is
-    /// overwritten.
+    /// Invariant 6: progress is compared when it is written, so the loader overwrites neither another loader's progress
+    /// nor that of a restored database.
     @Test(arguments: ["UPDATE spool_progress SET bytes = bytes + 1", "DELETE FROM spool_progress"])
-    func progressThatMovedMeanwhileIsNotOverwritten(change: String) throws {
+    func concurrentlyChangedProgressIsNotOverwritten(change: String) throws {
         let fixture = try Fixture()
         try fixture.append(Fixture.batch(minutes: 0..<1))
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
@@ -298,7 +298,7 @@ struct DrainTests {
         "DROP INDEX idx_power_logs_idempotency", "DROP TABLE power_logs", "DROP TABLE spool_progress",
         "ALTER TABLE power_logs DROP COLUMN idempotency_key",
     ])
-    func aTableThatMigrateMendsIsSaidToNeedIt(damage: String) throws {
+    func anErrorThatMigrateRepairsNeedsMigration(damage: String) throws {
         let fixture = try Fixture()
         try fixture.append(Fixture.batch(minutes: 0..<1))
         try fixture.sql(damage)
@@ -308,22 +308,22 @@ struct DrainTests {
         #expect(try fixture.drain().inserted == 1)
     }
 
-    /// Invariant 2, with the connection taken away in between.
-    @Test func followingLoadsWhatComesUntilItIsTold() async throws {
+    /// Invariant 2, with the connection lost in between.
+    @Test func followingLoadsNewRecordsUntilTheShutdown() async throws {
         let fixture = try Fixture()
         let shutdown = ShutdownSignal()
         let drain = Drain(
             path: fixture.path, database: try fixture.markedDatabase, followPause: .milliseconds(10),
             lockTimeout: .zero,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, shutdown: shutdown)
-        // Of a loader that was killed in another container.
+        // The lease of a loader that was killed in another container.
         try fixture.sql(
             """
             INSERT INTO spool_lease VALUES
                 ('\(fixture.directory.identity)', 'elsewhere:/spool', clock_timestamp() - interval '29 s')
             """)
         async let ended: Void = withCheckedThrowingContinuation { continuation in
-            // A thread that may block: the cooperative pool's must not.
+            // A thread that may block, unlike those of the cooperative pool.
             DispatchQueue.global().async {
                 continuation.resume(with: Result { try drain.follow(DrainReport(logger: drain.logger)) })
             }

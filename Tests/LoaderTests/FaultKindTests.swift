@@ -3,13 +3,13 @@ import Testing
 
 @testable import Loader
 
-/// Invariant 13: where an error of the database comes from, by its SQLSTATE and what it names.
+/// Invariant 13: the origin of a database error by its SQLSTATE and the objects that it names.
 @Suite struct FaultKindTests {
     @Test(arguments: [
         // A value that does not fit its column: a number's range, a text's length, a character of another encoding.
         ("22003", FaultKind.row), ("22001", .row), ("22P05", .row), ("22008", .row), ("22021", .row), ("22P02", .row),
         ("23503", .row), ("23514", .row), ("23P01", .row), ("44000", .row), ("54000", .row), ("P0001", .row),
-        // A sequence at its end, and a NOT NULL or a unique key of the table's own.
+        // A sequence at its end, and a NOT NULL column or a unique key that the loader does not fill.
         ("2200H", .table), ("23502", .table), ("23505", .table),
         ("42P01", .table), ("42703", .table), ("42P10", .table), ("42804", .table), ("42501", .table),
         ("428C9", .table), ("0A000", .table), ("XX000", .table), ("XX001", .table), ("25P02", .table),
@@ -19,34 +19,34 @@ import Testing
         ("40001", .server), ("40P01", .server),
         ("28P01", .setting), ("28000", .setting), ("3D000", .setting),
     ])
-    func theStateSaysWhereAFaultIs(_ state: String, _ kind: FaultKind) {
+    func theSQLSTATEDecidesTheKindOfFault(_ state: String, _ kind: FaultKind) {
         #expect(FaultKind(sqlState: state) == kind)
     }
 
-    /// One state of each further class in the appendix "PostgreSQL Error Codes" of its documentation: no row is set aside
-    /// for a state that nobody has thought of.
+    /// One state of each further class in the appendix "PostgreSQL Error Codes" of its documentation: a state that the
+    /// loader does not know sets no row aside.
     @Test(arguments: [
         "02000", "03000", "09000", "0B000", "0F000", "0L000", "0P000", "0Z000", "10608", "20000", "21000", "24000",
         "25000", "26000", "27000", "2B000", "2D000", "2F000", "34000", "38000", "39000", "3B000", "3F000", "40000",
         "40002", "40003", "42601", "42P17", "55000", "55006", "57000", "72000", "99999",
     ])
-    func eachOtherStateIsTheTables(_ state: String) {
+    func everyOtherSQLSTATEIsAFaultOfTheTable(_ state: String) {
         #expect(FaultKind(sqlState: state) == .table)
     }
 
-    /// A trigger may raise any error about a row, but neither the server's state nor a sequence is the row's.
+    /// A trigger may raise any error about a row. Only states of the server and of a sequence are not the row's fault.
     @Test(arguments: [
         ("P0001", FaultKind.row), ("F0000", .row), ("HV000", .row), ("42703", .row), ("23502", .row), ("22012", .row),
         ("57014", .server), ("40001", .server), ("53100", .server), ("2200H", .table),
     ])
-    func anErrorWithinAFunctionIsPerhapsTheRows(_ state: String, _ kind: FaultKind) {
+    func anErrorWithinAFunctionCountsAsTheRowsFault(_ state: String, _ kind: FaultKind) {
         var origin = PostgresError.Origin()
         origin.isInFunction = true
         #expect(FaultKind(sqlState: state, origin: origin) == kind)
     }
 
     @Test(arguments: [("power", FaultKind.row), ("idempotency_key", .row), ("extra", .table)])
-    func aMissingValueIsTheRowsInTheColumnsThatRowsFill(_ column: String, _ kind: FaultKind) {
+    func aNullIsTheRowsFaultOnlyInAColumnThatReadingsFill(_ column: String, _ kind: FaultKind) {
         var origin = PostgresError.Origin()
         origin.column = column
         #expect(FaultKind(sqlState: "23502", origin: origin) == kind)
@@ -58,11 +58,11 @@ import Testing
         ("Key (id)=(17) already exists.", .table), ("Key (device_id, id)=(plug, 17) already exists.", .table),
         ("", .table),
     ])
-    func aKeyThatIsThereIsTheRowsIfTheRowFillsIt(_ detail: String, _ kind: FaultKind) {
+    func aDuplicateKeyIsTheRowsFaultOnlyIfReadingsFillIt(_ detail: String, _ kind: FaultKind) {
         #expect(FaultKind(sqlState: "23505", detail: detail) == kind)
     }
 
-    @Test func aPartitionThatIsMissingIsTheTables() {
+    @Test func aMissingPartitionIsTheTablesFault() {
         var origin = PostgresError.Origin()
         origin.table = "power_logs"
         #expect(FaultKind(sqlState: "23514", origin: origin) == .table)
@@ -70,7 +70,7 @@ import Testing
         #expect(FaultKind(sqlState: "23514", origin: origin) == .row)
     }
 
-    @Test func aPolicyIsAboutTheRowAndAPrivilegeAboutTheTable() {
+    @Test func aPolicyIsTheRowsFaultAndAPrivilegeTheTables() {
         var origin = PostgresError.Origin()
         origin.routine = "ExecWithCheckOptions"
         #expect(FaultKind(sqlState: "42501", origin: origin) == .row)
@@ -81,7 +81,7 @@ import Testing
     @Test(arguments: [
         (PostgresError.unavailable(""), FaultKind?.some(.server)), (.outcomeUnknown(""), .server), (.invalid(""), nil),
     ])
-    func errorsWithoutASQLSTATEAreAnOutageOrACallersFault(_ error: PostgresError, _ kind: FaultKind?) {
+    func errorsWithoutASQLSTATEAreAnOutageOrInvalidUse(_ error: PostgresError, _ kind: FaultKind?) {
         #expect(error.faultKind == kind)
     }
 }

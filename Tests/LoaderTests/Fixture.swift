@@ -6,7 +6,7 @@ import SystemPackage
 
 @testable import Loader
 
-/// A spool in a temporary directory and a schema of its own in a real PostgreSQL; both go with it.
+/// A spool in a temporary directory and a schema in a real PostgreSQL. Both are removed with the fixture.
 final class Fixture {
     static let url = ProcessInfo.processInfo.environment["SHELLY_TEST_DATABASE_URL"] ?? ""
     static var isAvailable: Bool { !url.isEmpty }
@@ -24,7 +24,7 @@ final class Fixture {
     var table: TableName { get throws { try TableName("\(schema).power_logs") } }
     var database: Database { get throws { Database(conninfo: Self.url, table: try table) } }
 
-    /// - Parameter rules: the reading rules in the headers of its segments, nil for the standard ones.
+    /// - Parameter rules: the reading rules in the headers of its segments; nil for the standard ones.
     init(migrated: Bool = true, rules: String? = nil) throws {
         let id = UUID().uuidString.lowercased()
         schema = "loader-" + id
@@ -41,7 +41,7 @@ final class Fixture {
         try? FileManager.default.removeItem(atPath: path.string)
     }
 
-    /// After so long something hangs; far more than a busy machine needs.
+    /// A test that waits longer than this hangs; a busy machine needs far less.
     static let hang = Duration.seconds(600)
 
     /// A connection whose transactions the server does not end while a test holds them open.
@@ -49,8 +49,8 @@ final class Fixture {
         try Connection(url, applicationName: "LoaderTests", connectTimeout: hang, timeout: hang)
     }
 
-    /// Runs the body again as long as it is not let in within the five seconds of the loader's connection, which a busy
-    /// machine can exceed: nothing has happened then.
+    /// Runs the body again while it cannot connect within the loader's five seconds, which a busy machine can exceed.
+    /// Such an attempt has changed nothing.
     static func untilConnected<T>(_ body: () throws -> T) throws -> T {
         let deadline = ContinuousClock.now + hang
         while true {
@@ -62,7 +62,7 @@ final class Fixture {
         }
     }
 
-    /// Returns what the migrator said.
+    /// Returns the lines that the migrator printed.
     @discardableResult
     func migrate() throws -> [String] {
         try Self.untilConnected {
@@ -77,7 +77,7 @@ final class Fixture {
         _ = try writer.append(bodies.map { NewRecord(receivedAt: receivedAt, body: Array($0.utf8)[...]) })
     }
 
-    /// Appends three records of a reading each to segment 1, and returns the bytes of the second.
+    /// Appends three records of one reading each to segment 1, and returns the range of the second record's bytes.
     func appendThree() throws -> Range<Int> {
         try append(Self.batch(minutes: 0..<1))
         let start = try bytes(1).count
@@ -122,7 +122,7 @@ final class Fixture {
             "SELECT segment, readings, inserted, duplicates, rejected, finished FROM spool_progress ORDER BY segment")
     }
 
-    /// The database for a loader whose session can be told from those of other tests.
+    /// The database with an application name that marks this fixture's loader sessions.
     var markedDatabase: Database {
         get throws {
             let mark = (Self.url.contains("?") ? "&" : "?") + "application_name=" + directory.identity
@@ -130,7 +130,7 @@ final class Fixture {
         }
     }
 
-    /// Ends the marked loader's session, as a restart of the server would; returns how many there were.
+    /// Ends the marked sessions, as a restart of the server would. Returns their number.
     func endLoaderSession() throws -> Int {
         try connection.execute(
             """

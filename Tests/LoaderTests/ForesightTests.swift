@@ -4,7 +4,8 @@ import Testing
 
 @testable import Loader
 
-/// Faults of a table that `doctor` foresees, each with the SQL that makes it, and shapes that are none.
+/// Faults of a table that will stop the loader later and that `doctor` reports, each with the SQL that causes it; and
+/// shapes that are no fault.
 @Suite(.enabled(if: Fixture.isAvailable))
 struct ForesightTests {
     private func results(after sql: String) throws -> [CheckResult] {
@@ -24,13 +25,13 @@ struct ForesightTests {
             ("ALTER power TYPE numeric(7,2)", []),
             ("ALTER power TYPE numeric", []),
         ] as [(String, [String])])
-    func columnsThatDoNotHoldEveryPower(_ change: String, findings: [String]) throws {
+    func columnsThatCannotHoldEveryPowerAreReported(_ change: String, findings: [String]) throws {
         let results = try results(after: "ALTER TABLE power_logs \(change)")
         #expect(results.allSatisfy { $0.verdict == .warn })
         #expect(results.map { "\($0.subject) \($0.finding.prefix { $0 != ":" })" } == findings)
     }
 
-    /// The sequence's state, and whether a warning comes, or a failure.
+    /// The sequence's options and its last value, and whether there is a warning or a failure.
     @Test(
         arguments: [
             ("MAXVALUE 1000", 900, nil), ("MAXVALUE 1000", 902, .warn), ("MAXVALUE 1000", 1000, .fail),
@@ -42,15 +43,15 @@ struct ForesightTests {
             ("INCREMENT -1 MINVALUE 1 MAXVALUE 1000 START 1000", 50, .warn),
             ("INCREMENT -1 MINVALUE -9223372036854775808 MAXVALUE -1 START -1", -2_147_483_000, nil),
         ] as [(String, Int, CheckResult.Level?)])
-    func sequencesNearTheirEnd(_ options: String, last: Int, verdict: CheckResult.Level?) throws {
+    func sequencesNearTheirEndAreReported(_ options: String, last: Int, verdict: CheckResult.Level?) throws {
         let set = "ALTER SEQUENCE power_logs_id_seq \(options) RESTART; SELECT setval('power_logs_id_seq', \(last))"
         #expect(try results(after: set).map(\.verdict) == (verdict.map { [$0] } ?? []))
-        // The column's end comes before that of the sequence.
+        // The column's range ends before the sequence does.
         let column = try results(after: "ALTER TABLE power_logs ALTER id TYPE int; \(set)").map(\.verdict)
         #expect(column == (last < -1_000_000_000 ? [.warn] : verdict.map { [$0] } ?? []))
     }
 
-    /// The body of a function, and the statements that a trigger with it is for.
+    /// The body of a trigger's function, and the statements that fire the trigger.
     @Test(arguments: [
         ("BEGIN RETURN NEW; END", "INSERT", false),
         ("BEGIN /* RETURN NULL; */ NEW.power := 1; -- return null;\n return (new); END", "INSERT", false),
@@ -61,7 +62,7 @@ struct ForesightTests {
         ("BEGIN RETURN CASE WHEN NEW.power > 0 THEN NEW END; END", "INSERT", true),
         ("DECLARE r power_logs; BEGIN SELECT * INTO r FROM power_logs WHERE false; RETURN r; END", "INSERT", true),
     ])
-    func triggersThatMayDiscardRows(_ body: String, event: String, warns: Bool) throws {
+    func triggersThatMayDiscardRowsAreReported(_ body: String, event: String, warns: Bool) throws {
         let found = try results(
             after: """
                 CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql AS $$ \(body) $$;

@@ -8,7 +8,7 @@ import Testing
 
 @testable import Loader
 
-/// Other transactions, constraints and triggers get in the loader's way, and it goes on (invariants 2, 6 and 8).
+/// Other transactions, constraints and triggers interfere with the loader, and it continues (invariants 2, 6 and 8).
 @Suite(.enabled(if: Fixture.isAvailable))
 struct InterferenceTests {
     private let fixture: Fixture
@@ -30,8 +30,8 @@ struct InterferenceTests {
             shutdown: ShutdownSignal())
     }
 
-    /// A drain on a thread of its own. The tests do not suspend: others would take their thread, and the server does not
-    /// wait for ever for the transactions that they have open.
+    /// A drain on a thread of its own. The tests do not suspend, because another test would then take their thread
+    /// while they have transactions open, and the server ends those after a timeout.
     private final class Running: Sendable {
         private let ended = DispatchSemaphore(value: 0)
         private let result = Mutex<Result<DrainReport.Summary, any Error>?>(nil)
@@ -54,9 +54,9 @@ struct InterferenceTests {
         }
     }
 
-    /// Returns when the loader waits for a lock of the connection's, which is the fixture's unless told.
+    /// Returns once the loader waits for a lock of the connection, by default the fixture's.
     private func awaitWaitingLoader(for connection: Connection? = nil) throws {
-        // Not pg_stat_activity, of which a transaction sees the same all the time.
+        // Not pg_stat_activity: within a transaction its content does not change.
         try awaitRow(
             "SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))",
             on: connection ?? fixture.connection)
@@ -77,14 +77,14 @@ struct InterferenceTests {
     }
 
     @Test(arguments: ["repeatable read", "serializable"])
-    func aSerializationFailureIsRunAgain(isolation: String) throws {
+    func aTransactionIsRunAgainAfterASerializationFailure(isolation: String) throws {
         let level = isolation.replacing(" ", with: "\\ ")
         let drain = try draining("-c default_transaction_isolation=\(level)")
         try fixture.sql("BEGIN")
         try insertAsAnother(4)
         let drained = Running(drain)
         try awaitWaitingLoader()
-        // The loader's snapshot is older than this commit, so that its statement ends with 40001.
+        // The loader's snapshot is older than this commit, so its statement fails with 40001.
         try fixture.sql("COMMIT")
         let summary = try drained.summary()
         #expect((summary.inserted, summary.duplicates, summary.problems) == (9, 1, 0))
@@ -92,9 +92,9 @@ struct InterferenceTests {
         #expect(try fixture.progress() == ["1 10 9 1 0 t"])
     }
 
-    /// `COPY` waits for the key at its end, and then fails, or has been right to wait.
+    /// `COPY` waits for the other transaction's key. It fails if that commits, and succeeds if it rolls back.
     @Test(arguments: [true, false], ["read committed", "repeatable read"])
-    func aCopyMeetsTheKeyOfAnother(isKept: Bool, isolation: String) throws {
+    func aCopyWaitsForTheKeyOfAnotherTransaction(isKept: Bool, isolation: String) throws {
         for first in stride(from: 10, to: 2010, by: 500) {
             try fixture.append(
                 Fixture.batch(minutes: first..<(first + 500)), receivedAt: Fixture.receivedAt + 10 * 86_400_000)
@@ -116,14 +116,15 @@ struct InterferenceTests {
         #expect((summary.inserted, summary.duplicates, summary.problems) == (isKept ? 2009 : 2010, isKept ? 1 : 0, 0))
         #expect(summary.conflicts == summary.duplicates)
         #expect(try fixture.rows("SELECT count(*), count(DISTINCT idempotency_key) FROM power_logs") == ["2010 2010"])
-        // The ids of a COPY that was right have no gap; one that failed has left a gap.
+        // A COPY that succeeded has left no gap in the ids, a failed one has.
         let gap = try fixture.rows("SELECT max(id) - min(id) + 1 - count(*) FROM power_logs WHERE device_id = 'plug'")
         #expect((gap == ["0"]) == !isKept, "\(gap)")
     }
 
-    @Test func aDeadlockIsRunAgain() throws {
-        // Who looks for deadlocks while there is one is the victim: the loader, if it comes last and looks soon. So it is
-        // held up behind its rows, by a trigger and a lock of the gatekeeper's, until the fixture waits for these rows.
+    @Test func aTransactionIsRunAgainAfterADeadlock() throws {
+        // PostgreSQL cancels the session that checks for the deadlock first. To be that one, the loader must wait last
+        // and have the shorter deadlock_timeout. So a trigger and the gatekeeper's lock hold the loader after its rows,
+        // until the fixture waits for these rows.
         let lock = Int64.random(in: 0 ... .max)
         try fixture.sql(
             """
@@ -150,7 +151,7 @@ struct InterferenceTests {
         #expect((summary.inserted, summary.duplicates, summary.problems) == (9, 1, 0))
         #expect(try fixture.count() == 10)
         #expect(try fixture.progress() == ["1 10 9 1 0 t"])
-        // A back end counts its deadlocks when it next rests or ends.
+        // A back end reports its deadlocks when it is next idle or ends.
         let deadline = ContinuousClock.now + Fixture.hang
         while try deadlocks() == before, .now < deadline { usleep(10_000) }
         #expect(try deadlocks() > before)
@@ -161,7 +162,7 @@ struct InterferenceTests {
         return Int(rows[0]) ?? 0
     }
 
-    /// Constraints in every guise; each refuses the reading with power 1000 and nothing else.
+    /// Constraints of all kinds. Each refuses only the reading with power 1000.
     @Test(arguments: [
         (
             "P0001",
@@ -172,7 +173,7 @@ struct InterferenceTests {
             """
         ),
         (
-            // Not before COMMIT, unless it is told to.
+            // A deferred constraint: it is checked at COMMIT, unless the session sets it to immediate.
             "P0001",
             """
             CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
@@ -197,7 +198,7 @@ struct InterferenceTests {
             """
         ),
     ])
-    func aRefusedRowHoldsUpNoOther(sqlState: String, constraint: String) throws {
+    func aRefusedRowDelaysNoOther(sqlState: String, constraint: String) throws {
         try fixture.sql(constraint)
         try fixture.append(Fixture.batch(Fixture.message("big", power: "1000")), Fixture.batch(minutes: 10..<20))
         fixture.seal()
@@ -209,8 +210,8 @@ struct InterferenceTests {
         #expect(try fixture.count("device_id = 'plug'") == 20)
     }
 
-    /// Invariant 6: the retention goes by what the database has now, not by what it had when the loader connected.
-    @Test func aDatabaseThatWentBackUnderALivingSessionKeepsItsSegments() throws {
+    /// Invariant 6: pruning uses the progress that the database has now, not the progress at the time of connecting.
+    @Test func segmentsAreKeptIfTheDatabaseLosesThemDuringASession() throws {
         try fixture.append(Fixture.batch(minutes: 10..<20))
         fixture.seal()
         #expect(try fixture.drain().inserted == 20)
@@ -225,8 +226,8 @@ struct InterferenceTests {
         #expect(try fixture.directory.segments().map(\.number) == [1, 2])
     }
 
-    /// Invariant 6: progress that outlived the rows' table would keep them from coming again.
-    @Test func aTableThatIsMadeAnewFillsItself() throws {
+    /// Invariant 6: progress without its rows would keep the loader from inserting them again, so `migrate` removes it.
+    @Test func aRecreatedTableIsRefilled() throws {
         _ = try fixture.drain()
         try fixture.sql("DROP TABLE power_logs")
         #expect(try fixture.migrate().contains { $0.hasPrefix("removed the progress of 1 segment,") })

@@ -24,7 +24,7 @@ struct MigratorTests {
         #expect(try fixture.migrate().allSatisfy { $0.hasSuffix(": already exists") })
     }
 
-    @Test func anotherWritersTableGetsWhatIsMissing() throws {
+    @Test func anotherWritersTableGetsTheMissingColumnsAndIndexes() throws {
         let fixture = try Fixture(migrated: false)
         try fixture.sql(
             """
@@ -43,12 +43,12 @@ struct MigratorTests {
         #expect(try fixture.count() == 6)
     }
 
-    @Test func anInvalidIndexOfAnInterruptedBuildIsBuiltAnew() throws {
+    @Test func anInvalidIndexIsBuiltAgain() throws {
         let fixture = try Fixture()
         try fixture.sql(
             "DROP INDEX idx_power_logs_idempotency; INSERT INTO power_logs (idempotency_key) VALUES ('twice'), ('twice')"
         )
-        // The duplicate makes the build fail halfway, which leaves the index behind, invalid.
+        // The duplicate makes the build fail, which leaves an invalid index.
         #expect(throws: PostgresError.self) {
             try fixture.sql(
                 "CREATE UNIQUE INDEX CONCURRENTLY idx_power_logs_idempotency ON power_logs (idempotency_key) "
@@ -56,7 +56,7 @@ struct MigratorTests {
         }
         let invalid = "SELECT count(*) FROM pg_index WHERE NOT indisvalid AND indrelid = 'power_logs'::regclass"
         #expect(try fixture.rows(invalid) == ["1"])
-        // As long as the duplicate is there it fails again, and cleans up behind itself.
+        // While the duplicate exists the build fails again, and removes its invalid index.
         let error = #expect(throws: LoaderError.self) { try fixture.migrate() }
         #expect(error?.description.contains("DELETE FROM") == true)
         #expect(try fixture.rows(invalid) == ["0"])
@@ -65,7 +65,7 @@ struct MigratorTests {
         #expect(try fixture.drain().problems == 0)
     }
 
-    @Test func aLockedTableIsNotWaitedForWithWritersInTheQueue() throws {
+    @Test func migrateGivesUpOnALockedTable() throws {
         let fixture = try Fixture(migrated: false)
         try fixture.sql("CREATE TABLE power_logs(id bigserial primary key)")
         try fixture.sql("BEGIN; SELECT * FROM power_logs")
@@ -78,7 +78,7 @@ struct MigratorTests {
         try fixture.sql("ROLLBACK")
     }
 
-    @Test func columnsThatAreMissingAreAdded() throws {
+    @Test func missingColumnsAreAdded() throws {
         let fixture = try Fixture(migrated: false)
         try fixture.sql("CREATE TABLE power_logs(id bigserial primary key, device_id text, timestamp timestamptz)")
         #expect(try fixture.migrate().count { $0.hasPrefix("added column") } == 6)
@@ -101,7 +101,7 @@ struct MigratorTests {
         ("CREATE TABLE other(a int); CREATE INDEX idx_power_logs_timestamp ON other (a)", "another object has"),
         ("CREATE TABLE spool_progress(a int)", "spool_progress"),
     ])
-    func anUnsuitableTableIsSaidToBeOne(sql: String, reason: String) throws {
+    func anUnsuitableTableIsRefusedWithItsReason(sql: String, reason: String) throws {
         let fixture = try Fixture(migrated: false)
         try fixture.sql(sql)
         let error = #expect(throws: (any Error).self) { try fixture.migrate() }

@@ -12,7 +12,7 @@ struct PartitionListTests {
         }
     }
 
-    /// `2026-11-27/2026-11-28`, with `MIN` and `MAX`, or `default`.
+    /// Ranges like `2026-11-27/2026-11-28`, with `MIN` and `MAX`, or `default`.
     private static func list(_ ranges: [String]) -> PartitionList {
         PartitionList(
             ranges.map { text in
@@ -40,36 +40,36 @@ struct PartitionListTests {
 
     @Test(
         arguments: [
-            // Nothing is there yet.
+            // No partition exists yet.
             ([], "2026-11-27T10:00", "2026-11-27/2026-11-28"),
-            // Behind the newest one, and far behind.
+            // Right after the newest one, and long after it.
             (["2026-11-26/2026-11-27"], "2026-11-27T00:00", "2026-11-27/2026-11-28"),
             (["2026-11-26/2026-11-27"], "2027-11-27T00:00", "2027-11-27/2027-11-28"),
-            // A gap, whose ends are in the middle of a day.
+            // A gap that begins and ends within a day.
             (
                 ["MIN/2026-11-25T06:00", "2026-11-25T18:00/2026-11-26", "2026-11-26/2026-11-27"], "2026-11-25T07:00",
                 "2026-11-25T06:00/2026-11-25T18:00"
             ),
-            // Older than all.
+            // Older than all partitions.
             (["2026-11-26/2026-11-27"], "1970-01-01T00:01", "MIN/2026-11-26"),
-            // There is one.
+            // A partition exists.
             (["2026-11-26/2026-11-27"], "2026-11-26T23:59", nil),
             (["MIN/2026-11-27", "2026-11-27/MAX"], "2030-01-01", nil),
             (["2026-11-26/2026-11-27", "default"], "2030-01-01", nil),
-            // The width of those that are there.
+            // A new partition has the width of the existing ones.
             (["2026-10-01/2026-11-01"], "2026-11-27", "2026-11-01/2026-12-01"),
             (["2026-11-16/2026-11-23"], "2026-11-27", "2026-11-23/2026-11-30"),
-            // The newest one is only a part of a month.
+            // The newest one covers only a part of a month.
             (
                 ["2026-10-01/2026-11-01", "2026-11-01/2026-11-27T10:00"], "2026-11-27T10:00",
                 "2026-11-27T10:00/2026-12-01"
             ),
-            // None is exact: midnights of another zone, half a day, ten days.
+            // No exact width: midnights of another time zone, half a day, ten days.
             (["2026-11-25T23:00/2026-11-26T23:00"], "2026-11-27T10:00", "2026-11-27/2026-11-28"),
             (["2026-11-26T00:00/2026-11-26T12:00"], "2026-11-26T13:00", "2026-11-26T12:00/2026-11-27"),
             (["2026-10-10/2026-10-20"], "2026-10-20", "2026-10-20/2026-11-01"),
         ] as [([String], String, String?)])
-    func aMinuteWithoutPartitionHasItsRange(_ ranges: [String], time: String, new: String?) {
+    func aNewPartitionHasTheRangeForItsMinute(_ ranges: [String], time: String, new: String?) {
         let list = Self.list(ranges)
         let range = list.missingRange(for: Self.minute(time), width: list.width)
         #expect(range == new.flatMap { Self.list([$0]).ranges.first?.minutes })
@@ -86,15 +86,15 @@ struct PartitionListTests {
             ])
     }
 
-    /// Days of November 2026, and which of them expire.
+    /// Days of November 2026 with rows, and those of them that expire.
     @Test(
         arguments: [
-            // Ten full days, retention of three: those that end three days before or earlier.
+            // Ten full days with a retention of three: the days expire that end at least three days before.
             ("a clock that is right", 3, "2026-11-11T12:00", 1...11, 1...7),
             ("just before the end of a day", 3, "2026-11-11T00:00", 1...11, 1...7),
             ("just after", 3, "2026-11-10T23:59", 1...11, 1...6),
             ("nothing is old enough", 30, "2026-11-11T12:00", 1...11, nil),
-            // The clock is a year ahead, and only the days until the 11th have rows: three of them stay.
+            // The clock is a year ahead, and the last rows are of the 11th: three full days stay.
             ("a clock that jumps ahead", 3, "2027-11-11T12:00", 1...11, 1...8),
             ("a clock that is behind", 3, "2025-11-11T12:00", 1...11, nil),
             // Days without rows prove nothing about the time.

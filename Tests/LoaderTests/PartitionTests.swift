@@ -11,7 +11,7 @@ import Time
 /// Tables that are partitioned by time (invariants 2, 8 and 13).
 @Suite(.enabled(if: Fixture.isAvailable))
 struct PartitionTests {
-    /// The fixture's first minute is 12:13, so that its batches of 40 minutes are in both of these.
+    /// The fixture's first minute is 12:13, so its batches of 40 minutes are in both partitions.
     static let halves = """
         CREATE TABLE early PARTITION OF power_logs FOR VALUES FROM (MINVALUE) TO ('2025-11-23 12:30:00+00');
         CREATE TABLE late PARTITION OF power_logs FOR VALUES FROM ('2025-11-23 12:30:00+00') TO ('2025-11-24 00:00:00+00');
@@ -27,7 +27,7 @@ struct PartitionTests {
 
     static let byTime = table(by: "RANGE (timestamp)")
 
-    /// A table of the user's own, to which `migrate` adds what is missing.
+    /// A table of the user, to which `migrate` adds the missing parts.
     private func fixture(_ sql: String) throws -> Fixture {
         let fixture = try Fixture(migrated: false)
         try fixture.sql(sql)
@@ -80,7 +80,7 @@ struct PartitionTests {
                 == ["3"])
     }
 
-    @Test func thePrintedSQLMakesTheSameTable() throws {
+    @Test func thePrintedSQLCreatesTheSameTable() throws {
         let fixture = try Fixture(migrated: false)
         try fixture.sql(Migrator.sql(for: fixture.table, partitions: .week))
         #expect(try migrate(fixture, .week).allSatisfy { $0.contains("already exist") })
@@ -94,7 +94,7 @@ struct PartitionTests {
         #expect(error?.description.contains("MOVING_IN") == true)
     }
 
-    /// Kinds of partitioned table that readings fit in.
+    /// Kinds of partitioned table that accept readings.
     @Test(arguments: [
         ("by time", byTime + halves),
         ("in time without zone", table(by: "RANGE (timestamp)", time: "timestamp") + halves),
@@ -135,7 +135,7 @@ struct PartitionTests {
         for _ in 0..<2 { try fixture.append(Fixture.batch(minutes: 0..<40)) }
         #expect(try fixture.drain().inserted == 40)
         try fixture.append(Fixture.batch(minutes: 0..<40), Fixture.batch(minutes: 10..<50, power: "2"))
-        // The next day has a partition only in some of the tables.
+        // Only some of the tables have a partition for the next day.
         try fixture.append(Fixture.batch(minutes: 1440..<1450))
         let summary = try fixture.drain()
         #expect((summary.inserted, summary.duplicates, summary.conflicts, summary.rejected) == (20, 70, 30, 0))
@@ -158,7 +158,8 @@ struct PartitionTests {
         #expect((counts.inserted, counts.duplicates) == (7, 163))
     }
 
-    /// Duplicates could get into two partitions, or the loader cannot tell; nothing is loaded until the table is changed.
+    /// In these tables a key could be in two partitions, or the loader cannot rule it out. It loads nothing until the
+    /// table is changed.
     @Test(arguments: [
         ("by list", table(by: "LIST (device_id)"), "is partitioned by LIST (device_id)"),
         ("by hash", table(by: "HASH (idempotency_key)"), "is partitioned by HASH (idempotency_key)"),
@@ -175,14 +176,14 @@ struct PartitionTests {
             byTime + halves.replacing("12:30:00", with: "12:30:30"), "begin or end within a minute"
         ),
     ])
-    func anotherPartitioningIsRefused(_ name: String, sql: String, words: String) throws {
+    func anUnsupportedPartitioningIsRefused(_ name: String, sql: String, words: String) throws {
         let fixture = try Fixture(migrated: false)
         try fixture.sql(sql)
         let error = #expect(throws: LoaderError.self) { try fixture.migrate() }
         #expect(error?.description.contains(words) == true, "\(error.map { "\($0)" } ?? "")")
     }
 
-    @Test func aPartitionThatIsAttachedLaterMayNotSplitAMinute() throws {
+    @Test func aPartitionThatSplitsAMinuteIsRefusedWhenItIsAttached() throws {
         let fixture = try fixture(Self.byTime)
         try fixture.sql(Self.halves.replacing("12:30:00", with: "12:30:30"))
         try fixture.append(Fixture.batch(minutes: 0..<40))
@@ -191,7 +192,8 @@ struct PartitionTests {
         #expect(try fixture.count() == 0 && fixture.deadLetters().isEmpty)
     }
 
-    /// Faults of a partition: nothing is set aside, and rows of other partitions are loaded until a row needs that one.
+    /// Faults of one partition. No row is set aside, and rows of the other partitions are loaded until a row needs that
+    /// one.
     @Test(arguments: [
         ("no index", "DROP INDEX late_idempotency_key_idx", "no unique index on idempotency_key", ""),
         (
@@ -233,7 +235,7 @@ struct PartitionTests {
         #expect(try fixture.deadLetters().allSatisfy { $0.contains("\"sqlstate\":\"23514\"") })
     }
 
-    @Test func anIndexThatBreaksOffIsBuiltAnew() throws {
+    @Test func aFailedIndexBuildOfAPartitionIsRepeated() throws {
         let fixture = try fixture(Self.byTime + Self.halves)
         try fixture.sql(
             """
@@ -250,8 +252,8 @@ struct PartitionTests {
         #expect(try fixture.migrate().contains { $0.hasPrefix("created the unique index of partition") })
     }
 
-    /// Another writer's transaction has the key, so the loader waits for it, and it commits.
-    @Test func aRivalInAPartitionIsNoticed() throws {
+    /// Another writer's transaction has inserted the key, so the loader waits for it; then that transaction commits.
+    @Test func aConcurrentInsertIntoAPartitionCountsAsADuplicate() throws {
         let fixture = try fixture(Self.byTime + Self.halves)
         try fixture.append(Fixture.batch(minutes: 0..<40))
         try fixture.sql(
@@ -282,8 +284,9 @@ struct PartitionTests {
             shutdown: ShutdownSignal())
     }
 
-    /// A missing partition is created for rows of any time, while a long transaction reads and another writes.
-    @Test func aMissingPartitionHoldsNoRowUp() throws {
+    /// A missing partition is created for rows of any time, although one long transaction reads the table and another
+    /// writes to it.
+    @Test func aMissingPartitionIsCreatedBesideOpenTransactions() throws {
         let fixture = try fixture(
             Self.byTime + "CREATE TABLE d PARTITION OF power_logs FOR VALUES FROM ('2025-11-23') TO ('2025-11-24')")
         let (reader, writer) = (try Fixture.connect(), try Fixture.connect())
@@ -307,7 +310,7 @@ struct PartitionTests {
         #expect(try fixture.count() == 32)
     }
 
-    /// Both find that a partition is missing, and one of them creates it.
+    /// Both loaders find that a partition is missing, and one of them creates it.
     @Test func twoLoadersCreateAPartitionOnce() throws {
         let fixture = try fixture(Self.byTime)
         try fixture.sql("BEGIN; LOCK TABLE power_logs IN SHARE UPDATE EXCLUSIVE MODE")
@@ -333,15 +336,15 @@ struct PartitionTests {
         #expect(8...9 ~= (try partitions(fixture).count))
     }
 
-    @Test func aTableThatIsLockedIsNotWaitedForLong() throws {
+    @Test func creatingPartitionsOfALockedTableTimesOut() throws {
         let fixture = try fixture(Self.byTime)
         try fixture.sql("BEGIN; LOCK TABLE power_logs IN SHARE UPDATE EXCLUSIVE MODE")
         let error = #expect(throws: PostgresError.self) { try upkeep(fixture, .milliseconds(50)).createAhead() }
         #expect(error?.isTemporary == true && error?.description.contains("another session locks the table") == true)
     }
 
-    /// The role may insert and not create. The message has the statements for the owner.
-    @Test func aRoleWithoutTheRightSaysWhatIsMissing() throws {
+    /// The role may insert and may not create partitions. The message has the statements for the owner.
+    @Test func aMissingRightToCreatePartitionsIsNamed() throws {
         let fixture = try fixture(Self.byTime + Self.halves)
         let role = "role-" + fixture.schema
         try fixture.sql(
@@ -369,8 +372,8 @@ struct PartitionTests {
         #expect(try fixture.drain { $0.database = database }.inserted == 10)
     }
 
-    /// A detachment that broke off, as when its session was cancelled while it waited for readers.
-    @Test func aPartitionThatIsBeingDetachedIsNamed() throws {
+    /// A detachment that was not completed, as when its session was cancelled while it waited for readers.
+    @Test func aPartitionBeingDetachedIsNamed() throws {
         let fixture = try fixture(Self.byTime + Self.halves)
         let (reader, other) = (try Fixture.connect(), try Fixture.connect())
         _ = try reader.execute("BEGIN; SELECT FROM \(fixture.table.quoted)")
@@ -392,11 +395,11 @@ struct PartitionTests {
         #expect(checks.contains { $0.verdict == .warn && $0.finding.contains("is being detached") })
         let start = try #require(text.firstRange(of: "ALTER TABLE"), "\(text)")
         try fixture.sql(String(text[start.lowerBound...]))
-        // Its rows are gone from the table, so a new partition takes the readings.
+        // The table no longer has the partition's rows, so a new partition gets the readings.
         #expect(try fixture.drain().inserted == 30)
     }
 
-    /// Partitions of 20 days with rows up to now. A reader holds a drop up, and no row.
+    /// Partitions of 20 days with rows up to now. A reader delays the drop, and no row.
     @Test func rowsPastTheRetentionAreDropped() throws {
         let fixture = try Fixture(migrated: false)
         _ = try migrate(fixture, .day)
@@ -415,27 +418,28 @@ struct PartitionTests {
         #expect(try partitions(fixture) == before)
         _ = try reader.execute("COMMIT")
         try fixture.append(Fixture.batch(minutes: 0..<1))
-        // The partition of all older times expires too, and the reading that has just come with it.
+        // The partition for all older times expires too, with the reading that was just inserted.
         #expect(try fixture.drain { $0.rowRetention = RowRetention(days: 5) }.inserted == 1)
         let oldest = Timestamp(unixSeconds: now - 5 * 86_400).day.description.filter { $0 != "-" }
         #expect(try partitions(fixture).first == "power_logs_\(oldest)")
         #expect(try fixture.count() == 6)
         #expect(try verify(fixture, RowRetention(days: 5)) == [0, 15])
-        // A row that is missing in a partition that is still there was not dropped.
+        // A row that is missing in an existing partition was not dropped with a partition.
         #expect(try fixture.sql("DELETE FROM power_logs WHERE \"timestamp\" < now() - interval '4 days'").affected > 0)
         #expect(try verify(fixture, RowRetention(days: 3)) == [2, 15])
-        // Late readings find a partition again.
+        // A partition is created again for late readings.
         try fixture.append(Fixture.batch(minutes: 1..<3))
         #expect(try fixture.drain { $0.rowRetention = nil }.inserted == 2)
-        // Their partition has the times of those that were dropped.
+        // The new partition covers the times of dropped ones. Missing rows of these times still count as past the
+        // retention.
         #expect(try verify(fixture, RowRetention(days: 5)) == [2, 15])
         try fixture.sql("DELETE FROM power_logs")
         #expect(try verify(fixture, RowRetention(days: 5)) == [6, 17])
         #expect(try verify(fixture, nil) == [23, 0])
     }
 
-    /// Only partitions are dropped, so a plain table has all rows, whatever the setting is.
-    @Test func aRowThatIsMissingInAPlainTableIsNotPastTheRetention() throws {
+    /// The retention drops only partitions. So a plain table must have all rows, with any setting.
+    @Test func aMissingRowOfAPlainTableIsNotPastTheRetention() throws {
         let fixture = try Fixture()
         try fixture.append(Fixture.batch(minutes: 0..<10))
         #expect(try fixture.drain().inserted == 10)
@@ -443,7 +447,7 @@ struct PartitionTests {
         #expect(try verify(fixture, RowRetention(days: 5)) == [3, 0])
     }
 
-    /// The rows that are missing, and those that are past the retention.
+    /// The number of missing rows, and of rows past the retention.
     private func verify(_ fixture: Fixture, _ retention: RowRetention?) throws -> [Int?] {
         let report = VerificationReport { _ in }
         var verification = Verification(directory: fixture.directory)
@@ -453,7 +457,7 @@ struct PartitionTests {
         return [report.summary.database?.missing, report.summary.database?.expired]
     }
 
-    @Test func doctorTellsHowThePartitionsAre() throws {
+    @Test func doctorReportsTheStateOfThePartitions() throws {
         let fixture = try Fixture(migrated: false)
         _ = try migrate(fixture, .week)
         func check(_ retention: RowRetention? = nil) throws -> [CheckResult] {

@@ -5,7 +5,7 @@ import Time
 
 @testable import Loader
 
-/// Retention: what the database has goes after its time, and nothing else does (invariants 4, 6 and 7).
+/// Retention: segments that the database has are removed after their time, and no others (invariants 4, 6 and 7).
 @Suite(.enabled(if: Fixture.isAvailable))
 struct PruningTests {
     let fixture: Fixture
@@ -25,13 +25,13 @@ struct PruningTests {
         #expect(try fixture.drain { $0.retention.bytes = bytes }.problems == 0)
     }
 
-    @Test func aDrainRemovesWhatItHasLoadedAndNeverTheNewest() throws {
+    @Test func aDrainPrunesLoadedSegmentsExceptTheNewest() throws {
         try drain(keepingBytes: 0)
         #expect(try numbers == [5])
         #expect(try fixture.count() == 5)
-        // Their progress goes with them, as it would grow for ever.
+        // Their progress is removed with them. Otherwise it would grow without limit.
         #expect(try fixture.progress() == ["5 1 1 0 0 t"])
-        // The number of a pruned segment does not come again.
+        // The number of a pruned segment is not used again.
         try fixture.append(Fixture.batch(minutes: 5..<6))
         #expect(try numbers == [5, 6])
     }
@@ -44,10 +44,10 @@ struct PruningTests {
         #expect(try numbers == [4, 5])
     }
 
-    @Test func nothingGoesThatTheDatabaseDoesNotHave() throws {
+    @Test func segmentsThatTheDatabaseLacksAreNotPruned() throws {
         try drain(keepingBytes: .max)
         #expect(try numbers == [1, 2, 3, 4, 5])
-        // Restored from a backup: segment 2 lies in loaded/ and is not in the database any more.
+        // As after a restore from a backup: segment 2 is in loaded/ and its progress is not in the database.
         try fixture.sql("DELETE FROM spool_progress WHERE segment = 2")
         try fixture.sql("UPDATE spool_progress SET finished = false WHERE segment = 3")
         let progressTable = ProgressTable(spool: fixture.directory.identity, beside: try fixture.table)
@@ -69,7 +69,7 @@ struct PruningTests {
         try drain(keepingBytes: 0)
         #expect(try numbers == [2, 5])
         #expect(try fixture.bytes(2) == bytes)
-        // It holds nothing else up, and is not loaded again.
+        // It delays no other segment, and is not loaded again.
         #expect(try fixture.progress().map { $0.prefix(1) } == ["2", "5"])
         #expect(try fixture.directory.inventory().oldest == 5)
         try fixture.append(Fixture.batch(minutes: 5..<6))
@@ -79,7 +79,7 @@ struct PruningTests {
         #expect(try numbers == [2, 6] && fixture.progress().map { $0.prefix(1) } == ["2", "6"])
     }
 
-    /// A damaged segment keeps the files that have a dead letter of it, and no others.
+    /// A damaged segment keeps the files with a dead letter of it, and no others.
     @Test func aDamagedSegmentKeepsItsDeadLetters() throws {
         var bytes = try fixture.bytes(2)
         bytes[bytes.count / 2] ^= 1
@@ -116,13 +116,13 @@ struct PruningTests {
         withExtendedLifetime(lock) {}
     }
 
-    /// Dead letters stay as long as a segment that they may be about.
-    @Test func deadLettersGoAfterTheirTimeAndTheirSegments() throws {
+    /// Dead letters stay as long as a segment that they may refer to.
+    @Test func deadLettersArePrunedAfterTheirTimeAndTheirSegments() throws {
         let letters = DeadLetters(directory: fixture.directory)
         let today = Timestamp.now
         func daysAgo(_ days: Int64) -> Timestamp { today - .seconds(days * 86_400) }
         for age in [0, 3, 5] as [Int64] { try letters.append(Array("{}\n".utf8), now: daysAgo(age)) }
-        // The segments are of today.
+        // The segments are from today.
         #expect(try letters.prune(olderThan: .seconds(4 * 86_400), dryRun: true).count == 1)
         #expect(try letters.files().count == 3)
         let segment = try fixture.segment(1)
@@ -135,14 +135,14 @@ struct PruningTests {
         try fixture.overwrite(1, whole)
         #expect(try letters.prune(olderThan: .seconds(4 * 86_400)).count == 1)
         #expect(try letters.files().count == 2)
-        // By itself nothing goes.
+        // Without a limit nothing is removed.
         #expect(try fixture.drain { $0.retention.bytes = 0 }.problems == 0)
         #expect(try letters.files().count == 2)
         #expect(try fixture.drain { $0.deadLetterRetention = .seconds(86_400) }.problems == 0)
         #expect(try letters.files().count == 1)
     }
 
-    /// Invariant 11: the loader stops with progress kept rather than fill the disk or the spool with dead letters.
+    /// Invariant 11: the loader stops with its progress kept before dead letters fill the disk or the spool.
     @Test(arguments: [true, false]) func deadLettersAreBounded(byReserve: Bool) throws {
         try fixture.append("no batch", Fixture.batch(minutes: 10..<11))
         fixture.seal()

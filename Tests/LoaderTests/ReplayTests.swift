@@ -19,7 +19,7 @@ struct ReplayTests {
         return try SegmentFile.named([], in: { fixture.directory }).map(replay.run)
     }
 
-    @Test func itIsIdempotentAndLeavesProgressAlone() throws {
+    @Test func aReplayIsIdempotentAndChangesNoProgress() throws {
         let fixture = try Fixture()
         try fixture.append(Fixture.batch(minutes: 0..<5))
         fixture.seal()
@@ -34,8 +34,9 @@ struct ReplayTests {
         #expect(try fixture.drain().duplicates == 9)
     }
 
-    /// A replay looks before it inserts once nearly all was there, and still inserts what is not.
-    @Test func manyStatementsOfDuplicatesFindWhatIsMissing() throws {
+    /// Once nearly all rows of a statement existed, a replay looks for existing rows before it inserts. It still
+    /// inserts the missing ones.
+    @Test func aReplayOfManyDuplicatesInsertsTheMissingRows() throws {
         let fixture = try Fixture()
         for minute in stride(from: 0, to: 200, by: 10) {
             try fixture.append(Fixture.batch(minutes: minute..<(minute + 10)))
@@ -68,7 +69,7 @@ struct ReplayTests {
         #expect(try replay(fixture, ["--device", "lamp"])[0].inserted == 7)
         #expect(try replay(fixture, ["--to", "\(Fixture.start + 1)"])[0].readings == 2)
         #expect(try replay(fixture, ["--from", "2025-11-24"])[0].readings == 0)
-        // A part of a second before and after a reading at 12:15:00.
+        // Fractions of a second before and after a reading at 12:15:00.
         let (before, after) = ("2025-11-23T12:14:59.500Z", "2025-11-23T12:15:00.500Z")
         #expect(try replay(fixture, ["--from", before, "--to", after])[0].readings == 2)
         #expect(try replay(fixture, ["--from", after, "--to", "2025-11-23T12:15:01Z"])[0].readings == 0)

@@ -7,7 +7,7 @@ struct RetryPauseTests {
         arguments: [
             (0.5, [0.5, 1, 2, 2]), (1, [1, 2, 2]), (3600, [1, 2, 2]),
         ] as [(Double, [Double])])
-    func eachPauseIsTwiceAsLongUpToTwoSeconds(followPause: Double, expected: [Double]) {
+    func eachPauseDoublesUpToTwoSeconds(followPause: Double, expected: [Double]) {
         var pause = RetryPause(followPause: .seconds(followPause))
         let pauses = expected.map { _ in
             defer { pause.lengthen() }

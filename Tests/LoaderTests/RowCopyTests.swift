@@ -4,14 +4,15 @@ import Testing
 @testable import Loader
 @testable import Readings
 
-/// `COPY` gives the same rows and counts as the statement, whatever stands in its way (invariants 2, 6 and 8).
+/// `COPY` leads to the same rows and counts as the INSERT statement, in spite of conflicts, faults and other table
+/// shapes (invariants 2, 6 and 8).
 @Suite(.enabled(if: Fixture.isAvailable))
 struct RowCopyTests {
     /// Enough for two loads by `COPY`.
     private static let count = 3000
     private static let half = 1500
 
-    /// A reading a minute, in records of 500.
+    /// One reading per minute, in records of 500.
     private func fill(_ fixture: Fixture, _ minutes: Range<Int> = 0..<count, power: (Int) -> String = { _ in "1.5" })
         throws
     {
@@ -19,7 +20,7 @@ struct RowCopyTests {
             let messages = (first..<min(first + 500, minutes.upperBound)).map {
                 Fixture.message(minute: $0, power: power($0))
             }
-            // So late that none of the minutes is in the future.
+            // Received so late that none of the minutes is in the future.
             try fixture.append(
                 "{\"messages\":[\(messages.joined(separator: ","))]}", receivedAt: Fixture.receivedAt + 10 * 86_400_000)
         }
@@ -30,7 +31,7 @@ struct RowCopyTests {
         return [summary.inserted, summary.duplicates, summary.conflicts, summary.rejected]
     }
 
-    /// Ids that no row has. The statement leaves none, and a `COPY` that fails does.
+    /// The number of ids without a row. The statement leaves none, a failed `COPY` leaves some.
     private func lostIDs(_ fixture: Fixture) throws -> Int {
         try fixture.sql("SELECT max(id) - count(*) FROM power_logs").integer(0, 0) ?? -1
     }
@@ -44,13 +45,13 @@ struct RowCopyTests {
     @Test(arguments: [
         ("double precision", "timestamptz"), ("real", "timestamp"), ("numeric(5,2)", "timestamptz(0)"),
     ])
-    func valuesAreTheSameAsByTheStatement(number: String, time: String) throws {
+    func copyWritesTheSameValuesAsTheStatement(number: String, time: String) throws {
         let powers = [
             "1e-7", "-0.0", "0.1", "123.455", "-123.445", "999.994", "999.996", "1e300", "16777217", "3.4e38",
             "-5e-324",
             "0.30000000000000004",
         ]
-        // The first by loads that are large enough for COPY, the second by smaller ones.
+        // The first fixture uses loads that are large enough for COPY, the second smaller ones.
         var found: [[String]] = []
         var counts: [[Int]] = []
         for rows in [Self.half, RowCopy.least / 2] {
@@ -77,7 +78,8 @@ struct RowCopyTests {
         #expect(counts[0][0] == found[0].count && counts[0][0] + counts[0][3] == Self.count)
     }
 
-    @Test(arguments: ["timestamptz", "timestamp"]) func timesBeforeTheServersEpochAreTheSame(time: String) throws {
+    @Test(arguments: ["timestamptz", "timestamp"]) func copyWritesTheSameTimesBeforeTheServersEpoch(time: String) throws
+    {
         let fixture = try Fixture()
         try fixture.sql("ALTER TABLE power_logs ALTER timestamp TYPE \(time)")
         let rows = RowBuffer()
@@ -100,7 +102,7 @@ struct RowCopyTests {
             try fixture.count("extract(epoch FROM timestamp) / 60 <> split_part(idempotency_key, '_', 3)::int") == 0)
     }
 
-    @Test func sameKeysInALoadAreFoundBefore() throws {
+    @Test func duplicateKeysWithinALoadAreFoundBeforeCopy() throws {
         let fixture = try Fixture()
         try fill(fixture)
         try fixture.append(Fixture.batch(minutes: 7..<8), Fixture.batch(minutes: 8..<9, power: "2"))
@@ -108,8 +110,9 @@ struct RowCopyTests {
         #expect(try lostIDs(fixture) == 0)
     }
 
-    /// The second load has the key of another writer at its end. So has the third, which is left to the statement.
-    @Test func aKeyOfAnotherWriterIsADuplicateAndCopyRests() throws {
+    /// The second load ends with a key of another writer, and so does the third. The statement inserts the
+    /// second one after COPY has failed, and the third one because COPY then rests.
+    @Test func aKeyOfAnotherWriterIsADuplicateAndPausesCopy() throws {
         let fixture = try Fixture()
         for minute in [2999, 4499] {
             try fixture.sql(
@@ -118,7 +121,7 @@ struct RowCopyTests {
         }
         try fill(fixture, 0..<6000)
         #expect(try drain(fixture) == [5998, 2, 2, 0])
-        // All rows of the load that failed, and none of another one.
+        // The ids of all rows of the failed COPY are lost, and no others.
         #expect(try fixture.sql("SELECT max(id) FROM power_logs").integer(0, 0) == 5998 + Self.half)
         #expect(try fixture.progress() == ["1 6000 5998 2 0 f"])
     }
@@ -143,7 +146,7 @@ struct RowCopyTests {
         CREATE TRIGGER drop BEFORE INSERT ON power_logs FOR EACH ROW EXECUTE FUNCTION drop()
         """,
     ])
-    func otherTablesAreLeftToTheStatement(change: String) throws {
+    func tablesUnsuitableForCopyUseTheStatement(change: String) throws {
         let fixture = try Fixture()
         #expect(try isExact(fixture))
         try fixture.sql(change)
@@ -155,7 +158,7 @@ struct RowCopyTests {
         #expect(try fixture.deadLetters().count == rejected)
     }
 
-    @Test func partitionsAreCopiedTo() throws {
+    @Test func copyLoadsPartitionedTables() throws {
         let fixture = try Fixture(migrated: false)
         let table =
             PartitionTests.byTime + PartitionTests.halves.replacing("MINVALUE", with: "'2025-11-01 00:00:00+00'")
@@ -168,12 +171,12 @@ struct RowCopyTests {
         try fill(fixture, 3000..<5000)
         #expect(try drain(fixture, 50_000) == [2000, 1, 0, 0])
         #expect(try fixture.rows("SELECT count(*), count(DISTINCT idempotency_key) FROM power_logs") == ["5000 5000"])
-        // A trigger or a rule of one partition alone.
+        // A rule of only one partition.
         try fixture.sql("CREATE RULE also AS ON INSERT TO early DO ALSO NOTHING")
         #expect(try !isExact(fixture))
     }
 
-    @Test func copyRestsLongerAfterEachFailure() {
+    @Test func copyPausesLongerAfterEachFailure() {
         var rest = CopyRest()
         #expect(rest.isOver)
         rest.begin(1000)

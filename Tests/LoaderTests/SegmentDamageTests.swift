@@ -6,7 +6,7 @@ import Testing
 
 @Suite(.enabled(if: Fixture.isAvailable))
 struct SegmentDamageTests {
-    @Test func aLiveTornTailIsLoadedWhenItIsWhole() throws {
+    @Test func aTornTailIsLoadedOnceItIsComplete() throws {
         let fixture = try Fixture()
         try fixture.append(Fixture.batch(minutes: 0..<1), Fixture.batch(minutes: 1..<2))
         let whole = try fixture.bytes(1)
@@ -17,8 +17,8 @@ struct SegmentDamageTests {
         #expect((summary.inserted, summary.damagedRanges) == (1, 0))
     }
 
-    /// Invariant 7, and the torn tail of a segment that was left: at every byte of its last record.
-    @Test func aSegmentCutAnywhereGivesItsWholeRecords() throws {
+    /// Invariant 7, and the torn tail of a closed segment: cut at every byte of its last record.
+    @Test func aSegmentCutAtAnyByteGivesItsWholeRecords() throws {
         let fixture = try Fixture()
         try fixture.append(Fixture.batch(minutes: 0..<1))
         let first = try fixture.bytes(1).count
@@ -38,7 +38,7 @@ struct SegmentDamageTests {
     }
 
     @Test(arguments: [0, 30, -1])
-    func aFlippedByteLosesOneRecordAndSaysWhere(place: Int) throws {
+    func aFlippedByteLosesOneRecordAndIsNamed(place: Int) throws {
         let fixture = try Fixture()
         let second = try fixture.appendThree()
         fixture.seal()
@@ -71,8 +71,8 @@ struct SegmentDamageTests {
         #expect(try fixture.drain().records == 0)
     }
 
-    /// Invariant 4: a power cut may take away what was loaded before it was durable.
-    @Test func aTailThatWasLoadedAndIsGoneIsNoObstacle() throws {
+    /// Invariant 4: a power cut may remove records that were loaded before they were durable.
+    @Test func aLostTailThatWasLoadedDoesNotStopTheLoader() throws {
         let fixture = try Fixture()
         try fixture.append(Fixture.batch(minutes: 0..<1))
         let kept = try fixture.bytes(1)

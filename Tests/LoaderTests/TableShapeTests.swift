@@ -3,10 +3,10 @@ import Testing
 
 @testable import Loader
 
-/// Kinds of table and of faults in them, each with its outcome (invariants 8 and 13).
+/// Kinds of tables and of their faults, each with its outcome (invariants 8 and 13).
 @Suite(.enabled(if: Fixture.isAvailable))
 struct TableShapeTests {
-    /// A table in which the readings of 8.9 W fit, and that of 1200 W or of the device `big` does not.
+    /// A table that accepts readings of 8.9 W, but not that of 1200 W or of the device `big`.
     struct Shape: CustomTestStringConvertible {
         let name: String
         let sql: String
@@ -57,8 +57,8 @@ struct TableShapeTests {
                 """, sqlState: "23505"),
     ]
 
-    /// The row that does not fit is set aside, the others are rows, and neither waits for the other. A second time it is
-    /// set aside again, or is a duplicate with other values if its minute has a row.
+    /// The row that does not fit is set aside and the others are inserted; neither waits for the other. If it comes
+    /// again it is set aside again, or counts as a duplicate with other values if its minute has a row.
     @Test(arguments: rowFaults) func aRowThatDoesNotFitIsSetAside(_ shape: Shape) throws {
         let fixture = try Fixture()
         try fixture.sql(shape.sql)
@@ -74,7 +74,7 @@ struct TableShapeTests {
             #expect(letter.contains(shape.sqlState.map { "\"sqlstate\":\"\($0)\"" } ?? "takes the row away"))
             #expect(letter.contains("\"device_id\":\"\(shape.device)\""))
         }
-        // The only duplicate that does not fit is about a minute that has a row.
+        // Only the second of these readings is for a minute without a row; the first one is a duplicate.
         try fixture.append(Fixture.batch(Fixture.message(minute: 1, power: shape.power)), Fixture.batch(odd))
         summary = try fixture.drain()
         let isAboutDevice = shape.device != "plug"
@@ -86,7 +86,7 @@ struct TableShapeTests {
         #expect(try fixture.count("device_id IN ('plug', '\(shape.device)')") == 39)
     }
 
-    /// More of them than are tried one by one, with two reasons, and each letter has its own row's values.
+    /// More refused rows than are tried one by one, with two reasons. Each dead letter has the values of its own row.
     @Test func manyRowsThatDoNotFitAreSetAsideWithTheirOwnReasons() throws {
         let fixture = try Fixture()
         try fixture.sql("ALTER TABLE power_logs ALTER power TYPE real, ADD CONSTRAINT small CHECK (power < 1000)")
@@ -111,7 +111,7 @@ struct TableShapeTests {
         #expect(try fixture.count("device_id = 'a\"\\{},''$é'") == 560)
     }
 
-    /// A fault that is no row's: nothing is set aside, the message says what to mend, and then all of it goes in.
+    /// A fault that is not a row's: no row is set aside, the message names the fix, and after it all rows are inserted.
     @Test(arguments: [
         (
             "a sequence at its end", "ALTER SEQUENCE power_logs_id_seq MAXVALUE 5", "2200H",
@@ -202,14 +202,14 @@ struct TableShapeTests {
         let summary = try drain()
         #expect((summary.inserted, summary.rejected) == (39, 1))
         #expect(try fixture.deadLetters().allSatisfy { $0.contains("\"sqlstate\":\"42501\"") })
-        // A missing privilege is no row's fault.
+        // A missing privilege is not a row's fault.
         try fixture.sql("REVOKE INSERT ON power_logs FROM \"\(role)\"")
         try fixture.append(Fixture.batch(minutes: 50..<60))
         #expect(throws: PostgresError.self) { try drain() }
         #expect(try fixture.deadLetters().count == 1)
     }
 
-    /// A database in which a device's name cannot be written.
+    /// The database's encoding cannot represent a device's name.
     @Test func aNameThatTheEncodingLacksIsSetAside() throws {
         let fixture = try Fixture()
         let name = "latin-" + fixture.schema
@@ -232,7 +232,7 @@ struct TableShapeTests {
         #expect((again.inserted, again.duplicates, again.rejected) == (0, 1, 1))
     }
 
-    /// Replays and single runs leave the sequence where the rows have brought it.
+    /// Replays and single runs do not advance the sequence beyond the rows.
     @Test func duplicatesConsumeNoIds() throws {
         let fixture = try Fixture()
         try fixture.append(Fixture.batch(minutes: 0..<100))

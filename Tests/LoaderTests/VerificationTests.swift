@@ -43,9 +43,9 @@ struct VerificationTests {
         #expect(summary.findings[1].record == "00000001:2")
     }
 
-    /// A few of the readings are of other times than the rest, and some rows have other times than their keys.
+    /// Some readings have much older times than the rest, and some rows have other times than their keys.
     @Test(arguments: [0, 1, 20])
-    func readingsOfAllTimesAreFound(stragglers: Int) throws {
+    func readingsOfAllTimesAreFoundInTheTable(stragglers: Int) throws {
         let fixture = try Fixture()
         let messages =
             (0..<60).map { Fixture.message(minute: $0) }
@@ -76,13 +76,13 @@ struct VerificationTests {
         return fixture
     }
 
-    /// Invariant 7: what is gone shows, whoever took it away.
+    /// Invariant 7: missing segments are found, whoever removed them.
     @Test(arguments: [[1], [3], [1, 3], [2, 3]])
     func missingSegmentsAreFound(gone: [Int]) throws {
         let fixture = try fourSegments()
         for number in gone { try SystemDisk().remove(try fixture.segment(number).path) }
         let findings = try verify(fixture).findings.map(\.reason)
-        // A run of missing ones is missed by its follower.
+        // The segment after a run of missing ones reports only its predecessor.
         let missed = gone.filter { !gone.contains($0 + 1) }
         #expect(findings.count == missed.count)
         for (number, finding) in zip(missed, findings) {
@@ -91,7 +91,7 @@ struct VerificationTests {
     }
 
     @Test(arguments: [false, true])
-    func theNewestSegmentIsMissedByWhoHasLoadedFromIt(withDatabase: Bool) throws {
+    func aMissingNewestSegmentIsFoundByItsProgressOrTheLoadMark(withDatabase: Bool) throws {
         let fixture = try fourSegments()
         _ = try fixture.drain()
         if withDatabase { try SystemDisk().remove(fixture.path.appending("loaded.json")) }
@@ -101,13 +101,13 @@ struct VerificationTests {
         )
     }
 
-    @Test func recordsRemovedByRetentionAreNotMissed() throws {
+    @Test func segmentsRemovedByRetentionAreNotReportedAsMissing() throws {
         let fixture = try fourSegments()
         let first = try fixture.bytes(1)
         _ = try fixture.drain { $0.retention.bytes = 0 }
         #expect(
             try verify(fixture) == VerificationReport.Summary(segments: 1, records: 3, database: .init(readings: 3)))
-        // Put back, it is stale.
+        // If it is put back, it is stale.
         try Data(first).write(to: URL(filePath: fixture.directory.loaded.appending("00000001.spool").string))
         let summary = try verify(fixture)
         #expect(summary.problems == 1 && summary.findings[0].reason.hasPrefix("the retention had removed it"))
@@ -119,7 +119,7 @@ struct VerificationTests {
         let fixture = try fourSegments()
         let whole = try fixture.bytes(2)
         let ends = whole.indices.filter { whole[$0] == UInt8(ascii: "\n") }
-        // Header and two records, as it was before the third.
+        // The header and two records, as before the third one was written.
         try fixture.overwrite(2, whole[...ends[2]])
         #expect(
             try verify(fixture).findings.map(\.reason) == [
@@ -144,8 +144,8 @@ struct VerificationTests {
         #expect(try verify(fixture).problems == 3)
     }
 
-    /// Invariant 8: what cannot be loaded is in `rejected/`, or it is missed.
-    @Test func lettersThatAreGoneAreMissed() throws {
+    /// Invariant 8: a reading that could not be loaded is in `rejected/`, or it counts as missing.
+    @Test func missingDeadLettersAreReported() throws {
         let fixture = try Fixture()
         try fixture.append(
             Fixture.batch(
@@ -179,7 +179,7 @@ struct VerificationTests {
         #expect(try verify(fixture).findings.count == 2)
     }
 
-    @Test func aTornTailIsOnlyNoted() throws {
+    @Test func aTornTailIsANoteAndNotAProblem() throws {
         let fixture = try Fixture()
         try fixture.append(Fixture.batch(minutes: 0..<1))
         try fixture.overwrite(1, try fixture.bytes(1).dropLast(3))
