@@ -7,7 +7,7 @@ import Testing
 @testable import Checkup
 
 struct CheckupTests {
-    @Test func theExitCodeTellsWhatCanBeWaitedFor() {
+    @Test func theExitCodeDistinguishesTemporaryFailures() {
         var checkup = Checkup()
         #expect(checkup.exitCode == 0 && checkup.verdict == .ok)
         checkup.add(.warn("one", "is so so", do: "mend it"))
@@ -18,7 +18,7 @@ struct CheckupTests {
         #expect(checkup.exitCode == 1)
     }
 
-    @Test func eachFindingIsOneLineAndNothingInItIsObeyed() throws {
+    @Test func eachResultIsOneEscapedLine() throws {
         var lines: [String] = []
         var checkup = Checkup { lines.append($0) }
         checkup.add(.ok("spool", "fine"))
@@ -37,7 +37,7 @@ struct CheckupTests {
         ("aaaaaaaaaaaaaaaaaaaaaaaa", .warn), ("my-secret-key-for-the-queue", .warn), ("changeme-changeme-4711", .warn),
         ("0123456789abcdef 123456789abcdef", .fail), ("0123456789abcdéf0123456789", .fail),
     ])
-    func keysThatCanBeGuessedAreNamedAndNotShown(key: String, verdict: CheckResult.Level) {
+    func guessableKeysAreReportedAndNotShown(key: String, verdict: CheckResult.Level) {
         let results = KeyCheck(ingest: key.isEmpty ? [] : [key], read: []).results(isReceiver: true)
         #expect(results.map(\.verdict) == [verdict])
         #expect(key.isEmpty || !"\(results)".contains(key))
@@ -50,7 +50,7 @@ struct CheckupTests {
         #expect(results.map(\.verdict) == [.ok, .ok, .warn])
     }
 
-    @Test func aFileThatOthersReadKeepsNoSecrets() throws {
+    @Test func aKeyFileThatOtherUsersCanReadIsAFault() throws {
         let file = NSTemporaryDirectory() + "checkup-" + UUID().uuidString
         #expect(KeyCheck.result(ofFile: file, as: "key file").verdict == .fail)
         try "INGEST_API_KEY=x".write(toFile: file, atomically: false, encoding: .utf8)
@@ -61,8 +61,8 @@ struct CheckupTests {
         }
     }
 
-    /// All that is wrong is named at once, and what is right counts.
-    @Test func everySettingThatCannotBeUsedIsNamed() {
+    /// All settings with an error are named at once, and the others are used.
+    @Test func everyInvalidSettingIsNamed() {
         var problems: [String] = []
         let settings = Settings(
             flags: ["PORT": "x"], environment: ["SPOOL_BITES": "1", "LOG_LEVEL": "loud", "HOST": "::1"],

@@ -37,12 +37,12 @@ struct SpoolCheckTests {
         #expect(results.contains { $0.subject == "receiver" && $0.finding.contains("process \(getpid())") })
         #expect(results.contains { $0.subject == "loader" && $0.finding.contains("none") })
         #expect(try place.files() == before)
-        // The lock is still ours.
+        // The test still holds the lock.
         #expect(throws: SpoolError.self) { try SpoolLock(.receiver, of: place.path) }
         withExtendedLifetime(lock) {}
     }
 
-    @Test func aMissingSpoolIsTheReceiversToMake() throws {
+    @Test func aMissingSpoolIsAWarningOnlyForTheLoader() throws {
         let place = Place()
         #expect(place.check(.loader).map(\.verdict) == [.warn])
         #expect(place.check(.receiver).map(\.verdict) == [.ok])
@@ -58,14 +58,14 @@ struct SpoolCheckTests {
         let directory = try SpoolDirectory(creating: place.path)
         try "{}".write(toFile: place.path.appending("spool.json").string, atomically: false, encoding: .utf8)
         #expect(place.check(.receiver).map(\.verdict) == [.fail])
-        // Segments without their identity must not get a new one.
+        // Segments without their spool's identity must not get a new one.
         unlink(place.path.appending("spool.json").string)
         try "x".write(toFile: directory.pending.appending("00000001.spool").string, atomically: false, encoding: .utf8)
         let result = try #require(place.check(.receiver).first)
         #expect(result.verdict == .fail && result.remedy?.contains("restore spool.json") == true)
     }
 
-    @Test func foldersOpenToAllAreNamed() throws {
+    @Test func foldersThatEveryUserCanReadAreNamed() throws {
         let place = Place()
         let directory = try SpoolDirectory(creating: place.path)
         func rights() -> CheckResult? { place.check().first { $0.subject == "spool rights" } }
@@ -82,14 +82,14 @@ struct SpoolCheckTests {
         (0, "0 h"), (47, "47 h"), (48, "2 days"), (17_531, "730 days"), (17_532, "2 years"), (87_131, "9 years"),
         (1_000_000_000, "more than 100 years"),
     ])
-    func roomIsInUnitsThatSuitIt(hours: Int, text: String) { #expect(RoomCheck.span(hours) == text) }
+    func theTimeUntilTheSpoolIsFullHasASuitableUnit(hours: Int, text: String) { #expect(RoomCheck.span(hours) == text) }
 
-    @Test func roomIsToldBeforeItIsGone() throws {
+    @Test func roomIsReportedBeforeTheSpoolIsFull() throws {
         let place = Place()
         let directory = try SpoolDirectory(creating: place.path)
         let writer = SpoolWriter(directory: directory, newest: 0)
         let body = [UInt8](repeating: 0x20, count: 1 << 20)
-        // 298 bytes a second, and less than 290 only when the test takes more than a minute and a half.
+        // 298 bytes a second; below 290 only if the test takes more than a minute and a half.
         let anHourAgo = Int64(Date().timeIntervalSince1970 - 3510) * 1000
         _ = try writer.append([NewRecord(receivedAt: anHourAgo, body: body[...])])
         var limits = SpoolWriter.Limits()
@@ -105,7 +105,7 @@ struct SpoolCheckTests {
         #expect(room()?.verdict == .fail)
     }
 
-    @Test func aClockThatIsBehindTheSpoolIsWrong() throws {
+    @Test func aClockBehindTheSpoolsFilesIsAFault() throws {
         let place = Place()
         let directory = try SpoolDirectory(creating: place.path)
         let segment = directory.pending.appending("00000001.spool").string
@@ -115,7 +115,7 @@ struct SpoolCheckTests {
         #expect(ClockCheck(directory).result().verdict == .fail)
     }
 
-    /// A disk whose every synchronization takes a while, or fails.
+    /// A disk on which every sync is slow, or fails.
     private struct SlowDisk: ForwardingDisk {
         let delay: Duration
         var failure: Errno?
@@ -135,18 +135,18 @@ struct SpoolCheckTests {
         func create(_ path: FilePath) throws(Errno) -> any DiskFile { File(try SystemDisk().create(path), self) }
     }
 
-    @Test func aSlowDiskIsToldAndAFailingOneFails() throws {
+    @Test func aSlowDiskIsAWarningAndAFailingOneAFault() throws {
         let place = Place()
         _ = try SpoolDirectory(creating: place.path)
         func speed(_ delay: Duration, _ failure: Errno? = nil) -> CheckResult? {
             DiskCheck(place.path, acceptsLosses: true, disk: SlowDisk(delay: delay, failure: failure)).results().last
         }
         #expect(speed(.milliseconds(30))?.verdict == .warn)
-        // A busy machine makes some measurements slow, and not every one.
+        // A busy machine makes some measurements slow, but not all.
         #expect((0..<100).contains { _ in speed(.milliseconds(1))?.verdict == .ok })
         #expect(speed(.zero, .ioError)?.verdict == .fail)
         #expect(speed(.zero, .noSpace)?.remedy == "make room on the disk")
-        // One synchronization is measured however long it takes, and no second one.
+        // A single sync is measured, however long it takes, and no second one.
         #expect(speed(.seconds(4))?.finding.contains("median of 1)") == true)
         #expect(try !place.files().contains { $0.hasSuffix(".tmp") })
     }

@@ -12,15 +12,15 @@ struct SpoolFileSystemTests {
             (0x794C_7630, "overlay", .overlay), (0x6969, "nfs", .remote), (0xFF53_4D42, "cifs", .remote),
             (0x6573_5546, "fuse", .remote), (0x0102_1997, "9p", .remote), (0x1234, "unknown (0x1234)", .unknown),
         ] as [(UInt32, String, SpoolFileSystem.Nature)])
-    func eachTypeHasANameAndANature(type: UInt32, name: String, nature: SpoolFileSystem.Nature) {
+    func eachFileSystemHasANameAndANature(type: UInt32, name: String, nature: SpoolFileSystem.Nature) {
         let kind = SpoolFileSystem(type: type)
         #expect(kind.name == name && kind.nature == nature)
-        // It becomes a string in JSON as it is.
+        // The text gets into JSON without escapes.
         #expect(kind.risk?.contains { $0 == "\"" || $0 == "\\" || !$0.isASCII } != true)
         #expect((kind.risk == nil) == [.local, .unknown].contains(nature))
     }
 
-    @Test func anOverlayWithoutFsyncIsToldByItsOptions() {
+    @Test func anOverlayWithoutFsyncIsRecognizedByItsOptions() {
         let table = """
             27 1 254:0 / / rw,relatime - ext4 /dev/vda rw
             47 44 0:44 / /my\\040disk rw,relatime shared:1 master:2 - overlay o rw,lowerdir=/l,workdir=/w,fsync=volatile
@@ -55,14 +55,14 @@ struct SpoolFileSystemTests {
         #expect(MountOptions.upperDirectory(options.split(separator: ",")) == path)
     }
 
-    @Test func aPathThatIsNotThereYetLiesWhereItsParentDoes() throws {
+    @Test func aMissingPathIsOnTheFileSystemOfItsParent() throws {
         #expect(try SpoolFileSystem(at: "/proc/not/there/yet") == SpoolFileSystem(type: 0x9FA0))
         #expect(try SpoolFileSystem(at: "not-there/yet") == SpoolFileSystem(at: "."))
         #expect(throws: Errno.notDirectory) { try SpoolFileSystem(at: "/proc/version/below-a-file") }
     }
 
-    /// Only a setting lets the spool lie in memory.
-    @Test func memoryIsRefusedUnlessLossesAreAccepted() throws {
+    /// The spool may lie in memory only if a setting allows it.
+    @Test func aSpoolInMemoryIsRefusedUnlessASettingAllowsIt() throws {
         let shared: FilePath = "/dev/shm/spool"
         try #require(try SpoolFileSystem(at: shared).nature == .memory, "this machine has no tmpfs at /dev/shm")
         #expect(throws: SettingsError.self) { try SpoolFileSystem.admit(shared, Settings(environment: [:])) }

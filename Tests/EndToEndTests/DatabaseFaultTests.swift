@@ -125,7 +125,7 @@ struct DatabaseFaultTests {
     }
 
     /// A first host that never answers delays the connection by a moment; a closed port does not.
-    @Test func aSilentHostIsPassedOver() throws {
+    @Test func aSilentHostIsSkipped() throws {
         let silent = try Listener()
         try post("plug")
         let url = "postgresql://shelly@127.0.0.1:\(silent.port),127.0.0.1:\(rig.databasePort)/shelly"

@@ -5,14 +5,14 @@ import Testing
 
 @testable import Readings
 
-/// Whatever the body, the decoder ends, says the same every time, and lets nothing through that cannot be stored
+/// For any body the decoder ends, returns the same result each time, and accepts nothing that cannot be stored
 /// (invariants 9 and 11).
 struct BatchDecoderFuzzTests {
     private typealias Finding = Fuzzing.Finding
 
     private static let receivedAt: Int64 = 1_795_392_000_000
 
-    /// A result that can be compared.
+    /// A result of the decoder that can be compared.
     private struct Verdict: Equatable {
         var problem: InvalidInput?
         var messageCount = 0
@@ -24,7 +24,7 @@ struct BatchDecoderFuzzTests {
         var texts: [Int: String] = [:]
     }
 
-    @Test func anyBodyIsJudgedAlikeAndWithinBounds() throws {
+    @Test func everyBodyHasTheSameResultEachTimeWithinBounds() throws {
         let decoder = BatchDecoder()
         var previous: [UInt8] = []
         try Fuzzing.run("decoder") { seed in
@@ -40,7 +40,7 @@ struct BatchDecoderFuzzTests {
             _ = judge(previous, decoder)
             previous = body
             guard judge(body, decoder) == verdict, judge(body, BatchDecoder()) == verdict else {
-                throw Finding(message: "the same body is judged differently (invariant 9)", input: body)
+                throw Finding(message: "the same body has different results (invariant 9)", input: body)
             }
             do {
                 try checkBounds(of: verdict)
@@ -80,53 +80,57 @@ struct BatchDecoderFuzzTests {
         where text.contains(BodyGenerator.secret) || text.utf8.count > 120
             || !text.utf8.allSatisfy({ 0x20..<0x7F ~= $0 })
         {
-            throw Objection("a problem says what the client sent: \(text)")
+            throw Objection("a problem contains bytes of the client: \(text)")
         }
         if verdict.problem != nil { return }
-        guard 1...BatchDecoder.maximumMessages ~= verdict.messageCount else { throw Objection("message count") }
-        guard Set(verdict.devices).count == verdict.devices.count else { throw Objection("a device comes twice") }
+        guard 1...BatchDecoder.maximumMessages ~= verdict.messageCount else {
+            throw Objection("message count \(verdict.messageCount) is out of bounds")
+        }
+        guard Set(verdict.devices).count == verdict.devices.count else { throw Objection("a device is listed twice") }
         for device in verdict.devices {
             guard 1...DeviceID.maximumBytes ~= device.utf8.count, String(validating: device.utf8, as: UTF8.self) != nil,
                 !device.description.unicodeScalars.contains(where: { $0.properties.generalCategory == .control })
-            else { throw Objection("device \(device)") }
+            else { throw Objection("device \(device) is not a valid name") }
         }
         for reading in verdict.readings {
             guard verdict.devices.indices.contains(reading.device), 0..<verdict.messageCount ~= reading.message,
                 0...3 ~= reading.channel, 1...(Self.receivedAt / 1000 + 86_400) ~= reading.timestamp
-            else { throw Objection("\(reading)") }
+            else { throw Objection("\(reading) is out of bounds") }
             for value in [reading.power, reading.voltage, reading.current] where value?.isFinite == false {
                 throw Objection("\(reading) is not finite")
             }
             let key = IdempotencyKey.text(
                 device: verdict.devices[reading.device], channel: reading.channel, minute: reading.minute)
             guard key.utf8.count <= 160, key.hasSuffix("_\(reading.channel)_\(reading.timestamp / 60)") else {
-                throw Objection("key \(key)")
+                throw Objection("key \(key) is not of this reading, or too long")
             }
         }
         let invalid = verdict.invalid.map(\.index)
         guard invalid == Set(invalid).sorted(), invalid.allSatisfy({ $0 < verdict.messageCount }),
             verdict.invalid.allSatisfy({ !$0.problems.isEmpty }),
             Set(invalid).isDisjoint(with: verdict.readings.map(\.message) + verdict.faults.map(\.message))
-        else { throw Objection("invalid messages \(invalid)") }
+        else { throw Objection("invalid messages \(invalid) are not in order, or have readings or no problem") }
     }
 
-    /// The parser, the scanner that names faults and Foundation agree on what is JSON, as far as Foundation keeps to RFC 8259.
+    /// The parser, the scanner that locates errors and Foundation agree on whether a text is JSON, as far as Foundation
+    /// follows RFC 8259.
     private func checkSyntax(of body: [UInt8], _ verdict: Verdict) throws {
         let isRefused = verdict.problem?.type == "json_invalid"
         var body = body
         if !isRefused, replacePythonTokens(in: &body) {
             let isInvalid = verdict.invalid.contains { $0.problems.contains { $0.type == "json_invalid" } }
             guard verdict.problem != nil || isInvalid else {
-                throw Objection("a number that JSON does not have is in no invalid message")
+                throw Objection("a message with a number that JSON does not have is not invalid")
             }
         }
         let fault = firstError(in: body)
         guard isRefused == (fault != nil) else {
-            throw Objection("parser: \(isRefused ? "no" : "yes"), scanner \(fault.map { "\($0)" } ?? "yes")")
+            throw Objection("parser: \(isRefused ? "no JSON" : "JSON"), scanner: \(fault.map { "\($0)" } ?? "JSON")")
         }
         let foundation = (try? JSONSerialization.jsonObject(with: Data(body), options: .fragmentsAllowed)) != nil
         guard foundation == isRefused else { return }
-        // Bounds of ours, a comma behind the last member, and Foundation's guess at the encoding.
+        // Three known differences: the decoder's own bounds, a comma after the last member, and the encoding that
+        // Foundation guesses.
         if let fault, fault.expected.contains("nesting") || fault.expected.contains("hold") { return }
         if let fault, fault.offset < body.count, "}]".utf8.contains(body[fault.offset]) { return }
         if body.prefix(4).contains(0) || body.starts(with: [0xEF, 0xBB, 0xBF]) || body.starts(with: [0xFE, 0xFF])
@@ -134,15 +138,16 @@ struct BatchDecoderFuzzTests {
         {
             return
         }
-        throw Objection("Foundation says \(foundation), ours \(fault.map { "\($0)" } ?? "yes")")
+        throw Objection("Foundation: \(foundation ? "JSON" : "no JSON"), scanner: \(fault.map { "\($0)" } ?? "JSON")")
     }
 
-    /// Puts zeros and spaces in the place of the tokens of Python's that a body may have. Returns whether it
-    /// had a number that JSON does not have.
+    /// Replaces the tokens of Python that a body may contain with zeros and spaces. Returns whether one of them was a
+    /// number that JSON does not have.
     private func replacePythonTokens(in body: inout [UInt8]) -> Bool {
         if body.starts(with: [0xEF, 0xBB, 0xBF]) { body.replaceSubrange(..<3, with: "   ".utf8) }
         var hasNumbers = false
-        // A scan for each, as a number is known only by the error at its place: "-Infinity" has it at its "I".
+        // A scan for each token, because only the error's offset locates a number: for "-Infinity" it is that of the
+        // "I".
         while let fault = firstError(in: body)?.offset,
             let word = ["NaN", "Infinity"].first(where: { body[fault...].starts(with: $0.utf8) })
         {
@@ -156,22 +161,22 @@ struct BatchDecoderFuzzTests {
         body.withUnsafeBytes { JSONSyntax.firstError(in: $0, maximumDepth: BatchDecoder.maximumDepth) }
     }
 
-    /// Line breaks are taken out before a body is spooled, which must not change what it says.
+    /// Line breaks are removed before a body is spooled. The spooled body must have the same result.
     private func checkSpooled(_ body: [UInt8], _ verdict: Verdict, _ decoder: BatchDecoder) throws {
         var spooled = body[...]
         NewRecord.removeLineBreaks(in: &spooled)
         guard !spooled.contains(UInt8(ascii: "\n")), judge(Array(spooled), decoder) == verdict else {
-            throw Objection("the spooled body says something else")
+            throw Objection("the spooled body has another result")
         }
     }
 
-    /// A message that is kept as a dead letter is judged again as it was. One with a number that JSON does not have
-    /// is JSON there, with a string in the number's place.
+    /// A message in a dead letter has the same result as in its body. A number that JSON does not have is a string
+    /// there, so the dead letter is JSON.
     private func checkLetters(_ verdict: Verdict, _ decoder: BatchDecoder) throws {
         let foreign = Set(
             verdict.invalid.filter { $0.problems.contains { $0.type == "json_invalid" } }.map(\.index))
         for index in foreign where firstError(in: Array(verdict.texts[index, default: ""].utf8)) != nil {
-            throw Objection("message \(index) is no JSON as a dead letter: \(verdict.texts[index, default: ""])")
+            throw Objection("message \(index) is not JSON in its dead letter: \(verdict.texts[index, default: ""])")
         }
         for (index, text) in verdict.texts where !foreign.contains(index) {
             let again = judge(Array("{\"messages\":[\(text)]}".utf8), decoder)
@@ -181,7 +186,7 @@ struct BatchDecoderFuzzTests {
                 }),
                 again.faults.map(\.reason) == verdict.faults.filter({ $0.message == index }).map(\.reason),
                 again.invalid.map(\.reason) == verdict.invalid.filter({ $0.index == index }).map(\.reason)
-            else { throw Objection("message \(index) is judged differently as a dead letter: \(text)") }
+            else { throw Objection("message \(index) has another result in its dead letter: \(text)") }
         }
     }
 
@@ -192,7 +197,7 @@ struct BatchDecoderFuzzTests {
                 channel: reading.channel, power: reading.power, voltage: reading.voltage, current: reading.current)
         }
         guard verdict.problem == nil, verdict.invalid.isEmpty, verdict.faults.isEmpty, found == expected else {
-            throw Objection("a valid batch came to \(verdict)")
+            throw Objection("a valid batch has the result \(verdict)")
         }
     }
 }

@@ -1,8 +1,8 @@
 import Seeds
 
-/// Bodies as pieces of JSON: valid batches whose readings are known, and what becomes of them when pieces change.
+/// Generates bodies from pieces of JSON: valid batches whose readings are known, and changed ones.
 struct BodyGenerator {
-    /// What a valid message says, by channel in order.
+    /// A reading that a valid message contains, in the order of channels.
     struct Expected: Equatable {
         let device: String
         let timestamp: Int64
@@ -12,7 +12,7 @@ struct BodyGenerator {
         let current: Double?
     }
 
-    /// Stands in strings, names and numbers of every batch; no answer may repeat it.
+    /// Part of strings, names and numbers in every batch; no answer may repeat it.
     static let secret = "Zq7xW"
 
     var random: SeededGenerator
@@ -65,7 +65,7 @@ struct BodyGenerator {
         }
     }
 
-    /// A member's name, with an escape now and then.
+    /// A member's name, sometimes with an escape.
     private mutating func name(_ text: String) -> String {
         guard random.oneIn(8) else { return "\"\(text)\"" }
         let scalar = text.unicodeScalars.first!
@@ -73,7 +73,7 @@ struct BodyGenerator {
         return "\"\\u" + String(repeating: "0", count: 4 - hex.count) + hex + text.dropFirst() + "\""
     }
 
-    /// The pieces as text, with white space between them.
+    /// The pieces as text, with white space between some of them.
     mutating func text(_ tokens: [String]) -> [UInt8] {
         var text: [UInt8] = []
         for token in tokens {
@@ -85,7 +85,7 @@ struct BodyGenerator {
 
     private mutating func quoted(_ text: String) -> String { random.oneIn(4) ? "\" \(text)\\n\"" : "\"\(text)\"" }
 
-    /// Swaps, repeats, leaves out and replaces pieces.
+    /// Swaps, repeats, removes and replaces pieces.
     mutating func mutate(_ tokens: inout [String]) {
         let place = Int.random(in: tokens.indices, using: &random)
         switch Int.random(in: 0..<6, using: &random) {
@@ -93,7 +93,7 @@ struct BodyGenerator {
         case 1: tokens.insert(tokens[place], at: place)
         case 2: tokens.remove(at: place)
         case 3:
-            // A member or an element again.
+            // Repeats a member or an element.
             let end = min(tokens.count, place + Int.random(in: 1...12, using: &random))
             tokens.insert(contentsOf: Array(tokens[place..<end]), at: place)
         case 4 where Double(tokens[place]) != nil:
@@ -110,7 +110,7 @@ struct BodyGenerator {
         return String(repeating: open, count: depth) + "0" + String(repeating: close, count: closing)
     }
 
-    /// Pieces at the edges of what JSON, a double, a device's name or a timestamp may be.
+    /// Pieces at the limits of JSON, of a double, of a device's name or of a timestamp.
     private static let pieces: [String] =
         [
             "0", "-0", "-0.0", "1", "-1", "01", "1.", ".5", "+1", "1e5", "1E+2", "1e-400", "1e308", "1e309", "-1e999",

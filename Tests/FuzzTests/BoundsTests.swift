@@ -4,16 +4,15 @@ import Spool
 import SystemPackage
 import Testing
 
-/// Time and memory are bounded for whatever a client may send, and whatever a segment's file may have become
-/// (invariant 11).
+/// Time and memory are bounded for any body that a client sends and any content of a segment's file (invariant 11).
 @Suite(.serialized)
 struct BoundsTests {
     private static let maximumBytes = 16 << 20
-    /// Of the thread's own time, in a debug build; what took time by the square would take hours.
+    /// CPU seconds of the thread, in a debug build. Work that grows with the square of the length would take hours.
     private static let timeout = 300.0
     private static let memoryKiB = 400 << 10
 
-    /// A body of so many bytes: `opening`, then `piece` again and again, then `closing`.
+    /// A body of a given length: `opening`, then `piece` repeated, then `closing`.
     struct Shape: Sendable, CustomTestStringConvertible {
         let name: String
         let opening: String
@@ -31,7 +30,7 @@ struct BoundsTests {
         func body(_ bytes: Int) -> [UInt8] {
             let piece = Array(piece.utf8)
             let wanted = (bytes - opening.utf8.count - closing.utf8.count) / piece.count * piece.count
-            // Doubling, as a loop over the pieces would take longer than the decoder.
+            // By doubling, because a loop over the pieces would take longer than the decoder.
             var middle = piece
             while middle.count < wanted { middle += middle.prefix(wanted - middle.count) }
             return Array(opening.utf8) + middle + Array(closing.utf8)
@@ -60,7 +59,7 @@ struct BoundsTests {
     ]
 
     @Test(arguments: shapes)
-    func aBodyOf16MiBIsJudgedInBoundedTimeAndMemory(shape: Shape) throws {
+    func aBodyOf16MiBIsDecodedInBoundedTimeAndMemory(shape: Shape) throws {
         let body = shape.body(Self.maximumBytes)
         let before = try resetPeak()
         let decoder = BatchDecoder()
@@ -74,7 +73,7 @@ struct BoundsTests {
         #expect(memory < Self.memoryKiB)
     }
 
-    /// A file that is made up as it is read.
+    /// A file whose content is generated as it is read.
     private final class PatternFile: DiskFile {
         let pattern: [UInt8]
         let bytes: Int
@@ -88,7 +87,7 @@ struct BoundsTests {
         func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(Errno) -> Int {
             let count = min(buffer.count, bytes - offset)
             guard count > 0 else { return 0 }
-            // Doubling, as a loop over all bytes would be most of the time.
+            // By doubling, because a loop over all bytes would take most of the time.
             for index in 0..<min(count, pattern.count) { buffer[index] = pattern[(offset + index) % pattern.count] }
             var filled = min(count, pattern.count)
             while filled < count {
@@ -136,7 +135,7 @@ struct BoundsTests {
         return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 
-    /// Lets the process's peak of memory begin anew (proc_pid_clear_refs(5)), and returns what it has now, in KiB.
+    /// Resets the process's peak memory (proc_pid_clear_refs(5)), and returns its present memory in KiB.
     private func resetPeak() throws -> Int {
         try "5".write(toFile: "/proc/self/clear_refs", atomically: false, encoding: .ascii)
         return try status("VmRSS")

@@ -3,13 +3,14 @@ import Seeds
 import Synchronization
 import Testing
 
-/// Runs case after case, a seed each: a fixed number of cases in the tests, so that every machine tries the same ones.
+/// Runs one case after the other, each with its own seed. The tests run a fixed number of cases, so that every machine
+/// tries the same ones.
 ///
-/// With `SHELLY_FUZZ_SECONDS` a fuzzer runs for that time instead, from the seed `SHELLY_FUZZ_SEED` on; with 0 seconds
-/// that case runs alone. A case that fails is written to a file; one that crashes or hangs leaves its seed in a file
-/// named after the fuzzer.
+/// With `SHELLY_FUZZ_SECONDS` a fuzzer runs for that time instead, starting with the seed `SHELLY_FUZZ_SEED`; with 0
+/// seconds it runs only that case. A case that fails is written to a file. A case that crashes or hangs leaves its seed
+/// in a file named after the fuzzer.
 struct Fuzzing {
-    /// What an oracle objects to, and the input that showed it.
+    /// A violation, and the input that caused it.
     struct Finding: Error {
         let message: String
         let input: [UInt8]
@@ -18,7 +19,7 @@ struct Fuzzing {
     private static let cases = Effort.isLong ? 20_000 : 1000
     private static let time = Effort.setting("SHELLY_FUZZ_SECONDS").map { Duration.seconds($0 as Double) }
     private static let firstSeed: UInt64 = Effort.setting("SHELLY_FUZZ_SEED") ?? 1
-    /// No case may take that long, debug build and busy machine included.
+    /// Longer than any case may take, even in a debug build on a busy machine.
     private static let timeout = 300
 
     static func run(_ name: String, _ body: (UInt64) throws -> Void) throws {
@@ -44,7 +45,7 @@ struct Fuzzing {
                     """
                     \(name): \(finding.message)
                     input: \(file.path)
-                    again: make fuzz SECONDS=0 SEED=\(seed)
+                    repeat with: make fuzz SECONDS=0 SEED=\(seed)
                     """)
                 return
             }
@@ -54,7 +55,7 @@ struct Fuzzing {
         try FileManager.default.removeItem(at: trace)
     }
 
-    /// Ends the process, naming the seed, when a case does not end.
+    /// Ends the process with the seed in its message if a case does not end.
     private final class Watch: Sendable {
         private let seed = Mutex<UInt64?>(nil)
         private let ended = DispatchSemaphore(value: 0)

@@ -2,7 +2,7 @@ import Seeds
 import Spool
 import SystemPackage
 
-/// A file whose reads bring fewer bytes than asked for now and then.
+/// A file whose reads sometimes return fewer bytes than requested.
 final class MemoryFile: DiskFile {
     private let content: [UInt8]
     private var random: SeededGenerator

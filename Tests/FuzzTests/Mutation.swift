@@ -1,17 +1,17 @@
 import Seeds
 
-/// Changes of bytes that know nothing of what the bytes mean.
+/// Changes of bytes that ignore the format of the bytes.
 extension SeededGenerator {
     mutating func bytes(_ count: Int) -> [UInt8] {
         (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &self) }
     }
 
-    /// Changes one place of `bytes`, and returns which of the bytes before are not to be trusted any more: those that
-    /// were replaced or removed, and the one in front of which something was put.
+    /// Changes one place of `bytes`. Returns the range of the old bytes that are not intact: the replaced or removed
+    /// ones, or the one before which bytes were inserted.
     mutating func mutate(_ bytes: inout [UInt8]) -> Range<Int> {
         guard !bytes.isEmpty else { return 0..<0 }
         var start = Int.random(in: bytes.indices, using: &self)
-        // The ends of lines are where readers err.
+        // Line ends are prone to errors of the reader.
         if oneIn(3), let end = bytes[start...].firstIndex(of: 0x0A) {
             start = min(bytes.count - 1, end + Int(oneIn(2) ? 1 : 0))
         }
@@ -25,7 +25,7 @@ extension SeededGenerator {
         case 3: bytes.replaceSubrange(range, with: repeatElement(0, count: length))
         case 4: bytes.removeSubrange(range)
         case 5:
-            // A piece of the same bytes, somewhere else.
+            // Inserts a copy of other bytes of the same array.
             let other = Int.random(in: bytes.indices, using: &self)
             let piece = Array(bytes[other..<min(bytes.count, other + Int.random(in: 1...300, using: &self))])
             bytes.insert(contentsOf: piece, at: start)

@@ -4,8 +4,8 @@ import Testing
 
 @testable import Spool
 
-/// Whatever became of a segment's bytes, the reader gives out what was written and nothing else, and accounts for every
-/// byte (invariant 7).
+/// For any change to a segment's bytes, the reader returns only records that were written, and accounts for every byte
+/// (invariant 7).
 struct SegmentReaderFuzzTests {
     private typealias Finding = Fuzzing.Finding
 
@@ -15,7 +15,7 @@ struct SegmentReaderFuzzTests {
         let body: [UInt8]
     }
 
-    /// What was read, without the reader's buffer.
+    /// An event of the reader, without its buffer.
     private enum Event: Equatable {
         case header, footer
         case record(Written, Range<Int>)
@@ -40,14 +40,14 @@ struct SegmentReaderFuzzTests {
                     throw Objection("record \(invented.sequence) was never written")
                 }
                 if mutations == 1 { try checkSurvivors(of: records, touched, Set(found)) }
-                // A loader that begins again behind any event sees the rest as it was; of the line break that a record
-                // lacks it has heard.
+                // A reader that starts after any event gets the same remaining events. Only the damage for a record's
+                // missing line break is not repeated.
                 let places = ends.indices.filter { !events[...$0].contains(.footer) }
                 if let place = places.randomElement(using: &random) {
                     let end = ends[place]
                     let rest = events[(place + 1)...].drop { $0 == .damage((end - 1)..<end) }
                     guard try read(bytes, from: end, seed &+ 1).events == Array(rest) else {
-                        throw Objection("from byte \(end) on it reads something else than before")
+                        throw Objection("a reader from byte \(end) on returns other events")
                     }
                 }
             } catch let objection as Objection {
@@ -95,7 +95,7 @@ struct SegmentReaderFuzzTests {
         init(_ message: String) { self.message = message }
     }
 
-    /// A segment, sealed or not, and where each of its records lies.
+    /// A segment, sealed or not, and the range of each of its records.
     private func segment(_ random: inout SeededGenerator) -> ([UInt8], [(Written, Range<Int>)]) {
         var bytes = SegmentFormat.line(
             SegmentHeader(
@@ -124,7 +124,7 @@ struct SegmentReaderFuzzTests {
         return (bytes, records)
     }
 
-    /// The events, and where a reader would go on behind each.
+    /// The events, and the offset after each.
     private func read(
         _ bytes: [UInt8], from offset: Int, _ seed: UInt64
     ) throws(SpoolError) -> (events: [Event], ends: [Int]) {
@@ -159,7 +159,8 @@ struct SegmentReaderFuzzTests {
         return (events, ends)
     }
 
-    /// Every byte belongs to one event, in order; a record without its line break is followed by damage, that byte.
+    /// Every byte belongs to one event, in order. A record without its line break is followed by damage of that one
+    /// byte.
     private func checkTiling(_ events: [Event], _ ends: [Int], count: Int) throws {
         var position = 0
         for (event, end) in zip(events, ends) {
@@ -178,14 +179,14 @@ struct SegmentReaderFuzzTests {
         guard position == count else { throw Objection("the last event ends at \(position), the segment at \(count)") }
     }
 
-    /// A record is found unless it, or the end of the line before it, was touched.
+    /// A record is found unless its bytes or the line break before it were changed.
     private func checkSurvivors(
         of records: [(Written, Range<Int>)], _ touched: Range<Int>, _ found: Set<Written>
     ) throws {
         for (record, range) in records where !touched.overlaps((range.lowerBound - 1)..<range.upperBound) {
             guard found.contains(record) else {
                 throw Objection(
-                    "record \(record.sequence) at \(range) is not found, though only \(touched) was touched")
+                    "record \(record.sequence) at \(range) is not found, though only \(touched) was changed")
             }
         }
     }

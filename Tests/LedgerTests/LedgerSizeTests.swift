@@ -4,11 +4,11 @@ import Testing
 
 @testable import Ledger
 
-/// The memory of a fleet whose devices report each minute on four channels.
+/// The ledger's memory for a fleet whose devices report each minute on four channels.
 struct LedgerSizeTests {
     private static let devices = ["shellypro4pm-a8032ab1c2d0", "shellypro4pm-a8032ab1c2d1"]
     private static let channels = 4
-    /// The bound for a day of a device's channel.
+    /// The upper bound for one day of a device's channel.
     private static let dayBytes = 80.0
 
     /// The minutes of a day that have a message.
@@ -43,7 +43,7 @@ struct LedgerSizeTests {
         }
     }
 
-    @Test(arguments: Day.allCases) func aFurtherDayOfADevicesChannelTakesAtMost80Bytes(shape: Day) throws {
+    @Test(arguments: Day.allCases) func aFurtherDayOfADevicesChannelUsesAtMost80Bytes(shape: Day) throws {
         var ledger = MinuteLedger()
         try add(shape.minutes, of: 1, to: &ledger)
         for day in 2...5 {
@@ -54,8 +54,8 @@ struct LedgerSizeTests {
         }
     }
 
-    /// A quarter of the device's name and of its newest message is in it.
-    @Test(arguments: Day.allCases) func theFirstDayOfADevicesChannelTakes102Bytes(shape: Day) throws {
+    /// It includes a quarter of the device's name and of its last message.
+    @Test(arguments: Day.allCases) func theFirstDayOfADevicesChannelUsesAtMost102Bytes(shape: Day) throws {
         var ledger = MinuteLedger()
         try add(shape.minutes, of: 1, to: &ledger)
         let bytes = Double(ledger.approximateBytes) / Double(Self.devices.count * Self.channels)
@@ -67,7 +67,7 @@ struct LedgerSizeTests {
     func theDefaultHasRoomFor500000DevicesOfTheDefaultRetention(shape: Day) throws {
         let limit = try #require(Setting.ledgerBytes.standard.flatMap { Int($0) })
         let retention = try #require(Setting.retentionSeconds.standard.flatMap { Int($0) })
-        // The retention begins within a day, and its oldest segment may have messages of the day before.
+        // The retention begins within a day, and its oldest segment may have messages from the day before.
         let days = retention / 86_400 + 2
         var ledger = MinuteLedger()
         for day in 1..<days { try add(shape.minutes, of: day, to: &ledger) }

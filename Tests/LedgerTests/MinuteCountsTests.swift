@@ -18,7 +18,7 @@ struct MinuteCountsTests {
         #expect(counts.counts(of: 29_000_000..<29_000_032) == [2, 0, 2] + Array(repeating: 0, count: 28) + [2])
     }
 
-    @Test func tomorrowLeavesTodayAlone() {
+    @Test func minutesOfTwoDaysAreCountedSeparately() {
         // A reading may be a day ahead, and the plot goes a day back.
         var counts = MinuteCounts()
         let present: UInt32 = 29_000_000
@@ -26,7 +26,7 @@ struct MinuteCountsTests {
         #expect(counts.counts(of: Int64(present - 1439)..<Int64(present + 1441)) == Array(repeating: 1, count: 2880))
     }
 
-    @Test func oldMinutesHaveNoCountAndTakeNoPlace() {
+    @Test func oldMinutesHaveNoCountAndChangeNoOther() {
         var counts = MinuteCounts()
         counts.add(1, of: 29_000_000)
         counts.add(1, of: 29_000_000 - 4096)

@@ -26,22 +26,22 @@ struct MinuteLedgerTests {
         #expect(ledger.insert(try batch([("a", 100, 0), ("b", 180, 0)]), in: 1, undoLog: &undoLog) == (1, 1))
     }
 
-    @Test func keysOfRemovedSegmentsAreForgotten() throws {
-        // A device's day goes when the last segment that had to do with it is gone.
+    @Test func keysOfRemovedSegmentsAreEvicted() throws {
+        // A device's day is dropped when the last segment with one of its keys is removed.
         var ledger = MinuteLedger()
         var undoLog = MinuteLedger.UndoLog()
         let yesterday = try batch([("a", 60, 0), ("b", 60, 0)])
         let today = try batch([("a", 86_400, 0)])
         #expect(ledger.insert(yesterday, in: 1, undoLog: &undoLog) == (2, 0))
         #expect(ledger.insert(today, in: 2, undoLog: &undoLog) == (1, 0))
-        // A duplicate's record holds the key as well.
+        // The record of a duplicate holds the key as well.
         #expect(ledger.insert(try batch([("b", 60, 0)]), in: 2, undoLog: &undoLog) == (0, 1))
         let before = ledger.approximateBytes
         ledger.evict(before: 2)
         #expect(ledger.approximateBytes < before && ledger.deviceCount == 2)
         #expect(ledger.insert(today, in: 3, undoLog: &undoLog) == (0, 1))
         #expect(ledger.insert(yesterday, in: 3, undoLog: &undoLog) == (1, 1))
-        // All of it, and what was freed is used again, empty.
+        // Everything is dropped, and freed entries are used again, empty.
         ledger.evict(before: 4)
         #expect(ledger.approximateBytes == 0 && ledger.deviceCount == 0)
         #expect(ledger.insert(yesterday, in: 4, undoLog: &undoLog) == (2, 0))
@@ -49,8 +49,8 @@ struct MinuteLedgerTests {
         #expect(ledger.approximateBytes == before)
     }
 
-    /// A day's pages follow each other by channel, whichever came first.
-    @Test func channelsOfADayAreInOrderAndForgottenTogether() throws {
+    /// The pages of a day are in the order of their channels, in whatever order the channels came.
+    @Test func channelsOfADayAreInOrderAndEvictedTogether() throws {
         for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1], [1, 3]] {
             var ledger = MinuteLedger()
             var undoLog = MinuteLedger.UndoLog()
@@ -62,7 +62,7 @@ struct MinuteLedgerTests {
             let number = try #require(ledger.number(known: DeviceID("plug")))
             let found = ledger.newestPages(of: number).map { [Int($0.day), $0.channel] }
             #expect(found == [1, 0].flatMap { day in order.sorted(by: >).map { [day, $0] } })
-            // The last channel's segment keeps the others.
+            // The segment of the last channel keeps the other channels too.
             ledger.evict(before: order.count)
             #expect(Array(ledger.newestPages(of: number)).count == order.count * 2)
             ledger.evict(before: order.count + 1)
@@ -73,7 +73,7 @@ struct MinuteLedgerTests {
         }
     }
 
-    @Test func aFailedGroupIsForgotten() throws {
+    @Test func keysOfAFailedGroupAreRemoved() throws {
         // Invariant 5: the keys may be sent, and counted, again.
         var ledger = MinuteLedger()
         var kept = MinuteLedger.UndoLog()
@@ -86,8 +86,8 @@ struct MinuteLedgerTests {
         #expect(ledger.insert(group, in: 1, undoLog: &kept) == (0, 2))
     }
 
-    @Test func manyDaysInAnyOrderAreTheSameAsASet() throws {
-        // A fixed sequence of pseudo-random keys, against the obvious implementation.
+    @Test func manyDaysInAnyOrderCountLikeASet() throws {
+        // Pseudo-random keys in a fixed sequence, compared with a plain set.
         var ledger = MinuteLedger()
         var undoLog = MinuteLedger.UndoLog()
         var known: Set<[Int]> = []
@@ -113,7 +113,7 @@ struct MinuteLedgerTests {
     }
 }
 
-/// Pages that channels share, against the obvious implementation.
+/// Pages that channels share, compared with a plain set.
 struct SharedPageTests {
     private let decoder = BatchDecoder()
 
@@ -138,30 +138,30 @@ struct SharedPageTests {
         return batches.reduce(0) { $0 + ledger.insert($1, in: 1, undoLog: &undoLog).inserted }
     }
 
-    @Test func channelsWithTheSameMinutesTakeOnePage() throws {
+    @Test func channelsWithTheSameMinutesShareOnePage() throws {
         var ledger = MinuteLedger()
         #expect(insert([try batch([("a", 1441, [0, 1, 2, 3])])], in: &ledger) == 4)
         let one = ledger.approximateBytes
         #expect(insert([try batch([("a", 1442, [0, 1, 2, 3])])], in: &ledger) == 4)
         #expect(ledger.approximateBytes == one)
-        // Now they differ.
+        // Now the channels differ.
         #expect(insert([try batch([("a", 1443, [1, 3])])], in: &ledger) == 2)
         #expect(ledger.approximateBytes == one + PagePool.bytes)
         #expect(insert([try batch([("a", 1443, [0, 1, 2, 3])])], in: &ledger) == 2)
         #expect(insert([try batch([("a", 1443, [0, 1, 2, 3]), ("a", 1441, [2])])], in: &ledger) == 0)
-        // The next day joins the pages, which are equal again.
+        // The next day joins the pages, because they are equal again.
         #expect(insert([try batch([("a", 2880, [0, 1, 2, 3])])], in: &ledger) == 4)
         #expect(ledger.approximateBytes == one + PagePool.bytes + 14)
     }
 
-    @Test func aWholeDayTakesNoPage() throws {
+    @Test func aCompleteDayUsesNoPage() throws {
         var ledger = MinuteLedger()
         #expect(insert(try wholeDay(1, of: [0, 1, 2, 3]), in: &ledger) == 5760)
         #expect(insert(try wholeDay(2, of: [0]) + wholeDay(2, of: [1, 3]), in: &ledger) == 3 * 1440)
         #expect(insert([try batch([("a", 3 * 1440, [0])])], in: &ledger) == 1)
         #expect(ledger.approximateBytes == 3 * 14 + 208 + PagePool.bytes)
         #expect(insert(try wholeDay(1, of: [0, 1, 2, 3]) + wholeDay(2, of: [0, 1, 3]), in: &ledger) == 0)
-        // A channel that the whole day does not have.
+        // A channel that does not have the whole day.
         #expect(insert([try batch([("a", 2 * 1440 + 5, [1, 2])])], in: &ledger) == 1)
         let minutes = try #require(ledger.minutes(of: [DeviceID("a")], on: 1...3).first)
         #expect((0..<4).map { minutes.minutes(of: $0, in: 0..<4 * 1440).count } == [2881, 2880, 1441, 2880])
@@ -169,14 +169,14 @@ struct SharedPageTests {
         #expect(ledger.approximateBytes == 0)
     }
 
-    /// Invariant 5, after the pages of a failed group's keys were split, joined or given up.
-    @Test func keysOfAFailedGroupAreForgottenFromSharedAndWholePages() throws {
+    /// Invariant 5, after pages with keys of a failed group were split, joined or removed.
+    @Test func keysOfAFailedGroupAreRemovedFromSharedAndCompletePages() throws {
         var ledger = MinuteLedger()
         let day = try wholeDay(1, of: [0, 1, 2, 3])
         #expect(insert([day[0]], in: &ledger) == 2880)
         var failed = MinuteLedger.UndoLog()
         #expect(ledger.insert(day[1], in: 1, undoLog: &failed) == (2880, 0))
-        // Its day is whole, and gives up its page.
+        // The day is complete, so its page is removed.
         #expect(ledger.insert(try batch([("a", 2880, [2]), ("a", 2881, [0, 2])]), in: 1, undoLog: &failed) == (3, 0))
         ledger.undo(failed)
         #expect(insert(day, in: &ledger) == 2880)
@@ -184,8 +184,8 @@ struct SharedPageTests {
         #expect(ledger.counts.counts(of: 2879..<2882) == [4, 2, 2])
     }
 
-    /// Insertions, failures, evictions and a restore in any order count as a set of keys does.
-    @Test(arguments: 0..<20) func anyHistoryIsTheSameAsASet(seed: UInt64) throws {
+    /// Insertions, failures, evictions and a restore in any order give the same counts as a set of keys.
+    @Test(arguments: 0..<20) func anyHistoryCountsLikeASet(seed: UInt64) throws {
         var state = seed &* 2_862_933_555_777_941_757 &+ 3_037_000_493
         func random(_ bound: Int) -> Int {
             state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
@@ -194,7 +194,7 @@ struct SharedPageTests {
         var ledger = MinuteLedger()
         var known: Set<[Int]> = []
         for _ in 0..<100 {
-            // A few minutes of few days, or half a day, so that pages become whole.
+            // A few minutes of a few days, or half a day, so that pages become complete.
             var messages: [(device: String, minute: Int, channels: [Int])] = []
             for _ in 0..<random(4) + 1 {
                 let (device, day) = (random(2), random(3))
@@ -240,12 +240,12 @@ struct SharedPageTests {
         return try decoder.decode(Array(body.utf8), receivedAt: 1_795_392_000_000)
     }
 
-    @Test func aDeviceIsHeardWithoutReadingsAndForgottenWithItsLastSegment() throws {
+    @Test func aDeviceWithoutReadingsIsKeptUntilItsLastSegmentIsRemoved() throws {
         var ledger = MinuteLedger()
         var undoLog = MinuteLedger.UndoLog()
         _ = ledger.insert(try message("a", 90, #""pm1:0":{"apower":1}"#), in: 1, undoLog: &undoLog)
         #expect(lastSeen(ledger) == ["a 90 pm1:0 0"] && ledger.deviceCount == 1)
-        // A message without power keeps the reason, and a late one the time.
+        // A message without power keeps the reason, and a late message keeps the time.
         _ = ledger.insert(try message("a", 60, #""sys":{}"#), in: 1, undoLog: &undoLog)
         #expect(lastSeen(ledger) == ["a 90 pm1:0 0"])
         _ = ledger.insert(try message("a", 150, #""switch:0":{"apower":1}"#), in: 2, undoLog: &undoLog)
@@ -262,7 +262,7 @@ struct SharedPageTests {
         #expect(lastSeen(ledger) == ["b 300 - 0"])
     }
 
-    @Test func aMessageOfAFailedGroupWasNotHeard() throws {
+    @Test func aMessageOfAFailedGroupIsRemoved() throws {
         var ledger = MinuteLedger()
         var (kept, first, second) = (MinuteLedger.UndoLog(), MinuteLedger.UndoLog(), MinuteLedger.UndoLog())
         _ = ledger.insert(try message("a", 60, #""switch:0":{"apower":1}"#), in: 1, undoLog: &kept)
@@ -273,12 +273,12 @@ struct SharedPageTests {
         for undoLog in [second, first] { ledger.undo(undoLog) }
         #expect(lastSeen(ledger) == ["a 60 - 1"])
         #expect(ledger.minutes(of: [try DeviceID("b")], on: 0...0).isEmpty)
-        // The number that it has is given up with its segment.
+        // The device's number is freed with its segment.
         ledger.evict(before: 2)
         #expect(ledger.deviceCount == 0)
     }
 
-    @Test func aFullLedgerTakesWhatItKnows() throws {
+    @Test func aFullLedgerAcceptsItsKnownKeys() throws {
         var ledger = MinuteLedger()
         #expect(insert([try batch([("a", 1441, [0, 1])])], in: &ledger) == 2)
         let bytes = ledger.approximateBytes
@@ -289,7 +289,8 @@ struct SharedPageTests {
         #expect(ledger.growth(of: nextDay) == .pages)
         #expect(ledger.growth(of: try batch([("a", 1450, [0])])) == .pages)
         #expect(ledger.growth(of: another) == .devices)
-        // Room for everything; from seven eighths on for devices that it knows; at the limit for keys that have a place.
+        // With room, all are accepted; from seven eighths of the limit on, only known devices; at the limit, only keys
+        // whose page exists.
         #expect([known, nextDay, another].map { ledger.admits($0, below: bytes * 2) } == [true, true, true])
         #expect([known, nextDay, another].map { ledger.admits($0, below: bytes * 8 / 7) } == [true, true, false])
         #expect([known, nextDay, another].map { ledger.admits($0, below: bytes) } == [true, false, false])

@@ -37,7 +37,7 @@ struct LogLineTests {
         #expect(line(.text, "gone", level: .warning) == "2026-11-25 00:12:03Z warning gone\n")
     }
 
-    @Test func journaldGetsPrioritiesAndNoTime() {
+    @Test func linesForJournaldHaveAPriorityAndNoTime() {
         let expected: [(Logger.Level, String)] = [
             (.trace, "<7>"), (.debug, "<7>"), (.info, "<6>"), (.notice, "<5>"), (.warning, "<4>"), (.error, "<3>"),
             (.critical, "<2>"),
@@ -48,7 +48,7 @@ struct LogLineTests {
         #expect(line(.json, "message", isForJournal: true).hasPrefix("<6>{\"time\":"))
     }
 
-    @Test func jsonHasTheSameInFields() throws {
+    @Test func jsonLinesHaveTheSameFields() throws {
         let object = try object(
             line(
                 .json, "a \"message\"\n",
@@ -72,13 +72,13 @@ struct LogLineTests {
         #expect(Facts().description == "zulu=1 alpha=0.25 text=\"a b\"")
     }
 
-    /// Line breaks of all kinds, terminal sequences, what turns text around, and what cannot be seen.
+    /// Line breaks of all kinds, terminal sequences, bidirectional controls and invisible characters.
     @Test(arguments: [
         "\n", "\r", "\r\n", "\u{0}", "\u{1B}[2J", "\u{7F}", "\u{85}", "\u{9B}1m", "\u{2028}", "\u{2029}", "\u{202E}",
         "\u{2066}", "\u{200B}", "\u{FEFF}", "\u{E0041}", "\u{FFFF}",
         "\u{3164}", "\u{115F}", "\u{FFA0}", "\u{034F}", "\u{17B4}", "\u{FE0F}", "\u{2800}",
     ])
-    func nothingHostileGetsThrough(text: String) throws {
+    func controlAndInvisibleCharactersAreEscaped(text: String) throws {
         let hostile = "a\(text)2026-11-25 00:12:03Z error   forged"
         for format in LogFormat.allCases {
             for journal in [false, true] {
@@ -96,14 +96,14 @@ struct LogLineTests {
         }
     }
 
-    /// A field that a client puts into a value is none.
+    /// A field name inside a client's value does not become a field.
     @Test func valuesCannotForgeFields() {
         #expect(line(.text, "m", ["device": "x new=5", "e": ""]).hasSuffix("m: device=\"x new=5\" e=\"\"\n"))
         #expect(line(.text, "m", ["device": "x\" new=\"5"]).hasSuffix(#"m: device="x\" new=\"5""# + "\n"))
         #expect(line(.text, "m", ["a b=c": "1"]).hasSuffix("m: a_b_c=1\n"))
     }
 
-    @Test func lettersOfAllAlphabetsStay() {
+    @Test func lettersOfAllAlphabetsAreKept() {
         #expect(line(.text, "Zähler 電力 🔌").hasSuffix("Zähler 電力 🔌\n"))
     }
 

@@ -30,7 +30,7 @@ struct LogOutputTests {
             isReading = false
         }
 
-        /// What is there, without waiting for more.
+        /// The available text, without waiting for more.
         func read() -> String {
             var text: [UInt8] = []
             var buffer = [UInt8](repeating: 0, count: 1 << 16)
@@ -63,8 +63,8 @@ struct LogOutputTests {
         #expect(lines.count == 20 && lines.allSatisfy { $0.hasSuffix("order: a=4 m=2 q=5 z=3") })
     }
 
-    /// As systemd.exec(5) has it: the variable must name this very socket, as a child may have inherited it.
-    @Test func onlyTheJournalsOwnSocketIsTheJournal() {
+    /// As systemd.exec(5) requires: the variable must name this very socket, because a child may have inherited it.
+    @Test func onlyTheSocketOfJOURNAL_STREAMIsTheJournal() {
         let socket = Channel(socket: true)
         let pipe = Channel()
         logger(LogOutput(descriptor: socket.writing, format: .text, journalStream: socket.inode)).error("one")
@@ -79,13 +79,13 @@ struct LogOutputTests {
     }
 
     @Test(arguments: [false, true])
-    func aReaderThatDoesNotReadHoldsNobodyUp(socket: Bool) {
+    func aReaderThatDoesNotReadDelaysNoCaller(socket: Bool) {
         let channel = Channel(socket: socket)
         let output = LogOutput(descriptor: channel.writing, format: .text)
         let logger = logger(output)
         let start = ContinuousClock.now
         for index in 0..<20_000 { logger.info("\(index)") }
-        // One wait of a tenth of a second. One for each of the lines would be half an hour together.
+        // One wait of a tenth of a second. With one wait for each line the total would be half an hour.
         #expect(start.duration(to: .now) < .seconds(600))
         let lines = channel.read().split(separator: "\n")
         #expect(lines.count > 100 && lines.count < 20_000)
@@ -99,7 +99,7 @@ struct LogOutputTests {
     }
 
     @Test(arguments: [false, true])
-    func aReaderThatIsGoneEndsNobody(socket: Bool) {
+    func aClosedReaderDoesNotEndTheProcess(socket: Bool) {
         StandardStreams.secure()
         let channel = Channel(socket: socket)
         let output = LogOutput(descriptor: channel.writing, format: .text)
@@ -108,8 +108,8 @@ struct LogOutputTests {
         #expect(output.takeLost() == 100)
     }
 
-    /// Our wish not to wait must not become that of others who have the same pipe.
-    @Test func thePipesDescriptorStaysAsItIs() {
+    /// The output must not set O_NONBLOCK for other processes that share the pipe.
+    @Test func thePipesDescriptorStaysBlocking() {
         let channel = Channel()
         logger(LogOutput(descriptor: channel.writing, format: .text)).info("message")
         #expect(fcntl(channel.writing, F_GETFL) & O_NONBLOCK == 0)

@@ -7,7 +7,7 @@ import Testing
         #expect(BinaryArray(.text).encoded == [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 25])
     }
 
-    @Test func headerCountsElementsAndTellsOfNulls() {
+    @Test func headerHasTheNumberOfElementsAndWhetherThereAreNulls() {
         var array = BinaryArray(.int4)
         array.append(Int32(-2))
         let header: [UInt8] = [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 23, 0, 0, 0, 1, 0, 0, 0, 1]
@@ -46,7 +46,7 @@ import Testing
         #expect(array.encoded[7] == 0 && array.encoded[15] == 1)
     }
 
-    @Test func elementOfAnotherTypeIsAProgrammersError() async {
+    @Test func anElementOfAnotherTypeEndsTheProcess() async {
         await #expect(processExitsWith: .failure) {
             var array = BinaryArray(.int8)
             array.append(Int32(1))

@@ -12,7 +12,7 @@ import Testing
             ("FATAL:  57P03: the database system is starting up", nil),
             ("Connection refused", nil), ("server closed the connection unexpectedly", nil),
         ] as [(String, String?)])
-    func theServersStateTellsSettingsFromOutages(message: String, state: String?) {
+    func theSQLSTATEDistinguishesSettingsFromOutages(message: String, state: String?) {
         let text =
             "connection to server at \"127.0.0.1\", port 5432 failed: \(message)\nLOCATION:  auth_failed, auth.c:328\n"
         let failure = ConnectFailure(text, needsPassword: false)
@@ -21,7 +21,7 @@ import Testing
         #expect(state.map { !failure.text.contains($0) } ?? true)
     }
 
-    @Test func aQuestionOfLibpqIsInBrackets() {
+    @Test func aSecondLineOfLibpqsMessageIsInParentheses() {
         let text =
             "connection to server at \"127.0.0.1\", port 1 failed: Connection refused\n\tIs the server running?\n"
         #expect(
@@ -30,7 +30,7 @@ import Testing
         #expect(oneLine("a\n  b\n") == "a; b")
     }
 
-    @Test func aPasswordThatIsMissingIsASetting() {
+    @Test func aMissingPasswordIsAFaultOfTheSettings() {
         #expect(ConnectFailure("fe_sendauth: no password supplied", needsPassword: true).settingsState == "28P01")
     }
 
@@ -39,10 +39,10 @@ import Testing
             (["host": "a"], [[]]), (["host": "a,b"], [["a", ""], ["b", ""]]),
             (["host": "a,b", "port": "1"], [["a", "1"], ["b", "1"]]),
             (["host": "a,b", "port": "1,2"], [["a", "1"], ["b", "2"]]),
-            // libpq itself says what is wrong with these, or has a default.
+            // For these libpq reports the error itself, or has a default.
             (["host": "a,b", "port": "1,2,3"], [[]]), (["host": "a,,b"], [[]]), ([:], [[]]),
         ] as [([String: String], [[String]])])
-    func hostsAreTriedOneByOne(options: [String: String], expected: [[String]]) {
+    func eachHostIsTriedSeparately(options: [String: String], expected: [[String]]) {
         let hosts = HostList(options).hosts.map { host -> [String] in
             host.isEmpty ? [] : ["host", "port"].map { name in host.first { $0.name == name }?.value ?? "" }
         }

@@ -28,22 +28,22 @@ import Testing
             #expect(error.isUnavailable && !error.description.contains("hunter2"))
             return start.duration(to: .now)
         }
-        // A busy machine delays some attempts; the time-out that holds unless told, five seconds, would delay them all.
+        // A busy machine delays some attempts. The default timeout of five seconds would delay all of them.
         var shortest = try elapsed()
         for _ in 0..<50 where shortest >= .seconds(4) { shortest = try min(shortest, elapsed()) }
         #expect(shortest >= .milliseconds(300) && shortest < .seconds(4))
     }
 
-    /// The timeout of a silent host is not waited for, which is longer here than a hang.
+    /// The connection does not wait for the timeout of a silent host, which is longer here than a hang.
     @Test(.needsDatabase, arguments: ["any", "read-write", "prefer-standby"])
-    func silentHostIsPassedOver(attributes: String) throws {
+    func silentHostIsSkipped(attributes: String) throws {
         let silent = Listener()
         defer { silent.close() }
         let closed = Listener()
         closed.close()
         let url = try #require(TestDatabase.url)
         let server = try #require(url.firstRange(of: "@").map { url[$0.upperBound...] })
-        // Not beside a silent host, which could yet turn out to be a standby.
+        // Not with a silent host before it, because that could still turn out to be a standby.
         let first = attributes == "prefer-standby" ? closed : silent
         let connection = try Connection(
             "postgresql://shelly@127.0.0.1:\(first.port),127.0.0.1:\(closed.port),\(server)?target_session_attrs=\(attributes)",
@@ -70,13 +70,13 @@ import Testing
         "postgresql://user:hunter2/a@localhost/db", "postgresql://user:a@hunter2/b@localhost/db",
         "postgresql://user@localhost:hunter2/db", "host=localhost sslmode=hunter2", "host=localhost port=hunter2",
     ])
-    func conninfoThatCannotBeUsedIsInvalidAndNotRepeated(_ conninfo: String) throws {
+    func anUnusableConninfoIsInvalidAndNotInTheMessage(_ conninfo: String) throws {
         let error = try failure { _ = try Connection(conninfo, applicationName: "tests") }
         #expect(error.isInvalid && !error.isTemporary)
         #expect(!error.description.contains("hunter2"))
     }
 
-    /// Strings whose author has separated the password in another way than libpq does.
+    /// Strings whose author separates the password in another way than libpq does.
     @Test(arguments: [
         "host=127.0.0.1;password=hunter2", "host=127.0.0.1,password=hunter2", "host='127.0.0.1 password=hunter2'",
         "host='127.0.0.1 password=hunter2", "Host=127.0.0.1;Password=hunter2", "Server=127.0.0.1;Pwd=hunter2",
@@ -101,9 +101,9 @@ import Testing
         #expect(error.isInvalid && error.description.contains("no-such-service"))
     }
 
-    /// The server's verdict on a setting is no outage, and waiting does not mend it.
+    /// The server's refusal of a setting is not an outage, because waiting does not help.
     @Test(.needsDatabase, arguments: [("nobody-at-all", "shelly", "28000"), ("shelly", "no-such-database", "3D000")])
-    func refusalsOfTheServerAreNoOutageAndRepeatNoPassword(role: String, database: String, state: String) throws {
+    func refusalsOfTheServerAreNoOutageAndContainNoPassword(role: String, database: String, state: String) throws {
         let url = try #require(TestDatabase.url)
         let start = try #require(url.firstRange(of: "://"))
         let server = url[start.upperBound...].drop { $0 != "@" }.prefix { $0 != "/" }
@@ -116,7 +116,7 @@ import Testing
     }
 }
 
-/// A TCP port of the loopback that takes connections and never answers.
+/// A TCP port on loopback that accepts connections and never answers.
 private struct Listener {
     let descriptor: Int32
     let port: UInt16

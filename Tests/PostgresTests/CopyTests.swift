@@ -18,7 +18,7 @@ import Testing
         return rows.finished()
     }
 
-    @Test func valuesComeAsTheyWent() throws {
+    @Test func copiedValuesAreReadBack() throws {
         try TestDatabase.withSchema { connection in
             _ = try connection.execute(Self.table)
             #expect(try connection.copy(Self.sql, input(["", "a\t'é\""])) == 2)
@@ -33,8 +33,8 @@ import Testing
         }
     }
 
-    /// Far more than the socket takes at once.
-    @Test func workIsDoneToItsEndAndTheServerTakesAll() throws {
+    /// Far more bytes than fit into the socket's buffer.
+    @Test func theCallersWorkIsCompletedAndAllRowsAreCopied() throws {
         try TestDatabase.withSchema { connection in
             _ = try connection.execute(Self.table)
             var left = 10_000
@@ -52,7 +52,7 @@ import Testing
         try TestDatabase.withSchema { connection in
             _ = try connection.execute(Self.table)
             var calls = 0
-            // Refused at once, after one row, and after many, most of which are sent after the error.
+            // Refused at once, after one row, and after many rows, most of which are sent after the error.
             let missing = try failure {
                 _ = try connection.copy("COPY away FROM STDIN", []) {
                     calls += 1

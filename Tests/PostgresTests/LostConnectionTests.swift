@@ -2,34 +2,35 @@ import Postgres
 import Testing
 
 @Suite(.needsDatabase) struct LostConnectionTests {
-    @Test func slowStatementIsUnavailableAtItsDeadlineAndTheConnectionIsClosed() throws {
+    @Test func aTimedOutStatementIsUnavailableAndClosesTheConnection() throws {
         let connection = try TestDatabase.connect()
         let process = connection.processID
-        // Outside of a transaction the server goes on with it, and index builds of other tests would wait for its end.
+        // Outside of a transaction the server continues the statement, and index builds of other tests would wait for
+        // its end.
         defer { _ = try? TestDatabase.connect().execute("SELECT pg_terminate_backend(\(process))") }
         let clock = ContinuousClock()
         let start = clock.now
         let error = try failure { _ = try connection.execute("SELECT pg_sleep(3600)", timeout: .milliseconds(300)) }
         let elapsed = start.duration(to: clock.now)
         #expect(error.isUnavailable && error.description.contains("timeout"))
-        // The connection's own deadline is later.
+        // The connection's own timeout is longer.
         #expect(elapsed >= .milliseconds(300) && elapsed < TestDatabase.hang)
         #expect(!connection.isUsable && connection.processID == 0)
         #expect(try failure { _ = try connection.execute("SELECT 1") }.isUnavailable)
         #expect(try failure { try connection.transaction {} }.isUnavailable)
     }
 
-    @Test func serverStopsWhatWeGaveUp() throws {
+    @Test func serverEndsAStatementWhoseClientHasTimedOut() throws {
         let connection = try TestDatabase.connect()
         guard connection.serverVersion >= 140_000 else { return }
         let process = Int64(connection.processID)
-        // The server's own deadline for it is later than that for its end.
+        // The server's statement_timeout is longer than `awaitEnd` waits, so it does not end the statement in time.
         let error = try failure { _ = try connection.query("SELECT pg_sleep(3600)", timeout: .milliseconds(100)) }
         #expect(error.isUnavailable)
         #expect(try TestDatabase.awaitEnd(of: process))
     }
 
-    @Test func serverEndsATransactionThatWeLeaveOpen() throws {
+    @Test func serverEndsATransactionWithAnIdleClient() throws {
         let connection = try TestDatabase.connect(timeout: .seconds(5))
         let hang = TestDatabase.hang
         let process = Int64(connection.processID)
@@ -37,7 +38,7 @@ import Testing
             try connection.transaction {
                 #expect(try connection.execute("SHOW statement_timeout", timeout: hang)[0, 0] == "6s")
                 #expect(try connection.execute("SHOW tcp_keepalives_idle", timeout: hang)[0, 0] == "30")
-                // We say nothing any more, and the server waits for no longer than it would for a statement.
+                // The client sends nothing more. The server waits no longer than it would for a statement.
                 #expect(try TestDatabase.awaitEnd(of: process))
                 _ = try connection.execute("SELECT 1")
             }
@@ -46,7 +47,7 @@ import Testing
     }
 
     /// A pooler gives the session to another client after a transaction.
-    @Test func nothingIsLeftInTheSession() throws {
+    @Test func noSettingStaysInTheSession() throws {
         let connection = try TestDatabase.connect()
         let settings = """
             SELECT name, setting FROM pg_settings
@@ -70,7 +71,7 @@ import Testing
         #expect(error.isUnavailable && error.isTemporary && !connection.isUsable)
     }
 
-    @Test func backEndTerminatedDuringAStatementIsUnavailableAndSaysWhy() throws {
+    @Test func backEndTerminatedDuringAStatementIsUnavailableWithTheReason() throws {
         let connection = try TestDatabase.connect()
         let error = try failure { _ = try connection.execute("SELECT pg_terminate_backend(pg_backend_pid())") }
         #expect(error.isUnavailable && error.description.contains("administrator command") && !connection.isUsable)
@@ -105,7 +106,7 @@ import Testing
         #expect(error.isOutcomeUnknown && error.isTemporary && !connection.isUsable)
     }
 
-    @Test func megabytesToABackEndThatIsGoneAreUnavailable() throws {
+    @Test func sendingMegabytesToATerminatedBackEndIsUnavailable() throws {
         let connection = try TestDatabase.connect()
         try TestDatabase.terminate(connection.processID)
         let text = String(repeating: "x", count: 20_000_000)

@@ -7,7 +7,7 @@ import Testing
         ("57014", true), ("25006", true), ("55P03", true), ("58030", true), ("23505", false), ("22003", false),
         ("42P01", false), ("42501", false), ("40001", false), ("40P01", false), ("25P02", false), ("57P04", false),
     ])
-    func conditionsThatPassByThemselvesAreTemporary(_ state: String, _ isTemporary: Bool) {
+    func conditionsThatEndByThemselvesAreTemporary(_ state: String, _ isTemporary: Bool) {
         #expect(PostgresError.refused(sqlState: state, message: "", detail: nil).isTemporary == isTemporary)
     }
 
@@ -16,7 +16,7 @@ import Testing
         #expect(PostgresError.refused(sqlState: state, message: "", detail: nil).isRetryable == isRetryable)
     }
 
-    @Test func onlyARefusalHasASQLState() {
+    @Test func onlyAServersErrorHasASQLState() {
         #expect(PostgresError.refused(sqlState: "23505", message: "", detail: nil).sqlState == "23505")
         #expect(PostgresError.unavailable("").sqlState == nil && PostgresError.outcomeUnknown("").sqlState == nil)
     }

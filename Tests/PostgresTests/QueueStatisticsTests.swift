@@ -62,8 +62,8 @@ import Testing
             _ = try reader.execute("SET search_path TO \(path)")
             try holder.transaction {
                 _ = try holder.execute("LOCK TABLE power_logs")
-                // The holder gives its lock up behind this, so it is the time-out that ends the wait; the connection's own
-                // is later.
+                // The holder releases its lock only after this call, so the timeout ends the wait. The connection's own
+                // timeout is longer.
                 let start = ContinuousClock.now
                 let error = try failure { _ = try QueueStatistics.read(from: reader, timeout: .milliseconds(300)) }
                 #expect(error.isTemporary && start.duration(to: .now) < TestDatabase.hang)
@@ -71,7 +71,7 @@ import Testing
         }
     }
 
-    @Test func statementTimeoutOfTheServerEndsWithTheQuery() throws {
+    @Test func statementTimeoutIsRestoredAfterTheQuery() throws {
         try Self.withTable { connection in
             let before = try connection.execute("SHOW statement_timeout")[0, 0]
             _ = try QueueStatistics.read(from: connection, timeout: TestDatabase.hang + .milliseconds(1234))

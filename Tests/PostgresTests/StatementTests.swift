@@ -2,7 +2,7 @@ import Postgres
 import Testing
 
 @Suite(.needsDatabase) struct StatementTests {
-    @Test func scalarsAndNullsComeBackAsTheyWent() throws {
+    @Test func scalarsAndNullsAreReadBack() throws {
         let rows = try TestDatabase.connect().execute(
             """
             SELECT $1::text AS a, $2::text, $3::int8, $4::int8, $5::float8, $6::float8, $7::bool, $8::bool, $9::float8
@@ -20,7 +20,7 @@ import Testing
         #expect(rows.integer(0, 2) == .min && rows.integer(0, 3) == nil && rows.integer(0, 0) == nil)
     }
 
-    @Test func arraysAndTheirNullsComeBackAsTheyWent() throws {
+    @Test func arraysAndTheirNullsAreReadBack() throws {
         var texts = BinaryArray(.text)
         texts.append(utf8: "a,\"é\"".utf8)
         texts.appendNull()
@@ -82,7 +82,7 @@ import Testing
         }
     }
 
-    @Test func statementOfMegabytesIsSentWhole() throws {
+    @Test func aStatementOfMegabytesIsSentCompletely() throws {
         let text = String(repeating: "x", count: 20_000_000)
         let connection = try TestDatabase.connect()
         #expect(try connection.execute("SELECT length('\(text)')").integer(0, 0) == 20_000_000)
@@ -96,7 +96,7 @@ import Testing
         #expect(try connection.execute("").count == 0)
     }
 
-    @Test func refusalsCarryTheirSQLStateAndLeaveTheConnectionUsable() throws {
+    @Test func errorsHaveTheirSQLStateAndLeaveTheConnectionUsable() throws {
         try TestDatabase.withSchema { connection in
             let missing = try failure { _ = try connection.execute("SELECT * FROM nowhere") }
             #expect(missing.sqlState == "42P01" && !missing.isTemporary)
@@ -114,7 +114,7 @@ import Testing
         }
     }
 
-    @Test func misuseIsInvalidAndNothingIsCutShort() throws {
+    @Test func misuseIsInvalidAndNoParameterIsTruncated() throws {
         let connection = try TestDatabase.connect()
         #expect(try failure { _ = try connection.execute("SELECT 1\0; DROP") }.isInvalid)
         #expect(try failure { _ = try connection.execute("SELECT $1", [.text("a\0b")]) }.isInvalid)

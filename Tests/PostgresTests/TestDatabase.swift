@@ -2,15 +2,15 @@ import Glibc
 import Postgres
 import Testing
 
-/// The PostgreSQL that `make test` starts, of which each test gets a schema of its own.
+/// The PostgreSQL that `make test` starts. Each test gets a schema in it.
 enum TestDatabase {
     static let url: String? = getenv("SHELLY_TEST_DATABASE_URL").map { String(cString: $0) }
-    /// After so long something hangs; far more than a busy machine needs.
+    /// A test that waits longer than this hangs; a busy machine needs far less.
     static let hang = Duration.seconds(300)
 
     static func connect(timeout: Duration = hang) throws -> Connection {
         let url = try #require(url)
-        // A time zone that must not come through.
+        // A time zone that must have no effect.
         let options = "\(url.contains("?") ? "&" : "?")options=-c%20TimeZone%3DEurope%2FParis"
         return try Connection(url + options, applicationName: "tests", connectTimeout: hang, timeout: timeout)
     }
@@ -22,17 +22,17 @@ enum TestDatabase {
         _ = try connection.execute("CREATE SCHEMA \(schema); SET search_path TO \(schema)")
         defer { _ = try? connect().execute("DROP SCHEMA \(schema) CASCADE") }
         try body(connection)
-        // Else the drop would wait for its locks.
+        // Otherwise the DROP would wait for its locks.
         connection.close()
     }
 
-    /// Ends another connection's back end, and waits until it is gone.
+    /// Ends another connection's back end, and waits until it has ended.
     static func terminate(_ processID: Int32) throws {
         let rows = try connect().execute("SELECT pg_terminate_backend($1, 250000)", [.integer(Int64(processID))])
         #expect(rows[0, 0] == "t")
     }
 
-    /// Waits within the server until another connection's back end is gone, and returns whether it is.
+    /// Waits within the server until another connection's back end has ended, and returns whether it has.
     static func awaitEnd(of processID: Int64) throws -> Bool {
         let rows = try connect().execute(
             """
@@ -52,7 +52,7 @@ extension Trait where Self == ConditionTrait {
     }
 }
 
-/// What a body throws, which has to be a `PostgresError`.
+/// Runs the body, which must throw a `PostgresError`, and returns that error.
 func failure(_ body: () throws -> Void) throws -> PostgresError {
     try #require(throws: PostgresError.self, performing: body)
 }

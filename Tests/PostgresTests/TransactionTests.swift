@@ -30,7 +30,7 @@ import Testing
         }
     }
 
-    @Test func errorThatTheBodyKeepsToItselfIsNotTakenForACommit() throws {
+    @Test func anErrorThatTheBodyCatchesStillRollsBack() throws {
         try TestDatabase.withSchema { connection in
             _ = try connection.execute("CREATE TABLE t (i int)")
             let error = try failure {
