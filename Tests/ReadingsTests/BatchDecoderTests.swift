@@ -2,7 +2,7 @@ import Testing
 
 @testable import Readings
 
-/// Validation is a pure function of body and time of receipt (invariant 9): a table of bodies and what they come to.
+/// Validation is a pure function of the body and the time of receipt (invariant 9): tables of bodies and their results.
 struct BatchDecoderTests {
     /// 2026-11-23T00:00:00Z in milliseconds.
     static let receivedAt: Int64 = 1_795_392_000_000
@@ -61,7 +61,7 @@ struct BatchDecoderTests {
 
     private func message(params: String) -> String { message(#""plug""#, "1732320000", params) }
 
-    @Test func thousandMessagesAreTakenAndOneMoreIsNot() throws {
+    @Test func aThousandMessagesAreAcceptedAndOneMoreIsNot() throws {
         let thousand = Array(repeating: message(), count: 1000).joined(separator: ",")
         #expect(try decode("{\"messages\":[\(thousand)]}").messageCount == 1000)
         let problem = #expect(throws: InvalidInput.self) { try decode("{\"messages\":[\(thousand),{}]}") }
@@ -87,7 +87,7 @@ struct BatchDecoderTests {
     @Test(arguments: [
         (#"" plug ""#, "plug"), (#""\tplug\n""#, "plug"), (#""\u00a0plug\u3000""#, "plug"),
         ("\"" + String(repeating: "é", count: 64) + "\"", String(repeating: "é", count: 64)), (#""a b""#, "a b"),
-        // Three of their four bytes look like U+1680 and U+2000.
+        // Three of their four bytes are like those of U+1680 and U+2000.
         ("\"\u{5A000} \"", "\u{5A000}"), ("\" \u{52000}\"", "\u{52000}"),
     ])
     func sourceIsTrimmed(src: String, name: String) throws {
@@ -154,7 +154,7 @@ struct BatchDecoderTests {
         (#"{"switch:0":{"apower":1,"voltage":"x"}}"#, "switch:0.voltage is not a number"),
         (#"{"switch:0":{"apower":1,"current":false}}"#, "switch:0.current is not a number"),
     ])
-    func paramsComeToReadings(params: String, expected: String) throws {
+    func paramsBecomeReadings(params: String, expected: String) throws {
         let batch = try decode(batch(message(params: params)))
         let readings = batch.readings.map { reading in
             let rest = [reading.voltage, reading.current].map { $0.map { "\($0)" } ?? "-" }
@@ -164,7 +164,7 @@ struct BatchDecoderTests {
         #expect(batch.invalid.isEmpty)
     }
 
-    @Test func oneBadReadingLeavesItsNeighboursAlone() throws {
+    @Test func aFaultyReadingDoesNotAffectTheOthers() throws {
         let batch = try decode(
             batch(
                 message(params: #"{"switch:0":{"apower":1},"switch:1":{"apower":"x"},"switch:2":{"apower":3}}"#),
@@ -184,7 +184,7 @@ struct BatchDecoderTests {
         #expect(IdempotencyKey.text(device: device, channel: 0, minute: 0) == "shelly_1_0_0")
     }
 
-    @Test func messageTextIsWhatWasSentOnOneLine() throws {
+    @Test func theTextOfAMessageIsKeptOnOneLine() throws {
         let decoder = BatchDecoder()
         let body = Array(
             "{\"messages\":[\(message()) ,\n{\"src\":\"\\u0001\\\"é\\n\",\r\n\"n\":[1,-2.50,true],\"params\":[]}\n]}"
@@ -195,7 +195,7 @@ struct BatchDecoderTests {
         #expect(decoder.text(ofMessage: 2, in: body) == nil)
     }
 
-    @Test func aLargeBodyDoesNotSpoilTheNext() throws {
+    @Test func aLargeBodyDoesNotAffectTheNextOne() throws {
         let decoder = BatchDecoder()
         let large = batch(message(params: "{\"x\":\"" + String(repeating: "y", count: 3 << 20) + "\"}"))
         for body in [large, batch(message()), large] {
@@ -203,8 +203,8 @@ struct BatchDecoderTests {
         }
     }
 
-    /// Python writes NaN and Infinity: such a message is invalid, and its neighbours are not.
-    @Test func numbersThatAreNoneAreTheirMessagesFault() throws {
+    /// Python writes NaN and Infinity. A message with one of them is invalid, and the other messages are not.
+    @Test func nonFiniteNumbersMakeOnlyTheirMessageInvalid() throws {
         func message(_ power: String) -> String {
             #"{"src":"NaN \" Infinity","timestamp":60,"params":{"switch:0":{"apower":\#(power)}}}"#
         }
@@ -215,7 +215,7 @@ struct BatchDecoderTests {
             #expect(batch.readings.map(\.message) == [0, 2] && batch.messageCount == 3)
             #expect(batch.invalid.map(\.index) == [1])
             #expect(batch.invalid.first?.problems.first?.location == [.member("body"), .member("messages"), .index(1)])
-            // As a dead letter it is JSON.
+            // The message is JSON in its dead letter.
             #expect(decoder.text(ofMessage: 1, in: body) == message("\"\(word)\""))
         }
         let marked = try BatchDecoder().decode(
@@ -230,7 +230,7 @@ struct BatchDecoderTests {
                 try BatchDecoder().decode(Array(wrong.utf8), receivedAt: 1_795_392_000_000)
             }
         }
-        // It alone is a message, and not a valid one.
+        // Alone in the list, each of them is an invalid message.
         let alone = Array("{\"messages\":[NaN,-Infinity]}".utf8)
         let decoder = BatchDecoder()
         #expect(try decoder.decode(alone, receivedAt: 0).invalid.count == 2)

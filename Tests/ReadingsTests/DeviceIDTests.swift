@@ -3,7 +3,7 @@ import Testing
 @testable import Readings
 
 struct DeviceIDTests {
-    /// What a decoder finds, the search in the text must not miss.
+    /// The search in the text must find every device that the decoder finds.
     @Test(arguments: [
         (#"{"messages":[{"src":"plug","timestamp":1,"params":{}}]}"#, "plug", true),
         (#"{"messages":[{"src":"  plug ","timestamp":1,"params":{}}]}"#, "plug", true),
@@ -13,7 +13,7 @@ struct DeviceIDTests {
         (#"{"messages":[{"src":"lamp","timestamp":1,"params":{}}]}"#, "plug", false),
         (#"{"messages":[{"src":"PLUG","timestamp":1,"params":{}}]}"#, "plug", false), ("", "plug", false),
     ])
-    func aNameOccursInEachTextWithTheDevice(text: String, name: String, occurs: Bool) throws {
+    func aTextWithTheDeviceIsFound(text: String, name: String, occurs: Bool) throws {
         let (device, body) = (try DeviceID(name), Array(text.utf8))
         #expect(body.withUnsafeBytes { device.mayOccur(in: $0) } == occurs)
         let batch = try? BatchDecoder().decode(body, receivedAt: 1_000)

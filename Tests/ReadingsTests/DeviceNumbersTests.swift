@@ -1,7 +1,7 @@
 import Readings
 import Testing
 
-/// Devices are found under the number that they got until they are removed.
+/// A device is found under its number until it is removed.
 struct DeviceNumbersTests {
     private func device(_ name: Int) throws -> DeviceID { try DeviceID("device-\(name)") }
 
@@ -23,7 +23,7 @@ struct DeviceNumbersTests {
         #expect(try numbers.number(of: device(77)) == 5 && numbers.count == 20)
     }
 
-    /// Removing moves others back in the table, and none may get lost there.
+    /// A removal moves other entries of the hash table back, and none of them may get lost.
     @Test func remainingEntriesAreFoundAfterAnyRemoval() throws {
         var numbers = DeviceNumbers()
         var expected: [Int: Int] = [:]

@@ -2,11 +2,11 @@ import Testing
 
 @testable import Readings
 
-/// What is JSON, and what is in it, whatever stands behind it in memory.
+/// The parser accepts exactly JSON and reads its values, for any bytes after the text in memory.
 struct JSONDocumentTests {
     private let parser = JSONParser(maximumDepth: 4)
 
-    /// Calls `body` with the parsed text, nil when it is refused; `rest` stands behind it again and again.
+    /// Calls `body` with the parsed text, nil if it is refused. Copies of `rest` follow the text in memory.
     private func parse<T>(_ text: [UInt8], before rest: String = "\0", _ body: (JSONValue?) throws -> T) rethrows -> T {
         var padded = text
         while padded.count < text.count + JSONParser.padding { padded += Array(rest.utf8) }
@@ -17,7 +17,7 @@ struct JSONDocumentTests {
 
     private func isJSON(_ text: [UInt8], before rest: String) -> Bool { parse(text, before: rest) { $0 != nil } }
 
-    /// Each text of at most `length` of these bytes.
+    /// Every text of at most `length` of these bytes.
     private func texts(of alphabet: String, upTo length: Int) -> [[UInt8]] {
         var texts: [[UInt8]] = [[]]
         var longest = texts
@@ -28,7 +28,7 @@ struct JSONDocumentTests {
         return texts
     }
 
-    /// The scanner that finds faults reads byte by byte, and shares nothing with the parser.
+    /// The scanner that locates errors reads byte by byte, and shares no code with the parser.
     private func expectAgreement(_ text: [UInt8]) {
         let fault = text.withUnsafeBytes { JSONSyntax.firstError(in: $0, maximumDepth: 4) }
         for rest in ["\0", "1", "]", "}", ",1", ".5", "e", "\"", ":1}", "ll", " ]"]
@@ -38,7 +38,7 @@ struct JSONDocumentTests {
         }
     }
 
-    @Test func structureIsJudgedAsByTheScanner() {
+    @Test func parserAndScannerAgreeOnStructure() {
         for text in texts(of: "{}[],:\"1", upTo: 5) { expectAgreement(text) }
         for text in texts(of: "[]{},1", upTo: 4) { expectAgreement(Array("{\"a\":".utf8) + text + Array("}".utf8)) }
         for text in texts(of: "\",:a", upTo: 6) {
@@ -46,7 +46,7 @@ struct JSONDocumentTests {
         }
     }
 
-    @Test func numbersAreJudgedAsByTheScanner() {
+    @Test func parserAndScannerAgreeOnNumbers() {
         for text in texts(of: "-015.eE+ ", upTo: 4) {
             expectAgreement(text)
             expectAgreement(Array("[".utf8) + text + Array("]".utf8))
@@ -61,7 +61,7 @@ struct JSONDocumentTests {
         }
     }
 
-    @Test func stringsAreJudgedAsByTheScanner() {
+    @Test func parserAndScannerAgreeOnStrings() {
         for text in texts(of: "\\\"nux\n ", upTo: 4) { expectAgreement(Array("[\"".utf8) + text + Array("\"]".utf8)) }
         for unit in [
             "0000", "d83d", "dc00", "D83D", "00e", "00gg", "\\ud8", "d83d\\", "d83d\\ude00", "d83d\\u0041", "d83dx",
@@ -78,7 +78,7 @@ struct JSONDocumentTests {
         }
     }
 
-    @Test func literalsAreJudgedAsByTheScanner() {
+    @Test func parserAndScannerAgreeOnLiterals() {
         for literal in ["true", "false", "null"] {
             for text in [literal] + [literal.dropLast(), literal.dropFirst(), literal.prefix(1)].map(String.init) {
                 for tail in ["", " ", "x", "1", "\"", "\u{C}", "\u{1A}", "{", "null"] {
@@ -143,7 +143,7 @@ struct JSONDocumentTests {
         ("\"" + String(repeating: "x\\n", count: 40) + "\"", String(repeating: "x\n", count: 40)),
     ])
     func stringIsUnescaped(text: String, expected: String) {
-        // Twice, with others around it, as unescaped ones lie behind each other.
+        // Twice, with other strings around it, because unescaped strings are stored one after the other.
         parse(Array("{\"a\":\(text),\"\\u0062\":\"c\",\(text):\"\\u0064\"}".utf8), before: "\\") { root in
             var found: [String] = []
             root?.forEachMember { name, value in
@@ -154,7 +154,7 @@ struct JSONDocumentTests {
         }
     }
 
-    @Test func valuesLieWhereTheyAreSaidTo() {
+    @Test func valuesHaveTheirRangeOfTheText() {
         let text = #" { "a" : [ ] , "b":[1 ,{"c":{ }}] ,"d": "x\n" ,"e":-1.50 } "#
         parse(Array(text.utf8)) { root in
             var found: [String] = []

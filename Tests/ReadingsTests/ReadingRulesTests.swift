@@ -2,7 +2,7 @@ import Testing
 
 @testable import Readings
 
-/// Which components become readings, and which are untaken (invariants 9 and 14).
+/// Components that become readings, and those that are untaken (invariants 9 and 14).
 struct ReadingRulesTests {
     private static let receivedAt: Int64 = 1_795_392_000_000
     private static let timestamp: Int64 = 1_795_392_000 - 600
@@ -36,7 +36,7 @@ struct ReadingRulesTests {
             ["0: 6.0 -1.0 -1.0", "1: 7.0 -1.0 -1.0", "2: 8.0 -1.0 -1.0"]
         ),
         (#""rgb:3":{"apower":6},"rgbw:0":{"apower":7}"#, "rgbw,rgb", ["0: 7.0 -1.0 -1.0", "3: 6.0 -1.0 -1.0"]),
-        // Not taken.
+        // Untaken.
         (#""switch:0":{"apower":1},"pm1:1":{"apower":6}"#, "switch", ["0: 1.0 -1.0 -1.0", "untaken pm1, add pm1"]),
         (
             #""switch:4":{"apower":1},"em1:0":{"act_power":6},"em:0":{"b_act_power":6}"#, "switch",
@@ -46,7 +46,7 @@ struct ReadingRulesTests {
             #""bm:0":{"apower":1},"pv":{"apower":2},"switch:01":{"apower":3}"#, "all",
             ["untaken other", "untaken other", "untaken switch"]
         ),
-        // To add the component does not help where its channels are taken.
+        // Adding the component does not help if its channels are already in use.
         (#""switch:0":{"apower":1},"pm1:0":{"apower":2}"#, "switch", ["0: 1.0 -1.0 -1.0", "untaken pm1"]),
         (#""em:1":{"a_act_power":1},"pm1:4":{"apower":2}"#, "switch", ["untaken em", "untaken pm1"]),
         (
@@ -58,16 +58,16 @@ struct ReadingRulesTests {
             "switch",
             ["0: 1.0 -1.0 -1.0", "1: 2.0 -1.0 -1.0", "2: 3.0 -1.0 -1.0", "untaken em"]
         ),
-        // Nothing to take.
+        // No power to take.
         (
             #""sys":{"uptime":3},"wifi":{"rssi":-60},"pm1:0":{"voltage":230},"em1:0":{"act_power":null},"x":5,"y":[]"#,
             "switch", []
         ),
-        // The setting's order decides who has a channel that both want.
+        // If two components have the same channel, the first one in the setting gets it.
         (#""switch:0":{"apower":1},"pm1:0":{"apower":2}"#, "switch,pm1", ["0: 1.0 -1.0 -1.0", "untaken pm1"]),
         (#""switch:0":{"apower":1},"pm1:0":{"apower":2}"#, "pm1,switch", ["0: 2.0 -1.0 -1.0", "untaken switch"]),
         (#""switch:0":{"apower":null},"pm1:0":{"apower":2}"#, "switch,pm1", ["0: 2.0 -1.0 -1.0"]),
-        // Wrong types are errors of their reading.
+        // A value of the wrong type is an error of its reading.
         (
             #""pm1:0":{"apower":"6"},"em1:1":{"act_power":{}},"light:2":{"apower":1,"voltage":true}"#, "all",
             ["pm1:0.apower is not a number", "em1:1.act_power is not a number", "light:2.voltage is not a number"]
@@ -84,17 +84,17 @@ struct ReadingRulesTests {
         #expect(text(try batch(params, components)) == expected)
     }
 
-    @Test func theRemedyNamesTheWholeSetting() {
+    @Test func theFixNamesTheWholeSetting() {
         #expect(
             ReadingRules.standard.remedy(adding: [.em, .pm1, .em])
                 == "set INGEST_COMPONENTS=switch,pm1,em, restart the receiver, then run "
                 + "'shelly-loader replay --components switch,pm1,em', which loads the spooled messages")
-        // The setting was changed after the messages had come.
+        // The setting was changed after the messages had arrived.
         let rules = ReadingRules(components: [.pm1, .switch], power: .sample)
         #expect(rules.remedy(adding: [.pm1]).hasPrefix("run 'shelly-loader replay --components pm1,switch'"))
     }
 
-    @Test func powerThatNoSettingTakesHasAnObstacle() {
+    @Test func powerThatNoSettingTakesHasAReason() {
         #expect(UntakenComponent.ComponentType.other.obstacle == "no setting takes this type of component")
         for type in UntakenComponent.ComponentType.allCases where type != .other {
             #expect(
@@ -108,8 +108,9 @@ struct ReadingRulesTests {
         #expect(try batch(#""switch:0":{"apower":"6"}"#).messagesWithoutReadings == 0)
     }
 
-    /// A feed of changes has many messages with power alone. The device counts their energy, so none of it is missing.
-    @Test func aChangeOfPowerIsNoMessageWithoutReadingsWhereEnergyIsTaken() throws {
+    /// A change feed has many messages with only the power. The device's counters include their energy, so none of it
+    /// is missing.
+    @Test func withEnergyAMessageWithOnlyPowerIsNotCountedAsWithoutReadings() throws {
         func count(_ params: String, _ power: ReadingRules.Power = .energy) throws -> Int {
             try batch(params, "all", power: power).messagesWithoutReadings
         }
@@ -163,7 +164,7 @@ struct ReadingRulesTests {
         #expect(after((1, nil), (2, none)) == LastMessage(time: 2, missing: none))
     }
 
-    @Test func aDeviceIsHeardAtTheTimeOfItsMessageAndNotLaterThanItCame() throws {
+    @Test func aMessagesTimeIsAtMostItsTimeOfReceipt() throws {
         let body = [("a", 100), ("b", 40), ("a", 60), ("c", Self.receivedAt / 1000 + 3600)].map {
             "{\"src\":\"\($0.0)\",\"timestamp\":\($0.1),\"params\":{}}"
         }
@@ -172,7 +173,7 @@ struct ReadingRulesTests {
         #expect(batch.lastMessages.map(\.time) == [100, 40, Self.receivedAt / 1000])
     }
 
-    @Test func rulesAreReadAsTheyAreWritten() {
+    @Test func rulesAreReadBackFromTheirText() {
         #expect(ReadingRules.standard.text == nil)
         #expect(ReadingRules(header: nil) == .standard)
         let rules = ReadingRules(components: [.pm1, .switch], power: .energy)
@@ -205,33 +206,33 @@ struct ReadingRulesTests {
             self.minutes(try batch(params, "all", power: .energy, at: timestamp))
         }
         #expect(try minutes(energy("[1000,500,0]", now)) == ["-3: 0 0.0", "-2: 0 30.0", "-1: 0 60.0"])
-        // Older firmware: the time of the last count, in a minute that is not over.
+        // Older firmware: the time of the last count, within a minute that has not ended.
         #expect(try minutes(energy("[10,500,1000]", now + 13), at: now + 14) == ["-2: 0 60.0", "-1: 0 30.0"])
-        // Returned energy is counted in both; with separate counters it can be more than the consumed energy.
+        // Returned energy is counted in both counters. With separate counters it can be more than the consumed energy.
         #expect(
             try minutes(energy("[1000,1000,0]", now, returned: "[1000,400,500]"))
                 == ["-3: 0 -30.0", "-2: 0 12.0", "-1: 0 -60.0"])
-        // A midnight and the channels of a minute beside one another.
+        // The minute before midnight, on two channels.
         #expect(
             try minutes(energy("[1000]", now) + "," + energy("[500]", now, name: "switch:1"))
                 == ["-1: 0 60.0", "-1: 1 30.0"])
-        // A change of power alone says nothing of a whole minute; without counters it is a sample.
+        // Power alone is not the mean of a whole minute. Without counters it is a sample.
         #expect(try minutes(#""switch:0":{"apower":5}"#) == [])
         #expect(try minutes(#""switch:0":{"apower":5,"aenergy":{"total":7}}"#) == ["0: 0 5.0"])
         #expect(try minutes(#""em1:0":{"act_power":5},"cct:1":{"apower":6}"#) == ["0: 0 5.0", "0: 1 6.0"])
-        // A clock that is not set, or disagrees with the message by more than an hour.
+        // A clock that is not set, or that differs from the message's time by more than an hour.
         #expect(try minutes(energy("[1000,500,0]", 0)) == ["0: 0 5.0"])
         #expect(try minutes(energy("[1000,500,0]", now - 3660)) == ["0: 0 5.0"])
         #expect(try minutes(energy("[1000,500,0]", now - 3600)).count == 3)
         #expect(try minutes(energy("[1000,\"5\",0]", now)) == ["switch:0.aenergy.by_minute is not a number"])
-        // Never infinity in the database.
+        // No infinity may get into the database.
         #expect(try minutes(energy("[1e308]", now)) == ["switch:0.aenergy.by_minute is not a number"])
         #expect(try minutes(energy("[1.7e308]", now, returned: "[1.7e308]")).count == 1)
         #expect(try minutes(energy("[]", now)) == [])
         #expect(try minutes(energy("[1,2,3,4,5,6,7,8,9]", now)).count == 3)
     }
 
-    /// The rows of a device's messages in order: the first reading of a minute counts.
+    /// The rows of a device's messages in order. The first reading of a minute counts.
     private func rows(_ messages: [(at: Int64, component: String)]) throws -> [Int64: Double] {
         var rows: [Int64: Double] = [:]
         for message in messages {
@@ -243,19 +244,19 @@ struct ReadingRulesTests {
         return rows
     }
 
-    @Test func aCounterResetOrARestartSpoilsNoMinute() throws {
+    @Test func aCounterResetOrARestartDistortsNoMinute() throws {
         func at(_ minute: Int64) -> Int64 { (Self.minute + minute) * 60 }
         func frame(_ minute: Int64, total: Double, _ array: String?) -> (Int64, String) {
             let counters = array.map { ",\"by_minute\":\($0),\"minute_ts\":\(at(minute))" } ?? ""
             return (at(minute), "\"aenergy\":{\"total\":\(total)\(counters)}")
         }
-        // The total begins at 0 again; the counters by the minute do not depend on it.
+        // The total starts again at 0. The counters of the minutes do not depend on it.
         let reset = try rows([
             frame(0, total: 999_999, "[1000,500,250]"), frame(1, total: 0, "[2000,1000,500]"),
         ])
         #expect(reset == [-3: 15, -2: 30, -1: 60, 0: 120])
-        // After a restart the array begins with zeros, or is left out until the clock is set. Minutes that had their row
-        // keep it.
+        // After a restart the array begins with zeros, or is missing until the clock is set. Minutes that already have
+        // a row keep it.
         let restart = try rows([
             frame(0, total: 5, "[1000,500,250]"), frame(2, total: 5, "[300,0,0]"), frame(3, total: 5, nil),
             frame(4, total: 6, "[1000,1000,300]"),
@@ -263,14 +264,14 @@ struct ReadingRulesTests {
         #expect(restart == [-3: 15, -2: 30, -1: 60, 0: 0, 1: 18, 2: 60, 3: 60])
     }
 
-    /// Whatever frames are lost, up to two in a row, each minute has its row, and their sum is the energy.
-    @Test(arguments: 0..<20) func energyIsCompleteAlthoughFramesAreLost(seed: UInt64) throws {
+    /// With any lost frames, up to two in a row, each minute has its row, and the sum of the rows is the energy.
+    @Test(arguments: 0..<20) func energyIsCompleteInSpiteOfLostFrames(seed: UInt64) throws {
         var state = seed &* 2_862_933_555_777_941_757 &+ 3_037_000_493
         func random(_ bound: Int) -> Int {
             state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
             return Int(state >> 33) % bound
         }
-        // Across midnight.
+        // The time spans a midnight.
         let first = Self.minute / 1440 * 1440 - 60
         let consumed = (0..<120).map { _ in Double(random(50_000)) }
         var rows: [Int64: Double] = [:]

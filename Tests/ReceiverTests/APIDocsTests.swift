@@ -45,7 +45,7 @@ struct APIDocsTests {
         }
     }
 
-    @Test func everyLinkLeadsSomewhere() {
+    @Test func everyLinkHasATarget() {
         let html = APIDocs.page.markup
         let ids = html.matches(of: /id="([^"]+)"/).map(\.1)
         let links = html.matches(of: /href="#([^"]+)"/).map(\.1)
@@ -54,7 +54,7 @@ struct APIDocsTests {
         #expect(ids.count == Set(ids).count)
     }
 
-    @Test func everyComponentIsUsedAndEveryUsedOneIsThere() throws {
+    @Test func everyComponentIsUsedAndEveryUsedOneExists() throws {
         let components = try #require(try Self.document()["components"] as? [String: Object])
         let defined = components.filter { $0.key != "securitySchemes" }
             .flatMap { group, members in members.keys.map { "#/components/\(group)/\($0)" } }

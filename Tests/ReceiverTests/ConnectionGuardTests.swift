@@ -5,9 +5,9 @@ import Testing
 
 @testable import Receiver
 
-/// The guard and the gate of a connection: what passes, when the connection reads on, and how it ends.
+/// The guard and the gate of a connection: which requests pass, when the connection reads again, and how it ends.
 struct ConnectionGuardTests {
-    /// Takes the place of the handlers of requests: keeps what passes, and writes answers when it is told to.
+    /// Replaces the request handlers: records the requests that pass, and writes an answer when the test calls for it.
     private final class Routes: ChannelInboundHandler {
         typealias InboundIn = HTTPServerRequestPart
         typealias OutboundOut = HTTPServerResponsePart
@@ -42,7 +42,7 @@ struct ConnectionGuardTests {
         }
     }
 
-    /// Counts the reads that reach the socket, and closes its sending side alone, which `EmbeddedChannel` cannot.
+    /// Counts the reads that reach the socket, and closes only its sending side, which `EmbeddedChannel` cannot do.
     private final class Socket: ChannelOutboundHandler {
         typealias OutboundIn = ByteBuffer
 
@@ -82,7 +82,7 @@ struct ConnectionGuardTests {
 
     private func send(_ text: String) throws { try channel.writeInbound(ByteBuffer(string: text)) }
 
-    /// What was written since the last call.
+    /// The bytes written since the last call.
     private func received() throws -> String {
         var text = ""
         while let bytes = try channel.readOutbound(as: ByteBuffer.self) { text += String(buffer: bytes) }
@@ -100,8 +100,9 @@ struct ConnectionGuardTests {
         #expect(try received().hasPrefix("HTTP/1.1 200 OK\r\n"))
     }
 
-    /// A connection whose client waits for its answers goes on reading; one whose client does not stops.
-    @Test func aConnectionReadsOnUntilThereAreBytesToHoldBack() throws {
+    /// A connection reads on while its client waits for the answers, and stops once the client sends the next request
+    /// before them.
+    @Test func aConnectionStopsReadingOnceTheNextRequestBegins() throws {
         try connect()
         try send(page)
         let before = socket.reads
@@ -114,7 +115,7 @@ struct ConnectionGuardTests {
         #expect(socket.reads == before + 2)
     }
 
-    @Test func aClientsEndPassesBehindTheAnswer() throws {
+    @Test func theEndOfTheInputPassesAfterTheAnswer() throws {
         try connect()
         try send(page)
         channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
@@ -123,8 +124,8 @@ struct ConnectionGuardTests {
         #expect(routes.isInputClosed)
     }
 
-    /// The bytes beyond the bound are dropped, and what came whole before them is answered.
-    @Test func bytesBeyondTheBoundEndTheConnectionBehindTheAnswers() throws {
+    /// The bytes beyond the bound are dropped, and the complete requests before them are answered.
+    @Test func bytesBeyondTheBoundCloseTheConnectionAfterTheAnswers() throws {
         try connect()
         try send(page)
         let second = "POST /two HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
@@ -146,8 +147,8 @@ struct ConnectionGuardTests {
         #expect(!channel.isActive)
     }
 
-    /// Requests that wait for their turn are not answered any more, and the answers before them arrive.
-    @Test func aStopDrainsAConnectionWhoseRequestsWait() throws {
+    /// Requests that wait for their turn get no answer any more. The answers before them arrive.
+    @Test func aStopDrainsAConnectionWithWaitingRequests() throws {
         try connect()
         try send(String(repeating: page, count: 20))
         while routes.requests.count > 0 {
@@ -167,7 +168,7 @@ struct ConnectionGuardTests {
         #expect(!channel.isActive)
     }
 
-    @Test func aStopWaitsForNoHeader() throws {
+    @Test func aStopDoesNotWaitForTheRestOfAHeader() throws {
         try connect()
         try send("GET /half")
         stop()
@@ -175,8 +176,8 @@ struct ConnectionGuardTests {
         #expect(!channel.isActive)
     }
 
-    /// The answer in progress says that it is the last one, and the connection ends in order behind it.
-    @Test(arguments: [false, true]) func aStopEndsBehindTheAnswer(hasBegun: Bool) throws {
+    /// The answer in progress says that it is the last one, and the connection closes in order after it.
+    @Test(arguments: [false, true]) func aStopClosesTheConnectionAfterTheAnswer(hasBegun: Bool) throws {
         try connect()
         try send(page + page)
         if hasBegun { routes.beginAnswer() }
@@ -188,7 +189,7 @@ struct ConnectionGuardTests {
         #expect(routes.requests == ["/one"])
         let answer = try received()
         #expect(answer.hasSuffix("\r\n\r\nok") && answer.contains("Connection: close") != hasBegun)
-        // The stop's own time-out, after 5 seconds, cuts nothing that has its answer.
+        // The stop's timeout of 5 seconds does not cut a connection that has its answer.
         channel.embeddedEventLoop.advanceTime(by: .milliseconds(1500))
         #expect(channel.isActive && socket.isOutputClosed)
         channel.embeddedEventLoop.advanceTime(by: .seconds(1))

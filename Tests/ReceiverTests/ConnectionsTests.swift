@@ -4,7 +4,7 @@ import Testing
 
 @testable import Receiver
 
-/// Which connections make room at a limit (invariants 11 and 12).
+/// The connections that are closed to make room at a limit (invariants 11 and 12).
 struct ConnectionsTests {
     private let now = NIODeadline.now()
 
@@ -12,7 +12,7 @@ struct ConnectionsTests {
         ConnectionRank(hasShownKey: hasShownKey, isBusy: isBusy, since: now - .seconds(seconds), now: now)
     }
 
-    @Test func strangersGoBeforeClientsAndTheOldestFirst() throws {
+    @Test func connectionsWithoutAKeyAreEvictedFirstAndTheOldestBeforeNewerOnes() throws {
         let inOrder = [
             rank(hasShownKey: false, isBusy: false, seconds: 90), rank(hasShownKey: false, isBusy: false, seconds: 20),
             rank(hasShownKey: false, isBusy: true, seconds: 8), rank(hasShownKey: false, isBusy: true, seconds: 0),
@@ -22,12 +22,13 @@ struct ConnectionsTests {
         #expect(ranks.shuffled().sorted() == ranks)
     }
 
-    @Test func aClientAtWorkNeverGoes() {
+    @Test func aBusyConnectionWithAKeyIsNeverEvicted() {
         #expect(rank(hasShownKey: true, isBusy: true, seconds: 10_000) == nil)
     }
 
-    /// Half headers that came before it go first: else one such connection after another would close each newcomer.
-    @Test func aNewcomerIsNotIdle() throws {
+    /// Older connections with half a header are closed first. Otherwise a stream of them would close each new
+    /// connection.
+    @Test func aNewConnectionIsEvictedAfterAnOlderHalfHeader() throws {
         let newcomer = try #require(rank(hasShownKey: false, isBusy: false, seconds: 9))
         let halfHeader = try #require(rank(hasShownKey: false, isBusy: true, seconds: 10))
         #expect(halfHeader < newcomer)
@@ -51,7 +52,7 @@ struct ConnectionsTests {
         var evicted: [Int] { closed.withLock { $0 } }
     }
 
-    @Test func aNewcomerTakesThePlaceOfTheFirstToGo() throws {
+    @Test func aNewConnectionEvictsTheFirstInRank() throws {
         let door = try Door(limit: 3)
         let places = try (1...3).compactMap { try door.enter($0) }
         for place in places { place.becomeBusy() }
@@ -60,7 +61,7 @@ struct ConnectionsTests {
         #expect(door.evicted == [2] && door.connections.count == 3)
     }
 
-    @Test func whereAllAreClientsAtWorkANewcomerIsTurnedAway() throws {
+    @Test func aNewConnectionIsRefusedIfAllOthersAreBusyWithAKey() throws {
         let door = try Door(limit: 2)
         let places = try (1...2).compactMap { try door.enter($0) }
         for place in places {
@@ -75,14 +76,14 @@ struct ConnectionsTests {
         #expect(door.evicted == [4])
     }
 
-    @Test func anAddressHasAShareOnly() throws {
+    @Test func anAddressHasOnlyItsShareOfTheConnections() throws {
         let door = try Door(limit: 10, addressLimit: 2, proxies: ["10.0.0.0/8"])
         let other = try #require(try door.enter(0, from: "192.0.2.2"))
         let first = try #require(try door.enter(1))
         _ = try door.enter(2)
         #expect(try door.enter(3) != nil)
         #expect(door.evicted == [1])
-        // One that has gone already gives back nothing more.
+        // A connection that was already closed frees no second place.
         door.connections.leave(first)
         #expect(try door.enter(4) != nil)
         #expect(door.evicted == [1, 2])
@@ -94,7 +95,7 @@ struct ConnectionsTests {
         #expect(door.connections.count == 6)
     }
 
-    @Test func whereAllOfAnAddressAreAtWorkItsNewcomerIsTurnedAway() throws {
+    @Test func aNewConnectionIsRefusedIfAllOthersOfItsAddressAreBusyWithAKey() throws {
         let door = try Door(limit: 10, addressLimit: 1)
         let place = try #require(try door.enter(1))
         place.becomeKnown()
@@ -107,7 +108,7 @@ struct ConnectionsTests {
         ("192.0.2.1", "192.0.2.1", true), ("192.0.2.1", "192.0.2.2", false), ("192.0.2.1", "::ffff:192.0.2.1", true),
         ("2001:db8::1", "2001:db8::2", true), ("2001:db8::1", "2001:db8:0:1::1", false),
     ])
-    func addressesTellClientsApart(one: String, other: String, areOne: Bool) throws {
+    func clientsAreDistinguishedByTheirAddress(one: String, other: String, areOne: Bool) throws {
         func address(_ text: String) throws -> ClientAddress? {
             ClientAddress(try SocketAddress(ipAddress: text, port: 1))
         }

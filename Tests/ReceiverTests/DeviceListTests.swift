@@ -3,12 +3,12 @@ import Testing
 
 @testable import Receiver
 
-/// The pages of the list: all silent ones, then all others, each once.
+/// The pages of the list: all silent devices, then all others, each once.
 struct DeviceListTests {
     @Test(arguments: [
         (0, 0), (0, 3), (3, 0), (1, 1), (49, 1), (50, 0), (50, 1), (51, 0), (51, 49), (120, 77), (0, 151),
     ])
-    func pagingMeetsEveryDeviceOnceSilentOnesFirst(silent: Int, reporting: Int) async throws {
+    func pagesHaveEveryDeviceOnceSilentOnesFirst(silent: Int, reporting: Int) async throws {
         let all =
             try (0..<silent).map { try StatusPageTests.device("q\(1000 + $0)", silent: true) }
             + (0..<reporting).map { try StatusPageTests.device("a\(1000 + $0)") }
@@ -18,7 +18,7 @@ struct DeviceListTests {
         while let wanted = query, pages < 10 {
             let list = try await DeviceList(wanted) { Self.page($0, of: all) }
             #expect(list.total == all.count && list.silent == silent && list.devices.count <= DeviceList.limit)
-            // Nobody is led to an empty page.
+            // No link leads to an empty page.
             #expect(!list.devices.isEmpty || all.isEmpty)
             seen += list.devices
             query = list.next.map { DeviceList.Query(place: $0) }
@@ -27,7 +27,7 @@ struct DeviceListTests {
         #expect(seen == all && pages == max(1, (all.count + 49) / 50))
     }
 
-    @Test func aLinkLeadsToItsPlaceInTheList() throws {
+    @Test func aLinkLeadsToItsPageOfTheList() throws {
         for place in [
             DeviceList.Cursor(state: .silent, after: "a&b=c#\"><"), .init(state: .reporting, after: ""),
             .init(state: .withoutReadings, after: "x"),
@@ -39,7 +39,7 @@ struct DeviceListTests {
         #expect(try DeviceList.Query(QueryParameters(nil)) == DeviceList.Query())
     }
 
-    /// As the source of devices answers.
+    /// Answers like `DeviceSource`.
     private static func page(_ query: DeviceQuery, of all: [DeviceSummary]) -> DevicePage {
         let matching = all.filter { query.includes($0.state) }
         let behind = matching.filter { query.after.isEmpty || query.after < "\($0.device)" }

@@ -4,7 +4,7 @@ import Testing
 @testable import Ledger
 @testable import Receiver
 
-/// What the ledger tells those who look.
+/// The ledger's answers to queries for devices and their minutes.
 struct DeviceMinutesTests {
     private static let today: Int64 = 20_700
     private static let midnight = today * 1440
@@ -26,7 +26,7 @@ struct DeviceMinutesTests {
         return ledger
     }
 
-    @Test func minutesOfADayAndTheNewestOfEachChannelAreCopied() throws {
+    @Test func minutesOfADayAndTheNewestOfEachChannelAreReturned() throws {
         let m = Self.midnight
         let ledger = try ledger([
             ("a", m - 5000, 3), ("a", m - 9000, 3), ("a", m + 7, 0), ("a", m + 1439, 0), ("b", m, 1),
@@ -42,7 +42,7 @@ struct DeviceMinutesTests {
         #expect(copy.minutes(of: 3, in: m..<m + 1440) == [])
     }
 
-    @Test func sightingsComeInPiecesAndAreWhole() throws {
+    @Test func lastSeenTimesAreCompleteAcrossPieces() throws {
         let ledger = try ledger((0..<1000).map { (src: "d\($0)", minute: Self.midnight + Int64($0), channel: $0 % 4) })
         var found: [MinuteLedger.LastSeen] = []
         var next: Int? = 0
@@ -65,7 +65,7 @@ struct DeviceMinutesTests {
         #expect(minutes == ["a": m + 9, "b": m - 1])
     }
 
-    @Test func keysOfAFailedGroupAreNeitherSeenNorCounted() throws {
+    @Test func keysOfAFailedGroupAreNeitherReturnedNorCounted() throws {
         let m = Self.midnight
         var ledger = try ledger([("a", m, 0)])
         var failed = MinuteLedger.UndoLog()
@@ -83,14 +83,14 @@ struct DeviceMinutesTests {
         let ledger = try ledger(readings)
         let keys = try #require(ledger.keys(of: 1))
         var restored = MinuteLedger()
-        // A second segment with the same keys adds none.
+        // A second segment with the same keys adds no counts.
         restored.restore(keys, in: 1)
         restored.restore(keys, in: 2)
         #expect(restored.counts.counts(of: m..<m + 100) == ledger.counts.counts(of: m..<m + 100))
         #expect(ledger.counts.counts(of: m..<m + 100).reduce(0, +) == 100)
     }
 
-    @Test func aForgottenDeviceIsNotSeen() throws {
+    @Test func anEvictedDeviceIsNotReturned() throws {
         var ledger = try ledger([("a", Self.midnight, 0)])
         ledger.evict(before: 2)
         #expect(ledger.lastSeen(from: 0, for: .seconds(1)).found.isEmpty)
@@ -99,7 +99,7 @@ struct DeviceMinutesTests {
         #expect(ledger.lastSeen(from: 0, for: .seconds(1)).found.map(\.device.description) == ["b"])
     }
 
-    @Test func aListAsksForNewestReadingsAtSomeDistancesAndForOneOfEachHour() throws {
+    @Test func theListReadsSomeOfTheNewestMinutesAndOneOfEachHour() throws {
         let m = Self.midnight
         let window = m..<m + 1440
         // Every minute of the last two hours, and one long before.

@@ -6,7 +6,7 @@ import Time
 @testable import Receiver
 
 struct DeviceSnapshotTests {
-    /// Devices whose minute is from 3 on report. Each of them was heard in the minute of its reading.
+    /// Devices report if their minute is 3 or later. The last message of each is from the minute of its reading.
     private let silence = SilenceRule(afterSeconds: 0, now: Timestamp(minute: 3))
 
     private func snapshot(_ devices: KeyValuePairs<String, Int64>) throws -> DeviceSnapshot {
@@ -29,7 +29,7 @@ struct DeviceSnapshotTests {
 
     private func names(_ matches: DeviceSnapshot.Matches) -> [String] { matches.devices.map(\.id.description) }
 
-    @Test func pagesFollowTheBytesOfNamesWithoutLossOrRepeat() throws {
+    @Test func pagesFollowTheBytesOfNamesWithoutLossOrRepetition() throws {
         let all = ["Z", "a", "a b", "a/b", "ab", "é", "e\u{0301}", "z", "\u{202E}x", "😀", "<script>"]
         let snapshot = try snapshot(all)
         for limit in 1...12 {
@@ -46,7 +46,7 @@ struct DeviceSnapshotTests {
         }
     }
 
-    @Test func numbersThatCameWentOrChangedHandsAreInOrder() throws {
+    @Test func devicesStayInOrderWhenNumbersAreAddedFreedOrReused() throws {
         func seen(_ number: Int, _ name: String) throws -> MinuteLedger.LastSeen {
             MinuteLedger.LastSeen(
                 number: number, device: try Readings.DeviceID(name), last: LastMessage(time: 0, missing: nil),
@@ -63,7 +63,7 @@ struct DeviceSnapshotTests {
         #expect(DeviceSnapshot([], silence, after: second).count == 0)
     }
 
-    @Test func aNameThatWentMeanwhileIsACursorAllTheSame() throws {
+    @Test func theNameOfARemovedDeviceIsAValidCursor() throws {
         let matches = try snapshot(["a": 0, "c": 0]).find(DeviceQuery(after: "b"))
         #expect(names(matches) == ["c"] && !matches.isMore)
     }
@@ -77,7 +77,7 @@ struct DeviceSnapshotTests {
         #expect(names(searched) == ["dc"] && searched.matching == 1 && snapshot.counts.silent == 2)
     }
 
-    @Test func devicesThatAreHeardAndGiveNoReadingAreCountedAndFiltered() throws {
+    @Test func devicesWithoutReadingsAreCountedAndFiltered() throws {
         let (null, none) = (MissingReading(.null, .switch, number: 0), MissingReading(.noPower))
         let lastSeen = try [
             ("gone", 1, 1, null), ("late", 9, 2, null), ("never", 9, nil, null), ("meterless", 9, nil, none),

@@ -13,7 +13,7 @@ import Time
 @testable import Ledger
 @testable import Receiver
 
-/// Devices as they are told with the database away, by a clock of the test's own.
+/// The answers about devices while the database is down, with the test's own clock.
 struct DeviceSourceTests {
     private let path = FilePath(NSTemporaryDirectory() + "devices-" + UUID().uuidString)
     private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
@@ -79,7 +79,7 @@ struct DeviceSourceTests {
         }
     }
 
-    @Test func aDeviceThatComesBackIsSilentInTheListAsLongAsItIsCountedSo() async throws {
+    @Test func theListAndItsCountsAgreeOnWhichDevicesAreSilent() async throws {
         try await withSource(at: Timestamp(minute: Self.minute)) { source, groupCommit in
             try await commit("gone", [Self.minute - 120], to: groupCommit)
             try await commit("plug", [Self.minute - 60], to: groupCommit)
@@ -97,7 +97,7 @@ struct DeviceSourceTests {
         }
     }
 
-    @Test func theSpoolGivesAllButPowersWhileTheDatabaseIsAway() async throws {
+    @Test func withoutTheDatabaseTheSpoolHasEverythingButPowers() async throws {
         try await withSource(at: Timestamp(minute: Self.minute)) { source, groupCommit in
             try await commit(
                 "plug", [Self.minute - 1439, Self.minute - 60, Self.minute - 1, Self.minute], to: groupCommit)
@@ -153,7 +153,7 @@ struct DeviceSourceTests {
             }
             later.withLock { $0 = .seconds(60) }
             #expect(try await snapshots.current().count == 1)
-            // It is too old by now, and no other one can be had.
+            // The snapshot is too old by now, and no new one can be built.
             later.withLock { $0 = .seconds(3600) }
             await #expect(throws: Rejection.self) { try await snapshots.current() }
             release.signal()
@@ -162,7 +162,7 @@ struct DeviceSourceTests {
         }
     }
 
-    @Test func theHistoryIsTheLastDaysMinutes() async throws {
+    @Test func theHistoryCoversTheLast24Hours() async throws {
         try await withSource(at: Timestamp(unixMilliseconds: Self.minute * 60_000 + 59_999)) { source, groupCommit in
             try await commit("a", [Self.minute, Self.minute - 1439, Self.minute - 1440], to: groupCommit)
             try await commit("b", [Self.minute, Self.minute + 1], to: groupCommit)
@@ -172,7 +172,7 @@ struct DeviceSourceTests {
         }
     }
 
-    @Test func noMoreThanAFewCallsRunAtTheSameTime() async throws {
+    @Test func concurrentCallsAreLimited() async throws {
         try await withSource(at: Timestamp(minute: Self.minute)) { source, _ in
             let answered = try await untilAnswered {
                 let answered = await withTaskGroup(of: Bool.self) { group in
@@ -185,7 +185,7 @@ struct DeviceSourceTests {
                 return answered
             }
             #expect(answered > 0)
-            // Those who were refused hold nothing.
+            // Refused calls occupy no place.
             let page = try await untilAnswered { try await source.page(DeviceQuery()) }
             #expect(page.devices.isEmpty)
         }

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Receiver
 
-/// `Host` as RFC 9112, 3.2 has it.
+/// `Host` according to RFC 9112, 3.2.
 struct HostFieldTests {
     private func isValid(_ hosts: [String], version: HTTPVersion = .http1_1) -> Bool {
         let headers = HTTPHeaders([("Accept", "*/*")] + hosts.map { ("hOST", $0) })
@@ -28,7 +28,7 @@ struct HostFieldTests {
         #expect(!isValid([host], version: .http1_0))
     }
 
-    @Test func oneIsNeededAndOneOnly() {
+    @Test func exactlyOneHostIsRequired() {
         #expect(!isValid([]))
         #expect(isValid([], version: .http1_0))
         #expect(!isValid(["a", "a"]))

@@ -3,14 +3,14 @@ import Time
 
 @testable import Receiver
 
-/// What a file of keys may look like, and how certificates are judged.
+/// The format of a key file, and the checks of a certificate's dates.
 struct KeyFileTests {
     @Test(arguments: [
         ("one", ["one"]), ("one\n", ["one"]), ("one\r\ntwo\r\n", ["one", "two"]), ("one\rtwo", ["one", "two"]),
         ("\u{FEFF}one\n", ["one"]), ("# comment\n\n  one\t\n#two\n", ["one"]), ("one#1\n", ["one#1"]),
         ("a b\n", ["a b"]), ("one\none\n", ["one", "one"]), ("schlüssel", ["schlüssel"]),
     ])
-    func aKeyIsALine(text: String, keys: [String]) throws {
+    func eachLineIsAKey(text: String, keys: [String]) throws {
         #expect(try KeyFile.keys(in: text) == keys)
     }
 
@@ -25,7 +25,7 @@ struct KeyFileTests {
         #expect(fault?.description.hasPrefix(reason) == true)
     }
 
-    @Test func certificatesAreJudgedByTheirDates() {
+    @Test func certificatesAreCheckedByTheirDates() {
         let now = Timestamp(unixSeconds: 1_800_000_000)
         func day(_ number: Double) -> Timestamp { now - .seconds(-number * 86_400) }
         func fault(_ begin: Double, _ end: Double) -> String? {

@@ -9,7 +9,7 @@ import Time
 @testable import Receiver
 
 struct MetricsTests {
-    @Test func aValueOnABucketsBoundIsOfThatBucket() {
+    @Test func aValueOnABucketsBoundIsInThatBucket() {
         var histogram = Histogram([1, 2])
         for value in [0, 1, 1.5, 2, 2.5, .infinity] { histogram.observe(value) }
         #expect(histogram.counts == [2, 2, 2])
@@ -35,7 +35,7 @@ struct MetricsTests {
         #expect(counted.ack.counts.reduce(0, +) == 2 && counted.ack.sum == 0.004)
     }
 
-    @Test func aProbeIsNoGroup() {
+    @Test func aProbeIsNotCountedAsAGroup() {
         let metrics = Metrics()
         metrics.committed(0, .milliseconds(1))
         metrics.committed(3, .milliseconds(20))
@@ -43,7 +43,7 @@ struct MetricsTests {
         #expect((counted.group.sum, counted.fdatasync.sum) == (3, 0.02))
     }
 
-    @Test func onlyWhatRefusesABatchOrAConnectionIsCounted() {
+    @Test func onlyRefusalsOfBatchesAndConnectionsAreCounted() {
         let metrics = Metrics()
         metrics.refused(.unauthorized)
         metrics.refused(.unauthorized)
@@ -67,7 +67,7 @@ struct PrometheusTextTests {
                 """)
     }
 
-    @Test func aHistogramsBucketsCountAllBelow() {
+    @Test func aHistogramsBucketsAreCumulative() {
         var histogram = Histogram([0.5, 1])
         for value in [0.25, 0.75, 0.5, 8] { histogram.observe(value) }
         var page = PrometheusText()
@@ -88,7 +88,7 @@ struct PrometheusTextTests {
     @Test(arguments: [
         (Double.nan, "NaN"), (.infinity, "+Inf"), (-.infinity, "-Inf"), (0, "0.0"), (1e-9, "1e-09"), (1e300, "1e+300"),
     ])
-    func aNumberIsOneThatPrometheusReads(number: Double, text: String) {
+    func numbersAreInPrometheusFormat(number: Double, text: String) {
         var page = PrometheusText()
         page.gauge("g", "G.", number)
         #expect(page.text.hasSuffix("\ng \(text)\n"))
@@ -96,7 +96,7 @@ struct PrometheusTextTests {
 }
 
 struct SingleFlightTests {
-    @Test func nobodyWaitsBeyondItsTimeoutAndOneCallGoesOn() async {
+    @Test func callersTimeOutWhileOneCallContinues() async {
         let looks = Mutex(0)
         let (gate, open) = AsyncStream.makeStream(of: Void.self)
         let look = SingleFlight(timeout: .milliseconds(20)) { () -> Int? in
@@ -110,7 +110,7 @@ struct SingleFlightTests {
         open.finish()
     }
 
-    @Test func whoAsksMeanwhileSharesTheLook() async {
+    @Test func eachLaterCallGetsANewValue() async {
         let looks = Mutex(0)
         let look = SingleFlight(timeout: .seconds(600)) { () -> Int? in
             await Task.yield()
@@ -124,7 +124,7 @@ struct SingleFlightTests {
         #expect((first, second) == (1, 2))
     }
 
-    @Test func theProcessIsSeen() throws {
+    @Test func theFiguresOfTheProcessAreRead() throws {
         let figures = try #require(ProcessFigures.read())
         #expect(figures.residentMemoryBytes > 1 << 20 && figures.residentMemoryBytes < figures.virtualMemoryBytes)
         #expect(figures.openFiles > 2 && figures.openFiles < figures.maximumOpenFiles)

@@ -4,7 +4,7 @@ import Testing
 @testable import Receiver
 
 struct QueryParametersTests {
-    @Test func formsAndLinksAreDecodedAlike() throws {
+    @Test func queriesOfFormsAndLinksAreDecodedAlike() throws {
         let parameters = try QueryParameters("search=a+b%2B&after=%C3%A9%2F%25&&flag&empty=&a=1&a=2=3")
         #expect(parameters["search"] == "a b+" && parameters["after"] == "é/%" && parameters["a"] == "2=3")
         #expect(parameters["flag"] == nil && parameters["empty"] == nil && parameters["nothing"] == nil)
@@ -31,7 +31,7 @@ struct QueryParametersTests {
         #expect(rejection?.json.text.contains("xxxx") == false)
     }
 
-    @Test func aQueryIsTakenAsItIs() throws {
+    @Test func validParametersAreRead() throws {
         let query = try DeviceQuery(
             QueryParameters("limit=200&after=a%20b&search=%3Cscript%3E&silent=false&without_readings=true"))
         #expect(
@@ -41,7 +41,7 @@ struct QueryParametersTests {
     }
 
     @Test(arguments: ["plain", "a/b", "100%", "a+b c", "é😀", "\"><img src=x>", "..", "\u{202E}x", "?&#="])
-    func namesSurviveAPath(name: String) {
+    func namesAreReadBackFromAPath(name: String) {
         let encoded = name.percentEncoded
         #expect(encoded.utf8.allSatisfy { $0 < 0x7F && $0 > 0x20 } && !encoded.contains { "/?#&=+\"<>".contains($0) })
         #expect(String(percentEncoded: encoded[...]) == name)

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Receiver
 
-/// Who may read device data: a table of requests.
+/// The permission to read device data, as a table of requests.
 struct ReadAccessTests {
     private func denial(
         keys: [String] = [], host: String? = "localhost:8080", path: String = "/metrics",
@@ -29,7 +29,7 @@ struct ReadAccessTests {
         "localhost", "LOCALHOST:8080", "localhost.", "127.0.0.1", "127.0.0.1:1", "127.255.0.9:8080", "[::1]",
         "[::1]:8080",
     ])
-    func withoutAReadKeyThisMachineMayRead(host: String) throws {
+    func withoutAReadKeyLoopbackMayRead(host: String) throws {
         #expect(try denial(host: host) == nil)
         #expect(try denial(host: host, listener: "::1", local: "::1", remote: "::1") == nil)
     }
@@ -40,11 +40,11 @@ struct ReadAccessTests {
         "0.0.0.0", "[::]", "[::1", "::1", "[::2]", "localhost:", "localhost:8080:1", "localhost:x", "user@localhost",
         "localhost@evil.example", "localhost/", "localhost,evil.example", "local host", "xn--localhost",
     ])
-    func aNameThatIsNotThisMachinesIsRefused(host: String) throws {
+    func aForeignHostNameIsRefused(host: String) throws {
         #expect(try denial(host: host) == .foreignHost)
     }
 
-    @Test func aPageOfAnotherSiteIsRefused() throws {
+    @Test func aRequestFromAnotherSitesPageIsRefused() throws {
         #expect(try denial(headers: [("Sec-Fetch-Site", "cross-site")]) == .crossSite)
         #expect(try denial(headers: [("Sec-Fetch-Site", "same-site")]) == .crossSite)
         #expect(try denial(headers: [("Sec-Fetch-Site", "same-origin")]) == nil)
@@ -55,7 +55,7 @@ struct ReadAccessTests {
         #expect(try denial(path: "http://evil.example/api/devices") == .foreignHost)
     }
 
-    @Test func noHostOrTwoOfThemAreRefused() throws {
+    @Test func aMissingOrRepeatedHostIsRefused() throws {
         #expect(try denial(host: nil) == .foreignHost)
         #expect(try denial(headers: [("Host", "localhost")]) == .forwarded)
     }
@@ -68,7 +68,7 @@ struct ReadAccessTests {
         "Forwarded-For", "WL-Proxy-Client-IP", "Do-Connecting-IP", "Proxy-Connection", "X-Request-ID",
         "Ngrok-Auth-User",
     ])
-    func aTraceOfAProxyIsRefused(name: String) throws {
+    func aRequestThroughAProxyIsRefused(name: String) throws {
         for value in ["", "127.0.0.1", "for=127.0.0.1", "\u{FF}"] {
             #expect(try denial(headers: [("Accept", "*/*"), (name, value)]) == .forwarded)
         }
@@ -84,13 +84,13 @@ struct ReadAccessTests {
         #expect(try denial(listener: listener, local: local, remote: remote) == .notOnLoopback)
     }
 
-    @Test func aLoopbackListenerOfEitherFamilyWillDo() throws {
+    @Test func aLoopbackListenerOfEitherFamilyIsAccepted() throws {
         #expect(try denial(listener: nil) == nil)
         let mapped = "::ffff:127.0.0.1"
         #expect(try denial(listener: mapped, local: mapped, remote: mapped) == nil)
     }
 
-    // "user:one", ":one", "one:two:one" and "one"; the password begins behind the first colon.
+    // "user:one", ":one", "one:two:one" and "one". The password begins after the first colon.
     @Test(arguments: [
         ("X-API-Key", "one", true), ("x-api-key", "two", true), ("X-API-Key", "three", false), ("X-API-Key", "", false),
         ("X-API-Key", "one,two", false), ("X-API-Key", "One", false), ("X-API-Key", " one ", true),
@@ -102,17 +102,17 @@ struct ReadAccessTests {
         ("Authorization", "Basic !!!!", false), ("Authorization", "Basic ", false), ("Authorization", "Basic", false),
         ("Authorization", "Digest one", false), ("Cookie", "X-API-Key=one", false),
     ])
-    func withReadKeysOneOfThemOpens(name: String, value: String, opens: Bool) throws {
+    func oneOfTheReadKeysIsRequired(name: String, value: String, opens: Bool) throws {
         let expected: ReadAccess.Denial? = opens ? nil : .keyMissingOrWrong
         #expect(try denial(keys: ["one", "two"], headers: [(name, value)]) == expected)
-        // From anywhere, by any name and through any proxy.
+        // From any address, with any host name and through any proxy.
         #expect(
             try denial(
                 keys: ["one", "two"], host: "shelly.example", headers: [("Via", "1.1 proxy"), (name, value)],
                 listener: "0.0.0.0", local: "10.0.0.1", remote: "10.0.0.2") == expected)
     }
 
-    @Test func theRightKeyCountsBesideAWrongOne() throws {
+    @Test func aRightKeyBesideAWrongOneIsAccepted() throws {
         let headers = [("X-API-Key", "wrong"), ("Authorization", "Bearer one")]
         #expect(try denial(keys: ["one"], headers: headers) == nil)
     }
@@ -121,7 +121,7 @@ struct ReadAccessTests {
         #expect(try denial(keys: ["one"]) == .keyMissingOrWrong)
     }
 
-    @Test func refusalsSayWhatToDo() {
+    @Test func refusalsNameTheFix() {
         let unauthorized = ReadAccess.Denial.keyMissingOrWrong.rejection.response
         #expect(unauthorized.status == .unauthorized)
         #expect(
@@ -132,14 +132,14 @@ struct ReadAccessTests {
         }
     }
 
-    @Test func replacedKeysCountAtOnce() {
+    @Test func replacedKeysApplyAtOnce() {
         let keys = LiveKeys(["old", "old"])
         #expect(keys.count == 1 && keys.contain("old") && !keys.contain("new"))
         keys.replace(with: ["old", "new"])
         #expect(keys.count == 2 && keys.contain("old") && keys.contain("new"))
         keys.replace(with: ["new"])
         #expect(!keys.contain("old") && keys.contain("new"))
-        // The same text to a reader, other bytes to a client: each is a key.
+        // The two texts look the same and have different bytes: each is a key.
         keys.replace(with: ["caf\u{E9}", "cafe\u{301}"])
         #expect(keys.count == 2 && keys.contain("caf\u{E9}") && keys.contain("cafe\u{301}"))
     }

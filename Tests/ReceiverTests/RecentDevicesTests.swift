@@ -21,9 +21,9 @@ struct RecentDevicesTests {
     private static let free = "\"switch:0\":\(power),\"pm1:1\":\(power)"
     private static let taken = "\"switch:0\":\(power),\"pm1:0\":\(power)"
 
-    /// The setting takes the power of one of them, so adding the component helps.
+    /// The setting would take the power of one of the components, so adding it helps.
     @Test(arguments: [["pm1:1", "pm1:0"], ["pm1:0", "pm1:1"], ["pm1:0", "pm1:1", "pm1:4"]])
-    func aMessageLacksAComponentIfOneOfItsTypeIsLacking(names: [String]) throws {
+    func aMessageLacksAComponentIfOneOfItsTypeWouldBecomeAReading(names: [String]) throws {
         var devices = RecentDevices()
         let params = (["switch:0"] + names).map { "\"\($0)\":\(Self.power)" }.joined(separator: ",")
         devices.add(try batch([("a", params), ("b", params)]), at: Timestamp(unixSeconds: 1))

@@ -3,15 +3,15 @@ import Testing
 
 @testable import Receiver
 
-/// One request at a time goes to the decoder.
+/// The decoder gets one request at a time.
 struct RequestFramingTests {
-    /// A header or a body, and what the decoder finds in the header.
+    /// A header or a body, and the header fields that the decoder finds.
     private struct Part {
         let text: String
         var head: HTTPHeaders?
     }
 
-    /// The pieces of the parts, when they arrive in buffers of so many bytes.
+    /// The pieces of the parts if they arrive in buffers of `buffer` bytes.
     private func pieces(_ parts: [Part], buffer: Int = .max) -> [String] {
         var framing = RequestFraming()
         var heads: [Int: HTTPHeaders] = [:]
@@ -39,14 +39,14 @@ struct RequestFramingTests {
     private let post = Part(text: "POST / HTTP/1.1\r\nHost: a\r\n\r\n", head: ["Transfer-Encoding": "chunked"])
     private let chunks = Part(text: "5;a=b\r\n\r\n\r\nx\r\nA\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n")
 
-    @Test func headersAreTakenApart() {
+    @Test func headersAreSeparatePieces() {
         #expect(pieces([get, get, get]) == [get.text, get.text, get.text])
         let odd = Part(text: "GET / HTTP/1.1\nHost: a\n\n", head: [:])
         #expect(pieces([odd, odd]) == [odd.text, odd.text])
     }
 
-    /// Empty lines before a request belong to it (RFC 9112, 2.2): else each would be a piece.
-    @Test func emptyLinesAreNoHeaders() {
+    /// Empty lines before a request belong to it (RFC 9112, 2.2). Otherwise each would be a piece.
+    @Test func emptyLinesBelongToTheNextHeader() {
         #expect(pieces([Part(text: "\r\n\r\n\r\n"), get, get]) == ["\r\n\r\n\r\n" + get.text, get.text])
     }
 
@@ -58,7 +58,7 @@ struct RequestFramingTests {
         #expect(pieces([none, get]) == [none.text, get.text])
     }
 
-    /// A length that is no length is left to the decoder.
+    /// A length that is not a number is left to the decoder.
     @Test(arguments: ["Content-Length: ", "content-length:", "CONTENT-LENGTH:\t"])
     func aHeaderAndItsWholeBodyAreOnePiece(name: String) {
         let body = "{\r\n\r\n\n\n}"
@@ -79,13 +79,13 @@ struct RequestFramingTests {
         }
     }
 
-    /// A trailer has no body, so no byte of the next request goes with it.
-    @Test func aTrailerAnnouncesNoBody() {
+    /// A trailer has no body, so no byte of the next request is in its piece.
+    @Test func aContentLengthInATrailerIsIgnored() {
         let body = Part(text: "0\r\nContent-Length: \(2 * get.text.utf8.count)\r\n\r\n")
         #expect(pieces([post, body, get, get]) == [post.text, body.text, get.text, get.text])
     }
 
-    /// However the bytes arrive, no piece has bytes of two requests.
+    /// With buffers of any length, no piece has bytes of two requests.
     @Test(arguments: 1...40) func piecesEndWithTheirRequest(buffer: Int) {
         let head = Part(text: post.text, head: ["Content-Length": "5"])
         let plain = "POST / HTTP/1.1\r\nContent-Length: 12\r\n\r\n"
@@ -107,8 +107,8 @@ struct RequestFramingTests {
         }
     }
 
-    /// A size that no body has is left to the decoder, which refuses it.
-    @Test func anAbsurdSizeDoesNoHarm() {
+    /// A size that no body can have is left to the decoder, which refuses it.
+    @Test func anImpossibleSizeIsLeftToTheDecoder() {
         let absurd = Part(text: String(repeating: "F", count: 100) + "\r\n")
         #expect(pieces([post, absurd, get]).joined() == post.text + absurd.text + get.text)
         let head = Part(text: post.text, head: ["Content-Length": "99999999999999999999"])

@@ -18,7 +18,7 @@ struct SVGPlotTests {
     }
 
     @Test(arguments: [[1.7e308, -1.7e308], [1e12], [1e-300], [-1e-300, 3], [1e12, 1e-3]])
-    func noValueIsTooLargeForAnAxis(values: [Double]) {
+    func everyFiniteValueFitsAnAxis(values: [Double]) {
         let scale = PlotScale(values)
         #expect(2...12 ~= scale.ticks.count)
         for value in values { #expect(0...1 ~= scale.share(value)) }
@@ -33,7 +33,7 @@ struct SVGPlotTests {
         #expect(line.html.markup.components(separatedBy: ">1</text>").count == 2)
     }
 
-    @Test func gapsAreGaps() {
+    @Test func linesBreakAtGaps() {
         func lines(_ minutes: [Int64]) -> String {
             let plot = SVGPlot(
                 title: "t", unit: "W", summary: "s", minutes: 28_000_000..<28_001_440,
@@ -44,7 +44,7 @@ struct SVGPlotTests {
         }
         // One minute is missing.
         #expect(lines([0, 1, 2, 4, 5]) == "M0 0h0L1 0L2 0M4 0h0L5 0")
-        // A device that reports every five minutes has no gaps there, but where it missed one.
+        // A device that reports every five minutes has a gap only where it missed one.
         #expect(lines([0, 5, 10, 16, 30]) == "M0 0h0L5 0L10 0L16 0M30 0h0")
         #expect(lines([7]) == "M7 0h0" && lines([]) == "")
     }

@@ -3,7 +3,7 @@ import Testing
 @testable import Receiver
 
 struct ServiceManagerTests {
-    @Test func theManagersTimeCountsForThisProcessAlone() {
+    @Test func theWatchdogTimeoutAppliesOnlyToItsProcess() {
         let time = ["WATCHDOG_USEC": "120000000"]
         #expect(ServiceManager.watchdog(time, process: 7) == .seconds(120))
         #expect(ServiceManager.watchdog(time.merging(["WATCHDOG_PID": "7"]) { $1 }, process: 7) == .seconds(120))
@@ -14,7 +14,7 @@ struct ServiceManagerTests {
         #expect(ServiceManager.watchdog([:], process: 7) == nil)
     }
 
-    @Test func onlyAPathOrAnAbstractNameThatFitsIsASocket() {
+    @Test func onlyAPathOrAnAbstractNameOfValidLengthIsASocket() {
         for name in ["/run/systemd/notify", "@notify", "/" + String(repeating: "x", count: 106)] {
             #expect(NotifySocket(name) != nil)
         }

@@ -10,7 +10,7 @@ struct StatisticsMemoryTests {
 
     private func at(_ seconds: Double) -> ContinuousClock.Instant { start + .seconds(seconds) }
 
-    /// A query from one time to another.
+    /// Runs a query from one time to another.
     private func run(
         _ memory: inout StatisticsMemory, _ from: Double, _ to: Double,
         _ result: Result<QueueStatistics, PostgresError> = .success(QueueStatistics(totalLogs: 7))
@@ -30,7 +30,7 @@ struct StatisticsMemoryTests {
         }
     }
 
-    @Test func theFirstRequestsWaitForTheQueryAndForAConnectionThatMakesSteps() {
+    @Test func theFirstRequestsWaitForTheQueryAndForAConnectionInProgress() {
         var memory = StatisticsMemory()
         #expect(text(memory.fresh(at: start)) == "none")
         memory.connecting(at: start)
@@ -54,12 +54,12 @@ struct StatisticsMemoryTests {
         #expect(text(memory.fresh(at: at(28))) == "none")
     }
 
-    @Test func aDatabaseThatMaySleepIsNotQueriedMeanwhile() {
+    @Test func aSleepingDatabaseIsNotQueried() {
         var memory = StatisticsMemory(databaseSleep: .seconds(900))
         run(&memory, 0, 0.1)
         #expect(text(memory.fresh(at: at(900))) == "7 rows, 900 s")
         #expect(text(memory.fresh(at: at(901))) == "none")
-        // Only a query shows that it is back.
+        // Only a query shows that the database is back.
         run(&memory, 1000, 1000.1, .failure(away))
         #expect(text(memory.fresh(at: at(1001))) == "failure" && text(memory.fresh(at: at(1002))) == "none")
     }
@@ -73,7 +73,7 @@ struct StatisticsMemoryTests {
         #expect(text(memory.outcome(at: at(70))) == "7 rows, 70 s")
     }
 
-    @Test func afterAFailureOnlyAnAnswerShowsThatTheDatabaseIsBack() {
+    @Test func afterAFailureOnlyASuccessfulQueryEndsTheOutage() {
         var memory = StatisticsMemory()
         run(&memory, 0, 0.1)
         run(&memory, 2, 3, .failure(away))
@@ -88,8 +88,8 @@ struct StatisticsMemoryTests {
         #expect(text(memory.outcome(at: at(9))) == "8 rows, 2 s")
     }
 
-    /// A lock on the table, or a query of more than a minute.
-    @Test func aTimeoutOfTheServerLeavesTheMemory() {
+    /// A lock on the table, or a query that takes more than a minute.
+    @Test func aStatementTimeoutKeepsTheMemory() {
         var memory = StatisticsMemory()
         run(&memory, 0, 60, .failure(slow))
         #expect(text(memory.outcome(at: at(60))) == "failure")

@@ -5,12 +5,12 @@ import Time
 
 @testable import Receiver
 
-/// Instead of all fields, which would take pages of the tests' log.
+/// Replaces the description with all fields, which would fill pages of the tests' log.
 extension StatusPage: CustomTestStringConvertible {
     public var testDescription: String { "a status page" }
 }
 
-/// What the pages say, for every state that they may find.
+/// The text of the pages in every state.
 struct StatusPageTests {
     static let now = Timestamp(unixSeconds: 1_795_567_923)
     static let minute = now.minute
@@ -132,7 +132,7 @@ struct StatusPageTests {
         #expect(html.contains("At most 1,300 records pending since the start 3 min ago."))
         #expect(html.contains("At most 21 min since the start 3 min ago."))
         #expect(Self.page().html.markup.contains("None pending since the start 3 min ago."))
-        // The clock was put back.
+        // The clock was set back.
         backlog.append(.init(minute: minute - 10, records: 1, oldestSeconds: 1))
         #expect(backlog.samples.map(\.records) == [7, 1])
     }
@@ -174,7 +174,7 @@ struct StatusPageTests {
         #expect(own.contains("Heard 3 s ago, but without readings.") && own.contains("Reason: its power is in pm1:0"))
     }
 
-    @Test func untakenPowerHasItsRemedy() throws {
+    @Test func untakenPowerHasItsFix() throws {
         func entry(_ name: String, _ type: UntakenComponent.ComponentType, lacking: Bool) throws -> RecentDevices.Entry
         {
             RecentDevices.Entry(
@@ -208,7 +208,7 @@ struct StatusPageTests {
         #expect(missing.sentence(by: .standard).hasPrefix(sentence))
     }
 
-    @Test func aDeviceWithoutAMeterIsNoFault() throws {
+    @Test func aDeviceWithoutAMeterIsNotAFault() throws {
         let display = DeviceSummary(
             device: try DeviceID("display"), last: LastMessage(time: Self.now.unixSeconds, missing: .init(.noPower)),
             lastMinute: nil, state: .withoutMeter, channels: [], activity: [])
@@ -220,7 +220,7 @@ struct StatusPageTests {
         #expect(html.contains("its messages have no power") && !html.contains("class=\"badge\""))
     }
 
-    @Test func theTitleSaysTheWorst() {
+    @Test func theTitleNamesTheWorstState() {
         #expect(Self.page().html.markup.contains("<title>OK · Shelly Collector</title>"))
         let away = Self.page(database: Self.away, spool: Self.spool(records: 2, oldest: 9)).html.markup
         let title = "Database unavailable: 2 records are pending in the spool, the oldest for 9 s. Nothing is lost."
@@ -228,7 +228,7 @@ struct StatusPageTests {
         #expect(away.contains("database unavailable: &lt;refused&gt;"))
     }
 
-    @Test func withoutTheDatabaseTheListShowsWhatTheSpoolKnows() throws {
+    @Test func withoutTheDatabaseTheListShowsTheSpoolsData() throws {
         let devices = Self.list([try Self.device("plug", power: nil)], database: .away)
         let html = Self.page(database: Self.away, devices: devices).html.markup
         #expect(html.contains("1,440 readings in 24 hours") && html.contains("which does not answer"))
@@ -248,7 +248,7 @@ struct StatusPageTests {
         #expect(!html.contains("Too slow to arrive"))
     }
 
-    /// Names and a search with everything that a page could trip over.
+    /// Names and search texts with everything that could break a page.
     static let hostile = [
         "<script>alert(1)</script>", "\"><img src=x onerror=alert(2)>", "'-alert(3)-'", "</title><b>", "<!--", "]]>",
         "\u{202E}gnp\u{202C}", String(repeating: "😀", count: 32), "a/b?c#d%2F&e=+", "..", "javascript:alert(4)",
@@ -256,7 +256,7 @@ struct StatusPageTests {
     ]
 
     @Test(arguments: hostile)
-    func noNameAddsAnythingToAPage(name: String) throws {
+    func noNameAddsMarkupToAPage(name: String) throws {
         func tags(_ html: HTML) -> [String] {
             html.markup.split(separator: "<").dropFirst().map { String($0.prefix { !" >\n".contains($0) }) }
         }
@@ -273,7 +273,7 @@ struct StatusPageTests {
             return DeviceDayPage(now: Self.now, day: day, date: nil).html
         }
         #expect(try tags(overview(name)) == tags(overview("plug")))
-        // Names that a path cannot hold are a hidden field in the form for another day.
+        // A name that a path cannot hold is in a hidden field of the form for another day.
         #expect(
             try tags(devicePage(name)).filter { $0 != "input" } == tags(devicePage("plug")).filter { $0 != "input" })
         for html in [try overview(name), try devicePage(name)] {
@@ -284,7 +284,7 @@ struct StatusPageTests {
     @Test(arguments: hostile)
     func aLinkLeadsToTheDevice(name: String) throws {
         let link = DeviceDayPage.link(name)
-        // What a browser makes of it.
+        // The URL that a browser makes of it.
         let url = try #require(URL(string: link, relativeTo: URL(string: "http://localhost:8080/x")!)?.standardized)
         let query = try QueryParameters(url.query(percentEncoded: true))
         let path = url.path(percentEncoded: true)
@@ -294,7 +294,7 @@ struct StatusPageTests {
         #expect(DeviceDayPage.link(name, CalendarDay(number: 20_781)).hasSuffix("day=2026-11-24"))
     }
 
-    @Test func aDaysPageShowsPowersGapsAndWhatIsMissing() throws {
+    @Test func aDaysPageShowsPowersGapsAndMissingReadings() throws {
         func html(_ powers: [Double?], _ database: DatabaseState, date: CalendarDay? = nil) throws -> String {
             let points = powers.enumerated().map {
                 DeviceDay.MinuteReading(minute: Self.day.lowerBound + Int64($0.offset), power: $0.element)
@@ -313,7 +313,7 @@ struct StatusPageTests {
         let away = try html([nil, nil], .away)
         #expect(away.contains("Database unavailable"))
         #expect(away.contains("class=\"marks\"") && !away.contains("class=\"line\""))
-        // Whatever a message claims.
+        // Extreme powers, which a message may claim.
         #expect(try html([1.7e308, -1.7e308], .ok).contains("mean 0.0 W"))
     }
 

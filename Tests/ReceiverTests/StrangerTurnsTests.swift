@@ -4,7 +4,7 @@ import Testing
 @testable import Receiver
 
 struct StrangerTurnsTests {
-    /// However many connections without a key send requests, their requests take a bounded share of the event loop's time,
+    /// The requests of connections without a key get a bounded share of the event loop's time, whatever their number,
     /// and each has its turn (invariant 12).
     @Test func requestsPassInTheirOrderAtABoundedRate() {
         let eventLoop = EmbeddedEventLoop()
@@ -21,13 +21,13 @@ struct StrangerTurnsTests {
         eventLoop.advanceTime(by: .milliseconds(10))
         #expect(passed == Array(0...25))
 
-        // Nobody waits any more: the next ones pass at once.
+        // No request waits any more, so the next ones pass at once.
         eventLoop.advanceTime(by: .seconds(60))
         for number in 26..<30 { turns.take { passed.append(number) } }
         #expect(passed == Array(0..<30))
     }
 
-    @Test func oneThatSendsItsNextRequestWithinItsTurnWaitsForAnother() {
+    @Test func aRequestSentDuringATurnWaitsForTheNextTurn() {
         let eventLoop = EmbeddedEventLoop()
         let turns = StrangerTurns(eventLoop)
         var passed = 0

@@ -1,8 +1,8 @@
 import Foundation
 
-/// How often the tests that prove by repetition repeat: a few times in `make test`, many times in `make test-long`.
+/// The number of repetitions of tests with random or exhaustive cases: few in `make test`, many in `make test-long`.
 public enum Effort {
-    /// Whether this is `make test-long`.
+    /// Whether this is a run of `make test-long`.
     public static let isLong = ProcessInfo.processInfo.environment["SHELLY_TEST_LONG"] != nil
 
     /// A setting of the environment, or nil.

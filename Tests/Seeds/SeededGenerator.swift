@@ -1,4 +1,4 @@
-/// SplitMix64: the same numbers for the same seed, everywhere.
+/// SplitMix64: the same seed gives the same numbers on every machine.
 public struct SeededGenerator: RandomNumberGenerator {
     private var state: UInt64
 
@@ -12,10 +12,10 @@ public struct SeededGenerator: RandomNumberGenerator {
         return value ^ (value >> 31)
     }
 
-    /// Whether one of `count` equal chances came up.
+    /// True with a probability of 1 / `count`.
     public mutating func oneIn(_ count: Int) -> Bool { Int.random(in: 0..<count, using: &self) == 0 }
 
-    /// One of these.
+    /// A random one of these.
     public mutating func pick<C: Collection>(_ choices: C) -> C.Element {
         let offset = Int.random(in: 0..<choices.count, using: &self)
         return choices[choices.index(choices.startIndex, offsetBy: offset)]

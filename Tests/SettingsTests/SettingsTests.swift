@@ -20,7 +20,7 @@ struct SettingsTests {
         }
     }
 
-    @Test func flagsWinOverTheEnvironment() throws {
+    @Test func flagsTakePrecedenceOverTheEnvironment() throws {
         let settings = try Settings(flags: ["PORT": "1", "HOST": nil], environment: ["PORT": "2", "HOST": "::1"])
         #expect(settings.integer(.port) == 1)
         #expect(settings.text(.host) == "::1")
@@ -37,18 +37,18 @@ struct SettingsTests {
         #expect(!reason.contains("secret"))
     }
 
-    @Test func otherProgramsVariablesAreLeftAlone() throws {
+    @Test func variablesOfOtherProgramsAreIgnored() throws {
         #expect(try refusal(environment: ["PATH": "/bin", "EMPTY": "", "PORT": ""]) == nil)
     }
 
-    /// Kubernetes sets them for Services named ingest, spool-disk and read-api.
+    /// Kubernetes sets these variables for Services named ingest, spool-disk and read-api.
     @Test(arguments: [
         ["INGEST_SERVICE_HOST": "10.0.0.1", "INGEST_SERVICE_PORT": "8080", "INGEST_SERVICE_PORT_HTTP": "8080"],
         ["INGEST_PORT": "tcp://10.0.0.1:8080", "INGEST_PORT_8080_TCP": "tcp://10.0.0.1:8080"],
         ["SPOOL_DISK_PORT_53_UDP_PROTO": "udp", "SPOOL_DISK_PORT_53_UDP_PORT": "53"],
         ["READ_API_PORT_9_SCTP_ADDR": "10.0.0.1"],
     ])
-    func variablesThatSayWhereAServiceIsAreLeftAlone(environment: [String: String]) throws {
+    func serviceVariablesOfKubernetesAreIgnored(environment: [String: String]) throws {
         #expect(try refusal(environment: environment) == nil)
     }
 
@@ -56,7 +56,7 @@ struct SettingsTests {
         ["INGEST_PORT": "8080"], ["INGEST_PORT_TCP": "8080"], ["SPOOL_PORT_X_TCP": "x"], ["SPOOL_SERVICE": "x"],
         ["INGEST_PORT_8080": "tcp://10.0.0.1:8080"],
     ])
-    func variablesThatOnlyResembleThemAreRefused(environment: [String: String]) throws {
+    func variablesThatOnlyResembleServiceVariablesAreRefused(environment: [String: String]) throws {
         #expect(try refusal(environment: environment)?.contains(environment.keys.first!) == true)
     }
 

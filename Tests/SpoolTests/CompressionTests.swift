@@ -5,15 +5,15 @@ import Testing
 
 @testable import Spool
 
-/// A compressed segment has the plain one's text, at each moment one of the two is there, and damage costs a frame
-/// (invariants 3 and 7).
+/// A compressed segment has the plain one's text, at least one of the two files exists at any time, and damage loses at
+/// most one frame (invariants 3 and 7).
 struct CompressionTests {
     let scratch = Scratch()
     let directory: SpoolDirectory
     /// The loaded segment's plain text.
     let plain: [UInt8]
 
-    /// A segment of records of many lengths in `loaded/`, and the newest one behind it.
+    /// A segment with records of many lengths in `loaded/`, and the newest segment after it.
     init() throws {
         directory = try SpoolDirectory(creating: scratch.path.appending("spool"))
         let writer = SpoolWriter(directory: directory, newest: 0)
@@ -33,7 +33,7 @@ struct CompressionTests {
 
     private var compressedFile: FilePath { directory.compressedPath(1) }
 
-    /// Compressed in frames of about 500 bytes, and the file's bytes.
+    /// Compresses in frames of about 500 bytes, and returns the file's bytes.
     private func compress() throws -> [UInt8] {
         _ = try #require(try directory.compress(first(), frameBytes: 500))
         return try scratch.contents(compressedFile)
@@ -49,7 +49,7 @@ struct CompressionTests {
         var other: [String] = []
     }
 
-    /// What a reader finds in the compressed file's bytes.
+    /// The events of a reader of the compressed file's bytes.
     private func read(_ bytes: [UInt8]) throws -> Found {
         let file = scratch.path.appending("00000001.spool.zst")
         try scratch.write(bytes, to: file)
@@ -67,12 +67,12 @@ struct CompressionTests {
         return found
     }
 
-    /// The records whose lines lie in this part of the text.
+    /// The records whose lines are in this part of the text.
     private func records(in text: Range<Int>) -> [Int] {
         plain[text].split(separator: UInt8(ascii: "\n")).compactMap { RecordPrefix(Array($0))?.sequence }
     }
 
-    @Test func theTextStaysAndThePlainFileGoes() throws {
+    @Test func compressionKeepsTheTextAndRemovesThePlainFile() throws {
         let bytes = try compress()
         let segment = try first()
         #expect(segment.isCompressed && segment.isLoaded && segment.number == 1)
@@ -81,12 +81,12 @@ struct CompressionTests {
         let file = try SystemDisk().openSegment(segment.path)
         #expect(try file.size() == plain.count)
         #expect(try file.bytes(0..<plain.count) == plain)
-        // Other programs read the same: the seek table is a frame that they pass over.
+        // Other programs read the same text: they skip the seek table, which is a frame of its own.
         var text = [UInt8](repeating: 0, count: plain.count)
         #expect(ZSTD_decompress(&text, text.count, bytes, bytes.count) == plain.count && text == plain)
     }
 
-    @Test func aReaderBeginsAtAnyRecord() throws {
+    @Test func aReaderCanStartAtAnyRecord() throws {
         _ = try compress()
         let file = try SystemDisk().openSegment(compressedFile)
         let reader = try SegmentReader(file, path: compressedFile)
@@ -99,7 +99,7 @@ struct CompressionTests {
         #expect(try file.segmentHeader()?.segment == 1 && file.segmentFooter()?.records == 40)
     }
 
-    /// Frames of the real length, and a record that is longer than one.
+    /// Frames of the default length, and a record that is longer than one.
     @Test func aLongRecordHasALongFrame() throws {
         let writer = SpoolWriter(directory: directory, newest: 2)
         let lengths = [2, 3_000_000, 700_000, 700_000, 700_000, 2]
@@ -116,7 +116,7 @@ struct CompressionTests {
         #expect(lengthsOfFrames.contains { $0 > 3_000_000 } && lengthsOfFrames.allSatisfy { $0 < 4_000_000 })
     }
 
-    @Test func eachFlippedByteCostsOneFrameAndIsNamed() throws {
+    @Test func eachFlippedByteLosesOneFrameAndIsNamed() throws {
         let bytes = try compress()
         let frames = try frames(of: bytes)
         #expect(frames.count > 10)
@@ -125,14 +125,14 @@ struct CompressionTests {
             flipped[place] ^= 0x10
             let found = try read(flipped)
             guard let index = frames.firstIndex(where: { $0.bytes.contains(place) }) else {
-                // The seek table: everything is read from the front.
+                // In the seek table: the reader reads everything from the start.
                 #expect(found.records == Array(1...40) && found.other == ["header", "footer"], "\(place)")
                 #expect(
                     found.damage.first?.reason.contains("seek table") == true && found.damage.count == 1,
                     "\(place) \(found.damage)")
                 continue
             }
-            // A bit that means nothing.
+            // A bit without meaning.
             if found.records.count == 40, found.damage.isEmpty { continue }
             let frame = frames[index]
             let lost = records(in: frame.text)
@@ -152,7 +152,7 @@ struct CompressionTests {
         #expect(try read(bytes).damage.map(\.range) == [3, 4, 7].map { frames[$0].text })
     }
 
-    @Test func aFileThatIsCutGivesItsWholeFrames() throws {
+    @Test func aCutFileGivesItsWholeFrames() throws {
         let bytes = try compress()
         let frames = try frames(of: bytes)
         for length in bytes.indices {
@@ -164,11 +164,11 @@ struct CompressionTests {
         }
     }
 
-    @Test func aDamagedFrameAndALostTableCostNoMore() throws {
+    @Test func aDamagedFrameAndALostTableLoseOnlyThatFrame() throws {
         var bytes = try compress()
         let frames = try frames(of: bytes)
         bytes.removeLast(3)
-        // Its first block's length: the frame's own end is not known any more.
+        // The length of its first block, so the frame's own end is unknown.
         bytes[frames[5].bytes.lowerBound + 9] ^= 0x80
         let found = try read(bytes)
         let lost = records(in: frames[5].text)
@@ -177,7 +177,7 @@ struct CompressionTests {
     }
 
     @Test func aForeignFileIsReadAsFarAsPossible() throws {
-        // One frame without a seek table, as other programs make it.
+        // One frame without a seek table, as other programs write it.
         var frame = [UInt8](repeating: 0, count: ZSTD_compressBound(plain.count))
         frame.removeLast(frame.count - ZSTD_compress(&frame, frame.count, plain, plain.count, 3))
         let found = try read(frame)
@@ -186,20 +186,20 @@ struct CompressionTests {
         let noise = try read((0..<5000).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 7) })
         #expect(noise.records.isEmpty && noise.damage.count == 1)
         #expect(try read([]).damage.count == 1)
-        // A plain segment under the name of a compressed one.
+        // A plain segment with the name of a compressed one.
         #expect(try read(plain).records.isEmpty)
         #expect(try !read(plain).damage.isEmpty)
     }
 
-    @Test func aFrameThatClaimsTooMuchTakesNoMemory() throws {
+    @Test func aFrameWithAnExcessiveSizeAllocatesNoMemory() throws {
         var table = SeekTable()
         table.append(bytes: 100, text: 4_000_000_000)
         let found = try read([UInt8](repeating: 0x28, count: 100) + table.encoded)
         #expect(found.records.isEmpty && !found.damage.isEmpty)
     }
 
-    /// A kill, or a power cut, between the new name and the removal leaves both.
-    @Test func ofBothFilesThePlainOneCountsUntilTheyAreCompared() throws {
+    /// A kill or a power cut between the rename and the removal leaves both files.
+    @Test func thePlainFileIsReadUntilBothFilesAreCompared() throws {
         let bytes = try compress()
         let file = directory.loaded.appending("00000001.spool")
         try scratch.write(plain, to: file)
@@ -209,14 +209,14 @@ struct CompressionTests {
             try directory.compress(first()) == SpoolDirectory.Compressed(textBytes: plain.count, bytes: bytes.count))
         #expect(try disk(names: directory.loaded) == ["00000001.spool.zst"])
 
-        // One that was put there by hand: nothing is destroyed to repair (invariant 7).
+        // A plain file that was put there by hand differs: nothing is destroyed to repair (invariant 7).
         try scratch.write(Array(plain.dropLast(20)), to: file)
         #expect { _ = try directory.compress(first()) } throws: { "\($0)".contains("compare the two and remove one") }
         #expect(try disk(names: directory.loaded).count == 2)
         #expect(try scratch.contents(compressedFile) == bytes)
     }
 
-    @Test func aCompressionThatIsCancelledLeavesNothing() throws {
+    @Test func aCancelledCompressionLeavesNoFile() throws {
         var calls = 0
         while true {
             let limit = calls
@@ -232,7 +232,7 @@ struct CompressionTests {
         #expect(calls > 4)
     }
 
-    /// A loader that runs as root once must not take a segment from the receiver's user.
+    /// A loader that once runs as root must not take a segment away from the receiver's user.
     @Test(.enabled(if: geteuid() == 0, "only root can give a file away"))
     func theCompressedFileHasThePlainOnesOwner() throws {
         #expect(chown(directory.loaded.appending("00000001.spool").string, 65_534, 65_533) == 0)

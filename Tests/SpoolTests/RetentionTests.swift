@@ -5,14 +5,14 @@ import Time
 @testable import Spool
 
 struct RetentionTests {
-    /// Segments of 100 bytes, one an hour.
+    /// Segments of 100 bytes, one per hour.
     private let candidates = (1...10 as ClosedRange<Int>).map {
         Retention.Candidate(number: $0, created: Self.hour(Int64($0)), bytes: 100)
     }
 
     private static func hour(_ number: Int64) -> Timestamp { Timestamp(minute: number * 60) }
 
-    @Test func ageIsCountedUpToTheEnd() {
+    @Test func segmentsCreatedBeforeTheAgeLimitExpire() {
         let retention = Retention(age: .seconds(3 * 3600))
         #expect(retention.expired(candidates, end: Self.hour(10)) == [1, 2, 3, 4, 5, 6])
         #expect(retention.expired(candidates, end: Self.hour(4)).isEmpty)
@@ -20,18 +20,18 @@ struct RetentionTests {
     }
 
     @Test(arguments: [(0, 10), (99, 10), (100, 9), (999, 1), (1000, 0), (5000, 0)])
-    func theOldestGoWhenBytesAreTooMany(bytes: Int, gone: Int) {
+    func theOldestSegmentsExpireBeyondTheByteLimit(bytes: Int, gone: Int) {
         let retention = Retention(age: .seconds(1_000_000), bytes: bytes)
         #expect(retention.expired(candidates.reversed(), end: Self.hour(10)) == Array(1..<(1 + gone)))
     }
 
-    @Test func eitherReasonIsEnough() {
+    @Test func ageOrBytesExpireASegment() {
         let retention = Retention(age: .seconds(7 * 3600), bytes: 500)
         #expect(retention.expired(candidates, end: Self.hour(10)) == [1, 2, 3, 4, 5])
         #expect(Retention(age: .seconds(3600), bytes: 500).expired(candidates, end: Self.hour(10)).count == 8)
     }
 
-    /// Segments go in the order of their numbers, whatever the clock said (order is by number, never by clock).
+    /// Segments are removed in the order of their numbers, whatever their times of creation are.
     @Test func aClockThatWasSetBackKeepsTheOrder() {
         var jumped = candidates
         jumped[3] = Retention.Candidate(number: 4, created: Self.hour(1_000_000), bytes: 100)

@@ -23,7 +23,7 @@ struct SegmentFileNameTests {
         "9223372036854775808.spool", "99999999999999999999.spool.zst", "spool.json", "2026-11-23.ndjson",
         "loaded/00000017.spool",
     ])
-    func aForeignNameIsNoSegments(name: String) {
+    func aForeignNameIsNotASegments(name: String) {
         #expect(SegmentFileName.parts(of: name) == nil)
         #expect(SegmentFileName.number(of: name) == nil)
     }

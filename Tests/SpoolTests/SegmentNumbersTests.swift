@@ -4,7 +4,7 @@ import Testing
 
 struct SegmentNumbersTests {
     @Test(arguments: [[], [7], [1, 2, 3], [1, 3, 4, 9], [2, 4, 6, 8, 10, 11]])
-    func theyContainTheirNumbersAndNoOthers(numbers: [Int]) throws {
+    func aSetContainsItsNumbersAndNoOthers(numbers: [Int]) throws {
         let ranges = SegmentNumbers(numbers)
         #expect((0..<13).filter(ranges.contains) == numbers)
         let text = try JSONEncoder().encode(ranges)

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Spool
 
-/// A directory of its own for a test, removed with it.
+/// A directory for one test, removed with it.
 final class Scratch {
     let path: FilePath
 
@@ -43,7 +43,7 @@ struct SegmentTests {
 
     private func directory() throws -> SpoolDirectory { try SpoolDirectory(creating: scratch.path.appending("spool")) }
 
-    /// What a segment's bytes are read as: bodies, and a word for everything else.
+    /// The events of a reader of these bytes: a record's body, and a word for every other event.
     private func read(_ bytes: [UInt8]) throws -> [String] {
         let file = scratch.path.appending("segment")
         try scratch.write(bytes, to: file)
@@ -73,7 +73,7 @@ struct SegmentTests {
         // The check value of the CRC catalogue for CRC-32/ISCSI.
         let bytes = Array("123456789".utf8)
         #expect(shelly_crc32c(0, bytes, 9) == 0xE306_9283)
-        // 12 KiB and more go through it in three stretches at a time.
+        // From 12 KiB on the bytes are processed in three streams at a time.
         for length in Array(0..<100) + [12_287, 12_288, 12_289, 24_575, 24_576, 24_583, 100_003] {
             let bytes = (0..<length).map { UInt8(truncatingIfNeeded: $0 * $0 / 7 + $0) }
             for seed in [0, 0xDEAD_BEEF] as [UInt32] {
@@ -86,7 +86,7 @@ struct SegmentTests {
     @Test func bodiesOfEveryLengthAreReadBackInTheirOrder() throws {
         let directory = try directory()
         let writer = SpoolWriter(directory: directory, newest: 0)
-        // Short ones go through a buffer, from 32 KiB on not, and the disk begins with pieces of half a megabyte.
+        // Records below 32 KiB go through a buffer, longer ones do not. Writeback starts in pieces of half a megabyte.
         let lengths = [2, 32_767, 32_768, 2, 2, 100_000, 700_000, 20_000, 32_768, 32_768]
         var written: [String] = []
         for round in 0..<3 {
@@ -104,7 +104,7 @@ struct SegmentTests {
         #expect(try read(sealedSegment()) == ["header"] + Self.bodies + ["footer"])
     }
 
-    @Test func cutAtEveryByteGivesTheWholeRecordsBeforeTheCut() throws {
+    @Test func aCutAtAnyByteKeepsTheWholeRecordsBeforeIt() throws {
         let segment = try sealedSegment()
         var ends: [Int] = []
         for (index, byte) in segment.enumerated() where byte == 0x0A { ends.append(index + 1) }
@@ -115,7 +115,7 @@ struct SegmentTests {
         }
     }
 
-    @Test func flippedByteLosesOneRecordAndSaysWhere() throws {
+    @Test func flippedByteLosesOneRecordAndIsNamed() throws {
         let segment = try sealedSegment()
         let lines = segment.split(separator: 0x0A, omittingEmptySubsequences: true)
         for index in lines[1].startIndex..<lines[4].endIndex {
@@ -131,8 +131,8 @@ struct SegmentTests {
         }
     }
 
-    @Test func bytesBehindAFooterAreSeen() throws {
-        // Invariants 7 and 8: the writer put nothing there, so somebody else did.
+    @Test func bytesBehindAFooterAreReported() throws {
+        // Invariants 7 and 8: the writer wrote no bytes there, so another program did.
         let segment = try sealedSegment()
         let record = segment.split(separator: 0x0A, omittingEmptySubsequences: true)[1] + [0x0A]
         let foreign = Array("foreign\n".utf8)
@@ -143,8 +143,8 @@ struct SegmentTests {
             found == ["header"] + Self.bodies + ["footer", "damage \(range)", Self.bodies[0], "damage \(tail)"])
     }
 
-    @Test func aReaderThatGoesOnBehindARecordWithoutLineBreakFindsTheNext() throws {
-        // Invariant 2: a loader may have committed its progress just there.
+    @Test func aReaderStartedAfterARecordWithoutLineBreakFindsTheNext() throws {
+        // Invariant 2: a loader may have committed its progress at that offset.
         var segment = try sealedSegment()
         let lineBreaks = segment.indices.filter { segment[$0] == 0x0A }
         segment[lineBreaks[1]] = 0x20
@@ -169,8 +169,8 @@ struct SegmentTests {
         #expect(try directory.segments().map(\.number) == [1, 2])
     }
 
-    /// Invariant 1: what is synchronized into a file without a name is not durable.
-    @Test func aSegmentThatWasRemovedTakesNothingMore() throws {
+    /// Invariant 1: bytes that are synchronized into a file without a name are not durable.
+    @Test func aRemovedSegmentGetsNoFurtherRecords() throws {
         let directory = try SpoolDirectory(creating: scratch.path.appending("spool"))
         let writer = SpoolWriter(directory: directory, newest: 0)
         let record = NewRecord(receivedAt: 0, body: [0x7B, 0x7D])
@@ -192,7 +192,7 @@ struct SegmentTests {
         #expect(try read(scratch.contents(directory.pending.appending("00000001.spool"))).last == "footer")
     }
 
-    @Test func aFullDiskIsRefusedBeforeItIsTouched() throws {
+    @Test func aFullDiskIsRefusedBeforeAnyWrite() throws {
         let directory = try directory()
         var limits = SpoolWriter.Limits()
         limits.reserveBytes = .max
@@ -214,7 +214,7 @@ struct SegmentTests {
         withExtendedLifetime(lock) {}
     }
 
-    @Test func identityStaysTheSame() throws {
+    @Test func theSpoolsIdentityIsKept() throws {
         let first = try directory().identity
         #expect(try directory().identity == first)
         #expect(throws: SpoolError.self) { try SpoolDirectory(existing: "/tmp") }

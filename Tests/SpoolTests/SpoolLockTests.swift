@@ -5,7 +5,7 @@ import Testing
 
 /// Invariant 10.
 struct SpoolLockTests {
-    @Test func aLockIsFreeOnceItIsGivenBackWhoeverInheritedIt() throws {
+    @Test func aReleasedLockIsFreeAlthoughAChildInheritedIt() throws {
         var template = Array("/tmp/spool-lock-XXXXXX".utf8CString)
         let path = FilePath(String(cString: try #require(mkdtemp(&template))))
         let file = path.appending("loader.lock").string
@@ -15,7 +15,7 @@ struct SpoolLockTests {
         }
         var lock: SpoolLock? = try SpoolLock(.loader, of: path)
         #expect(throws: SpoolError.self) { try SpoolLock(.loader, of: path) }
-        // As a child has it between fork(2) and execve(2).
+        // Like a child's descriptor between fork(2) and execve(2).
         let held = (0..<1024).first { descriptor in
             var target = [UInt8](repeating: 0, count: 200)
             let count = readlink("/proc/self/fd/\(descriptor)", &target, target.count)

@@ -5,11 +5,11 @@ import Testing
 
 @testable import Spool
 
-/// A spool that is full refuses, and takes again when there is room (invariant 11).
+/// A full spool refuses records, and accepts them again when there is room (invariant 11).
 struct SpoolWriterLimitTests {
     let scratch = Scratch()
 
-    /// A clock that stands still until it is moved.
+    /// A clock that moves only by `advance`.
     private final class HandClock: Clock {
         struct Instant: InstantProtocol {
             var time: Duration
@@ -25,7 +25,7 @@ struct SpoolWriterLimitTests {
         func advance(_ duration: Duration) { time.withLock { $0 += duration } }
     }
 
-    /// The real disk, which says of its room what it is told.
+    /// The real disk, with a fixed number of available bytes.
     private struct DiskOfKnownRoom: ForwardingDisk {
         let availableBytes: Int
 
@@ -36,7 +36,7 @@ struct SpoolWriterLimitTests {
         NewRecord(receivedAt: 0, body: [UInt8](repeating: 0x78, count: bytes)[...])
     }
 
-    @Test func segmentsTogetherStayWithinTheirBytes() throws {
+    @Test func allSegmentsTogetherStayWithinTheByteLimit() throws {
         let directory = try SpoolDirectory(creating: scratch.path.appending("spool"))
         let clock = HandClock()
         var limits = SpoolWriter.Limits()
@@ -45,7 +45,7 @@ struct SpoolWriterLimitTests {
         let writer = SpoolWriter(directory: directory, newest: 0, limits: limits, clock: clock)
         func fill() -> SpoolError? {
             do throws(SpoolError) {
-                // Bounded, as a spool without its limit would take the whole disk.
+                // Limited, because a spool without its limit would fill the whole disk.
                 for _ in 0..<100 { _ = try writer.append([record(5000)]) }
                 return nil
             } catch {
@@ -57,7 +57,7 @@ struct SpoolWriterLimitTests {
         let onDisk = try directory.inventory().bytes
         #expect(held == onDisk && onDisk <= 100_000 && onDisk > 94_000)
 
-        // The loader makes room; the count is not repeated for every batch, but after a second.
+        // The loader makes room. The writer counts the bytes again after a second, not for every batch.
         try directory.moveToLoaded(1)
         let pruned = try directory.prune(Retention(age: .zero, bytes: 0), now: .now) { _ in true }
         #expect(pruned.segments == [1])
@@ -69,8 +69,8 @@ struct SpoolWriterLimitTests {
         #expect(writer.oldest == 2)
     }
 
-    /// Who sends is told before the spool is full.
-    @Test func aMarginIsAskedForBeforeTheLimit() {
+    /// Readiness fails a margin before the spool is full, so that senders stop in time.
+    @Test func readinessNeedsAMarginBeforeTheLimit() {
         var limits = SpoolWriter.Limits()
         limits.segmentBytes = 1000
         limits.reserveBytes = 5000
@@ -84,8 +84,8 @@ struct SpoolWriterLimitTests {
         #expect(!limits.leaveMargin(availableBytes: 5100, heldBytes: 701))
     }
 
-    @Test func theReserveIsKeptFreeOfTheGroupItself() throws {
-        // What is free on the machine's own disk changes while others write to it.
+    @Test func theReserveStaysFreeAfterTheGroup() throws {
+        // The available bytes of the machine's own disk change while other programs write to it.
         let disk = DiskOfKnownRoom(availableBytes: 100 << 20)
         let directory = try SpoolDirectory(creating: scratch.path.appending("spool"), disk: disk)
         var limits = SpoolWriter.Limits()
@@ -96,8 +96,8 @@ struct SpoolWriterLimitTests {
         #expect(positions.count == 1)
     }
 
-    /// Some file systems report 0 of 0 blocks, which is no full disk.
-    @Test func aFileSystemThatKnowsNoSizeIsNotFull() throws {
+    /// Some file systems report 0 of 0 blocks. They are not full.
+    @Test func aFileSystemOfUnknownSizeIsNotFull() throws {
         #expect(try SystemDisk().availableBytes(at: "/proc") == .max)
     }
 }

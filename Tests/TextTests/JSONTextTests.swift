@@ -3,7 +3,7 @@ import Testing
 import Text
 
 struct JSONTextTests {
-    @Test func membersStandInTheirOrderWithCommasBetween() {
+    @Test func membersAreWrittenInTheirOrderWithCommas() {
         struct Point { let x: Int, y: Double? }
         let json = JSONText { json in
             json.add("z", "text")
@@ -27,7 +27,7 @@ struct JSONTextTests {
     @Test(arguments: [
         "", "\"", "\\", "\n\r\t\u{0}\u{1F}\u{7F}", "é😀\u{2028}", "</script>", "e\u{301}", "\\u0000",
     ])
-    func textComesBackAsItWas(text: String) throws {
+    func escapedTextIsReadBack(text: String) throws {
         let json = JSONText { $0.add("text", text) }
         #expect(json.bytes.allSatisfy { $0 >= 0x20 && $0 != 0x7F })
         let read = try #require(JSONSerialization.jsonObject(with: Data(json.bytes)) as? [String: String])

@@ -3,12 +3,12 @@ import Testing
 import Time
 
 struct TimestampTests {
-    /// The example of RFC 9110, a leap day, the epoch, and a year's last second.
+    /// The example of RFC 9110, a leap day, the epoch, and the last second of a year.
     @Test(arguments: [
         (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"), (1_709_164_800, "Thu, 29 Feb 2024 00:00:00 GMT"),
         (0, "Thu, 01 Jan 1970 00:00:00 GMT"), (1_798_761_599, "Thu, 31 Dec 2026 23:59:59 GMT"),
     ])
-    func aSecondIsWrittenAsTheStandardWantsIt(second: Int64, text: String) {
+    func httpDatesFollowTheStandard(second: Int64, text: String) {
         #expect(Timestamp(unixSeconds: second).httpDate == text)
     }
 
@@ -20,8 +20,8 @@ struct TimestampTests {
         #expect(Timestamp(unixMilliseconds: -1).iso8601 == "1969-12-31T23:59:59.999Z")
     }
 
-    /// Every day of 1900 to 2500, and some beyond, as Foundation writes it.
-    @Test func everyDayIsThatOfTheCalendar() {
+    /// Every day from 1900 to 2500, and some later ones, compared with Foundation.
+    @Test func everyDayAgreesWithFoundation() {
         let style = Date.ISO8601FormatStyle().year().month().day()
         for number in Array(-25_567..<193_600) + [2_932_896] {
             let text = Date(timeIntervalSince1970: Double(number) * 86_400).formatted(style)
@@ -36,7 +36,7 @@ struct TimestampTests {
         ("2026-11-24T", nil), ("yesterday!", nil), ("2026-11-2４", nil), ("-026-11-24", nil), ("2026-00-10", nil),
         ("2026-01-00", nil), ("2026--1-01", nil), ("+026-01-01", nil),
     ])
-    func daysAreThoseOfTheCalendar(text: String, number: Int64?) {
+    func onlyDaysOfTheCalendarAreRead(text: String, number: Int64?) {
         #expect(CalendarDay(text)?.number == number)
     }
 
@@ -47,7 +47,7 @@ struct TimestampTests {
         ("2025-11-23T12:13:00.999Z", 1_763_899_980), ("2025-11-23", 1_763_856_000), ("1763899980", 1_763_899_980),
         ("-5", -5),
     ])
-    func pointsInTimeAreUnderstood(text: String, seconds: Int64) {
+    func pointsInTimeAreParsed(text: String, seconds: Int64) {
         #expect(Timestamp(text)?.unixSeconds == seconds)
     }
 
@@ -68,12 +68,12 @@ struct TimestampTests {
     @Test(arguments: [
         "", "yesterday", "2025-13-01", "2025-02-30", "20251123", "2025-11-23T12:13", "12:13", "9223372036854775807",
     ])
-    func otherTextIsNoPointInTime(text: String) {
+    func otherTextIsNotAPointInTime(text: String) {
         #expect(Timestamp(text) == nil)
     }
 
     @Test(arguments: [0, 1, 250, 999, 1_763_899_980_251])
-    func aTimestampIsReadAsItWasWritten(milliseconds: Int64) {
+    func aTimestampIsReadBack(milliseconds: Int64) {
         let time = Timestamp(unixMilliseconds: milliseconds)
         #expect(Timestamp(iso8601: time.iso8601) == time)
     }
