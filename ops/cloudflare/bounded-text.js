@@ -3,7 +3,7 @@
  *
  * @param {ReadableStream<Uint8Array> | null} stream
  * @param {number} maximumBytes
- * @returns {Promise<string | undefined>} undefined when it is longer
+ * @returns {Promise<string | undefined>} undefined if it is longer
  */
 export async function boundedText(stream, maximumBytes) {
     if (stream === null) return "";

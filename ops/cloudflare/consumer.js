@@ -4,7 +4,7 @@ import { readMessage } from "./message.js";
 import { Misconfiguration, Receiver } from "./receiver.js";
 
 /**
- * A message as Cloudflare Queues hands it over. Each gets exactly one of `ack` and `retry`.
+ * A message as Cloudflare Queues delivers it. The consumer calls exactly one of `ack` and `retry` for each.
  * @typedef {{id: string, timestamp: Date, body: unknown, attempts: number, ack(): void,
  *            retry(options?: {delaySeconds?: number}): void}} QueueMessage
  * @typedef {{queue: string, messages: readonly QueueMessage[]}} MessageBatch
@@ -13,15 +13,15 @@ import { Misconfiguration, Receiver } from "./receiver.js";
 
 /** The time for all posts of one batch. */
 const budgetMilliseconds = 25_000;
-/** A post is not begun with less time than this. */
+/** No post begins with less time left than this. */
 const leastMilliseconds = 1_000;
-/** The time for a dead letter to be sent. It may begin when the posts end. */
+/** The time for sending a dead letter. It may begin when the posts end. */
 const letterMilliseconds = 5_000;
-/** How many different reasons for dead letters the log line names. */
+/** The number of different reasons for dead letters that the log line names. */
 const namedReasons = 3;
 
 /**
- * Delivers a batch to the receiver, settles every message of it, and logs one line.
+ * Delivers a batch to the receiver, acknowledges or retries every message of it, and logs one line.
  *
  * @param {MessageBatch} batch
  * @param {import("./receiver.js").Environment} env
@@ -45,14 +45,14 @@ class Delivery {
         acked: 0, ignored: 0, undated: 0, dead_lettered: 0, retried: 0,
         requests: 0, inserted: 0, duplicates: 0, errors: 0, untaken: 0,
     };
-    /** Messages that the receiver took. */
+    /** The number of messages that the receiver accepted. */
     #taken = 0;
     /** @type {string | undefined} */
     #failure;
     #isMisconfigured = false;
     #longestDelaySeconds = 0;
     /**
-     * Dead letters on their way; nothing waits for them before the end.
+     * Dead letters that are being sent; `run` awaits them at its end.
      * @type {Promise<void>[]}
      */
     #letters = [];
@@ -83,7 +83,7 @@ class Delivery {
     }
 
     /**
-     * Settles what needs no receiver.
+     * Acknowledges or dead-letters the messages that are not for the receiver.
      * @returns {Entry[]} the messages to deliver
      */
     #readAll() {
@@ -105,7 +105,8 @@ class Delivery {
     }
 
     /**
-     * Posts the entries, in halves where the receiver refuses them together, until each is settled.
+     * Posts the entries until each is acknowledged, dead-lettered or retried. Entries that the receiver refuses
+     * together are posted again in halves.
      * @param {Entry[]} entries
      * @param {Receiver} receiver
      */
@@ -121,7 +122,7 @@ class Delivery {
             } else if (answer.verdict === "refused") {
                 this.#setAside(slice[0].message, answer.reason);
             } else {
-                // What stopped this slice would stop the others.
+                // The same failure would affect the other slices.
                 this.#retryAll([...slice, ...slices.flat()], answer);
                 return;
             }
@@ -162,8 +163,9 @@ class Delivery {
     }
 
     /**
-     * Begins to send a message to the dead-letter queue; it is acknowledged when its letter is there. A letter that
-     * comes back from there stays in its queue: it would go round for ever.
+     * Begins to send a message to the dead-letter queue, and acknowledges it once its dead letter is sent. A dead
+     * letter that arrived in its own queue is retried instead, because another one would arrive there again without
+     * end.
      * @param {QueueMessage} message
      * @param {string} reason
      */
@@ -205,7 +207,7 @@ class Delivery {
         this.#isMisconfigured ||= failure.isMisconfigured === true;
     }
 
-    /** The log line. Nothing of the configuration is in it. */
+    /** The log line. It contains no setting or secret. */
     report() {
         const counts = this.#counts;
         const isWarning = counts.retried > 0 || counts.dead_lettered > 0 || counts.untaken > 0;
@@ -223,7 +225,7 @@ class Delivery {
         };
     }
 
-    /** A sentence about measurements that become no rows, if there is something to say. */
+    /** A sentence about measurements that become no rows, if there are any. */
     #notice() {
         const { inserted, duplicates, untaken } = this.#counts;
         if (untaken > 0) return { notice: "the receiver does not take all readings: see its page" };

@@ -2,24 +2,24 @@ import { within } from "./deadline.js";
 import { faithfulJSON, unwrap } from "./message.js";
 
 /**
- * What the dead-letter queue gets: the message as it was, and why it is there.
+ * A message of the dead-letter queue: the original message and the reason.
  * @typedef {{dead_letter: string, at: string, queue: string, id: string, sent_at: string, attempts: number,
  *            body: unknown}} DeadLetter
  */
 
 /**
  * @param {import("./consumer.js").QueueMessage} message
- * @param {string} queue the name of the queue that it came from
+ * @param {string} queue the name of the queue that delivered it
  * @param {string} reason
  * @returns {DeadLetter}
  */
 export function deadLetter(message, queue, reason) {
     let { body, timestamp: sentAt } = message;
     try {
-        // A letter that was moved back and failed again is not put into another one.
+        // A dead letter that was moved back and failed again is not nested in another one.
         ({ body, sentAt } = unwrap(body, sentAt));
     } catch {
-        // Not JSON, and so not a letter.
+        // Not JSON, so not a dead letter.
     }
     return {
         dead_letter: reason,
@@ -32,15 +32,15 @@ export function deadLetter(message, queue, reason) {
     };
 }
 
-/** The queue gets a letter within seconds after it was written. A letter that was moved back was an hour old. */
+/** The queue gets a dead letter seconds after it was written. One that was moved back was at least an hour old. */
 const bounceMilliseconds = 60_000;
 
 /**
- * Whether a message is a letter that a consumer of this queue wrote, and that arrived in the same queue at once. Then
- * the dead-letter queue of the consumer is the queue that it reads, and another letter would come back as well.
+ * Whether a message is a dead letter that a consumer of this queue wrote and that arrived in the same queue at once. In
+ * that case the consumer reads its own dead-letter queue, and another dead letter would arrive in it as well.
  *
  * @param {import("./consumer.js").QueueMessage} message
- * @param {string} queue the name of the queue that it came from
+ * @param {string} queue the name of the queue that delivered it
  */
 export function isBounced(message, queue) {
     const letter = Object(message.body);
@@ -49,12 +49,12 @@ export function isBounced(message, queue) {
 }
 
 /**
- * Sends a letter. As JSON, which the dashboard can show, when that loses nothing of it.
+ * Sends a dead letter: as JSON, which the dashboard can show, if JSON can express all of it.
  *
  * @param {DeadLetter} letter
  * @param {{send(body: unknown, options: {contentType: string}): Promise<unknown>} | undefined} queue
  * @param {number} milliseconds the time for it
- * @returns {Promise<import("./receiver.js").Failure | undefined>} what went wrong, if something did
+ * @returns {Promise<import("./receiver.js").Failure | undefined>} undefined once it is sent
  */
 export async function sendLetter(letter, queue, milliseconds) {
     if (queue === undefined) return { reason: "no binding DEAD_LETTERS", isMisconfigured: true };

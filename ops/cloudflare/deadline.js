@@ -1,9 +1,9 @@
-/** Work took longer than it may. */
+/** The work exceeded its time. */
 export class DeadlineExceeded extends Error {}
 
 /**
- * Runs work, and gives up when the time is over, whether or not the work listens to its signal. The signal is aborted
- * at the end in any case, which closes a connection whose answer nobody reads any more.
+ * Runs work and fails when the time is over, even if the work ignores its signal. The signal is always aborted at the
+ * end, which closes a connection whose answer is no longer needed.
  *
  * @template T
  * @param {number} milliseconds

@@ -1,22 +1,22 @@
 /**
- * How long a message waits before it is delivered again.
+ * The delay before a message is delivered again.
  *
- * After 100 retries Cloudflare moves a message to the dead-letter queue; but a message that is 14 days old it deletes.
- * So the waits start short, for a restart of the receiver, and grow so that 100 of them last 10 to 12 days, however
- * long the receiver stays away and whatever it says.
+ * After 100 retries Cloudflare moves a message to the dead-letter queue, but it deletes a message that is 14 days old.
+ * So the delays start short, for a restart of the receiver, and grow. 100 of them last 10 to 12 days, independent of
+ * the length of the receiver's outage and of its `Retry-After`.
  */
 
-/** The most that the queue accepts: `delaySeconds` up to 12 hours; its newer documentation says 24. */
+/** The queue's limit for `delaySeconds`: 12 hours. Its newer documentation states 24. */
 export const maximumDelaySeconds = 43_200;
 
 const firstSeconds = 5;
-/** 88 waits of three hours last 11 days. */
+/** 88 delays of three hours last 11 days. */
 const longestSeconds = 10_800;
-/** Part by which a wait is made longer or shorter at random, so that not all messages come back at once. */
+/** The random part by which a delay is longer or shorter, so that not all messages return at once. */
 const jitter = 0.25;
-/** Wait when somebody must change something first: the key, the address, a policy. */
+/** The delay if a person must first change a setting: the key, the address, a policy. */
 const misconfiguredSeconds = 300;
-/** How many times `Retry-After` is taken as it is. After that the growing wait is its lower bound. */
+/** For so many retries `Retry-After` is used as it is. After them the growing delay is its lower bound. */
 const promptRetries = 5;
 
 /**

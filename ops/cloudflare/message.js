@@ -4,25 +4,26 @@ import {
 
 /**
  * A device's clock may differ from the queue's by this much. A clock that is further behind was not set: it counts the
- * seconds since the start, or begins at the day of the firmware. The receiver refuses a time that is further ahead.
+ * seconds since the device's start, or begins at the day of the firmware. The receiver refuses a time that is further
+ * ahead.
  */
 const secondsBehind = 365 * 86_400;
 const secondsAhead = 86_400;
 
 /**
- * What a message of the queue is: text for the receiver, a frame without a reading, or nothing that is understood.
+ * The kind of a message of the queue: text for the receiver, a frame without a reading, or an invalid message.
  * @typedef {{json: string, isUndated: boolean, isIgnored?: undefined, reason?: undefined}
  *         | {isIgnored: true, json?: undefined, reason?: undefined}
  *         | {reason: string, json?: undefined, isIgnored?: undefined}} Read
  */
 
 /**
- * Makes a receiver's message of a message of the queue. A pure function: the same message gives the same result
- * whenever it is delivered, so that a repeated delivery meets the same minute key.
+ * Converts a message of the queue to a message for the receiver. A pure function: the same message has the same result
+ * at each delivery, so that a repeated delivery has the same minute key.
  *
  * @param {unknown} body a Shelly frame, an MQTT message `{topic, payload}` or a ready message; an object, JSON text, or
  *     its bytes
- * @param {Date} sentAt when the queue got it
+ * @param {Date} sentAt the time at which the queue received it
  * @returns {Read}
  */
 export function readMessage(body, sentAt) {
@@ -60,7 +61,7 @@ export function readMessage(body, sentAt) {
 }
 
 /**
- * The device's own time of a status in Unix seconds; undefined when its clock is not set, or is far from the queue's.
+ * The device's own time of a status in Unix seconds; undefined if its clock is not set, or is far from the queue's.
  * @param {unknown} params
  * @param {Date} sentAt
  */
@@ -78,13 +79,13 @@ function unixSeconds(date) {
 }
 
 /**
- * What a message of the queue holds. A dead letter that somebody moved back to the queue as it is holds what was in it,
- * with the time at which the queue first got that.
+ * The content of a message of the queue. For a dead letter that was moved back to the queue, this is the content of the
+ * original message, with the time at which the queue first received that.
  *
  * @param {unknown} body
  * @param {Date} sentAt
  * @returns {{value: unknown, body: unknown, sentAt: Date}} decoded, and as it was sent
- * @throws when it is text or bytes, and not JSON
+ * @throws if it is text or bytes, and not JSON
  */
 export function unwrap(body, sentAt) {
     const value = decode(body);
@@ -106,8 +107,8 @@ function decode(body) {
 }
 
 /**
- * JSON text of a value, or undefined where `JSON.stringify` fails or would silently write something else: null for an
- * infinity (1e999 is one), {} for a map or for bytes.
+ * The JSON text of a value; undefined if `JSON.stringify` fails, or would silently write another value: null for an
+ * infinity such as 1e999, {} for a map or for bytes.
  *
  * @param {unknown} value
  * @returns {string | undefined}

@@ -2,7 +2,7 @@ import { boundedText } from "./bounded-text.js";
 import { readMessage } from "./message.js";
 
 /**
- * An example of a producer: devices send their readings here over HTTP, and it puts them on the queue.
+ * An example of a producer: devices send their readings to it over HTTP, and it sends them to the queue.
  *
  * @typedef {{sendBatch(messages: {body: unknown}[]): Promise<unknown>}} Queue
  * @typedef {{DEVICE_TOKEN?: string, READINGS: Queue}} Environment
@@ -23,7 +23,7 @@ export default {
     },
 };
 
-/** A message of the queue may have 128,000 bytes, some of them the queue's own; a `sendBatch` twice that. */
+/** A message of the queue may have 128,000 bytes, including some bytes of the queue; a `sendBatch` twice that. */
 const maximumBytes = 120_000;
 const maximumFrames = 100;
 
@@ -47,7 +47,7 @@ async function enqueueBody(request, env) {
 }
 
 /**
- * Puts what carries a status on the queue; nothing at all when something among it is not understood.
+ * Sends the frames with a status to the queue; none of them if one frame is invalid.
  * @param {unknown[]} frames
  * @param {Environment} env
  */
@@ -61,7 +61,7 @@ async function enqueue(frames, env) {
     try {
         if (messages.length > 0) await env.READINGS.sendBatch(messages);
     } catch {
-        // Too many at once, or the queue is full: the device should keep it.
+        // Too many at once, or the queue is full: the device should keep the frames.
         return answer(503, { detail: "the queue did not take it" }, { "Retry-After": "10" });
     }
     return answer(202, { queued: messages.length, ignored: frames.length - messages.length });
@@ -98,7 +98,7 @@ function tokenOf(request) {
 }
 
 /**
- * Whether two secrets are equal, in a time that says nothing about how much of them is.
+ * Whether two secrets are equal, in a time that does not depend on the length of their common prefix.
  * @param {string} left
  * @param {string} right
  */

@@ -9,22 +9,22 @@ import { parseRetryAfter } from "./delay.js";
  *
  * @typedef {{verdict: "taken", inserted: number, duplicates: number, errors: number, untaken: number,
  *            rejected: Map<number, string>}} Taken
- *          the batch is durable, but for the messages at the rejected indices
- * @typedef {{verdict: "refused", reason: string}} Refused the batch as it is will never be taken
+ *          the batch is durable, except for the messages at the rejected indices
+ * @typedef {{verdict: "refused", reason: string}} Refused the receiver will never accept this batch
  * @typedef {{reason: string, retryAfterSeconds?: number, isMisconfigured?: boolean}} Failure
- *          why messages must wait, for how long the receiver says, and whether a person must change something first
- * @typedef {{verdict: "failed"} & Failure} Failed nothing is known to be durable
+ *          the reason for a retry, the receiver's `Retry-After`, and whether a person must first change a setting
+ * @typedef {{verdict: "failed"} & Failure} Failed it is unknown whether any message is durable
  */
 
-/** The Worker's settings are wrong. Its message says nothing of their values. */
+/** The Worker's settings are wrong. The message does not contain their values. */
 export class Misconfiguration extends Error {}
 
 const path = "/api/ingest/batch";
-/** A batch of 100 messages, each rejected for all its fields, is answered with 30 kB. */
+/** The answer to a batch of 100 messages, each rejected for all its fields, has 30 kB. */
 const maximumAnswerBytes = 1 << 20;
 const maximumReasonLength = 500;
 
-/** `POST /api/ingest/batch`: what is sent, and what the answer means. */
+/** The client of `POST /api/ingest/batch`. */
 export class Receiver {
     #url;
     #headers;
@@ -71,7 +71,7 @@ function endpoint(text) {
         throw new Misconfiguration("RECEIVER_URL is missing or not a URL");
     }
     if (!["https:", "http:"].includes(url.protocol)) throw new Misconfiguration("RECEIVER_URL is not https");
-    // fetch would refuse it, and quote it in its message.
+    // fetch would refuse such a URL, and quote it in its message.
     if (url.username || url.password) throw new Misconfiguration("RECEIVER_URL must not hold a user or password");
     if (!url.pathname.endsWith(path)) url.pathname = url.pathname.replace(/\/+$/, "") + path;
     return url.href;
@@ -79,7 +79,7 @@ function endpoint(text) {
 
 /** @param {Environment} env */
 function headers(env) {
-    // A secret that came through a pipe ends with a line break.
+    // A secret that was set through a pipe ends with a line break.
     const key = env.INGEST_API_KEY?.trim();
     const accessId = env.CF_ACCESS_CLIENT_ID?.trim();
     const accessSecret = env.CF_ACCESS_CLIENT_SECRET?.trim();
@@ -105,7 +105,8 @@ function headers(env) {
 }
 
 /**
- * What a response means for its batch. Whatever is not known loses nothing: it is tried again.
+ * Converts a response to the result of its batch. After an unknown response the batch is retried, so no message is
+ * lost.
  *
  * @param {Response} response
  * @param {number} count messages in the batch
@@ -133,7 +134,7 @@ async function judge(response, count) {
  * Reads a 200.
  * @param {string | undefined} text
  * @param {number} count messages in the batch
- * @returns {Taken | undefined} undefined when it is not the receiver's answer to this batch
+ * @returns {Taken | undefined} undefined if it is not the receiver's answer to this batch
  */
 function receipt(text, count) {
     const answer = parse(text);
@@ -152,7 +153,7 @@ function receipt(text, count) {
         inserted: answer.inserted,
         duplicates: Number(answer.duplicates) || 0,
         errors: Number(answer.errors) || 0,
-        // The receiver leaves it out where it is 0.
+        // The receiver omits it if it is 0.
         untaken: Number(answer.untaken) || 0,
         rejected,
     };
@@ -160,7 +161,7 @@ function receipt(text, count) {
 
 /**
  * @param {string | undefined} text
- * @returns {any} undefined when it is not JSON
+ * @returns {any} undefined if it is not JSON
  */
 function parse(text) {
     try {
@@ -182,7 +183,7 @@ function detail(text) {
 }
 
 /**
- * What a person should look at.
+ * The probable cause, for a person who reads the log.
  * @param {Response} response
  */
 function hint(response) {

@@ -1,6 +1,6 @@
 /**
- * Moves dead letters back to the queue, where the consumer opens them. Deploy it when their cause is gone, and delete
- * it when the dead-letter queue is empty.
+ * Moves dead letters back to the queue, where the consumer reads their original messages. Deploy it once their cause is
+ * removed, and delete it when the dead-letter queue is empty.
  *
  * @typedef {{READINGS: {send(body: unknown, options: {contentType: string}): Promise<unknown>}}} Environment
  */
@@ -17,7 +17,7 @@ export default {
                 continue;
             }
             try {
-                // Letters of bytes are not JSON; this holds everything.
+                // A dead letter of bytes is not JSON; this type can hold any value.
                 await env.READINGS.send(message.body, { contentType: "v8" });
             } catch {
                 message.retry({ delaySeconds: failureDelaySeconds });
@@ -30,7 +30,7 @@ export default {
     },
 };
 
-/** A letter younger than this may be one that failed again; without a pause it would go round and round. */
+/** A younger dead letter may have just failed again; without a pause it would circulate without end. */
 const freshMilliseconds = 3_600_000;
 const freshDelaySeconds = 43_200;
 const failureDelaySeconds = 600;

@@ -4,7 +4,7 @@
  * @typedef {{src?: unknown, params: unknown}} Status a device and the status of its components by name, `switch:0`
  */
 
-/** The frames that carry a status and say so. */
+/** The methods of frames that carry a status. */
 const statusMethods = new Set(["NotifyStatus", "NotifyFullStatus"]);
 
 /** A component's configuration has none of these members. The status of a component with a meter has one. */
@@ -12,7 +12,7 @@ const measured = ["apower", "act_power", "a_act_power", "b_act_power", "c_act_po
 
 /**
  * The reply to a component's `GetStatus` does not name the component's type. The first of these members that it has
- * tells the type.
+ * determines the type.
  */
 const types = [
     ["a_act_power", "em"], ["act_power", "em1"], ["state", "cover"], ["mode", "rgbcct"], ["white", "rgbw"],
@@ -51,7 +51,7 @@ export function isPublication(value) {
 const statusTopic = /^(.+)\/status\/([^/]+)$/;
 
 /**
- * Other topics than those of a status and of frames (`<prefix>/events/rpc`, `<client>/rpc`) tell of no meter.
+ * Only the topics of a status and of frames (`<prefix>/events/rpc`, `<client>/rpc`) can have data of a meter.
  * @param {string} topic
  */
 export function isTopicOfFrames(topic) {
@@ -59,7 +59,7 @@ export function isTopicOfFrames(topic) {
 }
 
 /**
- * The frame that an MQTT message is or stands for.
+ * The frame that is the payload of an MQTT message, or that has its status.
  *
  * @param {string} topic
  * @param {unknown} payload decoded
@@ -71,8 +71,8 @@ export function publishedFrame(topic, payload) {
 }
 
 /**
- * A device's prefix is its id, unless a user changed it. Where its last part looks like an id, the device is that part,
- * and so the same as in the frames of the device.
+ * A device's prefix is its id, unless a user changed it. If the last part of the prefix looks like an id, that part is
+ * the device, as in the device's frames.
  *
  * @param {string} prefix
  */

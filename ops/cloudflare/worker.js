@@ -1,6 +1,6 @@
 import { consume } from "./consumer.js";
 
-// The runtime takes every export of this file for an entry point, so there is only this one.
+// The runtime treats every export of this file as an entry point, so there is only this one.
 export default {
     /**
      * @param {import("./consumer.js").MessageBatch} batch

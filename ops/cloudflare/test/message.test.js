@@ -93,7 +93,7 @@ test("a configuration is no status, in a reply or in a request", () => {
     }
 });
 
-// A component of each type that has a meter, with the members by which its type is known.
+// A component of each type that has a meter, with the members that determine its type.
 const components = {
     "switch:0": { id: 0, source: "init", output: true, apower: 8.9, voltage: 231.2, aenergy: { total: 1 } },
     "switch:5": { id: 5, output: false, apower: null, errors: ["power_meter"] },

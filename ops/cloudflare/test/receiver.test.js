@@ -11,14 +11,14 @@ import "./support/web-crypto.js";
 
 // The real receiver, loader and PostgreSQL. Only Cloudflare's queue is not the real one.
 
-/** The Worker, with more time for a batch than Cloudflare gives it: what it does when that is over is not looked at. */
+/** The Worker with more time for a batch than Cloudflare allows, because these tests are not about its timeouts. */
 const worker = (batch, env) => consume(batch, env, { budgetMilliseconds: 600_000 });
 
 const minute = 60;
 const base = Math.floor(Date.now() / 1000 / minute) * minute - 6000 * minute;
 const keyOf = (src, channel, timestamp) => `${src}_${channel}_${Math.floor(timestamp / minute)}`;
 
-/** A frame with a reading of its own minute on channel 0 and the key under which it must be stored. */
+/** A frame with a reading on channel 0 in a minute of its own, and the key of its row. */
 function reading(device, number) {
     const src = `shellyplus1pm-${device}`;
     const ts = base + number * minute + 0.5;
@@ -28,7 +28,7 @@ function reading(device, number) {
     };
 }
 
-/** Rows of this device prefix: key and power. */
+/** The rows of the devices with this prefix: key and power. */
 const rows = (rig, device) => rig.query(`
     SELECT idempotency_key || ' ' || power FROM power_logs WHERE device_id LIKE 'shellyplus1pm-${device}%' ORDER BY 1
 `);
@@ -142,7 +142,7 @@ test("the real receiver", async (t) => {
                 const { frame } = one;
                 readings.push(one);
                 queue.put(number % 2 === 0 ? frame : JSON.stringify(frame));
-                // The queue delivers at least once: a third of them twice.
+                // The queue delivers at least once: a third of the messages come twice.
                 if (number % 3 === 0) queue.put(frame);
             }
             deliveries += 2000;
@@ -165,8 +165,8 @@ test("the real receiver", async (t) => {
                 await restart;
             }
         };
-        // A few at a time, so that there are many batches to kill. However long a start takes, no message uses up its
-        // retries meanwhile.
+        // Small batches, so that many of them can be hit by a kill. No message runs out of retries during a start, even
+        // a slow one.
         const trickle = async () => {
             while (queue.waiting.length > 0) {
                 const before = queue.retries.length;
@@ -174,7 +174,7 @@ test("the real receiver", async (t) => {
                 if (queue.retries.length > before) await restart;
             }
         };
-        // Where one filling was delivered before enough was killed, another one follows.
+        // If the queue is empty before there were enough kills, it is filled again.
         const deliver = async () => {
             try {
                 for (let round = 0; round < 10 && !isEnough(); round += 1) {

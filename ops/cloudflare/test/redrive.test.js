@@ -9,7 +9,7 @@ const hours = 3_600_000;
 const message = (body) => ({ id: "m1", timestamp: new Date("2026-03-01T12:00:00Z"), body, attempts: 1 });
 const frame = { src: "shellyplus1pm-a", method: "NotifyStatus", params: { ts: 3, "switch:0": { apower: 1 } } };
 
-/** A dead-letter queue with letters about these bodies, written some hours ago. */
+/** A dead-letter queue with dead letters of these bodies, written some hours ago. */
 async function lettersOf(bodies, age) {
     const letters = new FakeQueue({ name: "letters" });
     for (const body of bodies) {

@@ -6,14 +6,14 @@ import { consume } from "../consumer.js";
 import worker from "../worker.js";
 import { FakeQueue } from "./support/fake-queue.js";
 
-// Answers that the real receiver does not give, or not on demand. receiver.test.js has the real one.
+// Answers that the real receiver does not give, or not on demand. receiver.test.js uses the real receiver.
 
 const key = "s3cret-key-of-the-tests";
 const now = Math.floor(Date.now() / 1000);
 const message = (number) => ({ src: `plug-${number}`, timestamp: now, params: { "switch:0": { apower: number } } });
 const taken = (count, more = {}) => ({ inserted: count, duplicates: 0, errors: 0, total_messages: count, ...more });
 
-/** Delivers a batch once, with all the time of the world unless told otherwise, and tells what became of it. */
+/** Delivers a batch once, by default without a time limit, and returns the outcome of its messages. */
 async function deliver(t, bodies, env, options = {}) {
     const queue = options.queue ?? new FakeQueue();
     const letters = new FakeQueue({ name: "letters" });
@@ -35,7 +35,7 @@ async function deliver(t, bodies, env, options = {}) {
     };
 }
 
-/** A server that answers each POST by a function of its parsed body: `{status, headers, body}`. */
+/** A server whose answer to each POST is a function of its parsed body: `{status, headers, body}`. */
 async function origin(t, answer) {
     const requests = [];
     const server = createServer(async (request, response) => {
@@ -43,7 +43,7 @@ async function origin(t, answer) {
         try {
             for await (const chunk of request) chunks.push(chunk);
         } catch {
-            // The client gave up before it was heard.
+            // The client closed the connection before its request was read.
             return;
         }
         const text = Buffer.concat(chunks).toString();
@@ -53,7 +53,7 @@ async function origin(t, answer) {
         response.writeHead(reply.status ?? 200, reply.headers);
         response.end(typeof reply.body === "string" ? reply.body : JSON.stringify(reply.body ?? {}));
     });
-    // It ends no idle connection, which the next request may be about to use.
+    // The server keeps idle connections open, because the next request may be about to use one.
     server.keepAliveTimeout = 0;
     await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
     t.after(() => {
@@ -63,7 +63,7 @@ async function origin(t, answer) {
     return { env: { RECEIVER_URL: `http://127.0.0.1:${server.address().port}` }, requests };
 }
 
-/** An answer that takes all but the messages of one device. */
+/** An answer that accepts all messages except those of one device. */
 const rejecting = (device, msg) => (messages) => {
     const rejected = messages.flatMap(({ src }, index) => src === device ? [{ index, msg }] : []);
     return { body: taken(messages.length - rejected.length, { rejected }) };
@@ -71,7 +71,7 @@ const rejecting = (device, msg) => (messages) => {
 
 const within = (value, low, high) => assert.ok(value >= low && value <= high, `${value} is not in ${low}…${high}`);
 
-/** Has timers of more than `low` milliseconds, up to a whole budget, run for another time than they were set to. */
+/** Changes the time of timers of more than `low` milliseconds, up to a whole budget. */
 function mockTimers(t, low, changed) {
     const original = setTimeout;
     return t.mock.method(globalThis, "setTimeout", (work, milliseconds, ...rest) =>
@@ -302,7 +302,7 @@ test("busy and failing answers wait as long as they say, or seconds at first", a
     }
     const until = new Date(Date.now() + 90_000).toUTCString();
     reply = { status: 503, headers: { "Retry-After": until } };
-    // A second at least, even where the answer is read after that date.
+    // At least a second, even if the answer is read after that date.
     const left = () => Math.max(1, Math.ceil((Date.parse(until) - Date.now()) / 1000));
     const atMost = left();
     const [delay] = (await deliver(t, [message(1)], env)).delays;
@@ -389,7 +389,7 @@ test("an answer that stalls costs the budget and no more, and is retried", { tim
         const result = await deliver(t, [message(1)], env, { budgetMilliseconds: 5000 });
         assert.ok(Date.now() - started >= 4900, place);
         within(result.delays[0], 4, 7);
-        // The post got what was left of the budget.
+        // The post got the rest of the budget.
         assert.match(result.log.failure, /no answer within [1-5] s$/, place);
     }
 });
@@ -412,14 +412,14 @@ test("a connection whose answer is of no use is closed", { timeout: 600_000 }, a
 });
 
 test("splits and all, posts end within 25 seconds", async (t) => {
-    // The clock is the server's: each answer takes five seconds.
+    // The server sets the clock: each answer takes five seconds.
     let seconds = Date.now() / 1000;
     const { env, requests } = await origin(t, (messages) => {
         seconds += 5;
         return messages.length > 1 ? { status: 413 } : { body: taken(1) };
     });
     const clock = t.mock.method(Date, "now", () => seconds * 1000);
-    // The timers are not, and must not end a post before its answer comes.
+    // The timers use the real time, and must not end a post before its answer comes.
     const timers = mockTimers(t, 4_000, 600_000);
     const bodies = Array.from({ length: 16 }, (_, number) => message(number));
     const result = await deliver(t, bodies, env, { handler: worker.queue });
@@ -434,7 +434,7 @@ test("splits and all, posts end within 25 seconds", async (t) => {
 
 test("one post is given up after 25 seconds", async (t) => {
     const { env } = await origin(t, () => undefined);
-    // The clock stands still, so that all of the budget is left when the post begins.
+    // The clock stands still, so the whole budget is left when the post begins.
     const time = Date.now();
     const clock = t.mock.method(Date, "now", () => time);
     const timers = mockTimers(t, 20_000, 100);

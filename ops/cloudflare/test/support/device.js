@@ -3,8 +3,8 @@ import { readFileSync } from "node:fs";
 import vm from "node:vm";
 
 /**
- * Runs the device's script with these components, for another address and token if wanted. `work` is what its timer
- * does each minute.
+ * Runs the device's script with these components, and with another address and token if they are given. `work` is the
+ * function that its timer calls each minute.
  */
 export function start(device, components, { address, token } = {}) {
     const calls = [];
@@ -30,7 +30,7 @@ export function start(device, components, { address, token } = {}) {
     return { calls, printed, work };
 }
 
-/** Runs the script and its timer once; gives what it printed and the request that it makes. */
+/** Runs the script and its timer once. Returns its output and the request that it makes. */
 export function run(device, components, options) {
     const { calls, printed, work } = start(device, components, options);
     work();

@@ -1,13 +1,13 @@
 /**
- * Cloudflare's side: a queue that delivers batches and delivers again what was not acknowledged, and its dead-letter
- * queue. It keeps the documented rules: 100 messages a batch, any order, the first of `ack` and `retry` counts, and
- * `delaySeconds` between 0 and 43200. It does not wait for the delays; it writes them down.
+ * Cloudflare's side: a queue that delivers batches and repeats messages that were not acknowledged, and its dead-letter
+ * queue. It follows the documented rules: up to 100 messages per batch, in any order; the first of `ack` and `retry`
+ * counts; `delaySeconds` is between 0 and 43200. It does not wait for the delays, but records them.
  */
 export class FakeQueue {
     waiting = [];
     acked = [];
     retries = [];
-    /** Messages that were out of retries. */
+    /** Messages that ran out of retries. */
     exhausted = [];
     #ids = 0;
 

@@ -10,9 +10,9 @@ const root = fileURLToPath(new URL("../../../..", import.meta.url));
 const binaries = process.env.SHELLY_TEST_BIN ?? join(root, ".build/debug");
 const postgres = join(root, "ops/dev/postgres.sh");
 
-/** Only ends a wait for something that hangs: a slow machine is no failure. */
+/** A wait longer than this is a failure; a slow machine needs far less. */
 const patienceMilliseconds = 600_000;
-/** The receiver's own deadlines, which no test here is about. */
+/** The receiver's own timeouts, so long that no test reaches them. */
 const deadlines = {
     INGEST_HEAD_SECONDS: "3600", INGEST_BODY_SECONDS: "3600", INGEST_COMMIT_SECONDS: "3600",
     INGEST_IDLE_SECONDS: "86400",
@@ -21,7 +21,7 @@ const deadlines = {
 /** The real receiver, loader and PostgreSQL, with a spool and a database of their own. */
 export class Rig {
     key = "key-of-the-rig";
-    /** Where the receiver listens, or listened last: the kernel gives it another port at each start. */
+    /** The receiver's present or last address: the kernel chooses another port at each start. */
     port;
     #directory = mkdtempSync(join(tmpdir(), "shelly-worker-"));
     #receiver;
@@ -39,7 +39,7 @@ export class Rig {
         return rig;
     }
 
-    /** What the Worker is configured with. */
+    /** The Worker's settings. */
     get env() {
         return { RECEIVER_URL: `http://127.0.0.1:${this.port}`, INGEST_API_KEY: this.key };
     }
@@ -62,12 +62,12 @@ export class Rig {
         execFileSync(postgres, ["stop", this.#cluster]);
     }
 
-    /** Runs the loader to its end. */
+    /** Runs the loader until it ends. */
     load(...commandLine) {
         return execFileSync(join(binaries, "shelly-loader"), commandLine, { env: this.#environment, encoding: "utf8" });
     }
 
-    /** Runs SQL and gives the rows' first column. */
+    /** Runs SQL and returns the first column of the rows. */
     query(sql) {
         const commandLine = ["psql", this.#cluster, "-AtX", "-v", "ON_ERROR_STOP=1", "-c", sql];
         const text = execFileSync(postgres, commandLine, { encoding: "utf8", maxBuffer: 1 << 26 });
@@ -80,7 +80,7 @@ export class Rig {
         const receiver = spawn(join(binaries, "shelly-receiver"), [], {
             env: {
                 ...this.#environment, HOST: "127.0.0.1", PORT: "0", INGEST_API_KEY: this.key, ...deadlines,
-                // It names its port at this level.
+                // The receiver logs its port at this level.
                 LOG_LEVEL: "info",
                 ...settings,
             },
@@ -119,7 +119,7 @@ export class Rig {
     }
 }
 
-/** A TCP relay that can lose the receiver's answers: it hears the batch, the Worker hears nothing. */
+/** A TCP relay that can drop the receiver's answers: the receiver gets the batch, the Worker gets no answer. */
 export async function relay(t, port) {
     const state = { losesAnswers: false, url: "" };
     const server = net.createServer((client) => {

@@ -1,4 +1,4 @@
 import { webcrypto } from "node:crypto";
 
-// Workers have it, and Node from 19 on.
+// Workers have it, and Node has it from version 19 on.
 globalThis.crypto ??= webcrypto;
