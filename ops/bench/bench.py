@@ -29,7 +29,7 @@ def main():
     if os.environ.get("FULL"):
         effort.spools = (2_000_000_000, 10_000_000_000)
         effort.retained = (20_000_000_000, 200_000_000_000)
-    # The rig takes down what it has started when it is left by an exception.
+    # On an exception the rig stops everything that it has started.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(1))
 
@@ -51,7 +51,7 @@ def main():
             started = time.monotonic()
             results[part] = figures.PARTS[part](rig, effort)
             results[part]["took_seconds"] = round(time.monotonic() - started)
-            # After each part, so that what fails later takes nothing with it.
+            # After each part, so that a later failure does not lose its results.
             results_file.write_text(json.dumps(results, indent=1) + "\n")
     report.write(results, document)
     print(report.summary(results))

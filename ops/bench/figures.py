@@ -1,4 +1,4 @@
-"""The measurements. Each part takes the rig and how much effort to spend, and returns what goes into the JSON."""
+"""The measurements. Each part takes the rig and the effort, and returns its results for the JSON."""
 
 import concurrent.futures
 import contextlib
@@ -22,12 +22,12 @@ class Effort:
     """How long and how often."""
 
     rounds: int = 3
-    #: Where the difference that is looked for is small, or a run is short.
+    #: For small differences, and for short runs.
     close_rounds: int = 5
     seconds: int = 3
     #: Messages of a batch and connections.
     loads: tuple = ((100, 32), (100, 64), (1, 64), (10, 64), (1000, 64))
-    #: Those of them at which the other ways to do it run as well.
+    #: The loads at which the comparators run as well.
     compared_loads: tuple = ((100, 32), (1, 64))
     #: Messages of a batch, and seconds, of the open loop.
     open_loop_batches: tuple = (100, 10)
@@ -36,9 +36,9 @@ class Effort:
     drain_messages: int = 75_000
     #: Rows that are in the table already.
     table_rows: int = 1_000_000
-    #: Spools that the growth is looked at with, in bytes; the empty one comes by itself.
+    #: The sizes of the spools that measure growth, in bytes; an empty one is always measured.
     spools: tuple = (500_000_000, 2_000_000_000)
-    #: Larger spools that only a start is looked at with: their records are holes in the files.
+    #: Larger spools, for the time of a start only: their records are holes in the files.
     retained: tuple = (20_000_000_000,)
     #: Devices that share the load, one after the other.
     fleets: tuple = (1_000, 100_000, 1_000_000)
@@ -46,7 +46,7 @@ class Effort:
     segments: int = 2_000
     devices: int = 100_000
     rate_beside_pages: int = 300
-    #: Messages that callgrind counts the instructions of.
+    #: Messages whose instructions callgrind counts.
     counted_messages: int = 3_200
     timed_messages: int = 320_000
 
@@ -59,19 +59,19 @@ QUICK = Effort(
 
 
 def alternate(rounds, runs):
-    """Runs each of the named functions in turn, again and again: what the machine does meanwhile, it does to all."""
+    """Runs the named functions in turn, in several rounds, so that the machine's other load affects all of them alike."""
     results = {name: [] for name in runs}
     for number in range(rounds):
         for name, function in runs.items():
             say(f"  {number + 1}/{rounds} {name}")
-            # What the one before has left to be written back is not the next one's burden.
+            # So that the writeback of one run does not slow the next one.
             os.sync()
             results[name].append(function())
     return results
 
 
 def settle(server):
-    """Waits until the server has dealt with what was in flight when the load ended; returns when that was."""
+    """Waits until the server has handled the requests that were in flight when the load ended; returns that time."""
     seen = [server.cpu_seconds()]
 
     def is_idle():
@@ -87,7 +87,7 @@ MESSAGE_BYTES = (BENCH / "message.json").stat().st_size
 
 
 def ingest(rig, effort):
-    """Acknowledged messages a second: the receiver, its disk and its HTTP library alone, and other ways to do it."""
+    """Acknowledged messages a second: the receiver, its disk alone, its HTTP library alone, and the comparators."""
     groups = {}
 
     def ours(batch, connections):
@@ -105,13 +105,13 @@ def ingest(rig, effort):
         return result
 
     def slowly(batch, connections):
-        # Its answers to 64 batches of 100 come seconds later and all at once, so what counts is what it has done when it
-        # has done everything that it was sent.
+        # Its answers to 64 batches of 100 come seconds later and all at once, so the rate is measured over everything
+        # that it was sent, until it has handled all of it.
         before, begin = rig.sql("SELECT count(*) FROM power_logs", "peer"), time.monotonic()
         result = peer.load(batch, connections, effort.seconds)
         seconds = settle(peer) - begin
         rows = int(rig.sql("SELECT count(*) FROM power_logs", "peer")) - int(before)
-        # What its database has left to be written is not the next one's burden.
+        # So that its database's dirty pages do not slow the next run.
         rig.sql("CHECKPOINT", "peer")
         return result | {"messages_per_second": round(rows / 4 / seconds, 1)}
 
@@ -134,7 +134,7 @@ def ingest(rig, effort):
         return result
 
     def disk(batch, connections):
-        # The groups that the receiver has just made.
+        # The receiver's mean group in the run before.
         group = groups[batch, connections]
         result = rig.diskfloor(round(group * batch * MESSAGE_BYTES), effort.seconds)
         return result | {
@@ -156,7 +156,7 @@ def ingest(rig, effort):
                 continue
             runs[f"disk {name}"] = lambda b=batch, c=connections: disk(b, c)
             runs[f"floor {name}"] = lambda b=batch, c=connections: library(b, c)
-            # It is a target at these; its answers take the longest of all to come.
+            # The peer is a target at these loads. Its answers take the longest.
             if peer and batch != 10:
                 runs[f"peer {name}"] = lambda b=batch, c=connections: slowly(b, c)
             if (batch, connections) not in effort.compared_loads:
@@ -207,12 +207,12 @@ def latency(rig, effort):
 
 
 def records_of(receiver):
-    """How many batches its spool has."""
+    """The number of batches in its spool."""
     return json.loads(rigs.get(receiver.port, "/api/stats/spool")[1])["backlog"]["records"]
 
 
 def mean_group(receiver):
-    """How many batches have shared a synchronization."""
+    """The mean number of batches for each sync."""
     page = rigs.get(receiver.port, "/metrics")[1].decode()
     batches, groups = (
         float(re.search(rf"^shelly_group_batches_{name} (\S+)$", page, re.MULTILINE)[1]) for name in ("sum", "count"))
@@ -418,7 +418,7 @@ def psql(rig, database, script):
     run("psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-d", rig.url(database), "-f", script, cwd=STATE)
 
 
-# What somebody would write who knows PostgreSQL: a temporary table for 50,000 rows, the new of them sorted by key.
+# Good handwritten SQL: a temporary table for 50,000 rows, and the new ones of them inserted in the order of their keys.
 STAGING = f"""
 SET client_min_messages = warning;
 SET enable_hashjoin = off;
@@ -437,14 +437,14 @@ ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING;
 COMMIT;
 """
 
-# The same with one statement that brings its rows along as arrays, sorted by key.
+# The same with one statement that has its rows as arrays, sorted by key.
 UNNEST = f"""
 INSERT INTO power_logs ({COLUMNS})
 SELECT * FROM unnest(%s::text[], %s::int[], %s::float8[], %s::float8[], %s::float8[], %s::timestamptz[], %s::text[])
 ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING;
 """
 
-# What of it is the statement's own: the arrays are in the database beforehand, so that no client and no network has a part in it.
+# The cost of the statement alone: the arrays are already in the database, so no client and no network is involved.
 ARRAYS = f"""
 CREATE TABLE rows AS SELECT {COLUMNS} FROM power_logs WITH NO DATA;
 CREATE TABLE arrays (number int, device text[], channel int[], power float8[], voltage float8[], amperes float8[],
@@ -470,7 +470,7 @@ def together(rig, effort):
     tables = Tables(rig, effort)
     seconds = 3 * effort.seconds // 2
     spool = "spool-together"
-    # More than can be drained meanwhile.
+    # More than the loader can drain during the measurement.
     backlog = seconds * 40_000
 
     def load(receiver):
@@ -511,7 +511,7 @@ def together(rig, effort):
 
 
 def memory(rig, effort):
-    """Peak memory, the ledger's cost, and what idleness costs."""
+    """Peak memory, the cost of the ledger, and the cost of an idle receiver."""
     rig.start_postgres()
 
     def receiver(batch):
@@ -569,8 +569,8 @@ def memory(rig, effort):
 
 
 def growth(rig, effort):
-    """What a large spool and a large fleet change."""
-    # The spools themselves, and what is appended to them.
+    """The effects of a large spool and of a large fleet."""
+    # For the spools themselves and the records that are appended.
     rig.back_disk(sum(effort.spools) + effort.close_rounds * effort.seconds * 1_000_000_000)
     spools = {0: "spool"} | {size: rig.filled(size) for size in effort.spools}
 
@@ -581,7 +581,7 @@ def growth(rig, effort):
             result |= {
                 name: value for name, value in receiver.time_answers(10, 16, effort.seconds).items()
                 if name.startswith("p")}
-            # Of a filled spool the next start is one after `kill -9`.
+            # The next start on a filled spool is one after `kill -9`.
             receiver.stop(signal.SIGKILL)
             return result
 
@@ -620,7 +620,7 @@ def flat(rig, effort):
         rig.fresh_database("flat" + str(count))
         rig.migrate("flat" + str(count))
         rig.drain(name, "flat" + str(count))
-        # It settles which segments are loaded.
+        # The drain records which segments are loaded.
         rig.drain(name, "flat" + str(count))
         return name
 
@@ -717,7 +717,7 @@ STEPS = {
     "decode": ("decode",), "breaks": ("breaks",), "insert": ("insert",), "record": ("record",), "all": ("all",),
     "decode, all components": ("decode", "all"), "all, all components": ("all", "all"),
 }
-#: What a step needs beforehand is counted by itself and taken off.
+#: The preparation of a step is counted separately and subtracted.
 PREPARATION = {"insert": "decoded"}
 
 
@@ -746,7 +746,7 @@ def hot(rig, effort):
 
     results = alternate(effort.close_rounds, {step: lambda step=step: timed(step) for step in STEPS})
     say("  instructions")
-    # They do not depend on what else the machine does, so as many at a time as it has cores.
+    # Instruction counts do not depend on the machine's load, so one runs on each core.
     names = (*STEPS, "none", *PREPARATION.values())
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         all_of = dict(zip(names, pool.map(instructions, names)))
@@ -755,7 +755,7 @@ def hot(rig, effort):
 
 
 def profile(rig, effort):
-    """Where the time of the loaded receiver goes."""
+    """The functions in which the receiver under load spends its time."""
     if not profiles.is_available():
         say("  perf is missing, or has no permission to sample")
         return {}

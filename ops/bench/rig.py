@@ -1,4 +1,4 @@
-"""The things that are measured: how they are built, started, loaded and looked at."""
+"""The measured programs: how they are built, started and loaded, and how their state is read."""
 
 import contextlib
 import fcntl
@@ -43,7 +43,7 @@ def wait_for(condition, what, seconds=120, pause=0.002):
 
 
 def get(port, path):
-    """Status and body of a GET, None when nobody listens."""
+    """Status and body of a GET; None if no server listens."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request("GET", path)
@@ -120,7 +120,7 @@ class Server(Process):
         self.ready_seconds = time.monotonic() - started
 
     def load(self, batch, connections, seconds, **options):
-        """Runs wrk against the server. Adds how many cores server and generator kept busy."""
+        """Runs wrk against the server. The result includes the busy cores of server and generator."""
         self.check()
         out = STATE / "wrk.json"
         out.unlink(missing_ok=True)
@@ -147,8 +147,8 @@ class Server(Process):
         return result
 
     def time_answers(self, batch, connections, seconds, rate=0):
-        """Posts batches and says how long the answers took, by a generator that is steadier than wrk: `rate` batches a
-        second whatever the answers take, or as many as the answers allow."""
+        """Posts batches and returns the times of the answers, with a generator that is steadier than wrk: `rate` batches a
+        second, independent of the answers' times, or as many as the answers allow."""
         self.check()
         answers = json.loads(run(
             STATE / "latency", self.port, KEY, BENCH / "message.json", batch, connections, seconds, rate, next_run()))
@@ -162,7 +162,7 @@ _run = int(time.time()) % 30000
 
 
 def next_run():
-    """A number that no other run of wrk or `fill` has, so that all its readings are new."""
+    """A number that is different for each run of wrk or `fill`, so that all readings of a run are new."""
     global _run
     _run += 1
     return _run
@@ -177,7 +177,7 @@ def clean_environment():
 
 
 def run(*command, **options):
-    """Runs a command to its end and returns its output; ends the bench when it fails."""
+    """Runs a command until it ends and returns its output; ends the bench if it fails."""
     done = subprocess.run(
         [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True, env=clean_environment() | options.pop("environment", {}), **options)
@@ -199,7 +199,7 @@ def crc32c(data):
 
 
 class Rig:
-    """Where everything is, and how to start it. Use as a context manager: it stops what it has started."""
+    """The programs' paths, and how to start them. As a context manager it stops everything that it has started."""
 
     def __init__(self):
         self.programs = None
@@ -233,10 +233,10 @@ class Rig:
         if self.database_url:
             run(ROOT / "ops/dev/postgres.sh", "destroy", STATE / "postgres")
 
-    # What is built and installed
+    # Building and installing
 
     def build(self):
-        """The release programs, unless SHELLY_BIN says where they are, and the bench's own."""
+        """The release programs, or those in SHELLY_BIN, and the bench's own programs."""
         if os.environ.get("SHELLY_BIN"):
             self.programs = pathlib.Path(os.environ["SHELLY_BIN"]).resolve()
         else:
@@ -277,10 +277,10 @@ class Rig:
     def has_peer(self):
         return self._peer is not None
 
-    # What is started
+    # Starting
 
     def start_postgres(self):
-        """A private cluster, fresh, with room enough that no comparator waits for its checkpoints."""
+        """A fresh private cluster, with so much WAL that no comparator waits for its checkpoints."""
         if self.database_url:
             return
         script, directory = ROOT / "ops/dev/postgres.sh", STATE / "postgres"
@@ -323,7 +323,7 @@ class Rig:
         return self._stoppable(Process("loader", command, self.loader_environment(spool, database)))
 
     def drain(self, spool, database):
-        """One `drain` to its end: its summary, with the seconds that the whole process took."""
+        """Runs one `drain` until it ends: its summary, and the seconds of the whole process."""
         begin = time.monotonic()
         output = run(
             self.programs / "shelly-loader", "drain", "--json", environment=self.loader_environment(spool, database))
@@ -332,12 +332,12 @@ class Rig:
         return summary
 
     def loader_seconds(self, command, spool, database):
-        """One command of the loader to its end: its output, the seconds it took, and its processor time."""
+        """Runs one command of the loader until it ends: its output, its seconds, and its processor time."""
         begin = time.monotonic()
         process = subprocess.Popen(
             [self.programs / "shelly-loader", *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            # As it is by default.
+            # The default.
             env=clean_environment() | self.loader_environment(spool, database) | {"LOADER_COMPRESS": "on"})
         output = process.stdout.read().decode()
         _, status, usage = os.wait4(process.pid, 0)

@@ -11,7 +11,7 @@ import SystemPackage
 @main
 struct Hot {
     enum Step: String, CaseIterable {
-        /// Nothing, to know what making the batches takes.
+        /// No step: the cost of making the batches.
         case none
         /// Parsing and validation.
         case decode
