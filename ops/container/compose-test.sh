@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-# Seconds, only to end a wait for something that hangs: a slow machine is no failure.
+# Seconds. A wait longer than this is a failure; a slow machine needs far less.
 readonly patience=600
 readonly podman=$PWD/ops/container/podman.sh environment=$PWD/.local/compose wanted=podman-compose==1.5.0
 readonly state=$PWD/.local/image/compose
@@ -23,9 +23,9 @@ main() {
         ops/container/database >/dev/null 2>&1 || fail "the stand-in for PostgreSQL cannot be built"
     rm -rf "$state"
     mkdir -p "$state"
-    # A project of its own, so that no other's volumes are touched; the image is there, and nothing is to be built.
+    # A project of its own, so that no other project's volumes are used. The image exists, so the build section is removed.
     sed '/^  build:/,/^    dockerfile:/d; s/^name: .*/name: shelly-compose-test/' compose.yaml >"$state/compose.yaml"
-    # podman takes more open files for each container than this machine may allow.
+    # podman's default limit of open files may be higher than this machine allows.
     limits=("--podman-run-args=--ulimit=nofile=$(ulimit -n):$(ulimit -n)" "--podman-run-args=--ulimit=nproc=4096:4096")
     PORT=$(free_port)
     export PORT

@@ -7,12 +7,12 @@
 set -euo pipefail
 state=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)/.local/image/storage
 mkdir -p "$state"
-# No timers of systemd for health checks; the test runs them itself.
+# No systemd timers for health checks; the test runs the checks itself.
 export DISABLE_HC_SYSTEMD=true
-# An overlay cannot lie on another, as in a container. Without it each layer is a copy, which is slow.
+# In a container the storage is on an overlay, and an overlay cannot have its layers on another. Without it each layer is a slow copy.
 driver=overlay
 if [[ $(stat -f -c %T "$state") == overlayfs ]]; then driver=vfs; fi
-# Podman takes no run directory with a path of more than 50 characters.
+# Podman refuses a run directory whose path has more than 50 characters.
 run=/run/shelly-podman-$(stat -c %i "$state")
 exec podman --root "$state" --runroot "$run" --tmpdir "$run/tmp" --storage-driver "$driver" --runtime runc \
     --cgroup-manager cgroupfs --events-backend file "$@"

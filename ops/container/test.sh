@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Runs the image that build.sh has made, as root with podman, read-only, without capabilities: the demo, kill -9 and a new container on
-# the same volume, a stop, and what it must refuse. PostgreSQL is a private cluster on this machine.
+# the same volume, a stop, and writes that the image must refuse. PostgreSQL is a private cluster on this machine.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-# Seconds, only to end a wait for something that hangs: a slow machine is no failure.
+# Seconds. A wait longer than this is a failure; a slow machine needs far less.
 readonly patience=600
 readonly state=$PWD/.local/image/test cluster=$PWD/.local/image/test/postgres
 readonly podman=$PWD/ops/container/podman.sh image=localhost/shelly-collector:latest key=0123456789abcdef0123456789abcdef
@@ -44,7 +44,7 @@ say_what_it_is() {
     for program in shelly-receiver shelly-loader; do
         good "$(contain --rm "$image" "$program" --version)"
     done
-    # dash's message, whichever its language.
+    # Without dash's message, whose language varies.
     ! contain --rm "$image" sh -c 'true >/usr/local/bin/new' 2>/dev/null || fail "its root can be written"
     expect "$(contain --rm "$image" sh -c 'id -u; grep CapEff /proc/self/status | cut -f2; echo $$' | tr '\n' ' ')" \
         "10001 0000000000000000 1 "
@@ -92,7 +92,7 @@ lose_nothing_when_killed() {
         "$podman" kill --signal KILL "$receiver" >/dev/null
         "$podman" rm --force "$receiver" >/dev/null
     done
-    # As a Service named `ingest` would have them.
+    # The variables that Kubernetes sets for a Service named `ingest`.
     start_receiver --env INGEST_SERVICE_HOST=10.0.0.1 --env INGEST_PORT=tcp://10.0.0.1:8080 \
         --env INGEST_PORT_8080_TCP=tcp://10.0.0.1:8080 --env SPOOL_SERVICE_PORT=80
     expect "$(post round-1 1)" '200 "inserted":0'
@@ -106,7 +106,7 @@ stop_in_time() {
     section "podman stop"
     "$podman" healthcheck run "$receiver" >/dev/null || fail "it is not healthy"
     "$podman" stop --time 60 "$receiver" >/dev/null
-    # 137 is what SIGKILL leaves at the end of the time.
+    # The status would be 137 if SIGKILL had ended the container after the timeout.
     expect "$("$podman" inspect --format '{{.State.ExitCode}}' "$receiver")" 0
     "$podman" logs "$receiver" 2>&1 | grep -q 'the segment is sealed' || fail "it did not seal its segment"
     good "healthy before, status 0 and a sealed segment after"

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Checks a package without installing it: lintian, its manual pages, its units and how exposed they are.
+# Checks a package without installing it: lintian, its manual pages, its units and their exposure.
 #
 #   check.sh PACKAGE.deb
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 package=$1
-# Tenths: what systemd-analyze security calls exposure, from 0 to 10.
+# In tenths: the exposure that systemd-analyze security reports, from 0 to 10.
 readonly threshold=15
 
 root=$(mktemp -d)
@@ -21,16 +21,16 @@ ops/dev/links.py "$root/usr/share/doc/shelly-collector"
 
 echo "== manual pages"
 for page in "$root"/usr/share/man/man1/*.gz; do
-    # Links to pages of other packages are not checked.
+    # References to pages of other packages are not checked.
     gzip -dc "$page" | mandoc -T lint -W warning
 done
 
 echo "== units"
 units=("$root"/lib/systemd/system/*)
-# The programs are not where the units will find them.
+# The programs are not installed in the paths of the units.
 sed -i "s|/usr/bin/shelly-|$root&|" "${units[@]}"
 systemd-analyze verify --man=no "${units[@]}"
 for unit in "$root"/lib/systemd/system/*.service; do
-    # By its overall level, not by what each line may cost.
+    # The overall exposure, not the weight of each line.
     systemd-analyze security --offline=true --threshold="$threshold" --no-pager "$unit" | tail -n 1
 done

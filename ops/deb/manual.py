@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes a program's manual page from what it says of itself, so that the two cannot differ.
+"""Writes a program's manual page from its own help, so that the two cannot differ.
 
     manual.py PROGRAM VERSION DATE EXTRA >PAGE
 
@@ -10,7 +10,7 @@ import pathlib
 import subprocess
 import sys
 
-# What every command has.
+# Options of every command.
 COMMON = ("help", "version")
 
 

@@ -83,8 +83,8 @@ lay_out() {
     find "$root" -type d -exec chmod 755 {} +
 }
 
-# The pages, with all that they link to, in the folders that they have in the checkout, so that each link leads somewhere; and what
-# is for others to use or adapt, without its tests.
+# The pages and all files that they link to, in the folders of the checkout, so that each link has its target; and the examples and
+# tools for users, without their tests.
 lay_out_documents() {
     tar --create --exclude='*.sh' --exclude='*_test.yml' --exclude=check.py --exclude=test --exclude=.gitignore \
         --exclude=__pycache__ --exclude=node_modules \
@@ -100,7 +100,7 @@ complete() {
     "$root/usr/bin/$1" --generate-completion-script "$2" | sed '1{/^#!/d}' >"$root/usr/share/$3"
 }
 
-# What the licences of the packages that are linked in want to be passed on.
+# The notices that the licences of the linked packages require.
 notices() {
     local file
     for file in .build-deb/checkouts/*/NOTICE.txt; do

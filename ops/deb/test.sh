@@ -1,26 +1,26 @@
 #!/usr/bin/env bash
-# Installs a package, or else the one in .local/deb, in a clean root of its release of Debian, which is booted with a real systemd, and
-# tries what its users rely on:
+# Installs a package, by default the one in .local/deb, in a clean root of its release of Debian, which is booted with a real systemd,
+# and tests the services as users run them:
 #
 #   test.sh [PACKAGE.deb]
 #
-# As root. The root and its log are kept in .local/deb/boot when something fails.
+# As root. The root and its log are kept in .local/deb/boot if a check fails.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-# Seconds, only to end a wait for something that hangs: a slow machine is no failure.
+# Seconds. A wait longer than this is a failure; a slow machine needs far less.
 readonly patience=600
 state=$PWD/.local/deb/boot
 root=$state/root
 console=$state/console.log
-# Where systemd finds the cgroups that are its own.
+# The mount point of systemd's cgroups.
 cgroups=/sys/fs/cgroup
 if [[ -d $cgroups/unified ]]; then cgroups=$cgroups/unified; fi
 cgroup=$cgroups/shelly-boot-$$
 container='' init='' poster='' url=http://127.0.0.1:8080
 settings=/etc/shelly-collector/shelly-collector.env
 
-# From nothing to a purge, from top to bottom.
+# All steps in their order, from the installation to the purge.
 main() {
     if ((EUID == 0)); then ops/dev/packages.sh boot; fi
     package=$(realpath "${1:-$(compgen -G '.local/deb/*.deb')}") || fail "there is no package: make deb"
@@ -83,7 +83,7 @@ make_root() {
 boot() {
     section "Boot it"
     mkdir -p "$cgroup"
-    # In a control group of its own, where it may make others; with what sandboxes inside it need.
+    # In a control group of its own, in which it may create others, and with the permissions that the sandboxes in it need.
     (
         echo "$BASHPID" >"$cgroup/cgroup.procs"
         exec env SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn --quiet --boot --directory="$root" --register=no --keep-unit \
@@ -96,7 +96,7 @@ boot() {
     good "$(inside systemctl --version | head -n 1): $(inside systemctl is-system-running)"
 }
 
-# Asked for until it has booted: nspawn's first child is not yet the one.
+# Found only once the root has booted: nspawn's first child is not yet its init.
 find_init() {
     kill -0 "$container" 2>/dev/null || fail_with "$console" "systemd-nspawn ended"
     init=$(pgrep -P "$container" | head -n 1)
@@ -116,7 +116,7 @@ install_package() {
     good "apt-get install: $((SECONDS - start)) s"
     inside systemd-analyze verify --man=no shelly-receiver.service shelly-loader.service shelly-loader.timer
     good "systemd-analyze verify reports nothing"
-    # The package's version is theirs, with the time and the commit behind it.
+    # The package has the programs' version, followed by the time and the commit.
     local program line commit
     for program in shelly-receiver shelly-loader; do
         line=$(inside "$program" --version)
@@ -133,7 +133,7 @@ install_package() {
 begin_without_database() {
     section "Take batches before there is a database"
     key=$(inside cat /etc/shelly-collector/ingest.key)
-    # The installation waits for a minute at most, and readiness is reported in time or not at all.
+    # The installation waits at most a minute. The receiver reports readiness within it or not at all.
     becomes receiver ActiveState active
     becomes receiver StatusText "Taking batches"
     expect "$(post before 1)" 200
@@ -171,14 +171,14 @@ wait_for_a_lock() {
     section "Keep the loader waiting for longer than the timer"
     local run
     becomes loader ActiveState inactive
-    # Held until the test ends it, below.
+    # This lock is held until its session is ended below.
     sql 'BEGIN; LOCK power_logs; SELECT pg_sleep(3600)' >/dev/null 2>&1 &
     local holder=$!
     wait_until "no session locks the table" table_is_locked
     expect "$(post locked 1)" 200
     wait_until "no loader waits for the lock" a_session_waits
     run=$(property loader InvocationID)
-    # More than the timer's 15 s. A slow machine makes it longer, which does no harm.
+    # More than the timer's 15 s. A longer wait on a slow machine does no harm.
     sleep 20
     expect "$(property loader InvocationID)" "$run"
     expect "$(property loader ActiveState)" activating
@@ -192,7 +192,7 @@ wait_for_a_lock() {
 restart_under_load() {
     section "Restart and reload the receiver under load"
     cat >"$root/root/poster.sh" <<'END'
-# Posts batch after batch, each again until it is acknowledged, and notes how many were and how long that took at most.
+# Posts batch after batch, each one until it is acknowledged, and records their number and the longest time to an acknowledgement.
 key=$1 url=$2
 echo $$ >/root/poster.pid
 acknowledged=0 longest=0
@@ -229,12 +229,12 @@ END
     local acknowledged longest
     read -r acknowledged longest <"$root/root/posted"
     ((acknowledged > 10)) || fail "only $acknowledged batches were acknowledged"
-    # One more may have been acknowledged after the count had ended.
+    # One more batch may have been acknowledged after the poster had stopped counting.
     wait_until "not all of $acknowledged batches are loaded" load_is_there "$acknowledged"
     good "$acknowledged batches acknowledged, as many rows; the longest wait of a client during a restart was $longest ms"
 }
 
-# Waits for five batches, the last four of which began after this did.
+# Waits for five batches. The last four of them began after this call.
 more_are_acknowledged() {
     local count=
     wait_until "the client sends no batch" poster_has 0
@@ -260,7 +260,7 @@ change_the_key() {
     expect "$(key=$old post keys 4)" 401
     good "both at first, then only the new one"
 
-    # Without systemd's copy of it the receiver reads the file itself, again and again.
+    # Without systemd's copy the receiver reads the file itself at each reload.
     inside chown shelly-collector: /etc/shelly-collector/ingest.key
     inside sh -c 'mkdir -p /etc/systemd/system/shelly-receiver.service.d && printf "[Service]\nLoadCredential=\nEnvironment=INGEST_API_KEY_FILE=/etc/shelly-collector/ingest.key\n" >/etc/systemd/system/shelly-receiver.service.d/keys.conf'
     inside systemctl daemon-reload
@@ -278,12 +278,12 @@ change_the_key() {
 stop_answering() {
     section "Suspend the receiver's process, so that the watchdog restarts it"
     local start process
-    # Long enough for a machine that pauses for some seconds.
+    # Long enough for a machine that stalls for some seconds.
     inside mkdir -p /run/systemd/system/shelly-receiver.service.d
     inside sh -c 'printf "[Service]\nWatchdogSec=30\n" >/run/systemd/system/shelly-receiver.service.d/test.conf'
     inside systemctl daemon-reload
     inside systemctl restart shelly-receiver
-    # Its first sign of life comes at once, the second half of that time later.
+    # The first watchdog message comes at once, the second one after half of that time.
     local sign
     for _ in 1 2; do
         sign=$(property receiver WatchdogTimestampMonotonic)
@@ -345,7 +345,7 @@ remove_and_purge() {
     if inside test -e /etc/shelly-collector; then fail "the purge left /etc/shelly-collector"; fi
     good "purged without an answer to the question: the spool is kept, the settings are deleted"
 
-    # It would name a key file that is not the receiver's any more.
+    # The drop-in would name a key file that the receiver no longer uses.
     inside rm -r /etc/systemd/system/shelly-receiver.service.d
     inside sh -c 'DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends /root/package.deb' >"$state/again.log" 2>&1 ||
         fail_with "$state/again.log" "installing again failed"
@@ -416,7 +416,7 @@ another_run() {
     [[ -n $run && $run != "$1" ]]
 }
 
-# All three in one call, as the timer may begin the next run at any time.
+# One query for all three values, because the timer may begin the next run at any time.
 loader_ended_with() {
     local result
     result=$(inside systemctl show --property ActiveState,ExecMainStatus,Result shelly-loader.service | sort | tr '\n' ' ')
@@ -437,7 +437,7 @@ restarted() {
     [[ $(property receiver NRestarts) != 0 && $(property receiver ActiveState) == active ]]
 }
 
-# becomes UNIT PROPERTY VALUE: waits for what comes by itself.
+# becomes UNIT PROPERTY VALUE: waits until the property has the value.
 becomes() {
     wait_until "the $1's $2 is not $3" has "$@"
 }
@@ -454,7 +454,7 @@ expect() {
     [[ $1 == "$2" ]] || fail "expected '$2', but it is '$1'"
 }
 
-# wait_until COMPLAINT COMMAND...: for some minutes at most.
+# wait_until COMPLAINT COMMAND...: waits at most some minutes.
 wait_until() {
     local complaint=$1 deadline=$((SECONDS + patience))
     shift
@@ -464,7 +464,7 @@ wait_until() {
     done
 }
 
-# Ends the container in good order, or else at once.
+# Shuts the container down, or kills it if that fails.
 shut_down() {
     local deadline=$((SECONDS + patience))
     [[ -n $container ]] || return 0

@@ -73,7 +73,7 @@ class Attacker:
         self.attack, self.address, self.connections, self.tls = attack, address, connections, tls
         self.epoll = select.epoll()
         self.clients = {}
-        # What each has still to send before it repeats.
+        # The rest that each connection still has to send before it repeats.
         self.rests = {}
 
     def open(self):
@@ -123,7 +123,7 @@ class Attacker:
             rest = rest[client.send(rest):]
             self.rests[client.fileno()] = rest
         if not rest and not self.attack.repeat:
-            # All is sent: from now on only the end of the connection counts.
+            # Everything is sent, so only the end of the connection matters now.
             if self.attack.half_closes:
                 client.shutdown(socket.SHUT_WR)
             self.epoll.modify(client, 0 if self.attack.half_closes else select.EPOLLRDHUP)

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-# Whoever holds one of these has processes that work in .local.
+# A script that holds one of these locks has processes in .local.
 mkdir -p .local/demo .local/bench .local/schemathesis
 for lock in .local/run.lock .local/demo/run.lock .local/test.lock .local/test-worker.lock .local/schemathesis/lock \
     .local/bench/lock; do

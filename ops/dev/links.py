@@ -18,7 +18,7 @@ def main(directories):
     count, dead = 0, []
     for directory in directories:
         for page in sorted(pathlib.Path(directory).rglob("*.md")):
-            # Not what builds and tools leave in the directory.
+            # Without the files of builds and tools.
             if any(part.startswith(".build") or part in (".local", "node_modules") for part in page.parts):
                 continue
             for link in LINK.finditer(CODE.sub("", page.read_text(encoding="utf-8"))):

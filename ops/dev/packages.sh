@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Checks that everything that some work needs is here, and installs the Debian packages that are missing:
+# Checks that everything for a purpose is installed, and installs the missing Debian packages:
 #
 #   packages.sh PURPOSE...    build, run, test, patroni, worker, proxy, mqtt, schemathesis, bench, times, package, lint, boot, image, arm64 or manifests
 #
 #   packages.sh --list PURPOSE...    the packages' names, one per line, and no more
 #
-# Says nothing and changes nothing when all is well. Otherwise says which packages it installs, and how much that is.
+# Prints nothing and changes nothing if all are installed. Otherwise it prints the packages that it installs, and their size.
 set -euo pipefail
 
-# What the newest of the packages in Package.swift need.
+# The version that the newest of the packages in Package.swift require.
 readonly minimum_swift=6.2
 
-# package | what needs it | the check that it is there, whichever package brought it | why it is needed
+# package | purposes | command that succeeds if it is installed, by whichever package | reason
 readonly packages='
 libpq-dev       | build         | header libpq-fe.h           | the PostgreSQL client library that receiver and loader link
 libssl-dev      | build         | header openssl/evp.h        | the digests of keys; libpq-dev brings it
@@ -109,7 +109,7 @@ header() {
     test -e "/usr/include/$1" || test -e "/usr/include/postgresql/$1" || test -e "/usr/local/include/$1"
 }
 
-# Commands for root are not on everybody's PATH.
+# Not every user's PATH has the commands for root.
 root_command() {
     PATH=$PATH:/usr/sbin:/sbin command -v "$1"
 }
@@ -127,7 +127,7 @@ install() {
 
     local as_root=()
     if ((EUID != 0)); then
-        # Without a terminal sudo could only wait for a password in vain.
+        # Without a terminal sudo would wait forever for a password.
         if command -v sudo >/dev/null && { [[ -t 0 ]] || sudo -n true 2>/dev/null; }; then
             as_root=(sudo)
         else
@@ -142,8 +142,8 @@ install() {
     fi
 
     # Debian's server package makes and starts a cluster "main" when it is first installed, and the broker's package starts
-    # the broker. Nobody asked for them here, so that is switched off for as long as the installation takes. The script runs
-    # as root in one piece, so that its trap removes the switches whatever happens.
+    # the broker. They are not needed here, so this is switched off during the installation. The script runs as root in one
+    # piece, so that its trap removes the switches in any case.
     # Expanded by the inner shell, on purpose.
     # shellcheck disable=SC2016
     "${as_root[@]}" env LC_ALL=C DEBIAN_FRONTEND=noninteractive bash -euc '
@@ -167,7 +167,7 @@ install() {
         fi
         apt-get update -qq
         log=$(mktemp)
-        # How many there are with those that they need, and how much that is on the disk.
+        # The number of packages with their dependencies, and their size on the disk.
         apt-get install --no-install-recommends --assume-no "$@" 2>&1 |
             sed -n "s/^.* upgraded, \(.* newly installed\).*/packages: \1/p; s/^After this operation, /packages: /p"
         # Line by line on a terminal; elsewhere only when it fails.

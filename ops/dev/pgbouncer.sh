@@ -34,7 +34,7 @@ if [[ ! -x $directory/pgbouncer ]]; then
     ) || fail "Debian's package pgbouncer cannot be downloaded: $(tail -n 1 "$directory/new/apt.log")"
     for package in "$directory"/new/*.deb; do dpkg-deb --fsys-tarfile "$package" | tar -x -C "$directory/new"; done
     cp -L "$directory"/new/usr/lib/*/lib{event,cares}*.so.[0-9]* "$directory"
-    # Last, since its presence says that all is there.
+    # Copied last, because its presence marks the directory as complete.
     cp "$directory/new/usr/sbin/pgbouncer" "$directory"
     rm -rf "$directory/new"
 fi

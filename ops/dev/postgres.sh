@@ -19,10 +19,10 @@ set -euo pipefail
 
 readonly user=shelly database=shelly
 
-# How long anything here may take before it counts as hung: a machine under load is slow, and that is no failure.
+# Seconds. A step longer than this counts as hung; a machine under load needs far less.
 readonly patience=600
 
-# What the caller's environment says about another server must not leak into ours.
+# Settings for another server in the caller's environment must not affect this one.
 for name in "${!PG@}"; do unset "$name"; done
 
 main() {
@@ -52,7 +52,7 @@ start() {
     url
 }
 
-# Of one that was stopped, nothing but its port stays.
+# A stopped standby keeps only its port.
 standby() {
     primary=$("${BASH_SOURCE[0]}" url "${1:?standby needs the directory of the primary}")
     lock
@@ -109,7 +109,7 @@ destroy() {
     [[ -d $directory ]] || return 0
     stop immediate
     discard_elsewhere
-    # Only what is ours: DIR may be a directory with other things in it.
+    # Only the files of this script, because DIR may contain others.
     rm -rf "$directory"/{data,data.new,port,server.log,lock}
     rmdir --ignore-fail-on-non-empty "$directory"
 }
@@ -211,7 +211,7 @@ access() {
     echo "host replication all 127.0.0.1/32 trust"
 }
 
-# fsync and full_page_writes stay as they are, on: durability is what the tests are about.
+# fsync and full_page_writes stay on, because the tests are about durability.
 settings() {
     echo "listen_addresses = '127.0.0.1'"
     echo "shared_buffers = 32MB"
@@ -255,7 +255,7 @@ start_server() {
         fi
         # The kernel decides who gets a port, so two starts can race for one safely.
         if tail -c +"$from" "$log" | grep -q 'Address already in use'; then
-            # Someone may know this cluster by the port it had, so that one gets some patience.
+            # A program may use the cluster's previous port, so that port is tried for some time.
             if ((first == 0 && attempt <= 10)); then
                 sleep 0.5
                 continue

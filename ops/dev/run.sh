@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-# Seconds, only to end a wait for something that hangs: a slow machine is no failure.
+# Seconds. A wait longer than this is a failure; a slow machine needs far less.
 readonly here=$PWD/ops/dev patience=300 patience_at_the_end=120
 demo=
 case ${1:-} in
@@ -25,7 +25,7 @@ state=$PWD/.local${demo:+/demo}
 cluster=$state/postgres
 receiver='' loader='' serving='' finished=''
 
-# Settings for another server in the caller's environment must not leak into this one.
+# Settings for another server in the caller's environment must not affect this one.
 for name in "${!PG@}"; do unset "$name"; done
 # A checkout may lie in memory or in a container's layer; losing these samples does no harm.
 export PGTZ=UTC SPOOL_DIR=$state/spool SPOOL_FILE_SYSTEM=any
@@ -93,7 +93,7 @@ start_receiver() {
         deadline=$((SECONDS + patience))
         until [[ $(curl -s -o /dev/null -m 5 -w '%{http_code}' "$url/readyz") == 200 ]]; do
             if ! kill -0 "$receiver" 2>/dev/null; then
-                # Another process may have taken the port since it was checked.
+                # Another process may have taken the port since it was found free.
                 if grep -qi 'address already in use' "$state/receiver.log"; then
                     port=$((port + 1))
                     continue 2
@@ -212,12 +212,12 @@ count() {
     wc -l <<<"$1"
 }
 
-# How many devices these keys are of.
+# The number of devices in these keys.
 measuring_devices() {
     sed -E 's/_[0-9]+_[0-9]+$//' <<<"$1" | sort -u | wc -l
 }
 
-# How many of these keys have a row.
+# The number of these keys that have a row.
 rows() {
     query -At -v keys="$1" <<<"SELECT count(*) FROM power_logs
                                WHERE idempotency_key = ANY (string_to_array(:'keys', E'\n'))"
@@ -270,7 +270,7 @@ expect() {
     (($1 == $2)) || fail "expected $2 $3, but got $1"
 }
 
-# wait_until COMPLAINT COMMAND...: for some minutes at most.
+# wait_until COMPLAINT COMMAND...: waits at most some minutes.
 wait_until() {
     local complaint=$1 deadline=$((SECONDS + patience))
     shift

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A property-based client, schemathesis, against the real programs beside a private PostgreSQL: what /openapi.json says is
-# true, whatever is sent. Twice, without a read key and with one.
+# Runs a property-based client, schemathesis, against the real programs and a private PostgreSQL: every answer must conform to
+# /openapi.json. It runs twice, without a read key and with one.
 #
 #   schemathesis.sh [SEED]
 #
@@ -57,7 +57,7 @@ start_database() {
     "$bin/shelly-loader" migrate >/dev/null
 }
 
-# One receiver, set up as $1 says, and one run against it.
+# Starts one receiver with the settings $1 and runs the client against it.
 run() {
     echo "== schemathesis, read access: $1"
     PORT=0 LOG_LEVEL=info setsid "$bin/shelly-receiver" </dev/null >"$state/receiver-$1.log" 2>&1 {lock}>&- &
@@ -77,7 +77,7 @@ run() {
 
     curl -sS -m 10 -o "$state/openapi.json" "$url/openapi.json"
     "$tools/openapi-spec-validator" "$state/openapi.json"
-    # It leaves its notes in the directory where it runs.
+    # schemathesis writes its notes into its working directory.
     (
         cd "$state"
         export DEVICE=$device READ_ACCESS=$1 SCHEMATHESIS_HOOKS=hooks PYTHONPATH=$here/schemathesis PYTHONDONTWRITEBYTECODE=1
@@ -88,7 +88,7 @@ run() {
     stop
 }
 
-# Something for the pages and the statistics to show.
+# Sends readings for the pages and the statistics.
 send_readings() {
     local now
     now=$(date +%s)

@@ -29,7 +29,7 @@ SUSPEND_MINUTES = 5
 WAKE_SECONDS = 0.5
 KEY = "0123456789abcdef"
 
-#: What is set, in minutes; whether devices send; whether a page is open.
+#: DATABASE_SLEEP_SECONDS in minutes; whether devices send; whether a page is open.
 CASES = [
     ("always connected (the default)", 0, True, False),
     ("15 min", 15, True, False),

@@ -51,7 +51,7 @@ else
 fi
 SHELLY_TEST_BIN=$(swift build --show-bin-path)
 
-# The programs are of this commit, not of one that a cache remembers.
+# The programs are of this commit, not of a cached one.
 [[ $("$SHELLY_TEST_BIN/shelly-loader" --version) == *"${SHELLY_COMMIT:+($SHELLY_COMMIT)}" ]] || {
     echo "test.sh: shelly-loader --version does not name the commit $SHELLY_COMMIT" >&2
     exit 1
@@ -70,7 +70,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 # A run that was killed may have left its cluster.
 ops/dev/postgres.sh destroy "$cluster"
-# Most end-to-end tests have a cluster of their own: a copy of this one, as to make one takes longer than many of them.
+# Most end-to-end tests have a cluster of their own. It is a copy of this one, because initdb takes longer than many tests.
 ops/dev/postgres.sh start "$cluster" >/dev/null
 ops/dev/postgres.sh stop "$cluster"
 SHELLY_POSTGRES_TEMPLATE=$PWD/.local/test-template

@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 readonly here=$PWD/ops/mqtt ingest_key=mqtt-test-ingest
-# Seconds, only to end a wait for something that hangs: a slow machine is no failure.
+# Seconds. A wait longer than this is a failure; a slow machine needs far less.
 readonly patience=600
 state=$(mktemp -d "${TMPDIR:-/tmp}/shelly-mqtt.XXXXXX")
 port='' receiver_port='' finished=''
@@ -66,7 +66,7 @@ publish() {
     mosquitto_pub -h 127.0.0.1 -p "$port" -u shelly -P secret -q 0 -t "$1" "${@:2}" -l
 }
 
-# spooled DEVICE: how many minutes of it the receiver has made durable.
+# spooled DEVICE: the number of the device's minutes that are durable in the spool.
 spooled() {
     shelly-loader cat --spool "$state/spool" 2>/dev/null |
         jq -r --arg src "$1" '.body.messages[] | select(.src == $src) | .timestamp' | sort -u | wc -l

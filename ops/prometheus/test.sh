@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Checks what Prometheus and Grafana get: the endpoint of a real receiver, the alerts, the dashboard.
+# Checks the input of Prometheus and Grafana: the endpoint of a real receiver, the alerts, the dashboard.
 #
 # The receiver is the one in SHELLY_BIN, or else the debug build. promtool is the PATH's, or else it is unpacked from
 # Debian's package `prometheus` into .local, so that no service is installed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-# Seconds, only to end a wait for something that hangs: a slow machine is no failure.
+# Seconds. A wait longer than this is a failure; a slow machine needs far less.
 readonly patience=600
 
 main() {
@@ -73,7 +73,7 @@ start_receiver() {
     local bin=${SHELLY_BIN:-}
     [[ -n $bin ]] || bin=$(ops/dev/build.sh debug)
     : >"$work/log"
-    # The deadlines are not part of this test.
+    # Timeouts so long that this test does not reach them.
     INGEST_API_KEY=ingest-key READ_API_KEY=read-key SPOOL_DIR=$work/spool SPOOL_FILE_SYSTEM=any HOST=127.0.0.1 PORT=0 \
         INGEST_HEAD_SECONDS=3600 INGEST_BODY_SECONDS=3600 INGEST_COMMIT_SECONDS=3600 \
         "$bin/shelly-receiver" 2>"$work/log" &

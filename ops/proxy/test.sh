@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts a real receiver behind nginx and Caddy, configured as the examples here are, and sends it batches through them.
+# Starts a real receiver behind nginx and Caddy, with the configuration of the examples, and sends it batches through them.
 #
 # The proxies are Debian's. Where they are not installed their packages are unpacked below .local, so that no service is
 # set up or started. SHELLY_BIN=DIR takes the receiver from DIR instead of the debug build.
@@ -9,12 +9,12 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 readonly here=$PWD/ops/proxy name=shelly.example.com ingest_key=proxy-test-ingest read_key=proxy-test-read
-# Routes with data of devices or of the operation, with STATS_ACCESS=key.
+# The routes with data of devices or of the operation, with STATS_ACCESS=key.
 readonly reads=(/metrics /api/devices /api/stats/spool)
-# Seconds, only to end a wait for something that hangs: a slow machine is no failure.
+# Seconds. A wait longer than this is a failure; a slow machine needs far less.
 readonly patience=600
 state=$(mktemp -d "${TMPDIR:-/tmp}/shelly-proxy.XXXXXX")
-# Of the examples, in seconds: no check is about them, and a slow machine would run into their own.
+# In seconds, in place of the examples' timeouts: no check is about them, and a slow machine would reach them.
 timeouts=3600
 receiver='' proxy='' port='' receiver_port='' checks=0 finished=''
 
@@ -44,7 +44,7 @@ main() {
     done
     stop_receiver
 
-    # A setup without a read key, with the examples and with the proxies' defaults alone.
+    # Without a read key, once with the example and once with the proxy's defaults.
     start_receiver READ_API_KEY=
     for kind in nginx caddy; do
         for configuration in example bare; do
@@ -67,7 +67,7 @@ main() {
     echo "proxies: $checks checks with $("$nginx" -v 2>&1 | sed 's/.*: //') and Caddy $("$caddy" version | cut -d' ' -f1): all passed"
 }
 
-# With the time-outs that the examples and the receiver have.
+# With the timeouts of the examples and of the receiver.
 attack() {
     timeouts=''
     start_receiver READ_API_KEY=$read_key INGEST_HEAD_SECONDS=10 INGEST_BODY_SECONDS=30 INGEST_COMMIT_SECONDS=20 \
@@ -214,7 +214,7 @@ program() {
 make_certificate() {
     openssl req -x509 -nodes -days 2 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj "/CN=$name" \
         -addext "subjectAltName=DNS:$name" -keyout "$state/server.key" -out "$state/server.crt" 2>/dev/null
-    # nginx's workers are nobody's when it is started as root.
+    # nginx's workers run as the user nobody if nginx is started as root.
     chmod 755 "$state"
 }
 
@@ -234,7 +234,7 @@ padded() {
     printf '"}]}'
 }
 
-# The receiver's own deadlines are not tested here. Connections stay idle for longer than the proxies keep them.
+# No check is about the receiver's timeouts. It keeps idle connections longer than the proxies do.
 start_receiver() {
     env -u READ_API_KEY_FILE -u INGEST_API_KEY_FILE -u TLS_CERTIFICATE_FILE -u TLS_KEY_FILE -u CREDENTIALS_DIRECTORY \
         INGEST_API_KEY=$ingest_key HOST=127.0.0.1 PORT=0 SPOOL_DIR="$state/spool" SPOOL_FILE_SYSTEM=any STATS_ACCESS=key \
@@ -301,13 +301,13 @@ launch_caddy() {
         printf '{\n\tadmin off\n\tauto_https disable_redirects\n}\n%s {\n\tbind 127.0.0.1\n\ttls %s\n\treverse_proxy %s\n}\n' \
             "https://$name:$port" "$state/server.crt $state/server.key" "127.0.0.1:$receiver_port" >"$file"
     fi
-    # Its own state goes below ours.
+    # Caddy's state goes into this test's directory.
     HOME=$state XDG_DATA_HOME=$state/caddy XDG_CONFIG_HOME=$state/caddy "$caddy" run --config "$file" --adapter caddyfile \
         </dev/null >"$state/caddy.log" 2>&1 &
     proxy=$!
 }
 
-# Applies each of the expressions, every one of which must change something: else the example has changed.
+# Applies the expressions. Each must change a line; otherwise the example has changed.
 edit() {
     local from=$1 to=$2 expression
     shift 2
@@ -319,7 +319,7 @@ edit() {
     done
 }
 
-# It has ended, or something answers at its port and has its certificate, which no other process has.
+# The proxy has ended, or a process answers at its port with its certificate, which no other process has.
 proxy_has_started() {
     kill -0 "$proxy" 2>/dev/null || return 0
     curl -s -m 20 --cacert "$state/server.crt" --resolve "$name:$port:127.0.0.1" -o /dev/null \

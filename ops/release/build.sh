@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 readonly output=$PWD/.local/release state=$PWD/.local/release-build
-# Where compilers and programs find the sources, whatever directory they are in.
+# The path of the sources for compilers and programs, independent of the checkout's directory.
 readonly place=/usr/src/shelly-collector
 # Libraries that the Swift toolchain needs beside those of a compiler.
 readonly toolchain_libraries=(libcurl4 libncurses6 libsqlite3-0 libxml2)
@@ -54,7 +54,7 @@ main() {
     cat SHA256SUMS
 }
 
-# A root with all that compiling and packaging needs, as `complete` lists it; a day old at most.
+# A root with everything for compiling and packaging, as `complete` lists it; at most a day old.
 make_root() {
     local root=$state/$1/root packages
     mapfile -t packages < <(ops/dev/packages.sh --list build package)
@@ -94,7 +94,7 @@ compile() {
         SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" SHELLY_COMMIT="$SHELLY_COMMIT" "$place/ops/deb/package.sh"
 }
 
-# Of the programs of the package for Debian 12.
+# Builds the image with the programs of the package for Debian 12.
 make_image() {
     rm -f .local/image/base.tar
     SHELLY_BIN=$state/bookworm/source/.local/deb/work/programs ops/container/build.sh >&2
