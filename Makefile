@@ -18,56 +18,56 @@ help: ## list these targets
 run: ## build and start receiver, loader and a private PostgreSQL, until Ctrl-C
 	@ops/dev/run.sh
 
-demo: ## the same on a fresh spool and database, checked and taken down at the end
+demo: ## the same on a fresh spool and database, checked and removed at the end
 	@ops/dev/run.sh --demo
 
 test: ## lint, build and test; make test ARGS='--filter SpoolTests' runs some tests
 	@ops/dev/test.sh $(ARGS)
 
-test-long: ## what proves by repetition, at length: simulation, fuzzing, kill points, power cuts, browser tours, failovers
+test-long: ## run the proofs by repetition at length: simulation, fuzzing, kill points, power cuts, browser tours, failovers
 	@SHELLY_TEST_LONG=1 ops/dev/test.sh --filter 'SimulationTests|FuzzTests|KillPointTests|PowerCutTests|BrowserTests|FailoverTests'
 
 check-prometheus: ## check /metrics, alerts and dashboard with promtool
 	@ops/dev/packages.sh build run
 	@ops/prometheus/test.sh
 
-test-worker: ## test the Cloudflare Worker beside the real receiver and a private PostgreSQL
+test-worker: ## test the Cloudflare Worker with the real receiver and a private PostgreSQL
 	@ops/dev/test-worker.sh $(ARGS)
 
-simulate: ## the spool's life on a failing disk: make simulate SEEDS=1..100000, or one seed that failed
+simulate: ## simulate a spool on a failing disk: make simulate SEEDS=1..100000, or one seed that failed
 	@ops/dev/packages.sh build
 	SHELLY_SEEDS=$(SEEDS) swift test --filter SimulationTests.SimulationTests/everySeedKeepsTheInvariants
 
 powercut: ## cut the power under load, as root: make powercut CYCLES=1000
 	@SHELLY_POWER_CUTS=$(CYCLES) ops/dev/test.sh --filter PowerCutTests
 
-bench: ## measure it beside its limits and peers, and rewrite docs/BENCHMARKS.md's tables: make bench PARTS='ingest hot'
+bench: ## measure the product, its limits and its comparators, and rewrite the tables of docs/BENCHMARKS.md: make bench PARTS='ingest hot'
 	@ops/bench/bench.py $(PARTS)
 
-bench-smoke: ## one short run of each measurement, to see that the bench works
+bench-smoke: ## run each measurement once for a short time, to check the bench
 	@ops/bench/bench.py --quick --output .local/bench/smoke $(PARTS)
 
-fuzz: ## mutated bodies and segments for so long each, from a seed on: make fuzz SECONDS=600 SEED=100000; SECONDS=0 SEED=… is one case again
+fuzz: ## run each fuzzer for SECONDS, starting with SEED: make fuzz SECONDS=600 SEED=100000; SECONDS=0 SEED=… repeats one case
 	@ops/dev/packages.sh build
 	SHELLY_FUZZ_SECONDS=$(SECONDS) SHELLY_FUZZ_SEED=$(SEED) swift test --filter 'FuzzTests.*FuzzTests'
 
-schemathesis: ## a property-based client against the real programs: make schemathesis SEED=7; the seed is 1 unless told
+schemathesis: ## run a property-based client against the real programs: make schemathesis SEED=7; the default seed is 1
 	@ops/dev/schemathesis.sh $(if $(filter command line,$(origin SEED)),$(SEED),1)
 
-tsan: ## the tests of concurrency under the thread sanitizer, in a build of its own
+tsan: ## run the tests of concurrency under the thread sanitizer, in a build of its own
 	@ops/dev/packages.sh build
 	TSAN_OPTIONS=halt_on_error=1:suppressions=$(CURDIR)/ops/dev/tsan.supp \
 		swift test --sanitize thread --scratch-path .build-tsan --filter ReceiverTests
 
-check-proxies: ## a receiver behind nginx and Caddy, configured as the examples in ops/proxy
+check-proxies: ## test a receiver behind nginx and Caddy, with the examples in ops/proxy
 	@ops/dev/packages.sh build run proxy
 	@ops/proxy/test.sh
 
-check-mqtt: ## the bridge from an MQTT broker to a receiver, with mosquitto configured as the example in ops/mqtt
+check-mqtt: ## test the bridge from an MQTT broker to a receiver, with mosquitto and the example in ops/mqtt
 	@ops/dev/packages.sh build run mqtt
 	@ops/mqtt/test.sh
 
-compile-times: ## build everything from nothing and say how long each module takes: make compile-times ARGS=--build-tests
+compile-times: ## build everything from scratch and print the time of each module: make compile-times ARGS=--build-tests
 	@ops/dev/packages.sh build times
 	@ops/dev/compile-times.py $(ARGS)
 
@@ -78,7 +78,7 @@ build: ## build the release programs
 deb: ## build the Debian package in .local/deb, and check it
 	@ops/deb/build.sh
 
-deb-test: ## install that package in a clean Debian root, booted with a real systemd, and try it, as root
+deb-test: ## install and test that package in a clean Debian root, booted with a real systemd, as root
 	@ops/deb/test.sh
 
 release: ## packages, image, bills of materials and checksums of the commit in .local/release, as root
