@@ -2,9 +2,10 @@
 //
 //   crowd PORT CONNECTIONS [TIMES] < request
 //
-// opens that many connections to 127.0.0.1, prints "open" when the server's kernel has taken all, sends the request so
-// many times (once unless told) on each as far as the server reads, and holds them until it is killed or its parent ends.
-// A process of its own: beside thousands of open files, Foundation's Process can start none.
+// opens CONNECTIONS connections to 127.0.0.1 and prints "open" once the server's kernel has accepted all of them. Then it
+// sends the request TIMES times (once by default) on each, as far as the server reads, and keeps the connections open
+// until it is killed or its parent ends. It is a process of its own, because Foundation's Process cannot start another one
+// from a process with thousands of open files.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>

@@ -202,7 +202,7 @@ struct DoctorTests {
     }
 
     /// The rights of root say nothing about the user that the service runs as.
-    @Test(.enabled(if: geteuid() == 0, "only root may become somebody else"))
+    @Test(.enabled(if: geteuid() == 0, "only root may run a program as another user"))
     func missingRightsOfTheServiceUserAreNamed() throws {
         try makeSpool()
         chmod(rig.directory, 0o755)

@@ -66,7 +66,7 @@ struct RefusalTests {
         try expectABatchIsTaken("two")
     }
 
-    @Test(.enabled(if: Rig.canOpen(12_000), "the test may not open 12,000 files"))
+    @Test(.enabled(if: Rig.canOpen(12_000), "the limit of open files is below 12,000"))
     func tenThousandIdleConnectionsDelayNoBatch() throws {
         try rig.startReceiver()
         let before = try openFilesAfterABatch()
@@ -182,7 +182,7 @@ struct RefusalTests {
     /// A connection uses at most the memory that docs/CONFIGURATION.md states: with the longest header, and with a
     /// waiting answer.
     @Test(
-        .enabled(if: Rig.canOpen(5000), "the test may not open 5,000 files"),
+        .enabled(if: Rig.canOpen(5000), "the limit of open files is below 5,000"),
         arguments: [true, false]) func connectionsWithoutAKeyUseNoMoreThanTheDocumentedMemory(isWhole: Bool) throws
     {
         let connections = 2000

@@ -6,12 +6,12 @@ import Foundation
 final class SilentNetwork {
     /// The reason why no such network can be made here; nil if one can.
     static let obstacle: String? = {
-        guard geteuid() == 0 else { return "only root may make a network" }
+        guard geteuid() == 0 else { return "only root may create a network namespace" }
         do {
             _ = try SilentNetwork()
             return nil
         } catch {
-            return "no network can be made here: \(error)"
+            return "no network namespace can be created here: \(error)"
         }
     }()
 

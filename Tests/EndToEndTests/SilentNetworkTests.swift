@@ -5,7 +5,7 @@ import Testing
 /// A network that loses all packets during an open session of the loader (invariants 2 and 6).
 @Suite(
     .serialized, .ownThread, .enabled(if: Rig.isComplete, "SHELLY_TEST_BIN names no built programs; run make test"),
-    .enabled(if: SilentNetwork.obstacle == nil, "no network can be made here"))
+    .enabled(if: SilentNetwork.obstacle == nil, "no network namespace can be created here"))
 struct SilentNetworkTests {
     private let network: SilentNetwork
     private let rig: Rig
