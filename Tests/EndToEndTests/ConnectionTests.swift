@@ -211,7 +211,7 @@ struct ConnectionTests {
 
     /// RFC 9110, 10.1.1: 100 is the answer to `Expect: 100-continue` in either case, and to no other expectation.
     @Test(arguments: [("100-Continue", ["100", "200 new 1"]), ("something", ["200 new 1"])])
-    func onlyTheExpectationOfAContinueIsMet(expectation: String, expected: [String]) throws {
+    func onlyAnExpectationOf100ContinueGets100(expectation: String, expected: [String]) throws {
         let client = try RawClient(port: rig.port)
         let request = batch("expects-\(expectation)").components(separatedBy: "\r\n\r\n")
         try client.send(request.joined(separator: "\r\nExpect: \(expectation)\r\n\r\n"))
