@@ -6,14 +6,14 @@ const middle = () => 0.5;
 const day = 86_400;
 const failure = { reason: "503" };
 
-test("waits grow from seconds to three hours, spread by a quarter each way", () => {
+test("delays grow from seconds to three hours, each varied by up to a quarter", () => {
     const waits = [1, 2, 3, 12, 13, 100].map((attempts) => retryDelaySeconds(failure, attempts, middle));
     assert.deepEqual(waits, [5, 10, 20, 10_240, 10_800, 10_800]);
     assert.equal(retryDelaySeconds(failure, 20, () => 0), 8_100);
     assert.equal(retryDelaySeconds(failure, 20, () => 0.999999), 13_500);
 });
 
-test("a hundred retries last long, and end before the queue deletes a message, whatever the receiver says", () => {
+test("a hundred retries last 10 to 12 days, with any Retry-After, and end before the queue deletes a message", () => {
     for (const more of [{}, { retryAfterSeconds: 0 }, { retryAfterSeconds: 30 }, { isMisconfigured: true }]) {
         const kind = { ...failure, ...more };
         let total = 0;
@@ -22,7 +22,7 @@ test("a hundred retries last long, and end before the queue deletes a message, w
     }
 });
 
-test("Retry-After is taken as it is at first, and is never undercut later", () => {
+test("Retry-After is used as it is at first, and is a lower bound later", () => {
     for (const random of [() => 0, middle, () => 1]) {
         for (let attempts = 1; attempts <= 5; attempts += 1) {
             assert.equal(retryDelaySeconds({ ...failure, retryAfterSeconds: 7 }, attempts, random), 7);
@@ -33,12 +33,12 @@ test("Retry-After is taken as it is at first, and is never undercut later", () =
     }
 });
 
-test("what a person must mend waits minutes", () => {
+test("a failure that a person must fix is retried after minutes", () => {
     assert.equal(retryDelaySeconds({ ...failure, isMisconfigured: true }, 1, middle), 300);
     assert.ok(retryDelaySeconds({ ...failure, isMisconfigured: true }, 1, () => 0) >= 225);
 });
 
-test("every wait is a whole number that the queue accepts", () => {
+test("every delay is a whole number that the queue accepts", () => {
     for (const retryAfterSeconds of [undefined, 0, 0.2, 43_200, 1e12]) {
         for (const attempts of [-1, 0, 1, 50, 101, 5000]) {
             const seconds = retryDelaySeconds({ ...failure, retryAfterSeconds }, attempts);

@@ -38,7 +38,7 @@ test("object, text and bytes of a frame are the same message", () => {
     assert.deepEqual(read(`\u{feff}${text}`.slice(1)), expected);
 });
 
-test("a clock that is not set, years behind, far ahead or no number falls back to the queue's time", () => {
+test("if the clock is not set, years behind, far ahead or not a number, the queue's time is used", () => {
     const year = 365 * 86_400;
     const absent = [undefined, null, "1772000000", {}];
     const firmwareDay = 1_609_459_200;
@@ -52,25 +52,25 @@ test("a clock that is not set, years behind, far ahead or no number falls back t
     }
 });
 
-test("a frame is read alike at each delivery", () => {
+test("a frame has the same result at each delivery", () => {
     assert.deepEqual(read(frame({ ts: null })), read(frame({ ts: null })));
 });
 
-test("a ready message passes as it is, with unknown members, and its time is not touched", () => {
+test("a ready message is passed on unchanged, with its time and unknown members", () => {
     for (const time of [5, 1_772_000_000.7, 1.772e12, "soon", -1]) {
         const message = { src: "plug", timestamp: time, params: { "switch:0": { apower: 1 } }, site: "cellar" };
         assert.deepEqual(read(message), { json: message, isUndated: false });
     }
 });
 
-test("a status without a method, or with a null timestamp, is taken for a frame", () => {
+test("a status without a method, or with a null timestamp, is read as a frame", () => {
     const params = { ts: 1_772_000_000 };
     const expected = { json: { src: "plug", timestamp: 1_772_000_000, params }, isUndated: false };
     assert.deepEqual(read({ src: "plug", params }), expected);
     assert.deepEqual(read({ src: "plug", timestamp: null, params }), expected);
 });
 
-test("events, requests and replies carry no reading", () => {
+test("events, requests and replies have no reading", () => {
     for (const body of [
         frame({ ts: 1, events: [] }, { method: "NotifyEvent" }),
         { id: 1, src: "user", method: "Switch.Set", params: { id: 0, on: true } },
@@ -80,7 +80,7 @@ test("events, requests and replies carry no reading", () => {
     ]) assert.deepEqual(read(body), { isIgnored: true });
 });
 
-test("a configuration is no status, in a reply or in a request", () => {
+test("a configuration in a reply or in a request is not read as a status", () => {
     const switches = { id: 0, name: null, power_limit: 2800, voltage_limit: 280, current_limit: 10 };
     const cover = { id: 0, in_mode: "dual", initial_state: "stopped", motor: { idle_power_thr: 2 } };
     const sys = { device: { name: "x", mac: "A0B1C2D3E4F5" }, location: { tz: "Europe/Sofia" } };
@@ -108,7 +108,7 @@ const components = {
     "rgbcct:0": { id: 0, output: true, mode: "cct", rgb: [1, 2, 3], brightness: 60, ct: 3000, apower: 4.7 },
 };
 
-test("each component with a meter is the same in every shape of a status", () => {
+test("each component with a meter has the same result in every form of a status", () => {
     for (const [name, status] of Object.entries(components)) {
         const expected = { src: "shelly-a0b1c2d3e4f5", timestamp: queueSeconds, params: { [name]: status } };
         const { src } = expected;
@@ -123,7 +123,7 @@ test("each component with a meter is the same in every shape of a status", () =>
     }
 });
 
-test("a device without a meter is heard in a reply to Shelly.GetStatus", () => {
+test("a reply to Shelly.GetStatus of a device without a meter is delivered", () => {
     const result = { "switch:0": { id: 0, output: true }, sys: { uptime: 54_321, unixtime: queueSeconds } };
     const expected = { json: { src: "wall", timestamp: queueSeconds, params: result }, isUndated: false };
     assert.deepEqual(read({ id: 1, src: "wall", result }), expected);
@@ -145,11 +145,11 @@ test("an MQTT message is read by its topic", () => {
     assert.deepEqual(read({ topic: "a/status/__proto__", payload: 1 }).json.params, JSON.parse('{"__proto__":1}'));
 });
 
-test("a component's status without its device has a reason that says how to send it", () => {
+test("a component's status without its device is refused, and the reason says how to send it", () => {
     for (const status of Object.values(components)) assert.match(read(status).reason, /"topic", "payload"/);
 });
 
-test("a status in any other frame is not lost: a reply to Shelly.GetStatus, a method of somebody's own", () => {
+test("a status in another frame is read: a reply to Shelly.GetStatus, a user's own method", () => {
     const status = { "switch:0": { id: 0, apower: 8.9 }, sys: { unixtime: 1_772_000_000 } };
     const expected = { json: { src: "shellyplus1pm-a", timestamp: 1_772_000_000, params: status }, isUndated: false };
     assert.deepEqual(read({ id: 1, src: "shellyplus1pm-a", dst: "user", result: status }), expected);
@@ -159,13 +159,13 @@ test("a status in any other frame is not lost: a reply to Shelly.GetStatus, a me
     assert.equal(read({ id: 1, src: "shellyplus1pm-a", result: unset }).json.timestamp, queueSeconds);
 });
 
-test("what the receiver has rules for is left to the receiver", () => {
+test("invalid members of a frame are left to the receiver's validation", () => {
     assert.equal(read(frame({ ts: 1_772_000_000 }, { src: undefined })).json.src, undefined);
     assert.equal(read(frame(null)).json.params, null);
     assert.deepEqual(read(frame([1])).json.params, [1]);
 });
 
-test("what is neither frame nor message has a reason", () => {
+test("a value that is neither frame nor message is refused with a reason", () => {
     for (const body of [
         "", "{", "null", "[]", "7", '"text"', null, undefined, 7, true, [], {}, { hello: 1 },
         new Uint8Array([0xff, 0xfe]), Buffer.from('{"src":"\xff","params":{}}', "latin1"), new ArrayBuffer(0),
@@ -186,18 +186,18 @@ test("a value that JSON would silently change is not sent", () => {
     ]) assert.deepEqual(read(body), { reason: "holds a value that JSON cannot express" });
 });
 
-test("members named like an object's own machinery stay members", () => {
+test("members named like an object's built-in properties stay members", () => {
     const text = '{"src":"a","timestamp":1772000000,"params":{"__proto__":{"x":1},"toJSON":1,"constructor":2}}';
     assert.equal(readMessage(text, sentAt).json, text);
 });
 
-test("a dead letter that was moved back is opened, and keeps the time of its first sending", () => {
+test("a dead letter that was moved back is read with the time of its first sending", () => {
     const letter = { dead_letter: "422", sent_at: sentAt.toISOString(), body: frame({ ts: 3 }) };
     assert.deepEqual(read(letter, new Date()), read(frame({ ts: 3 })));
     assert.deepEqual(read({ ...letter, body: JSON.stringify(frame({ ts: 3 })) }, new Date()), read(frame({ ts: 3 })));
 });
 
-test("a frame that only looks like a dead letter is a frame", () => {
+test("a frame that only resembles a dead letter is read as a frame", () => {
     const odd = frame({ ts: 1_772_000_000 }, { dead_letter: "x" });
     assert.equal(read(odd).json.timestamp, 1_772_000_000);
     const letter = (body) => ({ dead_letter: "x", sent_at: sentAt.toISOString(), body });

@@ -17,7 +17,7 @@ async function ask(request, queue = new FakeQueue(), token = "t0ken") {
 const post = (body, headers = { Authorization: "Bearer t0ken" }) =>
     new Request(url, { method: "POST", headers, body: typeof body === "string" ? body : JSON.stringify(body) });
 
-test("a frame, or an array of them, goes on the queue as it is", async () => {
+test("a frame, or each frame of an array, is sent to the queue unchanged", async () => {
     const one = await ask(post(frame()));
     assert.deepEqual([one.status, one.body, one.queued], [202, { queued: 1, ignored: 0 }, [frame()]]);
     const several = await ask(post([frame(), event, frame({ src: "b" })]));
@@ -26,7 +26,7 @@ test("a frame, or an array of them, goes on the queue as it is", async () => {
     assert.deepEqual((await ask(post([]))).body, { queued: 0, ignored: 0 });
 });
 
-test("a webhook's query becomes a message of now", async () => {
+test("a webhook's query becomes a message with the present time", async () => {
     const seconds = () => Math.floor(Date.now() / 1000);
     const before = seconds();
     const result = await ask(new Request(`${url}?token=t0ken&src=plug&channel=3&apower=-8.9&voltage=231&current=`));
@@ -47,7 +47,7 @@ test("a webhook without a device, a channel and a number is refused", async () =
     }
 });
 
-test("the token comes first", async () => {
+test("the token is checked first", async () => {
     assert.equal((await ask(post("not JSON", {}))).status, 401);
     for (const Authorization of ["Bearer wrong", "Bearer t0ken2", "Bearer t0ke", "t0ken", "Basic t0ken", ""]) {
         const result = await ask(post("not JSON", { Authorization }));
@@ -58,7 +58,7 @@ test("the token comes first", async () => {
     assert.equal((await ask(post(frame(), { Authorization: "Bearer " }), new FakeQueue(), " ")).status, 500);
 });
 
-test("what cannot be taken is refused whole, with a reason", async () => {
+test("a request with an invalid frame is refused as a whole, with a reason", async () => {
     const refused = await ask(post([frame(), { hello: 1 }]));
     assert.deepEqual([refused.status, refused.queued.length], [422, 0]);
     assert.match(refused.body.detail, /^frame 1: neither/);
@@ -67,7 +67,7 @@ test("what cannot be taken is refused whole, with a reason", async () => {
     assert.equal((await ask(post(JSON.stringify(frame({ x: "y".repeat(120_000) }))))).status, 413);
 });
 
-test("when the queue does not take it, the device hears 503", async () => {
+test("if the queue does not accept the frames, the device gets 503", async () => {
     const queue = new FakeQueue();
     queue.sendBatch = async () => {
         throw new Error("Too Many Requests");
@@ -77,7 +77,7 @@ test("when the queue does not take it, the device hears 503", async () => {
     assert.equal(result.headers.get("Retry-After"), "10");
 });
 
-test("the device's script posts each component with a meter, and says which", async () => {
+test("the device's script posts each component with a meter, and prints their names", async () => {
     const meters = {
         "switch:0": { id: 0, apower: 8.9 }, "switch:3": { id: 3, apower: null, errors: ["power_meter"] },
         "pm1:0": { id: 0, apower: 1 }, "em1:2": { id: 2, act_power: -1 }, "em:0": { id: 0, a_act_power: 0 },
@@ -107,13 +107,13 @@ test("the device's script posts each component with a meter, and says which", as
     ]);
 });
 
-test("the device's script on a device without a meter says so, and its post keeps the device heard", async () => {
+test("on a device without a meter the device's script prints that, and still posts", async () => {
     const { printed, request } = run("wall", { sys: { unixtime: null }, "switch:0": { id: 0, output: true } });
     assert.deepEqual(printed, ['components with a meter: [] without: ["switch:0"]']);
     assert.deepEqual((await ask(request, new FakeQueue(), "the DEVICE_TOKEN")).queued[0].params, { ts: null });
 });
 
-test("an array with a payload that has lost its topic is refused whole, and says what to send", async () => {
+test("an array with a payload without its topic is refused as a whole, with the way to send it", async () => {
     const frames = Array.from({ length: 100 }, (_, index) => index === 50 ? { id: 0, apower: 77 } : frame());
     const result = await ask(post(frames));
     assert.deepEqual([result.status, result.queued.length], [422, 0]);

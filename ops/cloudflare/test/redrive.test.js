@@ -20,7 +20,7 @@ async function lettersOf(bodies, age) {
     return letters;
 }
 
-test("letters go back as they are, and mean what they meant", async (t) => {
+test("dead letters are moved back unchanged, and give the same messages", async (t) => {
     t.mock.method(console, "log", () => {});
     const bytes = new TextEncoder().encode(JSON.stringify(frame));
     const letters = await lettersOf([frame, JSON.stringify(frame), bytes], 2);
@@ -34,7 +34,7 @@ test("letters go back as they are, and mean what they meant", async (t) => {
     assert.equal(readings.bodies.filter((body) => readMessage(body, new Date()).json === expected.json).length, 3);
 });
 
-test("a letter that may just have failed again waits", async (t) => {
+test("a fresh dead letter waits, because it may just have failed again", async (t) => {
     t.mock.method(console, "log", () => {});
     const letters = await lettersOf([frame], 0);
     const readings = new FakeQueue();
@@ -43,7 +43,7 @@ test("a letter that may just have failed again waits", async (t) => {
     assert.equal(letters.retries[0].delaySeconds, 43_200);
 });
 
-test("a letter that the queue does not take stays", async (t) => {
+test("a dead letter that the queue does not accept stays in the dead-letter queue", async (t) => {
     t.mock.method(console, "log", () => {});
     const letters = await lettersOf([frame, frame], 2);
     const readings = new FakeQueue();

@@ -106,7 +106,7 @@ test("the address may have a path, and the batch's own path already", async (t) 
     ]);
 });
 
-test("settings that cannot work retry after minutes and say what is wrong, but no value", async (t) => {
+test("invalid settings cause retries after minutes, and the log names the setting without its value", async (t) => {
     const good = { RECEIVER_URL: "http://127.0.0.1:9", INGEST_API_KEY: key };
     const cases = [
         [{ RECEIVER_URL: undefined }, /RECEIVER_URL/], [{ RECEIVER_URL: "receiver" }, /RECEIVER_URL/],
@@ -126,7 +126,7 @@ test("settings that cannot work retry after minutes and say what is wrong, but n
     }
 });
 
-test("a batch without a reading needs no receiver", async (t) => {
+test("a batch without a reading is not posted", async (t) => {
     const event = { src: "plug", method: "NotifyEvent", params: { ts: 1, events: [] } };
     const result = await deliver(t, [event, event], { RECEIVER_URL: undefined });
     assert.equal(result.acked, 2);
@@ -135,7 +135,7 @@ test("a batch without a reading needs no receiver", async (t) => {
     assert.equal((await deliver(t, [], {})).log.messages, 0);
 });
 
-test("readings that the receiver does not take are counted, and said", async (t) => {
+test("untaken readings are counted and reported", async (t) => {
     let untaken = { untaken: 3 };
     const { env } = await origin(t, (messages) => ({ body: taken(messages.length, untaken) }));
     const some = await deliver(t, [message(1), message(2)], env);
@@ -146,7 +146,7 @@ test("readings that the receiver does not take are counted, and said", async (t)
     assert.deepEqual([none.log.level, none.log.untaken, none.log.notice], ["info", 0, undefined]);
 });
 
-test("a batch without any reading says so, unless nothing of it was taken", async (t) => {
+test("an accepted batch without any reading is reported, unless all of it was rejected", async (t) => {
     const rejected = [{ index: 0, msg: "no" }];
     const answers = [{ inserted: 0 }, { inserted: 0, duplicates: 1 }, { inserted: 0, rejected }];
     const { env } = await origin(t, () => ({ body: answers[0] }));
@@ -158,7 +158,7 @@ test("a batch without any reading says so, unless nothing of it was taken", asyn
     assert.deepEqual(notices, ["no message gave a reading", undefined, undefined]);
 });
 
-test("a consumer whose dead letters come back to it comes to rest", async (t) => {
+test("a consumer that reads its own dead-letter queue does not loop", async (t) => {
     const { env } = await origin(t, rejecting("plug-2", "no"));
     const bytes = new Uint8Array([0xff]);
     for (const isDeadLetterQueue of [true, false]) {
@@ -181,7 +181,7 @@ test("a consumer whose dead letters come back to it comes to rest", async (t) =>
     }
 });
 
-test("a letter that was moved back and fails again is written again", async (t) => {
+test("a dead letter that was moved back and fails again is sent to the dead-letter queue again", async (t) => {
     const { env } = await origin(t, rejecting("plug-2", "no"));
     const at = new Date(Date.now() - 3_600_000).toISOString();
     const letter = { dead_letter: "no", at, queue: "shelly", sent_at: at, body: message(2) };
@@ -189,7 +189,7 @@ test("a letter that was moved back and fails again is written again", async (t) 
     assert.deepEqual([letters.length, acked], [1, 1]);
 });
 
-test("what is not understood goes to the dead letters as it was, with the reason and the times", async (t) => {
+test("an invalid message is dead-lettered unchanged, with the reason and the times", async (t) => {
     const { env } = await origin(t, (messages) => ({ body: taken(messages.length) }));
     const bytes = new Uint8Array([0xff, 1, 2]);
     const odd = { src: "plug", method: "NotifyStatus", params: { ts: 1, at: new Map([["a", 1n]]) } };
@@ -214,7 +214,7 @@ test("what is not understood goes to the dead letters as it was, with the reason
     }
 });
 
-test("a rejected index counts the messages that were posted, not those of the batch", async (t) => {
+test("a rejected index is that of the posted messages, not that of the batch", async (t) => {
     const { env } = await origin(t, rejecting("plug-2", "no"));
     const event = { src: "plug", method: "NotifyEvent", params: {} };
     for (let round = 0; round < 20; round += 1) {
@@ -226,7 +226,7 @@ test("a rejected index counts the messages that were posted, not those of the ba
     }
 });
 
-test("no letter, no acknowledgement", async (t) => {
+test("without a sent dead letter the message is not acknowledged", async (t) => {
     const { env } = await origin(t, rejecting("plug-2", "no"));
     const hanging = { send: () => new Promise(() => {}) };
     const failing = { send: async () => { throw new Error("Storage Limit Exceeded"); } };
@@ -240,7 +240,7 @@ test("no letter, no acknowledgement", async (t) => {
     }
 });
 
-test("a letter that fails again is put into no second one", async (t) => {
+test("a dead letter that fails again is not nested in a second one", async (t) => {
     const { env } = await origin(t, rejecting("plug-1", "still no"));
     const first = { dead_letter: "no", sent_at: "2026-01-01T00:00:00.000Z", body: message(1) };
     for (const body of [first, JSON.stringify(first)]) {
@@ -251,7 +251,7 @@ test("a letter that fails again is put into no second one", async (t) => {
     }
 });
 
-test("a batch that is refused as a whole is halved until the culprits are alone", async (t) => {
+test("a batch that is refused as a whole is halved until each refused message is alone", async (t) => {
     for (const status of [413, 422]) {
         const isPoison = ({ src }) => ["plug-13", "plug-77"].includes(src);
         const { env, requests } = await origin(t, (messages) => messages.some(isPoison)
@@ -266,7 +266,7 @@ test("a batch that is refused as a whole is halved until the culprits are alone"
     }
 });
 
-test("a proxy's limit of bytes splits a batch, and loses nothing of it", async (t) => {
+test("a batch beyond a proxy's limit of bytes is split, and no message is lost", async (t) => {
     const { env, requests } = await origin(t, (messages) => messages.length > 7
         ? { status: 413, body: "<html>413 Request Entity Too Large</html>" }
         : { body: taken(messages.length) });
@@ -279,7 +279,7 @@ test("a proxy's limit of bytes splits a batch, and loses nothing of it", async (
     assert.equal(sources.length, 100);
 });
 
-test("what stops one half is not asked for the other", async (t) => {
+test("after a failed half the other half is not posted", async (t) => {
     const { env, requests } = await origin(t, (messages) => messages.length > 50
         ? { status: 422 } : { status: 503, headers: { "Retry-After": "17" } });
     const result = await deliver(t, Array.from({ length: 100 }, (_, number) => message(number)), env);
@@ -288,7 +288,7 @@ test("what stops one half is not asked for the other", async (t) => {
     assert.equal(result.delays.length, 100);
 });
 
-test("busy and failing answers wait as long as they say, or seconds at first", async (t) => {
+test("after a busy or failing answer the retry follows Retry-After, or comes after seconds at first", async (t) => {
     let reply;
     const { env } = await origin(t, () => reply);
     for (const status of [408, 425, 429, 500, 502, 503, 504, 520, 522, 524, 530]) {
@@ -313,7 +313,7 @@ test("busy and failing answers wait as long as they say, or seconds at first", a
     }
 });
 
-test("answers that a person must look at wait minutes, and drop nothing", async (t) => {
+test("after an answer that a person must check the retry comes after minutes, and no message is dropped", async (t) => {
     let reply;
     const { env, requests } = await origin(t, () => reply);
     for (const status of [201, 204, 301, 302, 303, 307, 308, 304, 400, 401, 402, 403, 404, 405, 410, 415, 451]) {
@@ -332,7 +332,7 @@ test("answers that a person must look at wait minutes, and drop nothing", async 
     }
 });
 
-test("a 200 that is not the receiver's is no acknowledgement", async (t) => {
+test("a 200 that is not the receiver's acknowledges no message", async (t) => {
     let reply;
     const { env } = await origin(t, () => reply);
     for (const body of [
@@ -353,7 +353,7 @@ test("a 200 that is not the receiver's is no acknowledgement", async (t) => {
     assert.equal((await deliver(t, [message(1), message(2)], env)).acked, 2, "rejected may be absent");
 });
 
-test("an endless answer is given up after a megabyte", async (t) => {
+test("an endless answer is aborted after a megabyte", async (t) => {
     let written = 0;
     const { env } = await origin(t, (_, response) => {
         response.writeHead(200);
@@ -370,7 +370,7 @@ test("an endless answer is given up after a megabyte", async (t) => {
     within(written, 1 << 20, 5e7);
 });
 
-test("an answer that stalls costs the budget and no more, and is retried", { timeout: 600_000 }, async (t) => {
+test("an answer that stalls uses at most the budget, and its batch is retried", { timeout: 600_000 }, async (t) => {
     const stalls = {
         "before the header": () => undefined,
         "in the body": (_, response) => {
@@ -394,7 +394,7 @@ test("an answer that stalls costs the budget and no more, and is retried", { tim
     }
 });
 
-test("a connection whose answer is of no use is closed", { timeout: 600_000 }, async (t) => {
+test("a connection whose answer is not needed is closed", { timeout: 600_000 }, async (t) => {
     const endless = (status) => (_, response) => {
         response.writeHead(status);
         response.write("x");
@@ -411,7 +411,7 @@ test("a connection whose answer is of no use is closed", { timeout: 600_000 }, a
     }
 });
 
-test("splits and all, posts end within 25 seconds", async (t) => {
+test("all posts of a batch, including its halves, end within 25 seconds", async (t) => {
     // The server sets the clock: each answer takes five seconds.
     let seconds = Date.now() / 1000;
     const { env, requests } = await origin(t, (messages) => {
@@ -432,7 +432,7 @@ test("splits and all, posts end within 25 seconds", async (t) => {
     assert.match(result.log.failure, /no time left/);
 });
 
-test("one post is given up after 25 seconds", async (t) => {
+test("a post is aborted after 25 seconds", async (t) => {
     const { env } = await origin(t, () => undefined);
     // The clock stands still, so the whole budget is left when the post begins.
     const time = Date.now();
@@ -445,7 +445,7 @@ test("one post is given up after 25 seconds", async (t) => {
     assert.equal(result.delays.length, 1);
 });
 
-test("a server that is not there, hangs up or talks nonsense is retried in seconds", async (t) => {
+test("after a refused connection, a closed one or an invalid answer the retry comes after seconds", async (t) => {
     const talks = [
         (socket) => socket.destroy(),
         (socket) => socket.end("SSH-2.0-OpenSSH_9.2\r\n"),
@@ -470,7 +470,7 @@ test("a server that is not there, hangs up or talks nonsense is retried in secon
     }
 });
 
-test("what the receiver says of a message can forge no log line and is cut", async (t) => {
+test("the receiver's reason for a message cannot forge a log line, and is truncated", async (t) => {
     const { env } = await origin(t, rejecting("plug-1", `a\n{"level":"info"}${"x".repeat(5000)}`));
     const result = await deliver(t, [message(1)], env);
     assert.equal(result.letters[0].dead_letter.length, 500);
