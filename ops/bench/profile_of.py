@@ -1,4 +1,4 @@
-"""Where a loaded receiver's time goes: perf's samples of its functions, added up by whose function it is."""
+"""The time of a receiver under load: perf's samples of its functions, added up by the owner of the function."""
 
 import re
 import shutil

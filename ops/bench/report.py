@@ -1,4 +1,4 @@
-"""What the results say: the targets, the tables of docs/BENCHMARKS.md, and the plots beside it."""
+"""Reports the results: the targets, the tables of docs/BENCHMARKS.md, and its plots."""
 
 import os
 import platform
@@ -21,7 +21,7 @@ def ratio(results, ours, other, field):
 
 
 def write(results, document):
-    """Rewrites what stands between the markers of the document, and the plots."""
+    """Rewrites the text between the markers of the document, and the plots."""
     text = document.read_text()
     for name, content in {"machine": machine_table, "targets": targets_table}.items():
         text = between(text, name, content(results))
@@ -71,7 +71,7 @@ class Target:
 
 
 def targets(results):
-    """All targets that the results can tell of."""
+    """All targets for which there are results."""
     found = []
 
     def add(*arguments, **options):
@@ -440,7 +440,7 @@ def draw(results):
 # The machine
 
 def machine(rig):
-    """What the figures are of."""
+    """The machine and the versions of the figures."""
 
     def first(pattern, text):
         found = re.search(pattern, text, re.MULTILINE)

@@ -429,8 +429,8 @@ class Rig:
 
     def back_memory(self, most):
         """Touches so much of the free memory. A virtual machine's host provides a page when it is first used, and takes
-        pages back that were freed; either is several times slower than any other use, and would be counted against
-        whoever happens to fill the page cache."""
+        pages back that were freed; either is several times slower than any other use, and would slow the
+        program that happens to fill the page cache."""
         free = int(re.search(r"MemFree:\s+(\d+)", pathlib.Path("/proc/meminfo").read_text())[1]) << 10
         left = min(most, max(0, free - (1 << 30)))
         piece = b"\1" * (1 << 20)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Copies an archive of `podman save --format docker-archive` without what differs from one build to the next.
+"""Copies an archive of `podman save --format docker-archive` without the parts that differ from one build to the next.
 
     archive.py FROM TO
 

@@ -36,7 +36,7 @@ FIELDS = b"".join(b"X%d: %s\r\n" % (i, b"y" * 140) for i in range(98))
 
 
 class Attack:
-    """What each of many connections does, again and again."""
+    """The steps that each of many connections repeats."""
 
     def __init__(self, what, begin=b"", repeat=b"", reads=False, reads_slowly=False, half_closes=False, renews=False):
         self.what = what

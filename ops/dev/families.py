@@ -44,7 +44,7 @@ console.log(`[${texts}]`);
 
 
 def bodies(family, shape):
-    """What a queue gets."""
+    """The messages of a queue."""
     frames = family["shapes"][shape]
     if shape != "status_topic":
         return frames if isinstance(frames, list) else [frames]

@@ -55,7 +55,7 @@ class Provider:
         ready.wait()
 
     def begin(self):
-        """Forgets what was before."""
+        """Resets the counters."""
         self.wake_ups = self.connections = 0
         self.awake_seconds = 0.0
         if self.woken is not None:
@@ -145,7 +145,7 @@ class Case:
             return False
 
     def run(self, until):
-        """Posts and asks for pages as time goes on."""
+        """Posts batches and requests pages until the end of the scenario."""
         while not self.is_ready():
             time.sleep(0.1)
         turns = 0

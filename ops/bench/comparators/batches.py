@@ -1,4 +1,4 @@
-"""What the two comparators in Python share: the batch as msgspec decodes it, its readings, and ASGI around it."""
+"""Shared by the two comparators in Python: decoding a batch with msgspec, its readings, and the ASGI application."""
 
 import os
 import time

@@ -1,9 +1,9 @@
-"""What somebody would write who knows PostgreSQL: an endpoint that inserts each batch with one statement.
+"""A simple endpoint by a developer who knows PostgreSQL: it inserts each batch with one statement.
 
-With GROUP=1 a worker inserts all batches together that came while its statement before ran. uvicorn runs two workers.
+With GROUP=1 a worker inserts all batches together that arrived during its previous statement. uvicorn runs two workers.
 
-It lacks: taking anything while the database is down or slow, a bound of what waits, single bad readings (msgspec refuses the
-batch), dead letters, statistics, metrics.
+It lacks: acceptance of batches while the database is down or slow, a bound for waiting batches, handling of single bad readings
+(msgspec refuses the batch), dead letters, statistics, metrics.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
-"""A spool as somebody would write it in an afternoon: batches to a file, one fdatasync for all that came meanwhile.
+"""A spool of an afternoon's work: it appends batches to a file, with one fdatasync for all that arrived during the previous one.
 
-It lacks: recovery (a start knows no minute key of before), a torn tail's treatment, limits of any kind, rotation, single bad
+It lacks: recovery (a start does not restore the minute keys), handling of a torn tail, limits of any kind, rotation, single bad
 readings, line breaks in a body, a failing disk (it ends), a loader, statistics, metrics.
 """
 

@@ -1,4 +1,4 @@
-"""What the document can only say in words, for the generator of requests."""
+"""Rules for the generator of requests that the document states only in words."""
 
 import os
 import time
@@ -31,6 +31,6 @@ def before_load_schema(context, raw_schema):
 
 @schemathesis.hook
 def filter_case(context, case):
-    """Lenient handling takes what the schema refuses, so that is sent in good order only."""
+    """Lenient handling accepts batches that the schema refuses, so the header is sent only with valid ones."""
     is_negative = case.meta is not None and case.meta.generation.mode.is_negative
     return not (is_negative and "handling=lenient" in str((case.headers or {}).get("Prefer", "")))
