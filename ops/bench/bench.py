@@ -51,6 +51,8 @@ def main():
             started = time.monotonic()
             results[part] = figures.PARTS[part](rig, effort)
             results[part]["took_seconds"] = round(time.monotonic() - started)
+            results[part]["commit"] = results["machine"]["commit"]
+            results[part]["day"] = time.strftime("%Y-%m-%d", time.gmtime())
             # After each part, so that a later failure does not lose its results.
             results_file.write_text(json.dumps(results, indent=1) + "\n")
     report.write(results, document)

@@ -15,9 +15,20 @@ def median(runs, field):
     return statistics.median(run[field] for run in runs)
 
 
+def ratios(results, ours, other, field):
+    """Ours to the other's in each round, in which they ran shortly after one another."""
+    return [a[field] / b[field] for a, b in zip(results[ours], results[other], strict=True)]
+
+
 def ratio(results, ours, other, field):
-    """Ours to the other's, the median of the rounds' ratios: in a round they ran shortly after one another."""
-    return statistics.median(a[field] / b[field] for a, b in zip(results[ours], results[other], strict=True))
+    """The median of the rounds' ratios."""
+    return statistics.median(ratios(results, ours, other, field))
+
+
+def spread(results, ours, other, field, factor=1):
+    """The least and the largest of the rounds' ratios."""
+    rounds = [factor * value for value in ratios(results, ours, other, field)]
+    return f"{min(rounds):.3g} to {max(rounds):.3g} in {len(rounds)} rounds"
 
 
 def write(results, document):
@@ -101,7 +112,8 @@ def targets(results):
                 add(f"ingest, {name}: of the fastest other way in the table", of(fastest), 1, " ×", COMPARED[fastest][0])
             if f"lean {load}" in ingest:
                 lean = median(ingest[f"lean {load}"], "messages_per_second")
-                add(f"ingest, {name}: of lean C++", 100 * of("lean"), of_lean, " %", f"lean C++ {count(lean)}")
+                add(f"ingest, {name}: of lean C++", 100 * of("lean"), of_lean, " %", f"lean C++ {count(lean)}; "
+                    + spread(ingest, f"ours {load}", f"lean {load}", "messages_per_second", 100))
                 add(f"ingest, {name}: processor time of a message", cpu_of(ingest[f"ours {load}"]), microseconds, " µs",
                     f"lean C++ {count(cpu_of(ingest[f'lean {load}']))}", at_most=True)
             add(f"ingest, {name}: of the HTTP library", 100 * of("floor"), share, " %",
@@ -120,7 +132,8 @@ def targets(results):
         for batch in latency["maxima"]:
             ours, lean = (f"{who} {batch} at a tenth" for who in ("receiver", "lean"))
             add(f"p99 of the answer at a tenth of the load, {batch} a batch: of lean C++", ratio(latency, ours, lean, "p99_ms"),
-                2, " ×", f"{median(latency[ours], 'p99_ms'):.2f} ms, lean C++ {median(latency[lean], 'p99_ms'):.2f} ms",
+                2, " ×", f"{median(latency[ours], 'p99_ms'):.2f} ms, lean C++ {median(latency[lean], 'p99_ms'):.2f} ms; "
+                + spread(latency, ours, lean, "p99_ms"),
                 at_most=True)
     if "herd" in results:
         add("10,000 devices at once, all answered", median(results["herd"]["herd"], "ms"), 250, " ms", at_most=True)
@@ -154,8 +167,9 @@ def targets(results):
             add(f"{name}: {what}, of an empty one", 100 * ratio(growth, full, empty, field), bound, " %",
                 f"{count(median(growth[full], field))} of {count(median(growth[empty], field))}", at_most=at_most)
         for size in (spools[-1], *retained_sizes(growth)[-1:]):
-            add(f"with {size / 1e9:.3g} GB in the spool: ready after kill -9", median(growth[f"restart {size}"], "ready_ms"),
-                1000, " ms", at_most=True)
+            runs = growth[f"restart {size}"]
+            add(f"with {size / 1e9:.3g} GB in the spool: ready after kill -9", median(runs, "ready_ms"), 1000, " ms",
+                f"up to {count(max(run['ready_ms'] for run in runs))} ms in {len(runs)} rounds", at_most=True)
     if "flat" in results:
         flat = results["flat"]
         many = f"with {flat['segments']:,} loaded segments"
@@ -166,7 +180,8 @@ def targets(results):
         add(f"device list and page with {flat['devices']:,} devices, the slowest", max(run["page_max_ms"] for run in beside),
             50, " ms", f"{median(beside, 'page_p50_ms'):.1f} ms in the median", at_most=True)
         add("p99 of the answer beside them: of alone", 100 * ratio(flat, "ingest beside pages", "ingest alone", "p99_ms"), 110,
-            " %", f"{median(beside, 'p99_ms'):.2f} ms", at_most=True)
+            " %", f"{median(beside, 'p99_ms'):.2f} ms; "
+            + spread(flat, "ingest beside pages", "ingest alone", "p99_ms", 100), at_most=True)
     if "reading" in results:
         reading = results["reading"]
         add("verify --database", median(reading["verify --database"], "readings_per_second"), 300_000, " readings/s")
@@ -330,10 +345,12 @@ def flat_table(results):
                 text, f"{count:,} loaded segments", f"{median(results[f'{name} {count}'], 'cpu_ms'):.1f}", "", "", ""))
     for name, text in (("ingest alone", "ingest"), ("ingest beside pages", "ingest beside `/api/devices` and `/`")):
         runs = results[name]
-        pages = [f"{median(runs, field):.1f}" if field in runs[0] else "" for field in ("page_p50_ms", "page_max_ms")]
+        pages = [
+            f"{figure(run[field] for run in runs):.1f}" if field in runs[0] else ""
+            for field, figure in (("page_p50_ms", statistics.median), ("page_max_ms", max))]
         rows.append((text, f"{results['devices']:,} devices", "", f"{median(runs, 'p99_ms'):.2f}", *pages))
     return table(
-        ("", "with", "processor ms", "p99 of the answer, ms", "list and page, p50 ms", "their maximum, ms"), rows,
+        ("", "with", "processor ms", "p99 of the answer, ms", "list and page, p50 ms", "slowest, ms"), rows,
         text=("with",))
 
 
@@ -458,9 +475,18 @@ def machine(rig):
     facts["file system"] = run("stat", "-f", "-c", "%T", rig.programs).strip()
     facts["Swift"] = first(r"Swift version (\S+)", run("swift", "--version"))
     facts["PostgreSQL"] = first(r"(\d[\d.]*)", run("psql", "--version"))
-    facts["commit"] = run("git", "describe", "--always", "--dirty", cwd=ROOT).strip()
+    # The document itself changes with each run.
+    changed = run("git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs", cwd=ROOT).strip()
+    facts["commit"] = run("git", "describe", "--always", cwd=ROOT).strip() + ("-dirty" if changed else "")
     return facts
 
 
 def machine_table(results):
-    return "\n".join(f"- {name}: {value}" for name, value in results["machine"].items())
+    facts = {name: value for name, value in results["machine"].items() if name != "commit"}
+    measured = {}
+    for part in TABLES:
+        if part in results:
+            when = f"{results[part]['commit']}, {results[part]['day']}" if "commit" in results[part] else "an earlier commit"
+            measured.setdefault(when, []).append(part)
+    facts |= {f"measured at {when}": ", ".join(parts) for when, parts in measured.items()}
+    return "\n".join(f"- {name}: {value}" for name, value in facts.items())
