@@ -84,7 +84,7 @@ deb-test: ## install and test that package in a clean Debian root, booted with a
 release: ## packages, image, bills of materials and checksums of the commit in .local/release, as root
 	@ops/release/build.sh
 
-check-manifests: ## lint the workflow, compose.yaml and the Kubernetes example, with linters from PyPI
+check-manifests: ## lint the workflow, compose.yaml, the Kubernetes example and a bill of materials, with tools from PyPI
 	@ops/dev/check-manifests.sh
 
 check-arm64: ## compile the C and C++ parts for arm64 and compare their results under QEMU with those of this machine

@@ -130,7 +130,8 @@ make_image_bill() {
 write_bill() {
     local swift
     swift=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9.]*\).*/\1/p' | head -n 1)
-    ops/release/sbom.py "$1" "$SOURCE_DATE_EPOCH" "$swift" "$2" "$state/$2/source/Package.resolved" "$3"
+    ops/release/sbom.py "$1" "$SOURCE_DATE_EPOCH" "$swift" "$2" "$state/$2/source/Package.resolved" \
+        "$state/$2/source/.build-deb" "$3"
 }
 
 fail() {

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Writes the software bill of materials, CycloneDX 1.5 in JSON, on standard output.
 
-    sbom.py VERSION EPOCH SWIFT SUITE PINS PACKAGES >sbom.json
+    sbom.py VERSION EPOCH SWIFT SUITE PINS BUILD PACKAGES >sbom.json
 
-PINS is SwiftPM's Package.resolved: all packages that are compiled into the programs. PACKAGES has a line NAME VERSION ARCHITECTURE
-for each Debian package that the programs need, all of them from the release of Debian whose code name is SUITE. SWIFT is the version of the
+PINS is SwiftPM's Package.resolved, and BUILD the directory of the build: of the packages in PINS, those with a module that is linked
+into a program are listed, and the C libraries whose source they carry. PACKAGES has a line NAME VERSION ARCHITECTURE for each Debian package that the programs need, all of them from the release of Debian whose code name is SUITE. SWIFT is the version of the
 toolchain, whose runtime and standard library are linked in. EPOCH, in Unix seconds, is the time that the bill names.
 """
 import datetime
@@ -14,8 +14,14 @@ import re
 import sys
 
 
-def main(version, epoch, swift, suite, pins, packages):
-    components = [swift_package(pin) for pin in json.loads(pathlib.Path(pins).read_text(encoding="utf-8"))["pins"]]
+def main(version, epoch, swift, suite, pins, build, packages):
+    build = pathlib.Path(build)
+    linked = linked_modules(build)
+    checkouts = build / "checkouts"
+    components = [
+        swift_package(pin) for pin in json.loads(pathlib.Path(pins).read_text(encoding="utf-8"))["pins"]
+        if any((checkouts / pin["identity"] / "Sources" / module).is_dir() for module in linked)]
+    components += [carried(checkouts) for module, carried in CARRIED.items() if module in linked]
     components += [debian_package(suite, *line.split()) for line in pathlib.Path(packages).read_text(encoding="utf-8").splitlines()]
     components.append(component("framework", "swift", swift, f"pkg:github/swiftlang/swift@swift-{swift}-RELEASE"))
     components.sort(key=lambda component: component["purl"])
@@ -40,6 +46,28 @@ def swift_package(pin):
     return component("library", place.rpartition("/")[2], version, f"pkg:swift/{place}@{version}") | {
         "properties": [{"name": "git:revision", "value": state["revision"]}],
     }
+
+
+def linked_modules(build):
+    """The modules with objects in the receiver or the loader."""
+    lists = [next(build.glob(f"*/*/{program}.product/Objects.LinkFileList")) for program in ("shelly-receiver", "shelly-loader")]
+    return {module for file in lists for module in re.findall(r"/(\w+)\.build/", file.read_text(encoding="utf-8"))}
+
+
+def boringssl(checkouts):
+    text = (checkouts / "swift-nio-ssl/Sources/CNIOBoringSSL/hash.txt").read_text(encoding="utf-8")
+    revision = re.search(r"revision ([0-9a-f]{40})", text)[1]
+    return component("library", "boringssl", revision, f"pkg:github/google/boringssl@{revision}")
+
+
+def llhttp(checkouts):
+    text = (checkouts / "swift-nio/Sources/CNIOLLHTTP/include/c_nio_llhttp.h").read_text(encoding="utf-8")
+    version = ".".join(re.search(rf"LLHTTP_VERSION_{part} (\d+)", text)[1] for part in ("MAJOR", "MINOR", "PATCH"))
+    return component("library", "llhttp", version, f"pkg:github/nodejs/llhttp@v{version}")
+
+
+#: Libraries whose source a package carries, by the module that it is compiled into.
+CARRIED = {"CNIOBoringSSL": boringssl, "CNIOLLHTTP": llhttp}
 
 
 def debian_package(suite, name, version, architecture):
