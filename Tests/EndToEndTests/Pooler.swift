@@ -8,11 +8,15 @@ final class Pooler {
 
     let port: Int
     private let process: Process
-    var url: String { "postgresql://shelly@127.0.0.1:\(port)/shelly" }
+    let url: String
 
-    /// - Parameter mode: `session` or `transaction`.
-    init(_ mode: String, before rig: Rig) throws {
+    /// - Parameters:
+    ///   - mode: `session` or `transaction`.
+    ///   - authentication: PgBouncer's `auth_type`. Except for `trust`, the role's password is `right`.
+    init(_ mode: String, authentication: String = "trust", before rig: Rig) throws {
         let home = rig.directory + "/pgbouncer-" + mode
+        let password = authentication == "trust" ? "" : ":right"
+        func url(_ port: Int) -> String { "postgresql://shelly\(password)@127.0.0.1:\(port)/shelly" }
         // PgBouncer refuses to run as root, and another user may not read the checkout.
         try FileManager.default.copyItem(atPath: Self.directory ?? "", toPath: home)
         chmod(rig.directory, 0o755)
@@ -20,11 +24,11 @@ final class Pooler {
         for _ in 0..<10 where started == nil {
             // Another process may take the port before PgBouncer does.
             let port = try Listener().port
-            let process = try Self.start(mode, port: port, home: home, serverPort: rig.databasePort)
-            let url = "postgresql://shelly@127.0.0.1:\(port)/shelly"
+            let process = try Self.start(
+                mode, authentication, port: port, home: home, serverPort: rig.databasePort)
             var isListening = false
             try rig.wait("PgBouncer does not listen") {
-                let connection = try? Connection(url, applicationName: "test", connectTimeout: .seconds(30))
+                let connection = try? Connection(url(port), applicationName: "test", connectTimeout: .seconds(30))
                 isListening = (try? connection?.execute("SELECT 1")) != nil
                 return isListening || !process.isRunning
             }
@@ -32,6 +36,7 @@ final class Pooler {
         }
         guard let started else { throw Rig.Failure(description: "PgBouncer ends by itself") }
         (process, port) = started
+        self.url = url(port)
     }
 
     deinit {
@@ -40,9 +45,11 @@ final class Pooler {
         process.waitUntilExit()
     }
 
-    private static func start(_ mode: String, port: Int, home: String, serverPort: Int) throws -> Process {
+    private static func start(
+        _ mode: String, _ authentication: String, port: Int, home: String, serverPort: Int
+    ) throws -> Process {
         let users = home + "/users.txt"
-        try "\"shelly\" \"\"\n".write(toFile: users, atomically: false, encoding: .utf8)
+        try "\"shelly\" \"right\"\n".write(toFile: users, atomically: false, encoding: .utf8)
         let file = home + "/pgbouncer.ini"
         try """
         [databases]
@@ -51,7 +58,8 @@ final class Pooler {
         listen_addr = 127.0.0.1
         listen_port = \(port)
         unix_socket_dir =
-        auth_type = trust
+        auth_type = \(authentication)
+        max_client_conn = 30
         auth_file = \(users)
         pool_mode = \(mode)
         """.write(toFile: file, atomically: false, encoding: .utf8)

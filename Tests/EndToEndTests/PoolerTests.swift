@@ -100,6 +100,42 @@ struct PoolerTests {
         try expectNothingIsLeft(in: pooler)
     }
 
+    /// PgBouncer reports all of this with the state of an outage. A wrong setting is exit 1, so that the service fails
+    /// visibly (invariant 13).
+    @Test(arguments: ["md5", "scram-sha-256"]) func aWrongSettingFailsWithExitCode1(authentication: String) throws {
+        let pooler = try Pooler("transaction", authentication: authentication, before: rig)
+        try rig.startReceiver()
+        try post("plug")
+        let server = "127.0.0.1:\(pooler.port)/"
+        for (wrong, words) in [
+            ("shelly:wrong@\(server)shelly", "authentication failed"), ("shelly@\(server)shelly", "no password"),
+            ("nobody:right@\(server)shelly", "authentication failed"),
+            ("shelly:right@\(server)no-such-database", "no such database"),
+            ("shelly:right@\(server)shelly?options=-csearch_path%3Dx", "unsupported startup parameter"),
+        ] {
+            let reason = try rig.failToDrain(status: 1, ["DATABASE_URL": "postgresql://" + wrong])
+            #expect(reason.contains(words) && reason.contains("correct DATABASE_URL"), "\(wrong): \(reason)")
+            #expect(!reason.contains("right@") && !reason.contains("try again"), "\(reason)")
+        }
+        // A pooler that is full, and one whose server is away.
+        var held: [Connection] = []
+        let full = #expect(throws: PostgresError.self) {
+            while held.count < 1000 {
+                held.append(
+                    try Connection(
+                        pooler.url, applicationName: "test", connectTimeout: .seconds(Rig.hangSeconds)))
+            }
+        }
+        #expect(full?.isTemporary == true && full?.description.contains("no more connections allowed") == true)
+        #expect(try rig.failToDrain(status: 75, ["DATABASE_URL": pooler.url]).contains("no more connections allowed"))
+        held = []
+        try rig.expect(rig.load("drain", environment: ["DATABASE_URL": pooler.url]), status: 0)
+        try rig.stopDatabase()
+        _ = try rig.failToDrain(status: 75, ["DATABASE_URL": pooler.url, "LOADER_STATEMENT_SECONDS": "1"])
+        try rig.startDatabase()
+        try rig.expectExactly(readings: 10)
+    }
+
     /// Expects no changed setting, no lock and no open transaction in the pool's sessions.
     private func expectNothingIsLeft(in pooler: Pooler) throws {
         #expect(try rig.query("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == "0")

@@ -34,6 +34,15 @@ import Testing
         #expect(FaultKind(sqlState: state) == .table)
     }
 
+    /// A pooler refuses a password or a database's name with a state of the server.
+    @Test(arguments: ["08P01", "XX000", "28P01", "42704", "42501"])
+    func aRefusalOfTheStartIsASettings(_ state: String) {
+        var origin = PostgresError.Origin()
+        origin.isStart = true
+        let error = PostgresError.refused(sqlState: state, message: "", detail: nil, origin: origin)
+        #expect(error.faultKind == .setting && !error.isTemporary)
+    }
+
     /// A trigger may raise any error about a row. Only states of the server and of a sequence are not the row's fault.
     @Test(arguments: [
         ("P0001", FaultKind.row), ("F0000", .row), ("HV000", .row), ("42703", .row), ("23502", .row), ("22012", .row),

@@ -9,6 +9,23 @@ import Testing
             ("SCHWERWIEGEND:  3D000: Datenbank »x« existiert nicht", "3D000"),
             ("FATAL:  42704: unrecognized configuration parameter \"x\"", "42704"),
             ("FATAL:  53300: sorry, too many clients already", nil),
+            // PgBouncer 1.18 to 1.25.
+            ("FATAL:  08P01: password authentication failed", "08P01"),
+            ("FATAL:  08P01: SASL authentication failed", "08P01"),
+            ("FATAL:  08P01: no such database: x", "08P01"), ("FATAL:  08P01: no such user", "08P01"),
+            ("FATAL:  08P01: unsupported startup parameter: options", "08P01"),
+            ("FATAL:  08P01: SSL required", "08P01"),
+            ("FATAL:  08P01: server login has been failing, try again later (server_login_retry)", nil),
+            ("FATAL:  08P01: client_login_timeout (server down)", nil), ("FATAL:  08P01: query_wait_timeout", nil),
+            ("FATAL:  08P01: no more connections allowed (max_client_conn)", nil),
+            ("FATAL:  08P01: client connections exceeded (max_db_client_connections)", nil),
+            ("FATAL:  08P01: pooler is shutting down", nil), ("FATAL:  08P01: server conn crashed?", nil),
+            // Supavisor, before and after its errors had codes.
+            ("FATAL:  XX000: Tenant or user not found", "XX000"),
+            ("FATAL:  XX000: (ENOTFOUND) tenant/user u.t not found", "XX000"),
+            ("FATAL:  XX000: Max client connections reached", nil),
+            ("FATAL:  XX000: (ECHECKOUTTIMEOUT) unable to check out connection from the pool after 60000ms", nil),
+            ("FATAL:  XX000: could not open relation mapping file \"global/pg_filenode.map\"", nil),
             ("FATAL:  57P03: the database system is starting up", nil),
             ("Connection refused", nil), ("server closed the connection unexpectedly", nil),
         ] as [(String, String?)])

@@ -9,7 +9,7 @@ enum FaultKind: Equatable {
     case table
     /// The server: away, full, read-only, too slow. It passes by itself, or is fixed there.
     case server
-    /// The role, its password or the database's name.
+    /// The role, its password, the database's name or an option of the connection.
     case setting
 
     /// The columns that the loader fills.
@@ -20,6 +20,10 @@ enum FaultKind: Equatable {
     /// - Parameter detail: the server's, which names the columns of a unique violation in every language:
     ///   `Key (device_id, "timestamp")=(…) already exists.`
     init(sqlState: String, origin: PostgresError.Origin = .init(), detail: String? = nil) {
+        if origin.isStart {
+            self = .setting
+            return
+        }
         let error = PostgresError.refused(sqlState: sqlState, message: "", detail: nil)
         if error.isTemporary || error.isRetryable {
             self = .server

@@ -7,16 +7,28 @@
 struct ConnectFailure {
     /// The message in one line, without the SQLSTATE and the place in the server's source.
     let text: String
-    /// The SQLSTATE, if the server refused the connection because of a setting. Waiting does not fix it.
+    /// The SQLSTATE, if the server or a pooler refused the connection because of a setting. Waiting does not fix it.
     let settingsState: String?
 
     /// Classes of a server that is starting, stopping, full or ill, and may accept the same connection later.
     private static let temporaryClasses = ["08", "53", "55", "57", "58", "XX"]
+    /// Parts of PgBouncer's texts about a server that is away, or a pooler that is full or stopping
+    /// (its client.c, janitor.c and objects.c). All other refusals of a start are about a setting, with the same state.
+    private static let temporaryInPgBouncer = [
+        "server_login_retry", "timeout", "connections", "shutting down", "is disabled", "admin forced disconnect",
+        "crashed", "connect failed", "DNS lookup failed", "pause failed", "memory", "exhaustion",
+    ]
+    /// Parts of the texts about a setting of Supavisor, the pooler of Supabase, old and new (its lib/supavisor/errors).
+    /// It has the same state for a pool that is full and for a database that is away.
+    private static let settingsInSupavisor = [
+        "Tenant or user not found", "tenant/user", "no tenant identifier", "Invalid format for user", "user not found",
+        "connection is required", "allow_list", "is banned",
+    ]
 
     /// - Parameter needsPassword: whether the server asked for a password and there is none, of which libpq has no
     ///   SQLSTATE.
     init(_ message: String, needsPassword: Bool) {
-        var state: String?
+        var refusal: (state: String, message: Substring)?
         let lines = message.split(whereSeparator: \.isNewline).filter { !$0.hasPrefix("LOCATION:") }.map {
             (line) -> String in
             // The severity before it is in the server's language.
@@ -24,11 +36,23 @@ struct ConnectFailure {
             let rest = line[colon.upperBound...]
             let code = rest.prefix { $0.isASCII && ($0.isNumber || $0.isUppercase) }
             guard code.count == 5, rest[code.endIndex...].hasPrefix(": ") else { return String(line) }
-            state = state ?? String(code)
-            return String(line[..<colon.upperBound] + rest[code.endIndex...].dropFirst(2))
+            let message = rest[code.endIndex...].dropFirst(2)
+            refusal = refusal ?? (String(code), message)
+            return String(line[..<colon.upperBound] + message)
         }
         text = oneLine(lines.joined(separator: "\n"))
-        let isSetting = state.map { !Self.temporaryClasses.contains(String($0.prefix(2))) } ?? false
-        settingsState = isSetting ? state : needsPassword && state == nil ? "28P01" : nil
+        if let refusal {
+            settingsState = Self.isSetting(refusal.state, refusal.message) ? refusal.state : nil
+        } else {
+            settingsState = needsPassword ? "28P01" : nil
+        }
+    }
+
+    private static func isSetting(_ state: String, _ message: Substring) -> Bool {
+        switch state {
+        case "08P01": !temporaryInPgBouncer.contains { message.contains($0) }
+        case "XX000": settingsInSupavisor.contains { message.contains($0) }
+        default: !temporaryClasses.contains(String(state.prefix(2)))
+        }
     }
 }

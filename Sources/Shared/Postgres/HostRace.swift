@@ -129,7 +129,9 @@ struct HostRace {
         let text = PQerrorMessage(handle).map { String(cString: $0) } ?? ""
         let found = ConnectFailure(text, needsPassword: PQconnectionNeedsPassword(handle) == 1)
         guard let state = found.settingsState else { return .unavailable(found.text) }
-        return .refused(sqlState: state, message: found.text, detail: nil)
+        var origin = PostgresError.Origin()
+        origin.isStart = true
+        return .refused(sqlState: state, message: found.text, detail: nil, origin: origin)
     }
 
     /// One error for all hosts: the first that waiting does not fix, or all messages.

@@ -19,6 +19,9 @@ public enum PostgresError: Error, CustomStringConvertible, Sendable {
         public var routine: String?
         /// Whether a function was running, such as a trigger's.
         public var isInFunction = false
+        /// Whether the start of a connection was refused because of a setting, which a pooler reports with the SQLSTATE
+        /// of an outage.
+        public var isStart = false
 
         public init() {}
     }
@@ -29,6 +32,7 @@ public enum PostgresError: Error, CustomStringConvertible, Sendable {
         switch self {
         case .unavailable, .outcomeUnknown: true
         case .invalid: false
+        case .refused(_, _, _, let origin) where origin.isStart: false
         case .refused(let state, _, _, _):
             // Connection, insufficient resources, system error (the server's own disk).
             ["08", "53", "58"].contains(state.prefix(2))
