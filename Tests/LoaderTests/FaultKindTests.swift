@@ -46,12 +46,25 @@ import Testing
     /// A trigger may raise any error about a row. Only states of the server and of a sequence are not the row's fault.
     @Test(arguments: [
         ("P0001", FaultKind.row), ("F0000", .row), ("HV000", .row), ("42703", .row), ("23502", .row), ("22012", .row),
-        ("57014", .server), ("40001", .server), ("53100", .server), ("2200H", .table),
+        ("28000", .row), ("3D000", .row), ("57014", .server), ("40001", .server), ("53100", .server),
+        ("2200H", .table),
     ])
     func anErrorWithinAFunctionCountsAsTheRowsFault(_ state: String, _ kind: FaultKind) {
         var origin = PostgresError.Origin()
         origin.isInFunction = true
         #expect(FaultKind(sqlState: state, origin: origin) == kind)
+    }
+
+    @Test(arguments: [
+        "P0001", "F0000", "28000", "3D000", "2200H", "08006", "25006", "40001", "40P01", "53100", "53400", "55P03",
+        "57014", "57P03", "58030",
+    ])
+    func aStateThatAFunctionRaisesIsPerhapsTheRows(_ state: String) {
+        var origin = PostgresError.Origin()
+        origin.isInFunction = true
+        origin.isRaised = true
+        let error = PostgresError.refused(sqlState: state, message: "", detail: nil, origin: origin)
+        #expect(error.faultKind == .row && !error.isTemporary && !error.isRetryable)
     }
 
     @Test(arguments: [("power", FaultKind.row), ("idempotency_key", .row), ("extra", .table)])

@@ -24,17 +24,18 @@ enum FaultKind: Equatable {
             self = .setting
             return
         }
-        let error = PostgresError.refused(sqlState: sqlState, message: "", detail: nil)
+        let error = PostgresError.refused(sqlState: sqlState, message: "", detail: nil, origin: origin)
         if error.isTemporary || error.isRetryable {
             self = .server
             return
         }
         switch (String(sqlState.prefix(2)), sqlState) {
-        case ("28", _), ("3D", _): self = .setting
+        // A trigger may raise any error, and may do so for some rows only.
+        case _ where origin.isRaised: self = .row
         // A sequence at its end fails for every caller.
         case (_, "2200H"): self = .table
-        // A trigger may raise any error, and may do so for some rows only.
         case _ where origin.isInFunction: self = .row
+        case ("28", _), ("3D", _): self = .setting
         case (_, "23502"): self = origin.column.map(Self.columns.contains) == true ? .row : .table
         // A value that is there already: ours, or one that the table itself provides, such as an id.
         case (_, "23505"): self = Self.keyIsOurs(detail) ? .row : .table

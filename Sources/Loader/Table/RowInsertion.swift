@@ -392,6 +392,7 @@ private struct ErrorKind: Hashable {
     let table: String?
     let column: String?
     let isInFunction: Bool
+    let isRaised: Bool
 
     init(_ error: PostgresError) {
         var origin = PostgresError.Origin()
@@ -401,6 +402,7 @@ private struct ErrorKind: Hashable {
         table = origin.table
         column = origin.column
         isInFunction = origin.isInFunction
+        isRaised = origin.isRaised
     }
 }
 

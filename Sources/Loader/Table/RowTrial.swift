@@ -22,7 +22,8 @@ struct RowTrial {
         _ = try connection.execute(Self.statement(rows, of: buffer, into: table))
         let found = try connection.execute(
             """
-            SELECT r ->> 0, r ->> 1, r ->> 2, r ->> 3, r ->> 4, r ->> 5, r ->> 6, r ->> 7
+            SELECT r ->> 0, r ->> 1, r ->> 2, r ->> 3, r ->> 4, r ->> 5, r ->> 6, r ->> 7,
+                r ->> 8
             FROM json_array_elements(current_setting('\(Self.result)')::json) WITH ORDINALITY AS e(r, number) ORDER BY number
             """)
         for row in 0..<found.count {
@@ -36,6 +37,7 @@ struct RowTrial {
             origin.table = found[row, 5]
             origin.column = found[row, 6]
             origin.isInFunction = found[row, 7] == "true"
+            origin.isRaised = found[row, 8] == "true"
             let error = PostgresError.refused(
                 sqlState: found[row, 1] ?? "", message: found[row, 2] ?? "", detail: found[row, 3], origin: origin)
             failedRows.append(FailedRow(place: (found.integer(row, 0) ?? 1) - 1, error: error))
@@ -79,7 +81,9 @@ struct RowTrial {
                         -- A function that the row has called, such as a trigger's, is named before this statement.
                         lines := lines || json_build_array(new.place_, state_, message_, nullif(detail_, ''), nullif(constraint_, ''),
                             nullif(table_, ''), nullif(column_, ''),
-                            split_part(context_, \(tag)\(insert)\(tag), 1) LIKE '%(%')::text;
+                            split_part(context_, \(tag)\(insert)\(tag), 1) LIKE '%(%',
+                            -- In every language: `PL/pgSQL function refuse() line 1 at RAISE`.
+                            split_part(context_, chr(10), 1) LIKE '%RAISE%')::text;
                     END;
                 END LOOP;
                 PERFORM set_config('\(result)', '[' || array_to_string(('[' || taken || ']')::text || lines, ',') || ']', true);

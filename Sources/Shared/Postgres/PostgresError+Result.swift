@@ -16,6 +16,7 @@ extension PostgresError {
             origin.routine = field("R")
             // The context names a function as `refuse() line 1 at RAISE`, in every language; a parameter has one as well.
             origin.isInFunction = field("W")?.contains("(") == true
+            origin.isRaised = origin.routine == "exec_stmt_raise"
             self = .refused(
                 sqlState: state, message: field("M") ?? "no message", detail: field("D"), origin: origin)
         } else {

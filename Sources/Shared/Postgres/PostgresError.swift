@@ -15,10 +15,12 @@ public enum PostgresError: Error, CustomStringConvertible, Sendable {
         public var constraint: String?
         public var table: String?
         public var column: String?
-        /// The function in the server's own source, such as `exec_stmt_raise` for RAISE of PL/pgSQL.
+        /// The function in the server's own source, such as `ExecWithCheckOptions` for a policy.
         public var routine: String?
         /// Whether a function was running, such as a trigger's.
         public var isInFunction = false
+        /// Whether RAISE of a function in PL/pgSQL has chosen the SQLSTATE, which then says nothing about the server.
+        public var isRaised = false
         /// Whether the start of a connection was refused because of a setting, which a pooler reports with the SQLSTATE
         /// of an outage.
         public var isStart = false
@@ -32,7 +34,7 @@ public enum PostgresError: Error, CustomStringConvertible, Sendable {
         switch self {
         case .unavailable, .outcomeUnknown: true
         case .invalid: false
-        case .refused(_, _, _, let origin) where origin.isStart: false
+        case .refused(_, _, _, let origin) where origin.isStart || origin.isRaised: false
         case .refused(let state, _, _, _):
             // Connection, insufficient resources, system error (the server's own disk).
             ["08", "53", "58"].contains(state.prefix(2))
@@ -47,7 +49,10 @@ public enum PostgresError: Error, CustomStringConvertible, Sendable {
     }
 
     /// Whether the transaction can be retried at once: a serialization failure or a deadlock.
-    public var isRetryable: Bool { sqlState == "40001" || sqlState == "40P01" }
+    public var isRetryable: Bool {
+        guard case .refused(let state, _, _, let origin) = self, !origin.isRaised else { return false }
+        return state == "40001" || state == "40P01"
+    }
 
     /// The SQLSTATE if the server answered.
     public var sqlState: String? {
