@@ -124,6 +124,52 @@ struct DatabaseFaultTests {
         }
     }
 
+    /// TLS that the server does not speak, or a certificate that does not hold. A server that is away, or that closes in
+    /// the middle of it, is an outage all the same.
+    @Test func aWrongSettingOfTLSIsNoOutage() throws {
+        try post("plug")
+        let root = rig.directory + "/root.crt"
+        func environment(_ mode: String, root: String? = nil, port: Int? = nil) -> [String: String] {
+            let url = "postgresql://shelly@127.0.0.1:\(port ?? rig.databasePort)/shelly?sslmode=\(mode)"
+            return ["DATABASE_URL": url + (root.map { "&sslrootcert=" + $0 } ?? "")]
+        }
+        for mode in ["require", "verify-full"] {
+            let reason = try rig.failToDrain(status: 1, environment(mode, root: root))
+            #expect(reason.contains("SSL was required"), "\(reason)")
+            #expect(reason.contains("correct DATABASE_URL (sslmode"), "\(reason)")
+        }
+
+        // The server's working directory is its data directory.
+        for (name, copy) in [("server", root), ("other", root + ".other")] {
+            try rig.query(
+                """
+                COPY (SELECT 1) TO PROGRAM 'openssl req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 \
+                -subj /CN=far -keyout \(name).key -out \(name).crt 2>/dev/null && chmod 600 \(name).key'
+                """)
+            let certificate = try rig.query("SELECT pg_read_file('\(name).crt')")
+            try certificate.write(toFile: copy, atomically: false, encoding: .utf8)
+        }
+        try rig.configure("ssl", "on")
+        for (mode, file, words) in [
+            ("verify-ca", root + ".missing", "does not exist"),
+            ("verify-ca", root + ".other", "certificate verify failed"),
+            ("verify-full", root, "does not match host name"),
+        ] {
+            let reason = try rig.failToDrain(status: 1, environment(mode, root: file))
+            #expect(reason.contains(words) && reason.contains("correct DATABASE_URL (sslmode"), "\(reason)")
+        }
+
+        let proxy = try DatabaseProxy(to: rig.databasePort)
+        defer { proxy.close() }
+        proxy.arm(.cutBefore, at: "")
+        _ = try rig.failToDrain(status: 75, environment("verify-ca", root: root, port: proxy.port))
+        try rig.stopDatabase()
+        _ = try rig.failToDrain(status: 75, environment("verify-ca", root: root))
+        try rig.startDatabase()
+        try rig.expect(rig.load("drain", environment: environment("verify-ca", root: root)), status: 0)
+        try rig.expectExactly(readings: 10)
+    }
+
     /// A first host that never answers delays the connection by a moment; a closed port does not.
     @Test func aSilentHostIsSkipped() throws {
         let silent = try Listener()

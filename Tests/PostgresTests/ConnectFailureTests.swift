@@ -27,6 +27,15 @@ import Testing
             ("FATAL:  XX000: (ECHECKOUTTIMEOUT) unable to check out connection from the pool after 60000ms", nil),
             ("FATAL:  XX000: could not open relation mapping file \"global/pg_filenode.map\"", nil),
             ("FATAL:  57P03: the database system is starting up", nil),
+            // libpq itself.
+            ("server does not support SSL, but SSL was required", "08001"),
+            ("root certificate file \"/x\" does not exist\nEither provide the file or change sslmode.", "08001"),
+            ("SSL error: certificate verify failed", "08001"), ("SSL error: tlsv1 alert unknown ca", "08001"),
+            ("server certificate for \"a\" does not match host name \"b\"", "08001"),
+            ("private key file \"/x\" has group or world access", "08001"),
+            ("channel binding required, but SSL not in use", "08001"),
+            ("SSL error: unexpected eof while reading", nil), ("SSL SYSCALL error: EOF detected", nil),
+            ("server sent an error response during SSL exchange", nil),
             ("Connection refused", nil), ("server closed the connection unexpectedly", nil),
         ] as [(String, String?)])
     func theSQLSTATEDistinguishesSettingsFromOutages(message: String, state: String?) {

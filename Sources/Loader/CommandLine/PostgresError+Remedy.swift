@@ -15,6 +15,8 @@ extension PostgresError {
     var remedy: String? {
         if needsMigration { return "run 'shelly-loader migrate' first" }
         switch faultKind {
+        case .setting where sqlState == "08001":
+            return "correct DATABASE_URL (sslmode, sslrootcert and the like), or the server's certificate"
         case .setting: return "correct DATABASE_URL or the password (PGPASSFILE), or the server's roles and pg_hba.conf"
         case .table: break
         case .row where isInFunction: return "correct the table's trigger, or the readings that it refuses"

@@ -7,7 +7,8 @@
 struct ConnectFailure {
     /// The message in one line, without the SQLSTATE and the place in the server's source.
     let text: String
-    /// The SQLSTATE, if the server or a pooler refused the connection because of a setting. Waiting does not fix it.
+    /// The SQLSTATE, if the server or a pooler refused the connection because of a setting, or libpq itself because of
+    /// one of TLS: 08001. Waiting does not fix it.
     let settingsState: String?
 
     /// Classes of a server that is starting, stopping, full or ill, and may accept the same connection later.
@@ -23,6 +24,15 @@ struct ConnectFailure {
     private static let settingsInSupavisor = [
         "Tenant or user not found", "tenant/user", "no tenant identifier", "Invalid format for user", "user not found",
         "connection is required", "allow_list", "is banned",
+    ]
+    /// Parts of libpq's own messages about settings of TLS, and of what it demands of the server's authentication. They are
+    /// in English, since no program of ours sets a locale.
+    private static let settingsInLibpq = [
+        "SSL was required", "root certificate", "certificate verify failed", "does not match host name",
+        "host name must be specified", "certificate file", "private key file", "unsupported protocol",
+        "alert protocol version", "alert handshake failure", "alert unknown ca", "alert certificate",
+        "alert bad certificate", "channel binding", "GSSAPI encryption", "authentication method",
+        "authentication mechanisms", "requirepeer",
     ]
 
     /// - Parameter needsPassword: whether the server asked for a password and there is none, of which libpq has no
@@ -44,7 +54,8 @@ struct ConnectFailure {
         if let refusal {
             settingsState = Self.isSetting(refusal.state, refusal.message) ? refusal.state : nil
         } else {
-            settingsState = needsPassword ? "28P01" : nil
+            let isSetting = Self.settingsInLibpq.contains { message.contains($0) }
+            settingsState = needsPassword ? "28P01" : isSetting ? "08001" : nil
         }
     }
 
