@@ -304,4 +304,21 @@ struct DoctorTests {
         let migration = try rig.load("migrate")
         #expect(migration.status == 75 && migration.text.contains("no such standby is connected"), "\(migration.text)")
     }
+
+    /// A commit may wait for more standbys than are connected.
+    @Test func aStandbyThatIsMissingBesideAnotherIsNamed() throws {
+        try makeSpool()
+        let pair = try StreamingPair(rig, isSynchronous: true)
+        #expect(try !rig.load("doctor").text.contains("FAIL  standby"))
+        try rig.query("ALTER SYSTEM SET synchronous_standby_names TO 'ANY 2 (*)'")
+        try rig.query("SELECT pg_reload_conf()")
+        try rig.wait("the standby does not become one of a quorum") {
+            try rig.query("SELECT sync_state FROM pg_stat_replication") == "quorum"
+        }
+        let output = try rig.load("doctor")
+        #expect(output.status == 75 && output.text.contains("only 1 of 2 are connected"), "\(output.text)")
+        let migration = try rig.load("migrate")
+        #expect(migration.status == 75 && migration.text.contains("only 1 of 2 are connected"), "\(migration.text)")
+        withExtendedLifetime(pair) {}
+    }
 }

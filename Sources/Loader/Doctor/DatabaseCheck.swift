@@ -109,11 +109,11 @@ struct DatabaseCheck {
         try connection.isPooled() ? .ok("pooling", "a pooler is in between") : nil
     }
 
-    /// Without its standby, every COMMIT waits.
+    /// Without its standbys, every COMMIT waits.
     private func standby() throws(PostgresError) -> CheckResult? {
-        guard let names = try SynchronousStandby.missing(on: connection) else { return nil }
+        guard let missing = try SynchronousStandby.missing(on: connection) else { return nil }
         return .fail(
-            "standby", "synchronous_standby_names is '\(names)', and no such standby is connected: no commit can end",
+            "standby", "\(missing): no commit can end",
             do: "start the standby, or take its name out of the setting", isTemporary: true)
     }
 }

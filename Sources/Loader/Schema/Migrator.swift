@@ -49,9 +49,8 @@ struct Migrator {
 
     func run() throws {
         let connection = try database.connect()
-        if let names = try SynchronousStandby.missing(on: connection) {
-            throw PostgresError.unavailable(
-                "synchronous_standby_names is '\(names)', and no such standby is connected, so no commit can end")
+        if let missing = try SynchronousStandby.missing(on: connection) {
+            throw PostgresError.unavailable("\(missing), so no commit can end")
         }
         // A role's own timeout would end the building of an index, which cannot run in a transaction. Behind a pooler
         // the setting would stay in a session of others.
