@@ -49,6 +49,40 @@ struct StatisticsTests {
         _ = try rig.get("/api/stats/queue") { $0.count("total_logs") == 0 }
     }
 
+    /// The server refuses the query and stays: a conflict with a standby's recovery, a deadlock, no memory.
+    @Test func aRefusalThatPassesIsAnsweredFromMemory() throws {
+        let rig = try Rig()
+        try rig.startReceiver()
+        try load(rig, "plug")
+        _ = try rig.get("/api/stats/queue") { $0.count("total_logs") == 10 }
+        // A view in the table's place, since a function can raise what a server of these tests does not come to by itself.
+        try rig.query(
+            """
+            ALTER TABLE power_logs RENAME TO rows_of_power;
+            CREATE TABLE mood (state text); INSERT INTO mood VALUES ('40001');
+            CREATE FUNCTION fail() RETURNS boolean LANGUAGE plpgsql AS
+            $$ BEGIN RAISE 'refused' USING ERRCODE = (SELECT state FROM mood); END $$;
+            CREATE VIEW power_logs AS SELECT * FROM rows_of_power WHERE fail()
+            """)
+        func isOlder() throws {
+            let age = { (answer: Rig.Answer) in
+                answer.headers.firstMatch(of: /\r\nage: ([0-9]+)\r\n/).flatMap { Int($0.1) } ?? 0
+            }
+            let known = age(try rig.get("/api/stats/queue"))
+            _ = try rig.get("/api/stats/queue") { answer in
+                #expect(answer.status == 200 && answer.count("total_logs") == 10, "\(answer.text)")
+                return age(answer) >= known + 3
+            }
+        }
+        for state in ["40001", "40P01", "53200"] {
+            try rig.query("UPDATE mood SET state = '\(state)'")
+            try isOlder()
+        }
+        // A fault of the table does not pass.
+        try rig.query("UPDATE mood SET state = '42501'")
+        _ = try rig.get("/api/stats/queue") { $0.status == 503 }
+    }
+
     /// A round trip of 150 ms, with TLS: connecting takes a second, and each statement part of a second.
     @Test func aDatabaseWithLongRoundTripsAnswers() throws {
         let rig = try Rig(hasCluster: true)

@@ -88,6 +88,23 @@ struct StatisticsMemoryTests {
         #expect(text(memory.outcome(at: at(9))) == "8 rows, 2 s")
     }
 
+    @Test(arguments: [
+        ("40001", true), ("40P01", true), ("53100", true), ("53200", true), ("53400", true), ("55P03", true),
+        ("57014", true), ("58030", true), ("42501", false), ("42P01", false), ("42703", false), ("22012", false),
+        ("3F000", false), ("P0001", false),
+    ])
+    func aRefusalThatPassesKeepsTheMemory(_ state: String, _ passes: Bool) {
+        var memory = StatisticsMemory()
+        run(&memory, 0, 0.1)
+        run(&memory, 10, 11, .failure(.refused(sqlState: state, message: "", detail: nil)))
+        #expect(text(memory.outcome(at: at(11))) == (passes ? "7 rows, 11 s" : "failure"))
+        // Not if it was the start of the connection that was refused.
+        var origin = PostgresError.Origin()
+        origin.isStart = true
+        run(&memory, 20, 21, .failure(.refused(sqlState: state, message: "", detail: nil, origin: origin)))
+        #expect(text(memory.outcome(at: at(21))) == "failure")
+    }
+
     /// A lock on the table, or a query that takes more than a minute.
     @Test func aStatementTimeoutKeepsTheMemory() {
         var memory = StatisticsMemory()

@@ -82,13 +82,19 @@ struct StatisticsMemory {
             newest = (statistics, asOf)
             failure = nil
             sleep = databaseSleep
-        // The server is up, but slow or locked: older statistics are better than none.
-        case .failure(let error) where ["57014", "55P03"].contains(error.sqlState) && newest != nil && failure == nil:
-            break
+        // The server is up: older statistics are better than none.
+        case .failure(let error) where Self.isPassing(error) && newest != nil && failure == nil: break
         case .failure(let error): failure = error
         }
         phase = .idle
         queryStart = nil
         freshUntil = now + max(Self.interval, sleep, queryTime * Self.intervalPerQueryTime)
+    }
+
+    /// Whether the server has refused this query on a connection that stays open, for a reason that is neither the table's
+    /// nor a setting's: a conflict with a standby's recovery, a deadlock, no memory, a lock, a timeout, its disk.
+    private static func isPassing(_ error: PostgresError) -> Bool {
+        guard case .refused(let state, _, _, let origin) = error, !origin.isStart else { return false }
+        return ["40", "53", "55", "57", "58"].contains(state.prefix(2))
     }
 }
