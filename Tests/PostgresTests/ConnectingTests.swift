@@ -117,7 +117,7 @@ import Testing
 }
 
 /// A TCP port on loopback that accepts connections and never answers.
-private struct Listener {
+struct Listener {
     let descriptor: Int32
     let port: UInt16
 

@@ -60,13 +60,19 @@ extension Connection {
         var descriptor = pollfd(fd: PQsocket(handle), events: events, revents: 0)
         guard descriptor.fd >= 0 else { throw .unavailable(lastMessage) }
         while true {
+            if probe.due <= .now, !probe.isServerThere(behind: descriptor.fd, deadline) {
+                throw .unavailable("\(address): timeout while \(what), and the server accepts no other connection")
+            }
             let left = ContinuousClock.now.duration(to: deadline)
             guard left > .zero else { throw .unavailable("\(address): timeout while \(what)") }
-            let pause = min(left, atMost ?? left).components
+            let pause = max(.zero, min(left, atMost ?? left, ContinuousClock.now.duration(to: probe.due))).components
             let milliseconds = pause.seconds * 1000 + pause.attoseconds / 1_000_000_000_000_000
             // Add one, because waiting for 0 ms at the end would spin.
             let ready = poll(&descriptor, 1, Int32(clamping: milliseconds + 1))
-            if ready > 0 { return descriptor.revents }
+            if ready > 0 {
+                probe = ServerProbe()
+                return descriptor.revents
+            }
             if ready == 0, atMost != nil { return 0 }
             if ready < 0, errno != EINTR { throw .unavailable("\(address): poll(2) failed while \(what)") }
         }

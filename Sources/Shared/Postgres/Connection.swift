@@ -9,6 +9,9 @@ internal import CLibpq
 /// It sets nothing in its session, because a pooler may give the session to other clients after each transaction. The
 /// time zone and the server's timeouts belong to `transaction`; a statement outside of one has only the client's timeout.
 ///
+/// A server that is silent for seconds is asked over a second connection whether it still accepts any (`ServerProbe`), so
+/// that a frozen one does not cost the statement's whole timeout.
+///
 /// It has one owner at a time, on a thread that may block. After a timeout or a broken connection it is closed, and
 /// later calls throw `unavailable`. Only the resolver waits without our deadline, in `PQconnectStartParams` and
 /// `PQconnectPoll`, if the host is a name and neither files nor DNS servers answer. resolv.conf(5) bounds that wait.
@@ -16,6 +19,8 @@ public final class Connection {
     // libpq's PGconn, nil once closed. Every libpq function treats nil as a bad connection.
     var handle: OpaquePointer?
     let timeout: Duration
+    /// Finds a server that is silent because it is frozen.
+    var probe = ServerProbe()
     /// Whether the server can check during a statement that its client is still there.
     var canCheckClient: Bool
 
@@ -95,6 +100,7 @@ public final class Connection {
         guard isUsable else { throw .unavailable("the connection is closed") }
         guard !sql.utf8.contains(0) else { throw .invalid("a statement cannot contain NUL") }
         try Self.check(parameters)
+        probe = ServerProbe()
         do throws(PostgresError) {
             let sent = parameters.isEmpty ? PQsendQuery(handle, sql) : send(sql, parameters)
             guard sent == 1 else { throw .unavailable(lastMessage) }
