@@ -126,7 +126,7 @@ struct DatabaseFaultTests {
 
     /// TLS that the server does not speak, or a certificate that does not hold. A server that is away, or that closes in
     /// the middle of it, is an outage all the same.
-    @Test func aWrongSettingOfTLSIsNoOutage() throws {
+    @Test func aWrongSettingOfTLSFailsWithExitCode1() throws {
         try post("plug")
         let root = rig.directory + "/root.crt"
         func environment(_ mode: String, root: String? = nil, port: Int? = nil) -> [String: String] {
@@ -177,6 +177,26 @@ struct DatabaseFaultTests {
         let url = "postgresql://shelly@127.0.0.1:\(silent.port),127.0.0.1:\(rig.databasePort)/shelly"
         try rig.expect(
             rig.load("drain", environment: ["DATABASE_URL": url + "?target_session_attrs=read-write"]), status: 0)
+        try rig.expectExactly(readings: 10)
+        withExtendedLifetime(silent) {}
+    }
+
+    /// The same for the addresses of one name: the loader takes the second if the first answers nothing.
+    @Test(.enabled(if: HostsFile.obstacle == nil, "no other /etc/hosts can be mounted here"))
+    func aSilentAddressIsSkipped() throws {
+        let silent = try Listener()
+        let server = try DatabaseProxy(to: rig.databasePort, at: 9, port: silent.port)
+        defer { server.close() }
+        let hosts = try HostsFile("127.0.0.1 db.test\n127.0.0.9 db.test\n", in: rig.directory)
+        try post("plug")
+        let url = "postgresql://shelly@db.test:\(server.port)/shelly"
+        try rig.wait("the second address is not taken") {
+            try rig.startLoader("drain", environment: ["DATABASE_URL": url], under: hosts.wrapper)
+            let status = rig.awaitLoader()
+            let log = try rig.loaderLog
+            #expect(status == 0 || log.contains("127.0.0.9"), "\(log)")
+            return status == 0
+        }
         try rig.expectExactly(readings: 10)
         withExtendedLifetime(silent) {}
     }

@@ -25,12 +25,15 @@ final class DatabaseProxy: Sendable {
     private let connections = Mutex((all: 0, open: 0))
     private let fault = Mutex<(effect: Effect, statement: String, previous: String)?>(nil)
 
-    init(to server: Int, delay: Duration = .zero) throws {
+    /// - Parameters:
+    ///   - host: the last number of its address 127.0.0.…
+    ///   - port: its port, 0 for one that the kernel chooses.
+    init(to server: Int, delay: Duration = .zero, at host: UInt32 = 1, port: Int = 0) throws {
         self.server = server
         self.delay = delay
         listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        var address = Self.loopback(port: 0)
+        var address = Self.loopback(host, port: port)
         let listener = listener
         let isListening = withUnsafeMutablePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
@@ -38,7 +41,7 @@ final class DatabaseProxy: Sendable {
             }
         }
         guard isListening else { throw Rig.Failure(description: "cannot listen: errno \(errno)") }
-        port = Int(UInt16(bigEndian: address.sin_port))
+        self.port = Int(UInt16(bigEndian: address.sin_port))
         Thread.detachNewThread { [self] in
             while true {
                 let client = accept(listener, nil, nil)
@@ -141,11 +144,11 @@ final class DatabaseProxy: Sendable {
         return true
     }
 
-    private static func loopback(port: Int) -> sockaddr_in {
+    private static func loopback(_ host: UInt32 = 1, port: Int) -> sockaddr_in {
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = in_port_t(port).bigEndian
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        address.sin_addr.s_addr = (0x7F00_0000 + host).bigEndian
         return address
     }
 }

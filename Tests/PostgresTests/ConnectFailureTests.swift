@@ -62,7 +62,7 @@ import Testing
 
     @Test(
         arguments: [
-            (["host": "a"], [[]]), (["host": "a,b"], [["a", ""], ["b", ""]]),
+            (["host": "a"], [["a", ""]]), (["host": "a,b"], [["a", ""], ["b", ""]]),
             (["host": "a,b", "port": "1"], [["a", "1"], ["b", "1"]]),
             (["host": "a,b", "port": "1,2"], [["a", "1"], ["b", "2"]]),
             // For these libpq reports the error itself, or has a default.
@@ -73,6 +73,16 @@ import Testing
             host.isEmpty ? [] : ["host", "port"].map { name in host.first { $0.name == name }?.value ?? "" }
         }
         #expect(hosts == expected)
+    }
+
+    /// An address, a socket's directory and a name without an address are libpq's.
+    @Test(arguments: [
+        [("host", "127.0.0.1")], [("host", "::1")], [("host", "/tmp")], [("host", "no-such-host.invalid")],
+        [("host", "localhost"), ("hostaddr", "127.0.0.1")], [], [("hostaddr", "127.0.0.1"), ("port", "1")],
+    ])
+    func aHostWithOneAddressStaysAsItIs(host: HostList.Host) {
+        let found = HostList.addresses(of: host)
+        #expect(found.count == 1 && found[0].map { [$0.name, $0.value] } == host.map { [$0.0, $0.1] })
     }
 
     @Test func aStandbyIsPreferredToAllOthers() {

@@ -13,8 +13,8 @@ internal import CLibpq
 /// that a frozen one does not cost the statement's whole timeout.
 ///
 /// It has one owner at a time, on a thread that may block. After a timeout or a broken connection it is closed, and
-/// later calls throw `unavailable`. Only the resolver waits without our deadline, in `PQconnectStartParams` and
-/// `PQconnectPoll`, if the host is a name and neither files nor DNS servers answer. resolv.conf(5) bounds that wait.
+/// later calls throw `unavailable`. Only the resolver waits without our deadline, in `getaddrinfo`, if the host
+/// is a name and neither files nor DNS servers answer. resolv.conf(5) bounds that wait.
 public final class Connection {
     // libpq's PGconn, nil once closed. Every libpq function treats nil as a bad connection.
     var handle: OpaquePointer?
@@ -26,14 +26,15 @@ public final class Connection {
 
     /// Connects, with the encoding UTF-8. Notices are ignored.
     ///
-    /// Follows `PQconnectStartParams` and `PQconnectPoll`. Of several hosts, the first that accepts is taken, however
-    /// long the others are silent. Throws `unavailable` if no server accepts the connection now, and `refused` with the
+    /// Follows `PQconnectStartParams` and `PQconnectPoll`. Of several hosts or addresses, the first that accepts is
+    /// taken, however long the others are silent. Throws `unavailable` if no server accepts the connection now, and `refused` with the
     /// SQLSTATE if one does not accept the role, the password or the database.
     ///
     /// - Parameters:
     ///   - conninfo: URL or key/value list; empty for libpq's own environment (`PGHOST`, `PGSERVICE`, `PGPASSFILE`, …).
     ///   - applicationName: shown in `pg_stat_activity`, unless the conninfo or `PGAPPNAME` has another.
-    ///   - connectTimeout: for connecting and authenticating together, for each of the conninfo's hosts.
+    ///   - connectTimeout: for connecting and authenticating together, for each of the conninfo's hosts and each of their
+    ///     addresses.
     ///   - timeout: for each statement without a timeout argument, and for an idle client within a transaction.
     ///   - progress: called at each step of connecting, such as the server's answers. It shows that a server is slow and
     ///     not silent.

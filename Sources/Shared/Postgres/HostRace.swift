@@ -1,15 +1,15 @@
 internal import CLibpq
 internal import Glibc
 
-/// Connects to the first of several hosts that accepts.
+/// Connects to the first of several hosts that accepts, or of several addresses of a host.
 ///
-/// The hosts are tried in their order. The next one is tried as soon as the previous one has failed, or when it has been
-/// silent for a moment; so a host that drops packets delays the others by that moment only. libpq alone would wait for
-/// each host without a limit: `PQconnectPoll` does not know `connect_timeout`.
+/// They are tried in their order. The next one is tried as soon as the previous one has failed, or when it has been
+/// silent for a moment; so an address that drops packets delays the others by that moment only. libpq alone would wait for
+/// each without a limit: `PQconnectPoll` does not know `connect_timeout`.
 struct HostRace {
     /// libpq's parameters, names and values, before those of the host.
     let parameters: [(name: String, value: String)]
-    /// Timeout for each host.
+    /// Timeout for each address.
     let timeout: Duration
     /// Called at each step of an attempt, and not while the servers are silent.
     let progress: () -> Void
@@ -33,12 +33,13 @@ struct HostRace {
     func run() throws(PostgresError) -> OpaquePointer {
         let probe = try start([])
         let list = HostList(Self.options(of: probe))
-        guard list.hosts.count > 1 else { return try run([[]], started: probe) }
+        let hosts = list.hosts.count == 1 ? HostList.addresses(of: list.hosts[0]) : list.hosts
+        guard hosts.count > 1 else { return try run([[]], started: probe) }
         PQfinish(probe)
         var failure = PostgresError.unavailable("no host")
         for pass in list.passes {
             do throws(PostgresError) {
-                return try run(list.hosts.map { $0 + pass })
+                return try run(hosts.map { $0 + pass })
             } catch {
                 failure = error
             }
@@ -54,9 +55,10 @@ struct HostRace {
         defer { for attempt in attempts { PQfinish(attempt.handle) } }
         while true {
             if let host = waiting.first, attempts.isEmpty || ContinuousClock.now >= next {
-                waiting.removeFirst()
+                let addresses = HostList.addresses(of: host)
+                waiting = addresses.dropFirst() + waiting.dropFirst()
                 do throws(PostgresError) {
-                    let handle = if let started { started } else { try start(host) }
+                    let handle = if let started { started } else { try start(addresses[0]) }
                     attempts.append(Attempt(handle: handle, deadline: .now + timeout))
                     next = .now + min(Self.longestHeadStart, timeout / 4)
                 } catch {
