@@ -50,7 +50,8 @@ enum LoaderError: Error, CustomStringConvertible {
             "table \(table) exists, but cannot take readings: \(error); "
                 + "a column is missing, or an index with the right name is not unique; correct it by hand"
         case .takesNoRow(let table, let reason):
-            "table \(table) refuses every row: \(reason); nothing was set aside, and loading continues when the table is corrected"
+            "table \(table) refuses every row: \(reason); nothing was set aside, and loading continues when the table is corrected, "
+                + "or when a reading comes that it takes"
         case .unfit(let table, let reason, let remedy): "table \(table) \(reason); \(remedy)"
         case .noPartition(let table, let minutes):
             "table \(table) has no partition for \(minutes.first.map { Timestamp(minute: $0).readable(.minutes) } ?? "") UTC; "

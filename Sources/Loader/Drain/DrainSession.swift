@@ -59,7 +59,7 @@ final class DrainSession {
         let connection = try drain.database.connect()
         let table = drain.database.table
         context = SegmentDrain.Context(
-            connection: connection, table: ReadingTable(name: table),
+            directory: directory, connection: connection, table: ReadingTable(name: table),
             partitions: PartitionUpkeep(table: table, connection: connection) { drain.logger.info("\($0)") },
             progressTable: ProgressTable(spool: directory.identity, beside: table),
             lease: SpoolLease(of: directory, beside: table),

@@ -8,6 +8,7 @@ import SystemPackage
 struct SegmentDrain {
     /// The objects that all segments of a session share.
     struct Context {
+        let directory: SpoolDirectory
         let connection: Connection
         let table: ReadingTable
         let partitions: PartitionUpkeep
@@ -231,7 +232,9 @@ struct SegmentDrain {
         }
         var reached = load.added(to: progress)
         var deadLetters = load.deadLetters
-        let outcome = try context.table.insert(load.rows, on: context.connection, meanwhile: meanwhile)
+        let later = LaterReadings(directory: context.directory, segment: segment.number, bytes: load.bytes)
+        let outcome = try context.table.insert(
+            load.rows, on: context.connection, laterReadings: later.lastOfEachDevice, meanwhile: meanwhile)
         reached.inserted += outcome.inserted
         reached.duplicates += outcome.duplicates
         reached.conflicts += outcome.conflicts

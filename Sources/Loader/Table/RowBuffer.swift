@@ -50,9 +50,12 @@ final class RowBuffer {
     var isEmpty: Bool { rows.isEmpty }
 
     /// Appends a reading. `record` is the number of its record in the segment.
-    func append(_ reading: Reading, of device: DeviceID, record: Int) {
+    ///
+    /// - Parameter keyMinute: minute of the key, if it is not that of the reading.
+    func append(_ reading: Reading, of device: DeviceID, record: Int, keyMinute: Int64? = nil) {
         let start = keys.count
-        IdempotencyKey.append(device: device, channel: reading.channel, minute: reading.minute, to: &keys)
+        IdempotencyKey.append(
+            device: device, channel: reading.channel, minute: keyMinute ?? reading.minute, to: &keys)
         rows.append(
             Row(reading, key: start..<keys.count, deviceLength: device.utf8.count, record: record))
     }

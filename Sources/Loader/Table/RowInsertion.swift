@@ -8,10 +8,14 @@ extension ReadingTable {
     /// If the statement is refused because of a row, each part is tried in a savepoint of its own, down to single rows.
     /// Throws `LoaderError.takesNoRow` if the table refuses other rows as well (invariant 13).
     ///
-    /// - Parameter meanwhile: does a piece of work while the server runs a long statement, if there is one, and returns
-    ///   whether there is more.
+    /// - Parameters:
+    ///   - laterReadings: returns readings that were received after the rows, if there are any. It is called if the table
+    ///     refuses every row.
+    ///   - meanwhile: does a piece of work while the server runs a long statement, if there is one, and returns whether
+    ///     there is more.
     func insert(
-        _ rows: RowBuffer, on connection: Connection, meanwhile: @escaping () -> Bool = { false }
+        _ rows: RowBuffer, on connection: Connection, laterReadings: @escaping () throws -> [ControlReading] = { [] },
+        meanwhile: @escaping () -> Bool = { false }
     ) throws -> Outcome {
         guard !rows.isEmpty else { return Outcome() }
         var outcome = Outcome()
@@ -19,7 +23,8 @@ extension ReadingTable {
             var table = self
             table.partition = part.partition
             var insertion = RowInsertion(
-                rows: rows, sorted: part.sorted, connection: connection, table: table, meanwhile: meanwhile)
+                rows: rows, sorted: part.sorted, connection: connection, table: table, laterReadings: laterReadings,
+                meanwhile: meanwhile)
             try insertion.run()
             outcome += insertion.outcome
         }
@@ -36,9 +41,9 @@ struct RowInsertion {
     private(set) var outcome = ReadingTable.Outcome()
     /// The caller's work, run during long statements.
     private let meanwhile: () -> Bool
-    /// Whether the table has taken a row after it refused the last one, and whether it has taken one at all. Only
-    /// then a refusal is the row's own fault.
-    private var tookSinceRefusal = false
+    /// Readings that were received after the rows; see `RowControl`.
+    private let laterReadings: () throws -> [ControlReading]
+    /// Whether the table has taken a row. Only then a refusal can be the row's own fault.
     private var hasTaken = false
     private var isRace = false
     /// Refused positions of `sorted`.
@@ -54,8 +59,9 @@ struct RowInsertion {
 
     init(
         rows: RowBuffer, sorted: [Int32], connection: Connection, table: ReadingTable,
-        meanwhile: @escaping () -> Bool
+        laterReadings: @escaping () throws -> [ControlReading], meanwhile: @escaping () -> Bool
     ) {
+        self.laterReadings = laterReadings
         self.meanwhile = meanwhile
         self.rows = rows
         self.sorted = sorted
@@ -88,8 +94,9 @@ struct RowInsertion {
             outcome.conflicts = found.conflicts + found.uncomparable
             try refuseVanished(found.absent)
         }
-        if !refused.isEmpty, !tookSinceRefusal, let refusal = outcome.refusedRows.last {
-            try expectAnotherRowToBeTaken(refusal)
+        // A fault of the table that began meanwhile, or that concerns all times from some time on, shows at the latest row.
+        if let latest = outcome.refusedRows.max(by: { timestamp(of: $0) < timestamp(of: $1) }) {
+            try expectAnotherRowToBeTaken(latest)
         }
     }
 
@@ -141,7 +148,7 @@ struct RowInsertion {
         }
         outcome.inserted += trial.inserted
         outcome.duplicates -= trial.inserted
-        if trial.inserted > 0 { (hasTaken, tookSinceRefusal) = (true, true) }
+        if trial.inserted > 0 { hasTaken = true }
         for refusal in trial.failedRows {
             let position = positions[positions.startIndex + refusal.place]
             guard !refusal.error.isAboutKey, known.contains(ErrorKind(refusal.error)) else {
@@ -222,7 +229,7 @@ struct RowInsertion {
     private mutating func count(inserted: Int) {
         outcome.inserted += inserted
         outcome.duplicates -= inserted
-        if inserted > 0 { (hasTaken, tookSinceRefusal) = (true, true) }
+        if inserted > 0 { hasTaken = true }
     }
 
     /// Runs the statement within the savepoint, and once more if another writer has inserted one of the keys since it
@@ -243,51 +250,19 @@ struct RowInsertion {
     private mutating func refuse(_ position: Int, _ error: PostgresError?) throws {
         let refusal = ReadingTable.RefusedRow(row: sorted[position], error: error)
         if !hasTaken { try expectAnotherRowToBeTaken(refusal) }
-        tookSinceRefusal = false
         outcome.refusedRows.append(refusal)
         outcome.duplicates -= 1
         refused.insert(position)
     }
 
     /// Throws if the table refuses other rows as well: then the fault is not the row's.
-    ///
-    /// The other rows are the newest row that the table or the partition has, in another minute, the refused one without
-    /// its values, and one of a device with a plain name. None of them stays.
     private mutating func expectAnotherRowToBeTaken(_ refusal: ReadingTable.RefusedRow) throws {
-        let columns = ReadingTable.columns
-        let newest = """
-            INSERT INTO \(table.name.quoted) \(columns)
-            SELECT device_id, channel, power, voltage, "current", "timestamp", regexp_replace(idempotency_key, '[0-9]+$', '0')
-            FROM \(table.name.quoted) AS t WHERE idempotency_key IS NOT NULL\(table.condition(on: "t"))
-            ORDER BY "timestamp" DESC LIMIT 1
-            """
-        let row = rows.rows[Int(refusal.row)]
-        let withoutValues = """
-            INSERT INTO \(table.name.quoted) \(columns) VALUES ($1, $2, 0, NULL, NULL, to_timestamp($3), $4)
-            """
-        let text = { (bytes: UnsafeRawBufferPointer) in Parameter.text(String(decoding: bytes, as: UTF8.self)) }
-        let values: [Parameter] = [
-            rows.withDevice(of: row, text), .integer(Int64(row.channel)), .integer(row.timestamp),
-            rows.withKey(of: row, text),
-        ]
-        let plain = [.text("a"), .integer(0), values[2], .text("a_0_0")]
-        guard try !isTaken(newest, []), try !isTaken(withoutValues, values), try !isTaken(withoutValues, plain) else {
-            (hasTaken, tookSinceRefusal) = (true, true)
-            return
+        let control = RowControl(
+            rows: rows, refused: refusal.row, table: table, connection: connection, laterReadings: laterReadings)
+        hasTaken = try control.isAnotherRowTaken()
+        guard hasTaken else {
+            throw LoaderError.takesNoRow(table: table.name.quoted, reason: refusal.error?.withRemedy ?? refusal.reason)
         }
-        throw LoaderError.takesNoRow(table: table.name.quoted, reason: refusal.error?.withRemedy ?? refusal.reason)
-    }
-
-    private func isTaken(_ sql: String, _ parameters: [Parameter]) throws -> Bool {
-        _ = try connection.execute("SAVEPOINT control")
-        var isTaken = false
-        do throws(PostgresError) {
-            isTaken = try connection.execute(sql, parameters).affected > 0
-        } catch {
-            guard error.faultKind == .row || error.faultKind == .table else { throw error }
-        }
-        _ = try connection.execute("ROLLBACK TO SAVEPOINT control; RELEASE SAVEPOINT control")
-        return isTaken
     }
 
     private struct Comparison {
@@ -364,25 +339,10 @@ struct RowInsertion {
     }
 
     private func parameters(_ positions: some Sequence<Int>) -> [Parameter] {
-        var device = BinaryArray(.text)
-        var channel = BinaryArray(.int4)
-        var power = BinaryArray(.float8)
-        var voltage = BinaryArray(.float8)
-        var current = BinaryArray(.float8)
-        var timestamp = BinaryArray(.timestamptz)
-        var key = BinaryArray(.text)
-        for position in positions {
-            let row = rows.rows[Int(sorted[position])]
-            rows.withDevice(of: row) { device.append(utf8: $0) }
-            channel.append(Int32(row.channel))
-            power.append(row.power)
-            if let value = row.voltage { voltage.append(value) } else { voltage.appendNull() }
-            if let value = row.current { current.append(value) } else { current.appendNull() }
-            timestamp.append(unixSeconds: row.timestamp)
-            rows.withKey(of: row) { key.append(utf8: $0) }
-        }
-        return [device, channel, power, voltage, current, timestamp, key].map { .array($0) }
+        rows.parameters(positions.lazy.map { sorted[$0] })
     }
+
+    private func timestamp(of refusal: ReadingTable.RefusedRow) -> Int64 { rows.rows[Int(refusal.row)].timestamp }
 }
 
 /// An error without the values of its row.

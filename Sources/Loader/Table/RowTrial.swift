@@ -16,10 +16,13 @@ struct RowTrial {
     private static let result = "shelly.refused"
 
     /// Runs the statement. Fails as `Connection.execute` does; without PL/pgSQL the error is 42704 or 42501.
-    init(_ rows: [RowBuffer.Row], of buffer: RowBuffer, into table: ReadingTable, on connection: Connection)
-        throws(PostgresError)
-    {
-        _ = try connection.execute(Self.statement(rows, of: buffer, into: table))
+    ///
+    /// - Parameter endsWithFirst: whether the first inserted row is the last to be tried.
+    init(
+        _ rows: [RowBuffer.Row], of buffer: RowBuffer, into table: ReadingTable, on connection: Connection,
+        endsWithFirst: Bool = false
+    ) throws(PostgresError) {
+        _ = try connection.execute(Self.statement(rows, of: buffer, into: table, endsWithFirst))
         let found = try connection.execute(
             """
             SELECT r ->> 0, r ->> 1, r ->> 2, r ->> 3, r ->> 4, r ->> 5, r ->> 6, r ->> 7,
@@ -44,7 +47,9 @@ struct RowTrial {
         }
     }
 
-    private static func statement(_ rows: [RowBuffer.Row], of buffer: RowBuffer, into table: ReadingTable) -> String {
+    private static func statement(
+        _ rows: [RowBuffer.Row], of buffer: RowBuffer, into table: ReadingTable, _ endsWithFirst: Bool
+    ) -> String {
         // Nothing that a client sends can contain it.
         let tag = "$t\(UInt64.random(in: 0 ... .max))$"
         func array(_ type: String, _ value: (RowBuffer.Row) -> String?) -> String {
@@ -84,7 +89,7 @@ struct RowTrial {
                             split_part(context_, \(tag)\(insert)\(tag), 1) LIKE '%(%',
                             -- In every language: `PL/pgSQL function refuse() line 1 at RAISE`.
                             split_part(context_, chr(10), 1) LIKE '%RAISE%')::text;
-                    END;
+                    END;\(endsWithFirst ? " EXIT WHEN taken > 0;" : "")
                 END LOOP;
                 PERFORM set_config('\(result)', '[' || array_to_string(('[' || taken || ']')::text || lines, ',') || ']', true);
             END \(tag.replacing("$t", with: "$do"))

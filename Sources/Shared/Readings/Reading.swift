@@ -17,4 +17,16 @@ public struct Reading: Sendable, Equatable {
 
     /// The reading's minute since 1970-01-01T00:00Z. Together with device and channel, it is the key.
     public var minute: Int64 { timestamp / 60 }
+
+    public init(
+        message: Int, device: Int, channel: Int, timestamp: Int64, power: Double, voltage: Double?, current: Double?
+    ) {
+        self.message = message
+        self.device = device
+        self.channel = channel
+        self.timestamp = timestamp
+        self.power = power
+        self.voltage = voltage
+        self.current = current
+    }
 }
