@@ -32,8 +32,8 @@ struct RowCopyTests {
     }
 
     /// The number of ids without a row. The statement leaves none, a failed `COPY` leaves some.
-    private func lostIDs(_ fixture: Fixture) throws -> Int {
-        try fixture.sql("SELECT max(id) - count(*) FROM power_logs").integer(0, 0) ?? -1
+    private func lostIDs(_ fixture: Fixture, ofOthers others: Int = 0) throws -> Int {
+        try fixture.sql("SELECT max(id) - count(*) FROM power_logs").integer(0, 0).map { $0 + others } ?? -1
     }
 
     private func isExact(_ fixture: Fixture) throws -> Bool {
@@ -110,20 +110,59 @@ struct RowCopyTests {
         #expect(try lostIDs(fixture) == 0)
     }
 
-    /// The second load ends with a key of another writer, and so does the third. The statement inserts the
-    /// second one after COPY has failed, and the third one because COPY then rests.
+    /// Each run is a session of its own, as a timer's runs and replays are.
+    @Test(arguments: [RowCopy.least, count]) func duplicatesConsumeNoIdsInAnyRun(_ count: Int) throws {
+        let fixture = try Fixture()
+        try fill(fixture, 0..<count)
+        #expect(try drain(fixture, 50_000) == [count, 0, 0, 0])
+        let last = "SELECT last_value FROM power_logs_id_seq"
+        for _ in 1...3 {
+            let replay = Replay(
+                selection: try ReadingSelection.parse([]), rules: try RuleChange.parse([]),
+                destination: Replay.Destination(
+                    connection: try Fixture.connect(), table: ReadingTable(name: try fixture.table)),
+                damaged: { _ in })
+            let counts = try replay.run(try #require(SegmentFile.named([], in: { fixture.directory }).first))
+            #expect((counts.inserted, counts.duplicates) == (0, count))
+            #expect(try fixture.rows(last) == ["\(count)"])
+            // As after a database was restored that lost only its progress.
+            try fixture.sql("DELETE FROM spool_progress")
+            #expect(try drain(fixture, 50_000) == [0, count, 0, 0])
+            #expect(try fixture.rows(last) == ["\(count)"])
+        }
+        // One row of another writer anywhere among new ones.
+        try fixture.sql(
+            "INSERT INTO power_logs (id, device_id, idempotency_key) VALUES (-1, 'x', 'plug_0_\(29_398_333 + 5433)')")
+        try fill(fixture, 5000..<6000)
+        #expect(try drain(fixture, 50_000) == [999, 1, 1, 0])
+        #expect(try fixture.rows(last) == ["\(count + 999)"])
+    }
+
+    /// The second load has keys of another writer, and is left to the statement without a loss.
+    @Test(arguments: [1500, 2999]) func keysOfAnotherWriterAreFoundInASample(minute: Int) throws {
+        let fixture = try Fixture()
+        try insertOther(fixture, minute)
+        try fill(fixture)
+        #expect(try drain(fixture) == [2999, 1, 1, 0])
+        #expect(try lostIDs(fixture, ofOthers: 1) == 0)
+    }
+
+    /// The second load has a key of another writer that is not in the sample, and so has the third. The statement inserts
+    /// the second one after COPY has failed, and the third one because COPY then rests.
     @Test func aKeyOfAnotherWriterIsADuplicateAndPausesCopy() throws {
         let fixture = try Fixture()
-        for minute in [2999, 4499] {
-            try fixture.sql(
-                "INSERT INTO power_logs (id, device_id, idempotency_key) VALUES (-\(minute), 'x', 'plug_0_\(29_398_333 + minute)')"
-            )
-        }
+        for minute in [1501, 3001] { try insertOther(fixture, minute) }
         try fill(fixture, 0..<6000)
         #expect(try drain(fixture) == [5998, 2, 2, 0])
-        // The ids of all rows of the failed COPY are lost, and no others.
-        #expect(try fixture.sql("SELECT max(id) FROM power_logs").integer(0, 0) == 5998 + Self.half)
+        // Rows of the load that failed, and none of another one.
+        #expect(1...Self.half ~= (try lostIDs(fixture, ofOthers: 2)))
         #expect(try fixture.progress() == ["1 6000 5998 2 0 f"])
+    }
+
+    private func insertOther(_ fixture: Fixture, _ minute: Int) throws {
+        try fixture.sql(
+            "INSERT INTO power_logs (id, device_id, idempotency_key) VALUES (-\(minute), 'x', 'plug_0_\(29_398_333 + minute)')"
+        )
     }
 
     @Test func rowsThatTheTableRefusesAreSetAside() throws {

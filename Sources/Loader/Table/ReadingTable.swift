@@ -18,6 +18,8 @@ struct ReadingTable {
         /// Whether nearly all rows were duplicates, as in a replay.
         var expectsDuplicates = false
         var copyRest = CopyRest()
+        /// Whether the last `COPY` succeeded, so that the next keys are probably new as well.
+        var hasCopied = false
         /// Whether the table is partitioned by time; nil if it is not known yet. If the table is replaced by one of the other
         /// kind, statements fail until the next session.
         var isPartitioned: Bool?

@@ -100,22 +100,27 @@ struct RowInsertion {
         }
     }
 
-    /// Tries `COPY`, if no two rows have the same key, within the savepoint. Any error that would not end the transaction
-    /// leaves the rows to the statement.
+    /// Tries `COPY`, if no two rows have the same key and the table probably has none of the keys, within the savepoint. Any
+    /// error that would not end the transaction leaves the rows to the statement.
     private mutating func isCopied(_ keys: Int) throws -> Bool {
         let copy = RowCopy(rows: rows, sorted: sorted, table: table)
         let rest = table.hint.copyRest
         guard keys == sorted.count, keys >= RowCopy.least, rest.isOver, !table.hint.expectsDuplicates,
             try copy.isExact(on: connection)
         else { return false }
-        table.hint.copyRest.begin(keys)
         do throws(PostgresError) {
+            // A COPY that fails burns ids. Before the first one of a session, hardly anything is known about the keys.
+            let sample = table.hint.hasCopied ? RowCopy.furtherSample : RowCopy.firstSample
+            guard try !copy.isSomeKeyPresent(of: sample, on: connection) else { return false }
+            table.hint.hasCopied = false
+            table.hint.copyRest.begin(keys)
             count(inserted: try copy.run(on: connection, meanwhile: meanwhile))
         } catch {
             guard connection.isUsable, error.faultKind != .server else { throw error }
             _ = try connection.execute("ROLLBACK TO SAVEPOINT part")
             return false
         }
+        table.hint.hasCopied = true
         table.hint.copyRest = rest
         return true
     }
