@@ -154,6 +154,22 @@ struct TableShapeTests {
             """, "takes the row away", "DROP TRIGGER route ON power_logs"
         ),
         (
+            "a trigger that puts every row into a child table",
+            """
+            CREATE TABLE child () INHERITS (power_logs);
+            CREATE FUNCTION route() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS
+            $$ BEGIN INSERT INTO child SELECT NEW.*; RETURN NULL; END $$;
+            CREATE TRIGGER route BEFORE INSERT ON power_logs FOR EACH ROW EXECUTE FUNCTION route()
+            """, "and route may put rows there", "DROP TRIGGER route ON power_logs"
+        ),
+        (
+            "a rule that puts some rows into a child table",
+            """
+            CREATE TABLE child () INHERITS (power_logs);
+            CREATE RULE route AS ON INSERT TO power_logs WHERE NEW.power > 1 DO INSTEAD INSERT INTO child SELECT NEW.*
+            """, "and route may put rows there", "DROP RULE route ON power_logs"
+        ),
+        (
             "an UNLOGGED table", "ALTER TABLE power_logs SET UNLOGGED", "SET LOGGED",
             "ALTER TABLE power_logs SET LOGGED"
         ),
@@ -177,6 +193,24 @@ struct TableShapeTests {
         try fixture.sql(mend)
         let summary = try fixture.drain()
         #expect((summary.inserted, summary.rejected) == (50, 0))
+    }
+
+    /// Old rows that another program moves to a child table are duplicates like those of the table.
+    @Test func childTablesThatTakeNoNewRowsAreKept() throws {
+        let fixture = try Fixture()
+        try fixture.append(Fixture.batch(minutes: 0..<40))
+        #expect(try fixture.drain().inserted == 40)
+        try fixture.sql(
+            """
+            CREATE TABLE old () INHERITS (power_logs);
+            CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.channel := 0; RETURN NEW; END $$;
+            CREATE TRIGGER touch BEFORE INSERT ON power_logs FOR EACH ROW EXECUTE FUNCTION touch();
+            WITH moved AS (DELETE FROM power_logs WHERE id <= 20 RETURNING *) INSERT INTO old SELECT * FROM moved
+            """)
+        try fixture.migrate()
+        try fixture.append(Fixture.batch(minutes: 0..<50))
+        let summary = try fixture.drain()
+        #expect((summary.inserted, summary.duplicates) == (10, 40))
     }
 
     /// Row-level security refuses a row with the SQLSTATE of a missing privilege.

@@ -38,8 +38,9 @@ extension ReadingTable {
 
     /// Makes all checks that do not need the unique index. It fails if a column's type cannot be filled, or holds no
     /// time of day, if the table has further NOT NULL columns without a default, or requires voltage or current,
-    /// because the table could then refuse readings, if a crash of the server would empty the table, and if
-    /// duplicates could get into different partitions.
+    /// because the table could then refuse readings, if a crash of the server would empty the table, if
+    /// duplicates could get into different partitions, and if a trigger or a rule may put rows
+    /// into child tables.
     func checkColumns(on connection: Connection) throws {
         _ = try connection.execute(noRow)
         let faults = try connection.execute(
@@ -71,9 +72,30 @@ extension ReadingTable {
                 "is UNLOGGED: a crash of the server empties it, though the progress says that its rows are loaded",
                 remedy: "ALTER TABLE \(name.quoted) SET LOGGED")
         }
+        if let (children, ways) = try childTables(on: connection) {
+            throw unfit(
+                "has child tables (INHERITS), \(children), and \(ways) may put rows there, where no index keeps duplicates out",
+                remedy: "partition it by RANGE (\"timestamp\"), or drop the trigger or rule")
+        }
         if let (reason, remedy) = try PartitionedTable(name: name).incompatibility(on: connection) {
             throw unfit(reason, remedy: remedy)
         }
+    }
+
+    /// The child tables of a table that is not partitioned, and its triggers and rules that may put rows there; nil if
+    /// there are none of both.
+    private func childTables(on connection: Connection) throws(PostgresError) -> (children: String, ways: String)? {
+        let found = try connection.execute(
+            """
+            SELECT string_agg(inhrelid::regclass::text, ', ' ORDER BY inhrelid),
+                (SELECT string_agg(quote_ident(rulename), ', ' ORDER BY rulename) FROM pg_rewrite
+                WHERE ev_class = c.oid AND ev_type = '3' AND is_instead AND ev_enabled IN ('O', 'A'))
+            FROM pg_inherits JOIN pg_class c ON c.oid = inhparent
+            WHERE c.oid = to_regclass($1) AND c.relkind <> 'p' GROUP BY c.oid
+            """, [.text(name.quoted)])
+        guard found.count > 0, let children = found[0, 0] else { return nil }
+        let ways = [try DiscardingTriggers(table: name).names(on: connection), found[0, 1]].compactMap { $0 }
+        return ways.isEmpty ? nil : (children, ways.joined(separator: ", "))
     }
 
     private func unfit(_ reason: String, remedy: String) -> LoaderError {
