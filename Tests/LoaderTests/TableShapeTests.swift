@@ -1,3 +1,4 @@
+import Foundation
 import Postgres
 import Testing
 
@@ -266,6 +267,21 @@ struct TableShapeTests {
         try fixture.append(Fixture.batch(Fixture.message("plug-☀"), Fixture.message("pró", minute: 1)))
         let again = try fixture.drain { $0.database = database }
         #expect((again.inserted, again.duplicates, again.rejected) == (0, 1, 1))
+        // No row can have such a key, so its dead letter must be there.
+        func verify() throws -> VerificationReport.Summary {
+            let report = VerificationReport { _ in }
+            var verification = Verification(directory: fixture.directory)
+            verification.reconciliation = try Fixture.untilConnected {
+                try Reconciliation(database, directory: fixture.directory)
+            }
+            try verification.run(report)
+            return report.summary
+        }
+        #expect(
+            try verify().database
+                == VerificationReport.DatabaseCounts(readings: 46, rejected: 3, missing: 0, notLoadedYet: 0))
+        for file in try fixture.directory.deadLetterFiles() { try FileManager.default.removeItem(atPath: file.string) }
+        #expect(try verify().database?.missing == 3)
     }
 
     /// Replays and single runs do not advance the sequence beyond the rows.

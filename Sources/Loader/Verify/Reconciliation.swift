@@ -143,8 +143,21 @@ final class Reconciliation {
         "'\(Timestamp(unixSeconds: seconds).text(.seconds, separator: " "))+00'"
     }
 
-    /// Those of the rows for whose key the table has no row that satisfies the condition.
+    /// Those of the rows for whose key the table has no row that satisfies the condition. A key that the database's
+    /// encoding cannot express is in no row.
     private func select(_ indices: [Int32], absentWhere condition: String) throws(PostgresError) -> [Int32] {
+        do throws(PostgresError) {
+            return try selectEncodable(indices, absentWhere: condition)
+        } catch {
+            guard error.isAboutValues else { throw error }
+            guard indices.count > 1 else { return indices }
+            let middle = indices.count / 2
+            return try select(Array(indices[..<middle]), absentWhere: condition)
+                + select(Array(indices[middle...]), absentWhere: condition)
+        }
+    }
+
+    private func selectEncodable(_ indices: [Int32], absentWhere condition: String) throws(PostgresError) -> [Int32] {
         var keys = BinaryArray(.text)
         for index in indices { rows.withKey(of: rows.rows[Int(index)]) { keys.append(utf8: $0) } }
         let answer = try connection.query(

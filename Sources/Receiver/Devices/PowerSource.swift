@@ -62,7 +62,10 @@ actor PowerSource {
         }
         if let failed, failed.duration(to: .now) < Self.freshFor { return nil }
         do {
-            let powers = try query(keys)
+            let deadline = ContinuousClock.now + Self.queryTimeout
+            let powers = try database.query { (connection) throws(PostgresError) in
+                try query(keys, on: connection, until: deadline)
+            }
             failed = nil
             if cache.count == Self.maximumCached { cache.removeFirst() }
             cache.append(CachedPowers(purpose: purpose, keys: keys, at: .now, powers: powers))
@@ -74,7 +77,26 @@ actor PowerSource {
         }
     }
 
-    private func query(_ keys: [ReadingKey]) throws(PostgresError) -> [ReadingKey: Double] {
+    /// The powers without those of devices whose names the database's encoding cannot express: it has no rows of them.
+    ///
+    /// - Parameter deadline: when the search for such devices ends.
+    private func query(
+        _ keys: [ReadingKey], on connection: Connection, until deadline: ContinuousClock.Instant
+    ) throws(PostgresError) -> [ReadingKey: Double] {
+        do throws(PostgresError) {
+            return try query(keys, on: connection)
+        } catch {
+            guard error.isAboutValues else { throw error }
+        }
+        let devices = Array(Dictionary(grouping: keys, by: \.device).values)
+        guard devices.count > 1, .now < deadline else { return [:] }
+        let middle = devices.count / 2
+        let first = try query(devices[..<middle].flatMap { $0 }, on: connection, until: deadline)
+        let second = try query(devices[middle...].flatMap { $0 }, on: connection, until: deadline)
+        return first.merging(second) { power, _ in power }
+    }
+
+    private func query(_ keys: [ReadingKey], on connection: Connection) throws(PostgresError) -> [ReadingKey: Double] {
         var texts = BinaryArray(.text)
         var text: [UInt8] = []
         // In a partitioned table, only the partitions of this time are looked through.
@@ -96,9 +118,7 @@ actor PowerSource {
                     AND "timestamp" >= \(literal(first)) AND "timestamp" < \(literal(end)) LIMIT 1
             ) AS found
             """
-        let rows = try database.query { (connection) throws(PostgresError) in
-            try connection.query(sql, [.array(texts)])
-        }
+        let rows = try connection.query(sql, [.array(texts)])
         var powers: [ReadingKey: Double] = [:]
         for row in 0..<rows.count {
             guard let place = rows.integer(row, 0), let power = rows[row, 1].flatMap(Double.init), power.isFinite else {

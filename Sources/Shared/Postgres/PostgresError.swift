@@ -54,6 +54,10 @@ public enum PostgresError: Error, CustomStringConvertible, Sendable {
         return state == "40001" || state == "40P01"
     }
 
+    /// Whether values of the statement are at fault (SQLSTATE class 22), such as a character that the database's encoding
+    /// lacks. The same statement with other values may succeed.
+    public var isAboutValues: Bool { sqlState?.hasPrefix("22") == true }
+
     /// The SQLSTATE if the server answered.
     public var sqlState: String? {
         if case .refused(let state, _, _, _) = self { state } else { nil }
