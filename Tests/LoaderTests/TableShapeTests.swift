@@ -214,6 +214,49 @@ struct TableShapeTests {
         #expect((summary.inserted, summary.duplicates) == (10, 40))
     }
 
+    /// The message has statements that fix the table as they are. The sequence's name is quoted as in `pg_class`.
+    @Test(arguments: [
+        (
+            "ALTER SEQUENCE power_logs_id_seq MAXVALUE 5", "2200H",
+            [
+                "ALTER SEQUENCE %.power_logs_id_seq AS bigint MAXVALUE 9223372036854775807",
+                "ALTER TABLE %.\"power_logs\" ALTER COLUMN id TYPE bigint",
+            ]
+        ),
+        (
+            "ALTER TABLE power_logs ALTER id TYPE int; SELECT setval('power_logs_id_seq', 2147483640)", "22003",
+            [
+                "ALTER SEQUENCE %.power_logs_id_seq AS bigint MAXVALUE 9223372036854775807",
+                "ALTER TABLE %.\"power_logs\" ALTER COLUMN id TYPE bigint",
+            ]
+        ),
+        (
+            "INSERT INTO power_logs (id, device_id) SELECT g, 'other' FROM generate_series(1, 1000) g", "23505",
+            ["SELECT setval('%.power_logs_id_seq', max(id)) FROM %.\"power_logs\""]
+        ),
+        (
+            """
+            ALTER TABLE power_logs RENAME id TO "Id of row"; ALTER TABLE power_logs ADD PRIMARY KEY ("Id of row");
+            INSERT INTO power_logs ("Id of row", device_id) SELECT g, 'other' FROM generate_series(1, 1000) g
+            """, "23505", ["SELECT setval('%.power_logs_id_seq', max(\"Id of row\")) FROM %.\"power_logs\""]
+        ),
+    ])
+    func aFaultOfTheIDsNamesTheStatementsThatFixIt(_ fault: String, state: String, fixes: [String]) throws {
+        let fixture = try Fixture()
+        try fixture.append(Fixture.batch(minutes: 0..<50))
+        if fault.contains("ADD PRIMARY KEY") { try fixture.sql("ALTER TABLE power_logs DROP CONSTRAINT power_logs_pkey") }
+        try fixture.sql(fault)
+        let error = #expect(throws: LoaderError.self) { try fixture.drain() }
+        let said = error.map { "\($0)" } ?? "nothing"
+        #expect(said.contains(state))
+        for fix in fixes.map({ $0.replacing("%", with: "\"\(fixture.schema)\"") }) {
+            #expect(said.contains(fix), "\(said)")
+            try fixture.sql(fix)
+        }
+        #expect(try fixture.drain().inserted == 50)
+        #expect(try fixture.deadLetters().isEmpty)
+    }
+
     /// Row-level security refuses a row with the SQLSTATE of a missing privilege.
     @Test func aPolicyThatRefusesARowSetsItAside() throws {
         let fixture = try Fixture()

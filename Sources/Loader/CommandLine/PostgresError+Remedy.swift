@@ -23,13 +23,9 @@ extension PostgresError {
         case .row, .server, nil: return nil
         }
         switch sqlState {
-        case "2200H":
-            return "make the sequence and its column larger: ALTER TABLE … ALTER COLUMN id TYPE bigint; "
-                + "ALTER SEQUENCE … AS bigint MAXVALUE 9223372036854775807"
+        case "2200H": return "give the sequence and its column more numbers; 'shelly-loader doctor' names them"
         case "23502": return "drop NOT NULL of the column, or give it a default"
-        case "23505":
-            return "the table's sequence is behind its rows: "
-                + "SELECT setval(pg_get_serial_sequence('…', 'id'), max(id)) FROM …"
+        case "23505": return "if a sequence makes this value, it is behind the table's rows: move it with setval"
         case "23514": return "create the partition"
         case "42501": return "'shelly-loader doctor' names the missing rights"
         default: return nil

@@ -24,47 +24,13 @@ struct ForesightCheck {
         try sequences() + columns() + triggers() + rules() + encoding()
     }
 
-    /// Sequences that number rows, against their own end and against the column's type. A descending one ends at its
-    /// minimum.
     private func sequences() throws(PostgresError) -> [CheckResult] {
-        let rows = try connection.execute(
-            """
-            SELECT s.oid::regclass, quote_ident(a.attname), format_type(a.atttypid, a.atttypmod),
-                pg_sequence_last_value(s.oid), CASE WHEN q.seqincrement > 0
-                    THEN least(q.seqmax, CASE a.atttypid
-                        WHEN 'int2'::regtype THEN 32767 WHEN 'int4'::regtype THEN 2147483647 ELSE q.seqmax END)
-                    ELSE greatest(q.seqmin, CASE a.atttypid
-                        WHEN 'int2'::regtype THEN -32768 WHEN 'int4'::regtype THEN -2147483648 ELSE q.seqmin END)
-                END, q.seqstart, q.seqincrement
-            FROM pg_attribute a JOIN pg_class s ON s.relkind = 'S' AND (
-                EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = s.oid
-                    AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum AND d.deptype = 'i')
-                OR EXISTS (SELECT FROM pg_attrdef f JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass
-                    AND d.objid = f.oid AND d.refobjid = s.oid WHERE f.adrelid = a.attrelid AND f.adnum = a.attnum))
-            JOIN pg_sequence q ON q.seqrelid = s.oid
-            WHERE a.attrelid = to_regclass($1) AND NOT a.attisdropped
-                AND CASE s.relkind WHEN 'S' THEN has_sequence_privilege(s.oid, 'USAGE, SELECT') ELSE false END ORDER BY 1
-            """, [.text(table.quoted)])
-        var results: [CheckResult] = []
-        for row in 0..<rows.count {
-            guard let last = rows[row, 3].flatMap(Double.init), let end = rows[row, 4].flatMap(Double.init),
-                let start = rows[row, 5].flatMap(Double.init), let step = rows.integer(row, 6), start != end
-            else { continue }
-            let used = (last - start) / (end - start)
-            guard used > Self.usedPart else { continue }
-            let (sequence, column) = (rows[row, 0] ?? "", rows[row, 1] ?? "")
-            let text =
-                "\(sequence) is at \(rows[row, 3] ?? "") of \(rows[row, 4] ?? ""), for \(column) \(rows[row, 2] ?? "")"
-            let remedy =
-                "ALTER SEQUENCE \(sequence) AS bigint "
-                + (step > 0 ? "MAXVALUE 9223372036854775807; " : "MINVALUE -9223372036854775808; ")
-                + "ALTER TABLE \(table.quoted) ALTER COLUMN \(column) TYPE bigint, which rewrites the table"
-            results.append(
-                used >= 1
-                    ? .fail("ids", "\(text): it has no id left, and the loader stops", do: remedy)
-                    : .warn("ids", "\(text): without ids the loader stops", do: remedy))
+        try IDSequence.all(of: table, on: connection).filter { $0.used > Self.usedPart }.map { sequence in
+            let text = "\(sequence.name) is at \(sequence.last) of \(sequence.end), for \(sequence.column) \(sequence.type)"
+            return sequence.isExhausted
+                ? .fail("ids", "\(text): it has no id left, and the loader stops", do: sequence.enlargement)
+                : .warn("ids", "\(text): without ids the loader stops", do: sequence.enlargement)
         }
-        return results
     }
 
     private func columns() throws(PostgresError) -> [CheckResult] {

@@ -25,10 +25,23 @@ extension ReadingTable {
             var insertion = RowInsertion(
                 rows: rows, sorted: part.sorted, connection: connection, table: table, laterReadings: laterReadings,
                 meanwhile: meanwhile)
-            try insertion.run()
+            do {
+                try insertion.run()
+            } catch let error as PostgresError where error.faultKind == .table {
+                throw table.explained(error, on: connection)
+            }
             outcome += insertion.outcome
         }
         return outcome
+    }
+
+    /// The error with its fix, if the fix is known only from the table.
+    private func explained(_ error: PostgresError, on connection: Connection) -> any Error {
+        // The transaction has failed, and reads nothing until a savepoint is restored. If there is none, the error remains.
+        guard connection.isUsable, (try? connection.execute("ROLLBACK TO SAVEPOINT part")) != nil,
+            let remedy = try? remedy(for: error, on: connection)
+        else { return error }
+        return LoaderError.unfit(table: name.quoted, reason: "takes no row: \(error)", remedy: remedy)
     }
 }
 
@@ -266,7 +279,11 @@ struct RowInsertion {
             rows: rows, refused: refusal.row, table: table, connection: connection, laterReadings: laterReadings)
         hasTaken = try control.isAnotherRowTaken()
         guard hasTaken else {
-            throw LoaderError.takesNoRow(table: table.name.quoted, reason: refusal.error?.withRemedy ?? refusal.reason)
+            let remedy = try refusal.error.flatMap { error throws(PostgresError) in
+                try table.remedy(for: error, on: connection) ?? error.remedy
+            }
+            throw LoaderError.takesNoRow(
+                table: table.name.quoted, reason: refusal.reason + (remedy.map { "; \($0)" } ?? ""))
         }
     }
 
