@@ -24,9 +24,22 @@ struct ForesightTests {
             ("ALTER power TYPE numeric(7,0)", ["rounding power numeric(7,0)"]),
             ("ALTER power TYPE numeric(7,2)", []),
             ("ALTER power TYPE numeric", []),
+            ("ALTER power TYPE watts", ["narrow columns power watts (numeric(5,2))"]),
+            ("ALTER power TYPE kilowatts", ["narrow columns power kilowatts (numeric(5,2))"]),
+            (
+                "ALTER voltage TYPE volts",
+                ["narrow columns voltage volts (integer) (up to 2147483647)", "rounding voltage volts (integer)"]
+            ),
+            ("ALTER device_id TYPE label", ["narrow columns device_id label (character varying(20))"]),
+            ("ALTER timestamp TYPE moment, ALTER power TYPE any_watts", []),
         ] as [(String, [String])])
     func columnsThatCannotHoldEveryPowerAreReported(_ change: String, findings: [String]) throws {
-        let results = try results(after: "ALTER TABLE power_logs \(change)")
+        let results = try results(
+            after: """
+                CREATE DOMAIN watts AS numeric(5,2); CREATE DOMAIN kilowatts AS watts; CREATE DOMAIN volts AS int;
+                CREATE DOMAIN label AS varchar(20); CREATE DOMAIN moment AS timestamptz; CREATE DOMAIN any_watts AS float8;
+                ALTER TABLE power_logs \(change)
+                """)
         #expect(results.allSatisfy { $0.verdict == .warn })
         #expect(results.map { "\($0.subject) \($0.finding.prefix { $0 != ":" })" } == findings)
     }

@@ -31,6 +31,17 @@ struct TableShapeTests {
         Shape(name: "real", sql: "ALTER TABLE power_logs ALTER power TYPE real", sqlState: "22003", power: "1e300"),
         Shape(name: "int", sql: "ALTER TABLE power_logs ALTER power TYPE int", sqlState: "22003", power: "3e9"),
         Shape(
+            name: "domains",
+            sql: """
+                CREATE DOMAIN moment AS timestamptz; CREATE DOMAIN watts AS numeric(5,2); CREATE DOMAIN label AS text;
+                ALTER TABLE power_logs ALTER timestamp TYPE moment, ALTER power TYPE watts, ALTER device_id TYPE label,
+                    ALTER idempotency_key TYPE label
+                """, sqlState: "22003"),
+        Shape(
+            name: "a domain with a check",
+            sql: "CREATE DOMAIN watts AS float8 CHECK (VALUE < 1000); ALTER TABLE power_logs ALTER power TYPE watts",
+            sqlState: "23514"),
+        Shape(
             name: "varchar", sql: "ALTER TABLE power_logs ALTER device_id TYPE varchar(20)", sqlState: "22001",
             device: "a-device-with-a-long-name"),
         Shape(name: "check", sql: "ALTER TABLE power_logs ADD CHECK (power < 1000)", sqlState: "23514"),
@@ -133,6 +144,16 @@ struct TableShapeTests {
         (
             "another column that must not be null", "ALTER TABLE power_logs ADD extra text NOT NULL",
             "extra must not be null", "ALTER TABLE power_logs ALTER extra SET DEFAULT ''"
+        ),
+        (
+            "a domain that must not be null",
+            "CREATE DOMAIN amperes AS float8 NOT NULL; ALTER TABLE power_logs ALTER current TYPE amperes",
+            "current must not be null", "ALTER DOMAIN amperes DROP NOT NULL"
+        ),
+        (
+            "a domain of text as time",
+            "CREATE DOMAIN moment AS text; ALTER TABLE power_logs ALTER timestamp TYPE moment", "TYPE timestamptz",
+            "ALTER TABLE power_logs ALTER timestamp TYPE timestamptz USING timestamp::timestamptz"
         ),
         (
             "a check that no row passes", "ALTER TABLE power_logs ADD CONSTRAINT closed CHECK (false)", "23514",
@@ -244,7 +265,9 @@ struct TableShapeTests {
     func aFaultOfTheIDsNamesTheStatementsThatFixIt(_ fault: String, state: String, fixes: [String]) throws {
         let fixture = try Fixture()
         try fixture.append(Fixture.batch(minutes: 0..<50))
-        if fault.contains("ADD PRIMARY KEY") { try fixture.sql("ALTER TABLE power_logs DROP CONSTRAINT power_logs_pkey") }
+        if fault.contains("ADD PRIMARY KEY") {
+            try fixture.sql("ALTER TABLE power_logs DROP CONSTRAINT power_logs_pkey")
+        }
         try fixture.sql(fault)
         let error = #expect(throws: LoaderError.self) { try fixture.drain() }
         let said = error.map { "\($0)" } ?? "nothing"

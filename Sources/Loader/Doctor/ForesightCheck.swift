@@ -26,7 +26,8 @@ struct ForesightCheck {
 
     private func sequences() throws(PostgresError) -> [CheckResult] {
         try IDSequence.all(of: table, on: connection).filter { $0.used > Self.usedPart }.map { sequence in
-            let text = "\(sequence.name) is at \(sequence.last) of \(sequence.end), for \(sequence.column) \(sequence.type)"
+            let text =
+                "\(sequence.name) is at \(sequence.last) of \(sequence.end), for \(sequence.column) \(sequence.type)"
             return sequence.isExhausted
                 ? .fail("ids", "\(text): it has no id left, and the loader stops", do: sequence.enlargement)
                 : .warn("ids", "\(text): without ids the loader stops", do: sequence.enlargement)
@@ -36,27 +37,27 @@ struct ForesightCheck {
     private func columns() throws(PostgresError) -> [CheckResult] {
         let rows = try connection.execute(
             """
-            SELECT attname, format_type(atttypid, atttypmod), typname,
-                CASE WHEN atttypmod >= 4 THEN ((atttypmod - 4) >> 16) & 65535 END,
-                CASE WHEN atttypmod >= 4 THEN (atttypmod - 4) & 65535 END, atttypmod - 4
-            FROM pg_attribute JOIN pg_type t ON t.oid = atttypid
-            WHERE attrelid = to_regclass($1) AND NOT attisdropped
-                AND attname IN ('device_id', 'power', 'voltage', 'current', 'idempotency_key') ORDER BY attnum
+            \(ColumnTypes.query)
+            SELECT name, declared || CASE WHEN declared = base THEN '' ELSE ' (' || base || ')' END, typname,
+                CASE WHEN modifier >= 4 THEN ((modifier - 4) >> 16) & 65535 END,
+                CASE WHEN modifier >= 4 THEN (modifier - 4) & 65535 END, modifier - 4
+            FROM column_types JOIN pg_type t ON t.oid = type CROSS JOIN format_type(type, modifier) AS base
+            WHERE name IN ('device_id', 'power', 'voltage', 'current', 'idempotency_key') ORDER BY number
             """, [.text(table.quoted)])
-        var narrow: [String] = []
-        func add(_ column: String, upTo limit: String) { narrow.append("\(column) (up to \(limit))") }
-        var rounding: [String] = []
+        var narrow: [(column: String, text: String)] = []
+        var rounding: [(column: String, text: String)] = []
         for row in 0..<rows.count {
             let name = rows[row, 0] ?? ""
-            let column = "\(name) \(rows[row, 1] ?? "")"
+            let column = (name, "\(name) \(rows[row, 1] ?? "")")
+            func add(upTo limit: String) { narrow.append((name, "\(column.1) (up to \(limit))")) }
             switch (name, rows[row, 2] ?? "") {
             case ("device_id", "varchar"), ("device_id", "bpchar"):
                 if let length = rows.integer(row, 5), 0..<Self.nameBytes ~= length { narrow.append(column) }
             case ("idempotency_key", "varchar"), ("idempotency_key", "bpchar"):
                 if let length = rows.integer(row, 5), 0..<Self.keyBytes ~= length { narrow.append(column) }
-            case (_, "float4"): add(column, upTo: "3.4e38")
+            case (_, "float4"): add(upTo: "3.4e38")
             case (_, let type) where Self.largestIntegers[type] != nil:
-                add(column, upTo: Self.largestIntegers[type] ?? "")
+                add(upTo: Self.largestIntegers[type] ?? "")
                 rounding.append(column)
             case (_, "numeric"):
                 guard let precision = rows.integer(row, 3), let scale = rows.integer(row, 4) else { break }
@@ -66,19 +67,25 @@ struct ForesightCheck {
             default: break
             }
         }
+        func texts(_ columns: [(column: String, text: String)]) -> String {
+            columns.map(\.text).joined(separator: ", ")
+        }
+        /// A statement that gives the columns types that hold every value.
+        func widening(_ columns: [(column: String, text: String)]) -> String {
+            let changes = columns.map { (column, _) in
+                "ALTER COLUMN \"\(column)\" TYPE "
+                    + (column == "device_id" || column == "idempotency_key" ? "text" : "double precision")
+            }
+            return "ALTER TABLE \(table.quoted) " + changes.joined(separator: ", ")
+        }
         var results: [CheckResult] = []
-        let widen = "ALTER TABLE \(table.quoted) ALTER COLUMN … TYPE "
         if !narrow.isEmpty {
             results.append(
                 .warn(
-                    "narrow columns", "\(narrow.joined(separator: ", ")): readings that do not fit are set aside",
-                    do: widen + "double precision, or text for names"))
+                    "narrow columns", "\(texts(narrow)): readings that do not fit are set aside", do: widening(narrow)))
         }
         if !rounding.isEmpty {
-            results.append(
-                .warn(
-                    "rounding", "\(rounding.joined(separator: ", ")): 0.4 becomes 0",
-                    do: widen + "double precision"))
+            results.append(.warn("rounding", "\(texts(rounding)): 0.4 becomes 0", do: widening(rounding)))
         }
         return results
     }

@@ -24,7 +24,9 @@ struct IDSequence {
     }
 
     /// A statement that moves it behind the numbers of the rows.
-    var restart: String { "SELECT setval('\(name.replacing("'", with: "''"))', \(isAscending ? "max" : "min")(\(column))) FROM \(table.quoted)" }
+    var restart: String {
+        "SELECT setval('\(name.replacing("'", with: "''"))', \(isAscending ? "max" : "min")(\(column))) FROM \(table.quoted)"
+    }
 
     /// Those of the table that were used and that this role may see.
     static func all(of table: TableName, on connection: Connection) throws(PostgresError) -> [IDSequence] {
@@ -52,7 +54,8 @@ struct IDSequence {
                 start != endNumber
             else { return nil }
             return IDSequence(
-                name: rows[row, 0] ?? "", table: table, column: rows[row, 1] ?? "", type: rows[row, 2] ?? "", last: last,
+                name: rows[row, 0] ?? "", table: table, column: rows[row, 1] ?? "", type: rows[row, 2] ?? "",
+                last: last,
                 end: end, isAscending: step > 0, used: (lastNumber - start) / (endNumber - start))
         }
     }

@@ -45,13 +45,12 @@ extension ReadingTable {
         _ = try connection.execute(noRow)
         let faults = try connection.execute(
             """
-            SELECT (SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
-                WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped AND attnotnull
-                    AND attname NOT IN ('device_id', 'channel', 'power', 'timestamp', 'idempotency_key')
-                    AND (NOT atthasdef AND attidentity = '' OR attname IN ('voltage', 'current'))),
-                (SELECT format_type(atttypid, atttypmod) FROM pg_attribute
-                WHERE attrelid = c.oid AND attname = 'timestamp' AND NOT attisdropped
-                    AND atttypid NOT IN ('timestamptz'::regtype, 'timestamp'::regtype)),
+            \(ColumnTypes.query)
+            SELECT (SELECT string_agg(quote_ident(name), ', ' ORDER BY number) FROM column_types
+                WHERE is_required AND name NOT IN ('device_id', 'channel', 'power', 'timestamp', 'idempotency_key')
+                    AND (NOT has_default OR name IN ('voltage', 'current'))),
+                (SELECT declared FROM column_types
+                WHERE name = 'timestamp' AND type NOT IN ('timestamptz'::regtype, 'timestamp'::regtype)),
                 relpersistence = 'u'
             FROM pg_class c WHERE c.oid = to_regclass($1)
             """, [.text(name.quoted)])

@@ -5,7 +5,8 @@ extension ReadingTable {
     ///
     /// PostgreSQL names the column of an id only for some errors, so the table's sequences are looked at.
     func remedy(for error: PostgresError, on connection: Connection) throws(PostgresError) -> String? {
-        guard case .refused(let state, _, let detail, let origin) = error, !origin.isInFunction || state == "2200H" else {
+        guard case .refused(let state, _, let detail, let origin) = error, !origin.isInFunction || state == "2200H"
+        else {
             return nil
         }
         switch state {
