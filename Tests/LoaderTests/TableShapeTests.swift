@@ -125,6 +125,34 @@ struct TableShapeTests {
         #expect(try fixture.count("device_id = 'a\"\\{},''$é'") == 560)
     }
 
+    /// The sequence `statements` counts the client's statements that reach a row of the table, also those that are rolled back.
+    @Test func manyRefusedRowsCostFewStatements() throws {
+        let fixture = try Fixture()
+        try fixture.sql(
+            """
+            ALTER TABLE power_logs ADD CHECK (power < 1000);
+            CREATE SEQUENCE statements MINVALUE 0; CREATE SEQUENCE newest;
+            CREATE FUNCTION tally() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+            DECLARE now bigint := 1000000 * extract(epoch FROM statement_timestamp());
+            BEGIN
+                IF (SELECT last_value FROM newest) <> now THEN PERFORM setval('newest', now), nextval('statements'); END IF;
+                RETURN NEW;
+            END $$;
+            CREATE TRIGGER tally BEFORE INSERT ON power_logs FOR EACH ROW EXECUTE FUNCTION tally()
+            """)
+        let count = 20_000
+        for first in stride(from: 0, to: count, by: 1000) {
+            try fixture.append(
+                Fixture.batch(minutes: first..<(first + 1000), power: "1200"),
+                receivedAt: Fixture.receivedAt + 20 * 86_400_000)
+        }
+        try fixture.append(Fixture.batch(Fixture.message("other")))
+        let summary = try fixture.drain()
+        #expect((summary.inserted, summary.rejected) == (1, count))
+        let statements = try fixture.sql("SELECT last_value FROM statements").integer(0, 0) ?? 0
+        #expect((20...200).contains(statements), "\(statements)")
+    }
+
     /// A fault that is not a row's: no row is set aside, the message names the fix, and after it all rows are inserted.
     @Test(arguments: [
         (
