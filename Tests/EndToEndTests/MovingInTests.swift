@@ -76,7 +76,7 @@ struct MovingInTests {
         }
         try post("before", 3000..<3100, rows: 100)
         let blocks = try rig.statements(inSection: "Partition an existing table")
-        #expect(blocks.count == 3)
+        #expect(blocks.count == 4)
         let convert = {
             try rig.run(blocks[0])
             try rig.run(blocks[1])
@@ -99,6 +99,19 @@ struct MovingInTests {
         #expect(try rig.query("SELECT relkind::text FROM pg_class WHERE oid = 'power_logs'::regclass") == "p")
         let doctor = try rig.load("doctor")
         #expect(doctor.text.contains("by day") && !doctor.text.contains("FAIL  unique index"), "\(doctor.text)")
+        #expect(try rig.load("verify", "--database").status == 0)
+
+        try rig.run(blocks[3])
+        try rig.expect(rig.load("migrate"), status: 0)
+        #expect(try rig.post(Rig.batch("after", minutes: 0..<120)).status == 200)
+        try rig.expect(rig.load("drain"), status: 0)
+        #expect(
+            try rig.query("SELECT count(DISTINCT id) || ' ' || count(DISTINCT idempotency_key) FROM power_logs")
+                == "470 470")
+        #expect(try rig.query("SELECT relkind::text FROM pg_class WHERE oid = 'power_logs'::regclass") == "r")
+        #expect(
+            try rig.query("SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relname ~ '^power_'")
+                == "power_logs power_logs_id_seq power_logs_pkey")
         #expect(try rig.load("verify", "--database").status == 0)
     }
 
