@@ -87,14 +87,17 @@ struct RowControl {
         buffer.append(reading, of: device, record: 0, keyMinute: 0)
     }
 
+    /// A table that takes a later time than the refused one does not refuse all from some time on. In another partition
+    /// that would say nothing.
     private func isNewestTaken() throws -> Bool {
+        let time = table.partition == nil ? #"greatest("timestamp", to_timestamp($1))"# : "to_timestamp($1)"
         let newest = """
             INSERT INTO \(table.name.quoted) \(ReadingTable.columns)
-            SELECT device_id, channel, power, voltage, "current", to_timestamp($1), regexp_replace(idempotency_key, '[0-9]+$', '0')
+            SELECT device_id, channel, power, voltage, "current", \(time), regexp_replace(idempotency_key, '[0-9]+$', '0')
             FROM \(table.name.quoted) WHERE idempotency_key IS NOT NULL ORDER BY "timestamp" DESC LIMIT 1
             """
         return try withinSavepoint { () throws(PostgresError) in
-            try connection.execute(newest, [.integer(time)]).affected > 0
+            try connection.execute(newest, [.integer(self.time)]).affected > 0
         } ?? false
     }
 
