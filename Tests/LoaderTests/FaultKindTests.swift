@@ -56,8 +56,7 @@ import Testing
     }
 
     @Test(arguments: [
-        "P0001", "F0000", "28000", "3D000", "2200H", "08006", "25006", "40001", "40P01", "53100", "53400", "55P03",
-        "57014", "57P03", "58030",
+        "P0001", "F0000", "28000", "3D000", "2200H", "08006", "25006", "40001", "53400", "57P03", "58030",
     ])
     func aStateThatAFunctionRaisesIsPerhapsTheRows(_ state: String) {
         var origin = PostgresError.Origin()
@@ -65,6 +64,15 @@ import Testing
         origin.isRaised = true
         let error = PostgresError.refused(sqlState: state, message: "", detail: nil, origin: origin)
         #expect(error.faultKind == .row && !error.isTemporary && !error.isRetryable)
+    }
+
+    /// A trigger that handles every error often raises it again.
+    @Test(arguments: ["40P01", "53100", "53200", "55P03", "57014"])
+    func aFaultOfTheServerThatAFunctionPassesOnStaysTheServers(_ state: String) {
+        var origin = PostgresError.Origin()
+        origin.isInFunction = true
+        origin.isRaised = true
+        #expect(PostgresError.refused(sqlState: state, message: "", detail: nil, origin: origin).faultKind == .server)
     }
 
     @Test(arguments: [("power", FaultKind.row), ("idempotency_key", .row), ("extra", .table)])

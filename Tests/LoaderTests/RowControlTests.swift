@@ -1,3 +1,4 @@
+import Foundation
 import Postgres
 import Testing
 
@@ -129,11 +130,24 @@ struct RowControlTests {
         #expect(try drain(fixture) == [0, 0, 1])
     }
 
+    /// A reading that came later has an earlier time, which the table takes. That shows nothing about the times behind.
+    @Test func anEarlierTimeSetsNothingAsideIfTheTableTakesNoLaterOne() throws {
+        let fixture = try Fixture()
+        try fixture.sql("ALTER TABLE power_logs ADD CHECK (timestamp < '2025-11-23 12:43:30+00')")
+        let refused = Fixture.batch(Fixture.message("plug", minute: 20))
+        try fixture.append(refused, Fixture.batch(Fixture.message("other", minute: 0)))
+        fixture.seal()
+        try fixture.append(Fixture.batch(Fixture.message("unset", minute: -29_398_332)))
+        try expectsNoLoad(fixture)
+    }
+
     /// A clock that was set ahead. That this time is wrong, a reading that comes later shows.
     @Test func aReadingOfATimeAheadIsSetAsideWhenAnotherComes() throws {
         let fixture = try Fixture()
-        try fixture.sql("ALTER TABLE power_logs ADD CHECK (timestamp < '2025-11-24')")
-        try fixture.append(Fixture.batch(minutes: 0..<10), Fixture.batch(Fixture.message("wrong", minute: 1000)))
+        try fixture.sql("ALTER TABLE power_logs ADD CHECK (timestamp < now() + interval '1 hour')")
+        let now = Int64(Date.now.timeIntervalSince1970)
+        let ahead = Fixture.message("wrong", minute: Int((now - Fixture.start) / 60) + 360)
+        try fixture.append(Fixture.batch(minutes: 0..<10), Fixture.batch(ahead), receivedAt: now * 1000)
         try expectsNoLoad(fixture)
         try fixture.append(Fixture.batch(minutes: 10..<20))
         #expect(try drain(fixture) == [20, 0, 1])

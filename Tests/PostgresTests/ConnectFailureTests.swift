@@ -16,6 +16,11 @@ import Testing
             ("FATAL:  08P01: unsupported startup parameter: options", "08P01"),
             ("FATAL:  08P01: SSL required", "08P01"),
             ("FATAL:  08P01: server login has been failing, try again later (server_login_retry)", nil),
+            ("FATAL:  08P01: pgbouncer cannot connect to server", nil),
+            (
+                "FATAL:  08P01: server login has been failing, cached error: remaining connection slots are reserved for roles",
+                nil
+            ),
             ("FATAL:  08P01: client_login_timeout (server down)", nil), ("FATAL:  08P01: query_wait_timeout", nil),
             ("FATAL:  08P01: no more connections allowed (max_client_conn)", nil),
             ("FATAL:  08P01: client connections exceeded (max_db_client_connections)", nil),
@@ -81,7 +86,7 @@ import Testing
         [("host", "localhost"), ("hostaddr", "127.0.0.1")], [], [("hostaddr", "127.0.0.1"), ("port", "1")],
     ])
     func aHostWithOneAddressStaysAsItIs(host: HostList.Host) {
-        let found = HostList.addresses(of: host)
+        let found = HostList(["host": "db"]).addresses(of: host)
         #expect(found.count == 1 && found[0].map { [$0.name, $0.value] } == host.map { [$0.0, $0.1] })
     }
 

@@ -4,6 +4,9 @@ import SystemPackage
 
 /// Loads the spool once, or continuously until interrupted.
 extension Drain {
+    /// The pause after a fault of the table, whose rows were tried one by one. A timer's pause is as long.
+    private static let tablePause = Duration.seconds(15)
+
     /// Loads the records that the spool has now.
     func run(_ report: DrainReport) throws {
         let directory = try SpoolDirectory(existing: path)
@@ -76,6 +79,7 @@ extension Drain {
             } catch let error as LoaderError where error.isOfTheTable || wasConnected && error.isBusy {
                 // The table may be corrected meanwhile, or the server has not ended our own previous session yet.
                 warn("\(error)")
+                if error.isOfTheTable { shutdown.pause(Self.tablePause) }
             }
             shutdown.pause(pause.duration)
             pause.lengthen()

@@ -8,7 +8,7 @@ struct LaterReadings {
     let segment: Int
     let bytes: Int
 
-    /// Segments are read until there are so many bytes of them.
+    /// Segments are read until there are so many bytes of their records. The transaction is open meanwhile.
     private static let maximumBytes = 64 << 20
 
     /// The last reading of each device, as far as it is in the newest segments: so each device that sends is among them.
@@ -18,11 +18,11 @@ struct LaterReadings {
         let decoder = BatchDecoder()
         for segment in try directory.segments().reversed() where segment.number >= self.segment {
             guard bytesRead < Self.maximumBytes, found.count < RowControl.maximumDevices else { break }
-            bytesRead += FileLength.of(segment.path) ?? 0
             var last: [DeviceID: ControlReading] = [:]
             // A damaged or missing segment is reported when it is loaded.
             try? SegmentFile(segment).forEachRecord(for: decoder) { _ in
             } _: { record, _ in
+                bytesRead += record.body.count
                 guard segment.number > self.segment || record.range.lowerBound >= bytes,
                     let batch = try? decoder.decode(record.body, receivedAt: record.receivedAt)
                 else { return }

@@ -2,7 +2,7 @@
 /// two seconds.
 ///
 /// They do not depend on the pause between two passes, which may be an hour: a database that is back is found within two
-/// seconds. An attempt that fails is cheap, for the loader and for the server.
+/// seconds. An attempt that fails is cheap, for the loader and for the server, unless the table is at fault.
 struct RetryPause {
     private static let shortest = Duration.seconds(1)
     private static let longest = Duration.seconds(2)

@@ -14,7 +14,8 @@ struct IDSequence {
     /// The fraction of its numbers that it has used.
     let used: Double
 
-    var isExhausted: Bool { used >= 1 }
+    /// Whether it has no further number.
+    let isExhausted: Bool
 
     /// Statements that give it and its column more numbers.
     var enlargement: String {
@@ -38,7 +39,7 @@ struct IDSequence {
                         WHEN 'int2'::regtype THEN 32767 WHEN 'int4'::regtype THEN 2147483647 ELSE q.seqmax END)
                     ELSE greatest(q.seqmin, CASE a.atttypid
                         WHEN 'int2'::regtype THEN -32768 WHEN 'int4'::regtype THEN -2147483648 ELSE q.seqmin END)
-                END, q.seqstart, q.seqincrement
+                END, q.seqstart, q.seqincrement, q.seqcycle
             FROM pg_attribute a JOIN pg_class s ON s.relkind = 'S' AND (
                 EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = s.oid
                     AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum AND d.deptype = 'i')
@@ -48,15 +49,17 @@ struct IDSequence {
             WHERE a.attrelid = to_regclass($1) AND NOT a.attisdropped
                 AND CASE s.relkind WHEN 'S' THEN has_sequence_privilege(s.oid, 'USAGE, SELECT') ELSE false END ORDER BY 1
             """, [.text(table.quoted)])
-        return (0..<rows.count).compactMap { row in
+        return (0..<rows.count).compactMap { row -> IDSequence? in
             guard let last = rows[row, 3], let end = rows[row, 4], let start = rows[row, 5].flatMap(Double.init),
                 let step = rows.integer(row, 6), let lastNumber = Double(last), let endNumber = Double(end),
                 start != endNumber
             else { return nil }
+            let next = lastNumber + Double(step)
+            let isBeyond = step > 0 ? next > endNumber : next < endNumber
             return IDSequence(
                 name: rows[row, 0] ?? "", table: table, column: rows[row, 1] ?? "", type: rows[row, 2] ?? "",
-                last: last,
-                end: end, isAscending: step > 0, used: (lastNumber - start) / (endNumber - start))
+                last: last, end: end, isAscending: step > 0, used: (lastNumber - start) / (endNumber - start),
+                isExhausted: isBeyond && rows[row, 7] != "t")
         }
     }
 }

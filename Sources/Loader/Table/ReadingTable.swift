@@ -1,6 +1,6 @@
 // Table: the rows: connection, buffer, insertion, progress.
 // Begin here.
-// Uses CommandLine, Partitions, Postgres, Readings, Settings, Spool.
+// Uses CommandLine, Partitions, Postgres, Readings, Settings, Spool, Time.
 
 import Postgres
 

@@ -1,5 +1,6 @@
 import Postgres
 import Readings
+import Time
 
 /// Finds out whose fault it is that the table refuses a row: the row's own, if the table takes another row, else perhaps
 /// the table's (invariant 13). No row that is tried stays.
@@ -14,6 +15,9 @@ struct RowControl {
     let connection: Connection
     /// Returns readings that were received after `rows`.
     let laterReadings: () throws -> [ControlReading]
+
+    /// Later times, Unix seconds, are of a clock that was set ahead.
+    private static func latest() -> Int64 { Timestamp.now.unixMilliseconds / 1000 + 300 }
 
     /// Devices of which a reading is tried.
     static let maximumDevices = 1000
@@ -37,14 +41,14 @@ struct RowControl {
         let (own, received) = try lastOfEachDevice()
         let others = RowBuffer()
         for control in own { append(moved(control.reading), of: control.device, to: others) }
-        for control in received where isInPart(control.reading) {
+        for control in received where isEvidence(control.reading) {
             append(control.reading, of: control.device, to: others)
         }
         if try isOneTaken(of: others) { return true }
         let later = RowBuffer()
         for control in try laterReadings().prefix(Self.maximumDevices) {
             append(moved(control.reading), of: control.device, to: later)
-            if isInPart(control.reading) { append(control.reading, of: control.device, to: later) }
+            if isEvidence(control.reading) { append(control.reading, of: control.device, to: later) }
         }
         return try isOneTaken(of: later)
     }
@@ -76,8 +80,13 @@ struct RowControl {
             voltage: reading.voltage, current: reading.current)
     }
 
-    /// Whether the reading's own time is in the refused row's partition, or the table has none.
-    private func isInPart(_ reading: Reading) -> Bool {
+    /// Whether the table can take the reading, with its own time, only if the fault is the refused row's.
+    ///
+    /// Its time must be in the refused row's partition, if the table has any. And it must be later than the refused one:
+    /// a table that refuses all times from some time on takes earlier ones. Only if the refused time is ahead of the
+    /// clock, an earlier one shows as much.
+    private func isEvidence(_ reading: Reading) -> Bool {
+        guard reading.timestamp > refusedRow.timestamp || refusedRow.timestamp > Self.latest() else { return false }
         guard let partition = table.partition else { return true }
         return partition.minutes?.contains(reading.minute) ?? false
     }

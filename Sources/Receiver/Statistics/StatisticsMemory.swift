@@ -92,9 +92,9 @@ struct StatisticsMemory {
     }
 
     /// Whether the server has refused this query on a connection that stays open, for a reason that is neither the table's
-    /// nor a setting's: a conflict with a standby's recovery, a deadlock, no memory, a lock, a timeout, its disk.
+    /// nor a setting's: a conflict with a standby's recovery, a deadlock, no memory, a lock, a timeout, its full disk.
     private static func isPassing(_ error: PostgresError) -> Bool {
         guard case .refused(let state, _, _, let origin) = error, !origin.isStart else { return false }
-        return ["40", "53", "55", "57", "58"].contains(state.prefix(2))
+        return ["40", "53", "57"].contains(state.prefix(2)) || state == "55P03"
     }
 }

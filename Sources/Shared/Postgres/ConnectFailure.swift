@@ -17,7 +17,8 @@ struct ConnectFailure {
     /// (its client.c, janitor.c and objects.c). All other refusals of a start are about a setting, with the same state.
     private static let temporaryInPgBouncer = [
         "server_login_retry", "timeout", "connections", "shutting down", "is disabled", "admin forced disconnect",
-        "crashed", "connect failed", "DNS lookup failed", "pause failed", "memory", "exhaustion",
+        "crashed", "connect failed", "cannot connect to server", "login has been failing", "connection slots",
+        "DNS lookup failed", "pause failed", "memory", "exhaustion",
     ]
     /// Parts of the texts about a setting of Supavisor, the pooler of Supabase, old and new (its lib/supavisor/errors).
     /// It has the same state for a pool that is full and for a database that is away.

@@ -15,7 +15,7 @@ extension Connection {
         guard isUsable else { throw .unavailable("the connection is closed") }
         guard !sql.utf8.contains(0) else { throw .invalid("a statement cannot contain NUL") }
         let deadline = ContinuousClock.now + timeout
-        probe = ServerProbe()
+        probe = ServerProbe(isOn: canProbe)
         do throws(PostgresError) {
             guard PQsendQuery(handle, sql) == 1 else { throw .unavailable(lastMessage) }
             try flush(deadline)

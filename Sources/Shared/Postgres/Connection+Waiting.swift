@@ -60,7 +60,7 @@ extension Connection {
         var descriptor = pollfd(fd: PQsocket(handle), events: events, revents: 0)
         guard descriptor.fd >= 0 else { throw .unavailable(lastMessage) }
         while true {
-            if probe.due <= .now, !probe.isServerThere(behind: descriptor.fd, deadline) {
+            if probe.due <= .now, !probe.isServerThere(behind: descriptor.fd, for: events, deadline) {
                 throw .unavailable("\(address): timeout while \(what), and the server accepts no other connection")
             }
             let left = ContinuousClock.now.duration(to: deadline)
@@ -70,7 +70,7 @@ extension Connection {
             // Add one, because waiting for 0 ms at the end would spin.
             let ready = poll(&descriptor, 1, Int32(clamping: milliseconds + 1))
             if ready > 0 {
-                probe = ServerProbe()
+                probe = ServerProbe(isOn: canProbe)
                 return descriptor.revents
             }
             if ready == 0, atMost != nil { return 0 }

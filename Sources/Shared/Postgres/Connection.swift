@@ -21,6 +21,8 @@ public final class Connection {
     let timeout: Duration
     /// Finds a server that is silent because it is frozen.
     var probe = ServerProbe()
+    /// False with `keepalives=0`.
+    private(set) var canProbe = true
     /// Whether the server can check during a statement that its client is still there.
     var canCheckClient: Bool
 
@@ -46,6 +48,7 @@ public final class Connection {
         canCheckClient = true
         do throws(PostgresError) {
             try connect(conninfo, applicationName, connectTimeout, progress)
+            canProbe = handle.map { HostRace.options(of: $0)["keepalives"] != "0" } ?? true
         } catch {
             close()
             throw error
@@ -101,7 +104,7 @@ public final class Connection {
         guard isUsable else { throw .unavailable("the connection is closed") }
         guard !sql.utf8.contains(0) else { throw .invalid("a statement cannot contain NUL") }
         try Self.check(parameters)
-        probe = ServerProbe()
+        probe = ServerProbe(isOn: canProbe)
         do throws(PostgresError) {
             let sent = parameters.isEmpty ? PQsendQuery(handle, sql) : send(sql, parameters)
             guard sent == 1 else { throw .unavailable(lastMessage) }

@@ -11,7 +11,10 @@ struct HostList {
     /// The values of `target_session_attrs`, each of which is tried with all hosts. `prefer-standby` is two of them.
     let passes: [Host]
 
-    private static let one = HostList(hosts: [[]], passes: [[]])
+    /// Whether hosts, and the addresses of a host, are tried in a random order.
+    private let isRandom: Bool
+
+    private static let one = HostList(hosts: [[]], passes: [[]], isRandom: false)
 
     /// - Parameter options: libpq's effective options by name, whether they are from the string, a service or the
     ///   environment.
@@ -37,18 +40,20 @@ struct HostList {
             if let port = ports.count == count ? ports[index] : ports.first { host.append(("port", port)) }
             return host
         }
-        if options["load_balance_hosts"] == "random" { hosts.shuffle() }
+        let isRandom = options["load_balance_hosts"] == "random"
+        if isRandom { hosts.shuffle() }
         let prefersStandby = options["target_session_attrs"] == "prefer-standby"
         self.init(
             hosts: hosts,
-            passes: prefersStandby ? ["standby", "any"].map { [("target_session_attrs", $0)] } : [[]])
+            passes: prefersStandby ? ["standby", "any"].map { [("target_session_attrs", $0)] } : [[]],
+            isRandom: isRandom)
     }
 
     /// The host once for each of its addresses, with the name as well, which TLS compares with the certificate.
     ///
     /// It stays as it is if it has one address, is a socket's directory, or cannot be resolved, which libpq then reports.
     /// Follows getaddrinfo(3), which has no timeout other than that of resolv.conf(5).
-    static func addresses(of host: Host) -> [Host] {
+    func addresses(of host: Host) -> [Host] {
         guard !host.contains(where: { $0.name == "hostaddr" }),
             let name = host.first(where: { $0.name == "host" })?.value,
             !name.hasPrefix("/"), !name.hasPrefix("@")
@@ -68,10 +73,12 @@ struct HostList {
             let address = String(decoding: text.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
             if status == 0, !addresses.contains(address) { addresses.append(address) }
         }
+        if isRandom { addresses.shuffle() }
         return addresses.count > 1 ? addresses.map { host + [("hostaddr", $0)] } : [host]
     }
 
-    private init(hosts: [Host], passes: [Host]) {
+    private init(hosts: [Host], passes: [Host], isRandom: Bool) {
+        self.isRandom = isRandom
         self.hosts = hosts
         self.passes = passes
     }

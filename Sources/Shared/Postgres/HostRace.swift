@@ -33,13 +33,13 @@ struct HostRace {
     func run() throws(PostgresError) -> OpaquePointer {
         let probe = try start([])
         let list = HostList(Self.options(of: probe))
-        let hosts = list.hosts.count == 1 ? HostList.addresses(of: list.hosts[0]) : list.hosts
-        guard hosts.count > 1 else { return try run([[]], started: probe) }
+        let hosts = list.hosts.count == 1 ? list.addresses(of: list.hosts[0]) : list.hosts
+        guard hosts.count > 1 else { return try run([[]], of: list, started: probe) }
         PQfinish(probe)
         var failure = PostgresError.unavailable("no host")
         for pass in list.passes {
             do throws(PostgresError) {
-                return try run(hosts.map { $0 + pass })
+                return try run(hosts.map { $0 + pass }, of: list)
             } catch {
                 failure = error
             }
@@ -47,7 +47,9 @@ struct HostRace {
         throw failure
     }
 
-    private func run(_ hosts: [HostList.Host], started: OpaquePointer? = nil) throws(PostgresError) -> OpaquePointer {
+    private func run(
+        _ hosts: [HostList.Host], of list: HostList, started: OpaquePointer? = nil
+    ) throws(PostgresError) -> OpaquePointer {
         var waiting = hosts[...]
         var attempts: [Attempt] = []
         var failures: [PostgresError] = []
@@ -55,7 +57,7 @@ struct HostRace {
         defer { for attempt in attempts { PQfinish(attempt.handle) } }
         while true {
             if let host = waiting.first, attempts.isEmpty || ContinuousClock.now >= next {
-                let addresses = HostList.addresses(of: host)
+                let addresses = list.addresses(of: host)
                 waiting = addresses.dropFirst() + waiting.dropFirst()
                 do throws(PostgresError) {
                     let handle = if let started { started } else { try start(addresses[0]) }
@@ -158,7 +160,7 @@ struct HostRace {
     }
 
     /// The options that are in effect.
-    private static func options(of handle: OpaquePointer) -> [String: String] {
+    static func options(of handle: OpaquePointer) -> [String: String] {
         guard let list = PQconninfo(handle) else { return [:] }
         defer { PQconninfoFree(list) }
         return ConnectionString.values(list)

@@ -34,7 +34,8 @@ public enum PostgresError: Error, CustomStringConvertible, Sendable {
         switch self {
         case .unavailable, .outcomeUnknown: true
         case .invalid: false
-        case .refused(_, _, _, let origin) where origin.isStart || origin.isRaised: false
+        case .refused(_, _, _, let origin) where origin.isStart: false
+        case .refused(let state, _, _, let origin) where origin.isRaised && !Self.passedOn.contains(state): false
         case .refused(let state, _, _, _):
             // Connection, insufficient resources, system error (the server's own disk).
             ["08", "53", "58"].contains(state.prefix(2))
@@ -48,10 +49,14 @@ public enum PostgresError: Error, CustomStringConvertible, Sendable {
         if case .invalid = self { true } else { false }
     }
 
+    /// Faults of the server that a trigger's own statements meet, and that it may pass on by RAISE: a deadlock, a full disk,
+    /// no memory, a lock that is not available, a cancelled statement.
+    private static let passedOn: Set = ["40P01", "53100", "53200", "55P03", "57014"]
+
     /// Whether the transaction can be retried at once: a serialization failure or a deadlock.
     public var isRetryable: Bool {
-        guard case .refused(let state, _, _, let origin) = self, !origin.isRaised else { return false }
-        return state == "40001" || state == "40P01"
+        guard case .refused(let state, _, _, let origin) = self else { return false }
+        return state == "40P01" || state == "40001" && !origin.isRaised
     }
 
     /// Whether values of the statement are at fault (SQLSTATE class 22), such as a character that the database's encoding

@@ -3,7 +3,10 @@ internal import Glibc
 /// Asks whether a server that owes an answer still accepts connections.
 ///
 /// The kernel of a frozen server goes on to acknowledge packets, so neither keepalives nor `tcp_user_timeout` find it. The
-/// probe is a second connection to the same address that asks for TLS, which every server and pooler answers with a byte.
+/// probe is a second connection to the same address that asks for TLS, which servers and poolers answer with a byte.
+///
+/// A proxy that lets new connections wait while it is full, such as pgpool-II, is silent as well. `keepalives=0` in the
+/// connection string leaves the probe out.
 struct ServerProbe {
     /// How long a server is silent before it is asked for the first time. Each further time is twice as late, since most
     /// long silences are long statements.
@@ -20,11 +23,15 @@ struct ServerProbe {
     private(set) var due: ContinuousClock.Instant
 
     /// Begins with the silence.
-    init() { due = .now + silence }
+    ///
+    /// - Parameter isOn: whether the server is ever asked.
+    init(isOn: Bool = true) { due = .now + (isOn ? silence : .seconds(1 << 32)) }
 
-    /// Returns false if the server neither accepts nor refuses a connection. Returns true earlier if there is something to
-    /// read on `connection`, the socket on which the answer is missing, or at the deadline.
-    mutating func isServerThere(behind connection: Int32, _ deadline: ContinuousClock.Instant) -> Bool {
+    /// Returns false if the server neither accepts nor refuses a connection. Returns true earlier if one of `events`
+    /// happens on `connection`, the socket on which the server is silent, or at the deadline.
+    mutating func isServerThere(
+        behind connection: Int32, for events: Int16 = Int16(POLLIN), _ deadline: ContinuousClock.Instant
+    ) -> Bool {
         defer {
             silence *= 2
             due = .now + silence
@@ -33,13 +40,21 @@ struct ServerProbe {
         guard let probe = Self.connected(to: connection) else { return true }
         defer { close(probe) }
         var isAsked = false
-        for _ in 0..<Self.slices where ContinuousClock.now < deadline {
+        var slices = 0
+        while slices < Self.slices, ContinuousClock.now < deadline {
             var descriptors = [
-                pollfd(fd: connection, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: connection, events: events, revents: 0),
                 pollfd(fd: probe, events: Int16(isAsked ? POLLIN : POLLOUT), revents: 0),
             ]
-            guard poll(&descriptors, 2, Self.sliceMilliseconds) > 0 else { continue }
-            guard descriptors[0].revents == 0, !isAsked else { return true }
+            let ready = poll(&descriptors, 2, Self.sliceMilliseconds)
+            if ready == 0 { slices += 1 }
+            guard ready > 0 else { continue }
+            guard descriptors[0].revents == 0, !isAsked else {
+                // A byte that is left unread would reset the connection, which the server logs.
+                var byte: UInt8 = 0
+                _ = recv(probe, &byte, 1, Int32(MSG_DONTWAIT))
+                return true
+            }
             guard send(probe, Self.request, Self.request.count, Int32(MSG_NOSIGNAL)) > 0 else { return true }
             isAsked = true
         }
