@@ -134,7 +134,7 @@ struct RowControlTests {
     @Test func anEarlierTimeSetsNothingAsideIfTheTableTakesNoLaterOne() throws {
         let fixture = try Fixture()
         try fixture.sql("ALTER TABLE power_logs ADD CHECK (timestamp < '2025-11-23 12:43:30+00')")
-        let refused = Fixture.batch(Fixture.message("plug", minute: 20))
+        let refused = Fixture.batch(Fixture.message("plug", minute: 40))
         try fixture.append(refused, Fixture.batch(Fixture.message("other", minute: 0)))
         fixture.seal()
         try fixture.append(Fixture.batch(Fixture.message("unset", minute: -29_398_332)))
