@@ -44,6 +44,14 @@ import Testing
         #expect(isServerThere(socket, until: .now))
     }
 
+    @Test(.needsDatabase) func keepalivesOffLeavesTheProbeOut() throws {
+        let url = try #require(TestDatabase.url)
+        let off = url + (url.contains("?") ? "&" : "?") + "keepalives=0"
+        #expect(try Connection(url, applicationName: "test").canProbe)
+        #expect(try !Connection(off, applicationName: "test").canProbe)
+        #expect(ServerProbe(isOn: false).due > .now + .seconds(86_400))
+    }
+
     /// It may be stopping, and end what it has begun.
     @Test func aServerThatRefusesConnectionsIsThere() throws {
         let listener = Listener()

@@ -26,8 +26,8 @@ struct ConnectFailure {
         "Tenant or user not found", "tenant/user", "no tenant identifier", "Invalid format for user", "user not found",
         "connection is required", "allow_list", "is banned",
     ]
-    /// Parts of libpq's own messages about settings of TLS, and of what it demands of the server's authentication. They are
-    /// in English, since no program of ours sets a locale.
+    /// Parts of libpq's own messages about settings of TLS and of the server's authentication. They are in English, since
+    /// no program of ours sets a locale.
     private static let settingsInLibpq = [
         "SSL was required", "root certificate", "certificate verify failed", "does not match host name",
         "host name must be specified", "certificate file", "private key file", "unsupported protocol",
